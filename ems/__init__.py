@@ -1,0 +1,1 @@
+"""The daemon: it alone knows both the wires and the mathematics."""

@@ -1,0 +1,1 @@
+"""What a site file may say, and how it is read."""

@@ -1,0 +1,1 @@
+"""The pretend world at the far end of the same wires."""

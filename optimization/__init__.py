@@ -1,0 +1,1 @@
+"""The planner's mathematics: pure, synchronous, without I/O and without a clock."""

@@ -1,0 +1,34 @@
+"""A fixed load: power that is asked for, not chosen.
+
+    p[s] = demand[s] - unserved[s],     0 <= unserved[s] <= demand[s]
+
+Symbols: p [kW] into the asset, demand [kW] foreseen, unserved [kW] priced above everything else. Own derivation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from optimization.slots import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A fixed load.
+
+    Args:
+        id: asset id.
+        bus: index of its bus in the grid.
+        power_factor: cos phi, lagging.
+    """
+
+    id: str
+    bus: int = -1
+    power_factor: float = 0.97
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadInputs:
+    """The demand foreseen [kW], shape (n,), not negative."""
+
+    demand_kw: Floats

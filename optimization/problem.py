@@ -1,0 +1,178 @@
+"""What the planner is asked and what it answers: `Problem -> Plan | Refused`.
+
+Signs: a bare `power_kw` is positive into an asset; grid import is positive. Directional names are never negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from optimization.slots import Floats, Slots
+
+if TYPE_CHECKING:
+    from optimization.assets import Asset, Inputs
+    from optimization.network import Network
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TariffSeries:
+    """Prices over the horizon, every array of shape (n,).
+
+    Args:
+        import_price: what a kWh bought costs, taxes and grid fees included [currency/kWh].
+        export_price: what a kWh sold earns [currency/kWh]; may be negative.
+        carbon_kg_per_kwh: location-based intensity of grid import [kg CO2e/kWh].
+        carbon_price: what a kg counts [currency/kg].
+    """
+
+    import_price: Floats
+    export_price: Floats
+    carbon_kg_per_kwh: Floats
+    carbon_price: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Connection:
+    """Limits of the grid connection, shape (n,), never negative [kW]."""
+
+    import_limit_kw: Floats
+    export_limit_kw: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """Prices of what must not be refused but shall not happen, ranked.
+
+    Args:
+        grid_limit: a kWh beyond a connection, voltage or loading limit [currency/kWh or per pu-h x 1000].
+        unserved: a kWh of fixed load not served [currency/kWh].
+        ev_shortfall: a kWh missing at a car's departure [currency/kWh].
+        discomfort: a kelvin-hour outside the comfort band [currency/Kh].
+        move: a kW moved away from the previous plan, in its first hours [currency/kW]; a tie-break, nothing more.
+    """
+
+    grid_limit: float = 50.0
+    unserved: float = 100.0
+    ev_shortfall: float = 3.0
+    discomfort: float = 1.0
+    move: float = 1e-4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """One planning question: everything the plan depends on, and nothing else.
+
+    Args:
+        slots: the horizon.
+        assets: static descriptions, ids unique.
+        inputs: what is known and foreseen of each asset, by asset id.
+        tariff: prices and carbon over the horizon.
+        connection: limits at the grid connection.
+        network: the feeder's linear operator, None to plan without a grid.
+        weights: prices of the elastic limits.
+        previous: the plan in force, for stability; None at the start.
+    """
+
+    slots: Slots
+    assets: tuple[Asset, ...]
+    inputs: Mapping[str, Inputs]
+    tariff: TariffSeries
+    connection: Connection
+    network: Network | None = None
+    weights: Weights = field(default_factory=Weights)
+    previous: Plan | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Schedule:
+    """What one asset shall do.
+
+    Args:
+        power_kw: mean power of each slot, positive into the asset, shape (n,).
+        states: named trajectories at the *end* of each slot, shape (n,) each: `energy_kwh` of a battery,
+            `temperature_c` and `mass_c` of a zone, `delivered_kwh` of a charge point.
+        slack: named elastic amounts, shape (n,) each: `unserved_kw`, `shortfall_kwh`, `discomfort_k`.
+    """
+
+    power_kw: Floats
+    states: Mapping[str, Floats] = field(default_factory=dict)
+    slack: Mapping[str, Floats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GridRows:
+    """The grid as the fast loop sees it: each row must stay at or below its limit.
+
+    `value[r] = base[s, r] + coefficient[r] @ power_kw`, linearised about the AC solution of slot s.
+
+    Args:
+        names: what each row is, for example `voltage_max:bus 5` or `loading:trafo 0 import`.
+        assets: the order of the columns.
+        coefficient: shape (rows, assets) [unit of the row per kW into the asset].
+        base: shape (n, rows), the value of the row were every listed asset at 0 kW.
+        limit: shape (rows,).
+    """
+
+    names: tuple[str, ...]
+    assets: tuple[str, ...]
+    coefficient: Floats
+    base: Floats
+    limit: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AcVerdict:
+    """What AC power flow says of every slot.
+
+    Args:
+        status: `feasible`, `unavoidable_excess` or `unconverged` (never published); `unchecked` without a grid.
+        worst_margin: least distance to a limit as a share of that limit; negative is an excess.
+        worst: which slot and which element, in words.
+        rounds: AC rounds that were needed.
+    """
+
+    status: str
+    worst_margin: float = 0.0
+    worst: str = ""
+    rounds: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """The answer: one schedule an asset, checked on the grid.
+
+    Args:
+        id: unique in a journal: the instant of planning and a counter.
+        made_at: UTC instant whose knowledge the plan rests on.
+        slots: the horizon it was made for.
+        schedules: by asset id.
+        import_kw: grid import of each slot, shape (n,), never negative.
+        export_kw: grid export of each slot, shape (n,), never negative.
+        excess_kw: elastic excess over the connection limits, shape (n,).
+        objective: value of the objective [currency].
+        ac: the verdict of the AC power flow.
+        grid_rows: linear rows for the fast loop; None without a grid.
+        solve: figures of the solve: `status`, `iterations`, `wall_s`, `gap`, `start` (cold or warm).
+    """
+
+    id: str
+    made_at: datetime
+    slots: Slots
+    schedules: Mapping[str, Schedule]
+    import_kw: Floats
+    export_kw: Floats
+    excess_kw: Floats
+    objective: float
+    ac: AcVerdict
+    grid_rows: GridRows | None = None
+    solve: Mapping[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No plan, because the question was invalid: each reason names the thing, the value and the remedy."""
+
+    reasons: tuple[str, ...]
