@@ -2,7 +2,12 @@
 
     P_k = sum of P_j over the children j of branch k + p at the branch's lower bus           [kW]
     v_lower = v_upper - 2 * (r_k * P_k + x_k * Q_k)      (v: squared voltage [pu^2])
-    |P_k| <= flow_limit_k,   v_min <= v <= v_max
+    cos(a) * P_k + sin(a) * Q_k <= cos(7.5 deg) * (flow_limit_k + rating_k * (v_lower - 1) / 2)   for every facet a
+    v_min <= v <= v_max
+
+A branch is limited by its current, which is |S| / V; the last term of the third line is that V, linearised at 1 pu.
+The facets are those of the regular 24-gon inside the unit circle that lie within 30 degrees of the P axis: exact at
+power factors 1 and 0.966, at most 0.9 % too careful between them.
 
 Source: Baran and Wu, Network reconfiguration in distribution systems for loss reduction and load balancing, IEEE
 Transactions on Power Delivery 4 (1989) 1401-1407; losses neglected.
@@ -12,7 +17,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from optimization.slots import Floats, Ints
+
+FACETS_DEG = (-22.5, -7.5, 7.5, 22.5, 157.5, 172.5, 187.5, 202.5)
+FACET_SHARE = float(np.cos(np.radians(7.5)))
+
+
+class GridError(Exception):
+    """A grid file that cannot be planned with; the message names the element, the value and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class GridLimits:
+    """What the site allows on its feeder.
+
+    Args:
+        voltage_min_pu: floor at every bus below the transformer.
+        voltage_max_pu: ceiling there.
+        loading_max_pct: of the rated current of every branch.
+        planning_margin_pct: share of every limit (of a voltage limit: of its distance to 1 pu) that plans keep free.
+    """
+
+    voltage_min_pu: float = 0.95
+    voltage_max_pu: float = 1.05
+    loading_max_pct: float = 100.0
+    planning_margin_pct: float = 5.0
+
+    @property
+    def planned(self) -> GridLimits:
+        """The limits that a plan keeps: these less the margin."""
+        share = 1.0 - self.planning_margin_pct / 100.0
+        return GridLimits(
+            voltage_min_pu=1.0 + (self.voltage_min_pu - 1.0) * share,
+            voltage_max_pu=1.0 + (self.voltage_max_pu - 1.0) * share,
+            loading_max_pct=self.loading_max_pct * share,
+            planning_margin_pct=0.0,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,16 +66,16 @@ class Network:
 
     Args:
         bus_ids: index of each bus in the pandapower grid, shape (m,).
-        upper: upper bus of each branch, shape (m-1,).
+        upper: upper bus of each branch, always numbered lower than the lower one, shape (m-1,).
         r_pu_per_kw: resistance in squared-voltage terms [pu^2/kW], shape (m-1,).
         x_pu_per_kvar: reactance likewise [pu^2/kvar], shape (m-1,).
-        flow_limit_kw: loading limit of each branch, already shared between P and Q [kVA], shape (m-1,).
+        flow_limit_kw: apparent power of each branch at its planned loading limit and 1 pu [kVA], shape (m-1,).
         v_min_pu: voltage floor, shape (m,). v_max_pu: voltage ceiling, shape (m,).
-        slack_pu: voltage of bus 0.
+        slack_pu: no-load voltage of the feeder: that of bus 0 behind the transformer's fixed ratio.
         branch_names: for messages, for example `trafo 0` or `line 3`.
         tighten_flow_kva: how much AC rounds cut each flow limit, shape (n slots, m-1).
         tighten_v_pu: how much AC rounds cut the voltage band, upper and lower, shape (2, n slots, m).
-        key: hash of the grid's content, for caches.
+        key: hash of the grid's content and limits, for caches.
     """
 
     bus_ids: Ints
@@ -48,3 +90,40 @@ class Network:
     key: str
     tighten_flow_kva: Floats | None = None
     tighten_v_pu: Floats | None = None
+
+    def position(self, bus_id: int) -> int:
+        """Find the place 0..m-1 of a pandapower bus index; raises `GridError` for an unknown one."""
+        found = np.flatnonzero(self.bus_ids == bus_id)
+        if not found.size:
+            raise GridError(f"bus {bus_id} is not in the grid; its buses are {self.bus_ids.tolist()}")
+        return int(found[0])
+
+    def flow_limits_kva(self, slots: int) -> Floats:
+        """Flow limit of every branch and slot after tightening, never negative [kVA], shape (m-1, slots)."""
+        limit = np.repeat(self.flow_limit_kw[:, None], slots, axis=1)
+        return limit if self.tighten_flow_kva is None else np.maximum(0.0, limit - self.tighten_flow_kva.T)
+
+    def squared_band(self, slots: int) -> tuple[Floats, Floats]:
+        """Floor and ceiling of the squared voltage after tightening [pu^2], shape (m, slots) each."""
+        floor = np.repeat(self.v_min_pu[:, None], slots, axis=1)
+        ceiling = np.repeat(self.v_max_pu[:, None], slots, axis=1)
+        if self.tighten_v_pu is not None:
+            ceiling = ceiling - self.tighten_v_pu[0].T
+            floor = floor + self.tighten_v_pu[1].T
+        return floor**2, ceiling**2
+
+    def flows(self, injected: Floats) -> Floats:
+        """Sum what the buses below each branch take, shape (m, slots) -> (m-1, slots) [unit of the argument]."""
+        below = np.array(injected, dtype=float)
+        for branch in range(len(self.upper) - 1, 0, -1):
+            below[self.upper[branch]] += below[branch + 1]
+        return below[1:]
+
+    def voltages_pu(self, p_kw: Floats, q_kvar: Floats) -> Floats:
+        """Linear estimate of the voltages for powers into the assets of each bus, shape (m, slots) -> (m, slots)."""
+        drop = 2.0 * (self.r_pu_per_kw[:, None] * self.flows(p_kw) + self.x_pu_per_kvar[:, None] * self.flows(q_kvar))
+        squared = np.full(p_kw.shape, self.slack_pu**2)
+        for branch, upper in enumerate(self.upper):
+            squared[branch + 1] = squared[upper] - drop[branch]
+        voltage: Floats = np.sqrt(np.maximum(squared, 0.0))
+        return voltage

@@ -1,0 +1,120 @@
+"""The feeder's rows in a Pyomo model: flows, squared voltages and their elastic limits; equations in network.py.
+
+Every limit is a mutable Param, so tightening it is an update and no rebuild. What is exceeded is paid for through
+`grid_excess`: no state of the feeder makes the model infeasible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from pyomo.environ import ConcreteModel, Constraint, Expression, NonNegativeReals, Param, Set, Var
+
+from optimization.network import FACET_SHARE, FACETS_DEG, Network
+from optimization.slots import Floats
+
+PU_IN_KVA = 1000.0
+"""A voltage excess of 1 pu counts as much as so many kVA of flow."""
+
+BusPower = Callable[[int, int], Any]
+
+
+def add_network(m: ConcreteModel, network: Network, slots: Iterable[int], bus_p: BusPower, bus_q: BusPower) -> None:
+    """Add the feeder to a model.
+
+    Sets `grid_branches`, `grid_buses` (without the slack), `grid_slots`; Vars `flow_kw`, `flow_kvar`, `flow_slack_kva`
+    over (branch, slot), `v` [pu^2] and `v_slack` [pu^2] over (bus, slot); mutable Params named as in `limit_params`;
+    Expression `grid_excess[slot]` [kVA], the amount beyond all limits together.
+
+    Args:
+        m: the model to add to.
+        network: the feeder; its limits are read through `limit_params`, everything else is constant.
+        slots: indices of the slots, 0..n-1.
+        bus_p: power into the assets of a bus [kW], called with the place of the bus (1..m-1) and the slot.
+        bus_q: reactive power likewise [kvar].
+    """
+    m.grid_slots = Set(initialize=list(slots), ordered=True)
+    m.grid_branches = Set(initialize=range(len(network.upper)), ordered=True)
+    m.grid_buses = Set(initialize=range(1, len(network.bus_ids)), ordered=True)
+    _add_params(m, network)
+    _add_flows(m, network, bus_p, bus_q)
+    _add_voltages(m, network)
+    _add_flow_limits(m, network)
+    m.grid_excess = Expression(m.grid_slots, rule=_excess)
+
+
+def limit_params(network: Network, slots: int) -> Mapping[str, Floats]:
+    """Values of the block's mutable Params: name -> array of shape (branches or buses, slots), as the Param's index.
+
+    `grid_flow_limit_kva[branch, slot]`, `grid_v_min[bus, slot]` and `grid_v_max[bus, slot]` [pu^2].
+    """
+    floor, ceiling = network.squared_band(slots)
+    return {
+        "grid_flow_limit_kva": network.flow_limits_kva(slots),
+        "grid_v_min": floor[1:],
+        "grid_v_max": ceiling[1:],
+    }
+
+
+def _add_params(m: Any, network: Network) -> None:
+    values = limit_params(network, len(m.grid_slots))
+    for name, index in (
+        ("grid_flow_limit_kva", m.grid_branches),
+        ("grid_v_min", m.grid_buses),
+        ("grid_v_max", m.grid_buses),
+    ):
+        flat = dict(zip(index * m.grid_slots, values[name].ravel().tolist(), strict=True))
+        m.add_component(name, Param(index, m.grid_slots, mutable=True, initialize=flat))
+
+
+def _add_flows(m: Any, network: Network, bus_p: BusPower, bus_q: BusPower) -> None:
+    below = [np.flatnonzero(network.upper == branch + 1).tolist() for branch in m.grid_branches]
+    m.flow_kw = Var(m.grid_branches, m.grid_slots)
+    m.flow_kvar = Var(m.grid_branches, m.grid_slots)
+
+    def balance(flow: Any, bus_power: BusPower) -> Any:
+        return lambda _, k, s: flow[k, s] == bus_power(k + 1, s) + sum(flow[j, s] for j in below[k])
+
+    m.flow_balance_kw = Constraint(m.grid_branches, m.grid_slots, rule=balance(m.flow_kw, bus_p))
+    m.flow_balance_kvar = Constraint(m.grid_branches, m.grid_slots, rule=balance(m.flow_kvar, bus_q))
+
+
+def _add_voltages(m: Any, network: Network) -> None:
+    m.v = Var(m.grid_buses, m.grid_slots, initialize=1.0)
+    m.v_slack = Var(m.grid_buses, m.grid_slots, domain=NonNegativeReals)
+
+    def drop(_: Any, bus: int, s: int) -> Any:
+        k = bus - 1
+        upper = int(network.upper[k])
+        above = m.v[upper, s] if upper else network.slack_pu**2
+        r, x = float(network.r_pu_per_kw[k]), float(network.x_pu_per_kvar[k])
+        return m.v[bus, s] == above - 2 * r * m.flow_kw[k, s] - 2 * x * m.flow_kvar[k, s]
+
+    m.voltage_drop = Constraint(m.grid_buses, m.grid_slots, rule=drop)
+    m.voltage_ceiling = Constraint(
+        m.grid_buses, m.grid_slots, rule=lambda _, b, s: m.v[b, s] - m.v_slack[b, s] <= m.grid_v_max[b, s]
+    )
+    m.voltage_floor = Constraint(
+        m.grid_buses, m.grid_slots, rule=lambda _, b, s: m.v[b, s] + m.v_slack[b, s] >= m.grid_v_min[b, s]
+    )
+
+
+def _add_flow_limits(m: Any, network: Network) -> None:
+    m.flow_slack_kva = Var(m.grid_branches, m.grid_slots, domain=NonNegativeReals)
+    angles = np.radians(FACETS_DEG)
+    cosine, sine = np.cos(angles).tolist(), np.sin(angles).tolist()
+    half_rating = (network.flow_limit_kw / 2.0).tolist()
+
+    def facet(_: Any, a: int, k: int, s: int) -> Any:
+        flow = cosine[a] * m.flow_kw[k, s] + sine[a] * m.flow_kvar[k, s]
+        sag = FACET_SHARE * half_rating[k] * (m.v[k + 1, s] - 1.0)
+        return flow - sag - m.flow_slack_kva[k, s] <= FACET_SHARE * m.grid_flow_limit_kva[k, s]
+
+    m.flow_limit = Constraint(range(len(angles)), m.grid_branches, m.grid_slots, rule=facet)
+
+
+def _excess(m: Any, s: int) -> Any:
+    flow = sum(m.flow_slack_kva[k, s] for k in m.grid_branches)
+    return flow + PU_IN_KVA / 2.0 * sum(m.v_slack[b, s] for b in m.grid_buses)
