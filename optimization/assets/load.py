@@ -1,6 +1,6 @@
 """A fixed load: power that is asked for, not chosen.
 
-    p[s] = demand[s] - unserved[s],     0 <= unserved[s] <= demand[s]
+    p[s] = demand[s] - unserved[s],     0 <= unserved[s] <= max(demand[s], 0)
 
 Symbols: p [kW] into the asset, demand [kW] foreseen, unserved [kW] priced above everything else. Own derivation.
 """
@@ -29,6 +29,6 @@ class Load:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadInputs:
-    """The demand foreseen [kW], shape (n,), not negative."""
+    """The demand foreseen [kW], shape (n,); negative for a source that nobody steers now (a device out of control)."""
 
     demand_kw: Floats

@@ -1,0 +1,91 @@
+"""A stored past as plain arrays, and the local calendar it is read by.
+
+Law 1: a gap is `nan`, never zero.
+Law 2: nothing that ends after the present instant is read: every forecast cuts with `Past.before` first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+
+import numpy as np
+
+from optimization.slots import Floats, Slots
+
+QUARTER_S = 900.0
+DAY_S = 86400.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """Means over equal steps, in order of time.
+
+    Args:
+        at_s: UTC start of each sample, seconds since 1970 [s], ascending, shape (n,).
+        value: mean over the step, `nan` where unknown, shape (n,).
+        step_s: length of a step [s].
+    """
+
+    at_s: Floats
+    value: Floats
+    step_s: float
+
+    def before(self, now_s: float) -> Past:
+        """Keep the samples that have ended at `now_s` [s since 1970]."""
+        count = int(np.searchsorted(self.at_s, now_s - self.step_s, side="right"))
+        return Past(self.at_s[:count], self.value[:count], self.step_s)
+
+    def since(self, start_s: float) -> Past:
+        """Keep the samples that start at or after `start_s` [s since 1970]."""
+        first = int(np.searchsorted(self.at_s, start_s, side="left"))
+        return Past(self.at_s[first:], self.value[first:], self.step_s)
+
+    def known(self) -> Past:
+        """Keep the samples that have a value."""
+        good = np.isfinite(self.value)
+        return Past(self.at_s[good], self.value[good], self.step_s)
+
+
+def empty(step_s: float = QUARTER_S) -> Past:
+    """Give a past without samples."""
+    return Past(np.empty(0), np.empty(0), step_s)
+
+
+def merge(older: Past, newer: Past) -> Past:
+    """Join two pasts; where both have samples the newer speaks from its first sample on."""
+    if not newer.at_s.size or not older.at_s.size:
+        return newer if newer.at_s.size else older
+    kept = older.at_s + older.step_s <= newer.at_s[0]
+    return Past(
+        np.concatenate([older.at_s[kept], newer.at_s]), np.concatenate([older.value[kept], newer.value]), newer.step_s
+    )
+
+
+def epoch_s(at: datetime) -> float:
+    """Give seconds since 1970 of an aware instant [s]; raises `ValueError` for a naive one."""
+    if at.tzinfo is None:
+        raise ValueError(f"{at} has no time zone: give it in UTC")
+    return at.timestamp()
+
+
+def slot_middles_s(slots: Slots) -> Floats:
+    """Give the middle of each slot [s since 1970], shape (n,)."""
+    return epoch_s(slots.start) + slots.offset_s + slots.duration_s / 2.0
+
+
+def local_days_and_quarters(at_s: Floats, zone: tzinfo) -> tuple[Floats, Floats]:
+    """Give local weekday (Monday 0) and quarter-hour of the local day (0..95) of instants, shape (n,) each.
+
+    The UTC offset is asked of the zone once a quarter-hour, so that a day of 92 or 100 quarters falls out by itself.
+    """
+    quarters, where = np.unique(np.floor_divide(at_s, QUARTER_S), return_inverse=True)
+    offsets = np.array([_offset_s(q * QUARTER_S, zone) for q in quarters])
+    local_s = at_s + offsets[where] if at_s.size else at_s
+    day = np.floor_divide(local_s, DAY_S)
+    return np.mod(day + 3.0, 7.0), np.floor_divide(np.mod(local_s, DAY_S), QUARTER_S)
+
+
+def _offset_s(at_s: float, zone: tzinfo) -> float:
+    offset = datetime.fromtimestamp(at_s, UTC).astimezone(zone).utcoffset()
+    return offset.total_seconds() if offset is not None else 0.0

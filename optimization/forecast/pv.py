@@ -1,0 +1,81 @@
+"""A photovoltaic plant from published irradiance and outdoor temperature.
+
+    p = module_kw * G / 1000 * (1 + gamma * (T_cell - 25)),   T_cell = T_out + 0.03 * G,   0 <= p <= rated_kw
+    available(t) = p(t) * (long + (short - long) * exp(-(t - now) / tau))
+
+Symbols: G [W/m2] on the plane, T [degC], gamma [1/K], long the measured share of the computed energy over the last
+days (soiling, a wrong module_kw), short the same over the last hour (today's clouds); both only from steps in which the
+sun shone and the inverter was not limited, bounded to 0.3..1.5. Source of the cell temperature: the NOCT model, with
+0.03 K m2/W for an open rack (Ross, Proc. 14th IEEE PVSC (1980) 1130-1132).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimization.forecast.past import Past
+from optimization.slots import Floats
+
+CELL_K_PER_W_M2 = 0.03
+SHORT_S = 3600.0
+DECAY_S = 2.0 * 3600.0
+LONG_S = 3.0 * 86400.0
+LEAST_SHARE = 0.05
+BOUNDS = (0.3, 1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class PvPlant:
+    """What is computed with: `module_kw` at 1000 W/m2 and 25 degC, `rated_kw` of the inverter, `temperature_per_k`."""
+
+    module_kw: float
+    rated_kw: float
+    temperature_per_k: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Measured over computed energy: of the last days and of the last hour [1]."""
+
+    long: float = 1.0
+    short: float = 1.0
+
+
+def pv_power_kw(plant: PvPlant, irradiance_w_m2: Floats, outdoor_c: Floats) -> Floats:
+    """Compute generation at the inverter [kW], not negative, same shape as the inputs."""
+    cell_c = outdoor_c + CELL_K_PER_W_M2 * irradiance_w_m2
+    power_kw = plant.module_kw * irradiance_w_m2 / 1000.0 * (1.0 + plant.temperature_per_k * (cell_c - 25.0))
+    return np.clip(power_kw, 0.0, plant.rated_kw)
+
+
+def calibrate(measured: Past, computed_kw: Floats, limited: Floats, plant: PvPlant, now_s: float) -> Calibration:
+    """Compare measured with computed generation.
+
+    Args:
+        measured: generation [kW], positive, on equal steps.
+        computed_kw: what the model said of the same steps, `nan` where it was not asked.
+        limited: 1 where the inverter was held back by a limit, same shape.
+        plant: the plant.
+        now_s: the present instant [s since 1970].
+    """
+    usable = np.isfinite(measured.value) & np.isfinite(computed_kw) & (limited == 0.0)
+    usable &= computed_kw >= LEAST_SHARE * plant.rated_kw
+    # At the inverter's rating both are cut alike and say nothing about the modules.
+    usable &= computed_kw < plant.rated_kw
+    long = _share(measured, computed_kw, usable & (measured.at_s >= now_s - LONG_S), 1.0)
+    return Calibration(long, _share(measured, computed_kw, usable & (measured.at_s >= now_s - SHORT_S), long))
+
+
+def _share(measured: Past, computed_kw: Floats, usable: Floats, otherwise: float) -> float:
+    chosen = usable.astype(bool)
+    if not chosen.any():
+        return otherwise
+    return float(np.clip(measured.value[chosen].sum() / computed_kw[chosen].sum(), *BOUNDS))
+
+
+def apply_calibration(power_kw: Floats, calibration: Calibration, ahead_s: Floats, rated_kw: float) -> Floats:
+    """Scale computed generation by the calibration, `ahead_s` after now [s]; not above the inverter's rating [kW]."""
+    fading = (calibration.short - calibration.long) * np.exp(-np.maximum(ahead_s, 0.0) / DECAY_S)
+    return np.minimum(power_kw * (calibration.long + fading), rated_kw)
