@@ -1,0 +1,1 @@
+"""Feeds: published forecasts of prices, weather and carbon intensity, from a file or an address."""
