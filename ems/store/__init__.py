@@ -1,1 +1,1 @@
-"""What must outlive the process: journal, requests, history."""
+"""What is remembered: the journal, the history and the requests, each an SQLite file of its own."""

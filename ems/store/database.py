@@ -1,0 +1,85 @@
+"""How every store file is opened: WAL, a schema version, and no silent reading of a newer one."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class StoreError(Exception):
+    """A store cannot be opened, read or written: the message names the file, what happened and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The tables of one store file.
+
+    Args:
+        name: what the file is, for messages.
+        version: kept in `PRAGMA user_version`; a file of a newer version is refused, never guessed at.
+        ddl: statements that make the tables of an empty file.
+    """
+
+    name: str
+    version: int
+    ddl: str
+
+
+def open_writable(path: Path, schema: Schema, *, durable: bool, busy_s: float = 1.0) -> sqlite3.Connection:
+    """Open for writing and make the tables if they are missing.
+
+    Args:
+        path: the file; its folder is made if missing.
+        schema: what must be in it.
+        durable: a commit survives a power cut; without, only the death of the process.
+        busy_s: how long a statement waits for another writer [s].
+
+    Raises:
+        StoreError: the file is of a newer version, damaged or not writable.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
+        _prepare(connection, path, schema, durable=durable)
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"{schema.name} {path} cannot be written: {error}; free or move the file aside") from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, schema: Schema, *, durable: bool) -> None:
+    if _checked_version(connection, path, schema) < schema.version:
+        connection.execute("PRAGMA journal_mode=WAL")
+        # Two processes may meet a new file at once: the tables and the version appear together or not at all.
+        connection.executescript(f"BEGIN IMMEDIATE; {schema.ddl}; PRAGMA user_version={schema.version}; COMMIT")
+    connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+
+
+def open_readable(path: Path, schema: Schema) -> sqlite3.Connection | None:
+    """Open read-only; None if there is no file yet.
+
+    Raises:
+        StoreError: the file is of a newer version or damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=1.0)
+        version = _checked_version(connection, path, schema)
+    except sqlite3.Error as error:
+        raise StoreError(f"{schema.name} {path} cannot be read: {error}") from error
+    if version == 0:
+        connection.close()
+        return None
+    return connection
+
+
+def _checked_version(connection: sqlite3.Connection, path: Path, schema: Schema) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > schema.version:
+        connection.close()
+        raise StoreError(
+            f"{schema.name} {path} has schema version {version}, this software knows {schema.version}: "
+            "use the newer software, or give it another state folder"
+        )
+    return version

@@ -1,0 +1,174 @@
+"""The history: every scan of every point from the first day, energy registers included; it cannot be backfilled.
+
+One row is one scan: little-endian float64 of every point, then one quality byte of every point; a layout tells which
+point stands where. A scan of 5,000 points costs one row, not 5,000.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.points import Measurement, Quality
+from ems.store.database import Schema, StoreError, open_readable, open_writable
+from ems.store.encoding import to_instant
+from ems.store.writer import Backlog, Statement, Writer
+
+Floats = NDArray[np.float64]
+
+SCHEMA = Schema(
+    name="history",
+    version=1,
+    ddl="""
+    CREATE TABLE IF NOT EXISTS layout (id INTEGER PRIMARY KEY, points TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS scan (
+      id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, layout INTEGER NOT NULL, data BLOB NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS scan_at ON scan (at_us)
+    """,
+)
+
+_LAYOUT = "INSERT OR IGNORE INTO layout (id, points) VALUES (?, ?)"
+_SCAN = "INSERT INTO scan (at_us, layout, data) VALUES (?, ?, ?)"
+_READ = "SELECT at_us, layout, data FROM scan WHERE at_us >= ? AND at_us < ? ORDER BY at_us"
+_QUALITY_CODE: Mapping[Quality, int] = {Quality.GOOD: 0, Quality.UNCERTAIN: 1, Quality.BAD: 2}
+_CHUNK = 10_000
+
+
+class History:
+    """The writing end; one process at a time writes a history.
+
+    Args:
+        path: the file, made if missing.
+        durable: appended scans survive a power cut; without, the death of the process only.
+
+    Raises:
+        StoreError: the file is of a newer version, damaged or not writable.
+    """
+
+    def __init__(self, path: Path | str, durable: bool = True) -> None:
+        self._writer = Writer(open_writable(Path(path), SCHEMA, durable=durable), "history")
+
+    def append(self, at: datetime, measurements: Sequence[Measurement]) -> Future[int]:
+        """Append one scan; never blocks.
+
+        Args:
+            at: aware instant of the scan.
+            measurements: one for each point.
+
+        Returns:
+            A future of the scan's number, resolved after its commit; it carries a `StoreError` if the disk refuses.
+        """
+        layout, points = _layout(m.point for m in measurements)
+        values = np.array([np.nan if m.value is None else m.value for m in measurements], dtype="<f8")
+        data = values.tobytes() + bytes(_QUALITY_CODE[m.quality] for m in measurements)
+        scan = (_microseconds(at), layout, data)
+        # The layout goes with every scan (a no-op when known), so that no failed write can leave a scan without one.
+        return self._writer.submit(Statement(_LAYOUT, (layout, points)), Statement(_SCAN, scan))
+
+    def backlog(self) -> Backlog:
+        """Tell what has not reached the disk."""
+        return self._writer.backlog()
+
+    def close(self) -> None:
+        """Write what is queued, then close the file. Idempotent."""
+        self._writer.close()
+
+
+def read(
+    path: Path | str, points: Sequence[str], t0: datetime, t1: datetime, *, good_only: bool = True
+) -> tuple[Floats, Floats]:
+    """Read points from `t0` up to and without `t1`.
+
+    Args:
+        path: the file; empty arrays if there is none yet.
+        points: ids; an id that no scan holds gives a column of NaN.
+        t0: aware instant.
+        t1: aware instant.
+        good_only: whether uncertain values are left out too; bad ones always are.
+
+    Returns:
+        POSIX seconds, shape (n,) [s], and values, shape (n, points), NaN where missing.
+
+    Raises:
+        StoreError: the file is of a newer version or damaged.
+    """
+    parts = list(_parts(Path(path), points, (t0, t1), worst=0 if good_only else 1))
+    if not parts:
+        return np.empty(0), np.empty((0, len(points)))
+    times, values = (np.concatenate(arrays, dtype=np.float64) for arrays in zip(*parts, strict=True))
+    return times, values
+
+
+def read_means(
+    path: Path | str, points: Sequence[str], t0: datetime, t1: datetime, step_s: float
+) -> tuple[Floats, Floats]:
+    """Read the mean of the good values of each step [s] from `t0` on, in memory that does not grow with the scans.
+
+    Returns:
+        Start of each step in POSIX seconds, shape (steps,) [s], and means, shape (steps, points), NaN where a step
+        holds no good value.
+    """
+    count = int(np.ceil((t1 - t0).total_seconds() / step_s))
+    total, number = np.zeros((count, len(points))), np.zeros((count, len(points)))
+    start_s = t0.timestamp()
+    for times, values in _parts(Path(path), points, (t0, t1), worst=0):
+        step = np.floor((times - start_s) / step_s + 1e-9).astype(np.int64).clip(0, max(count - 1, 0))
+        np.add.at(total, step, np.nan_to_num(values))
+        np.add.at(number, step, ~np.isnan(values))
+    means = np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
+    return start_s + step_s * np.arange(count, dtype=np.float64), means
+
+
+def _parts(
+    path: Path, points: Sequence[str], span: tuple[datetime, datetime], *, worst: int
+) -> Iterator[tuple[Floats, Floats]]:
+    """Give times and values of consecutive scans of one layout; values of a quality past `worst` are NaN."""
+    connection = open_readable(path, SCHEMA)
+    if connection is None:
+        return
+    try:
+        layouts = {row: json.loads(text) for row, text in connection.execute("SELECT id, points FROM layout")}
+        cursor = connection.execute(_READ, tuple(map(_microseconds, span)))
+        while rows := cursor.fetchmany(_CHUNK):
+            for layout, group in groupby(rows, key=lambda row: int(row[1])):
+                yield _decode(list(group), layouts[layout], points, worst=worst)
+    except sqlite3.Error as error:
+        raise StoreError(f"history {path} cannot be read: {error}") from error
+    finally:
+        connection.close()
+
+
+def _decode(
+    rows: list[tuple[int, int, bytes]], layout: list[str], points: Sequence[str], *, worst: int
+) -> tuple[Floats, Floats]:
+    scan = np.dtype([("value", "<f8", len(layout)), ("quality", "u1", len(layout))])
+    data = np.frombuffer(b"".join(row[2] for row in rows), dtype=scan)
+    value = np.where(data["quality"] <= worst, data["value"], np.nan).reshape(len(rows), len(layout))
+    column = {point: index for index, point in enumerate(layout)}
+    values = np.full((len(rows), len(points)), np.nan)
+    for index, point in enumerate(points):
+        if point in column:
+            values[:, index] = value[:, column[point]]
+    return np.array([row[0] for row in rows], dtype=float) / 1e6, values
+
+
+def _layout(points: Iterable[str]) -> tuple[int, str]:
+    """Give a layout's number, which follows from its content, and its text."""
+    text = json.dumps(list(points))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]), text
+
+
+def _microseconds(at: datetime) -> int:
+    """Count microseconds since 1970; raises `ValueError` for an instant without a time zone."""
+    to_instant(at)
+    return round(at.timestamp() * 1e6)

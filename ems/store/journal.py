@@ -1,0 +1,121 @@
+"""The journal: what was planned, intended, done and seen, in order, append-only.
+
+Kinds of record: `plan, intent, result, request_seen, alarm, health, transition, energy_register, factor`, and with the
+same right any further lower-case word. A record is never changed; a correction is a new record.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ems.clock import Clock
+from ems.store.database import Schema, StoreError, open_readable, open_writable
+from ems.store.encoding import to_instant, to_json
+from ems.store.writer import Backlog, Statement, Writer
+
+SCHEMA = Schema(
+    name="journal",
+    version=1,
+    ddl="""
+    CREATE TABLE IF NOT EXISTS record (
+      id INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS record_kind ON record (kind)
+    """,
+)
+
+_INSERT = "INSERT INTO record (at, kind, body) VALUES (?, ?, ?)"
+_KIND = re.compile(r"[a-z][a-z_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of the journal: its number, UTC instant, kind and body."""
+
+    id: int
+    at: datetime
+    kind: str
+    body: Mapping[str, Any]
+
+
+class Journal:
+    """The writing end; one process at a time writes a journal.
+
+    Args:
+        path: the file, made if missing.
+        clock: gives the instant of records that name none.
+        durable: acknowledged records survive a power cut (`synchronous=FULL`); without, the death of the process only.
+
+    Raises:
+        StoreError: the file is of a newer version, damaged or not writable.
+    """
+
+    def __init__(self, path: Path | str, clock: Clock, durable: bool = True) -> None:
+        self._clock = clock
+        self._writer = Writer(open_writable(Path(path), SCHEMA, durable=durable), "journal")
+
+    def record(self, kind: str, body: Mapping[str, Any], *, at: datetime | None = None) -> Future[int]:
+        """Append; never blocks.
+
+        Args:
+            kind: a lower-case word, see the head of this file.
+            body: numbers, texts, instants, arrays, dataclasses, mappings; not-finite numbers become null.
+            at: aware instant of what is told; the clock's now if left out.
+
+        Returns:
+            A future of the record's number, resolved after its commit. It carries a `StoreError` if the disk refuses;
+            the record is then kept in memory and written when it can be.
+
+        Raises:
+            TypeError: the body holds something that is no datum.
+            ValueError: the kind is no lower-case word or the instant has no time zone.
+        """
+        if not _KIND.fullmatch(kind):
+            raise ValueError(f"the kind of a record is a lower-case word, not {kind!r}")
+        row = (to_instant(at or self._clock.now()), kind, to_json(body))
+        return self._writer.submit(Statement(_INSERT, row))
+
+    def backlog(self) -> Backlog:
+        """Tell what has not reached the disk."""
+        return self._writer.backlog()
+
+    def close(self) -> None:
+        """Write what is queued, then close the file. Idempotent."""
+        self._writer.close()
+
+
+def read_records(path: Path | str, kind: str | None = None, after_id: int = 0, limit: int = 1000) -> list[Record]:
+    """Read the first records past `after_id`, oldest first, on a read-only connection; none if there is no file yet.
+
+    Raises:
+        StoreError: the file is of a newer version or damaged.
+    """
+    where, parameters = ("", ()) if kind is None else ("kind = ? AND", (kind,))
+    return _select(Path(path), f"WHERE {where} id > ? ORDER BY id LIMIT ?", (*parameters, after_id, limit))
+
+
+def latest_record(path: Path | str, kind: str) -> Record | None:
+    """Read the newest record of a kind; None if there is none. Raises `StoreError` as `read_records` does."""
+    rows = _select(Path(path), "WHERE kind = ? ORDER BY id DESC LIMIT 1", (kind,))
+    return rows[0] if rows else None
+
+
+def _select(path: Path, clause: str, parameters: tuple[object, ...]) -> list[Record]:
+    connection = open_readable(path, SCHEMA)
+    if connection is None:
+        return []
+    try:
+        rows = connection.execute(f"SELECT id, at, kind, body FROM record {clause}", parameters).fetchall()  # noqa: S608
+    except sqlite3.Error as error:
+        raise StoreError(f"journal {path} cannot be read: {error}") from error
+    finally:
+        connection.close()
+    return [Record(row, datetime.fromisoformat(at), kind, json.loads(body)) for row, at, kind, body in rows]

@@ -1,0 +1,182 @@
+"""One thread that writes one SQLite file, so that no disk ever holds up the control loop.
+
+Law 1: a future resolves with its row id only after the commit: what is acknowledged survives `kill -9`.
+Law 2: `submit` never blocks. What a full, locked or slow disk refuses is told by the future's exception, kept in memory
+and written later; when memory is full too, the oldest goes and is counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sqlite3
+import threading
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from ems.store.database import StoreError
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+"""How often unwritten rows are tried again while nothing new comes [s]: the thread's own wait, no control deadline."""
+
+BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One SQL statement with its parameters."""
+
+    sql: str
+    parameters: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    statements: tuple[Statement, ...]
+    future: Future[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What has not reached the disk.
+
+    Args:
+        waiting: tasks in the queue.
+        unwritten: tasks that the disk refused, kept in memory and tried again.
+        lost: tasks that memory could not keep.
+        failing: why the disk refuses, empty while all is well.
+    """
+
+    waiting: int
+    unwritten: int
+    lost: int
+    failing: str
+
+
+class Writer:
+    """The writing thread of one store file.
+
+    Args:
+        connection: opened with `open_writable`; belongs to this object from here on.
+        name: what the file is, for messages.
+        capacity: how many tasks wait at most, and how many refused ones memory keeps.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, name: str, *, capacity: int = 10_000) -> None:
+        self._connection = connection
+        self._name = name
+        self._capacity = capacity
+        self._queue: queue.Queue[_Task | None] = queue.Queue(capacity)
+        self._unwritten: deque[_Task] = deque()
+        self._unwritten_lock = threading.Lock()
+        self._lost = 0
+        self._failing = ""
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name=f"{name} writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, *statements: Statement) -> Future[int]:
+        """Queue statements to be committed together; resolves with the row id of the last one."""
+        task = _Task(statements, Future())
+        # A caller that gives up waiting must not cancel the record: running futures cannot be cancelled.
+        task.future.set_running_or_notify_cancel()
+        if self._closing:
+            task.future.set_exception(StoreError(f"the {self._name} is closed"))
+            return task.future
+        try:
+            self._queue.put_nowait(task)
+        except queue.Full:
+            self._refuse(
+                [task], StoreError(f"the {self._name} has {self._capacity} tasks waiting: the disk is too slow")
+            )
+        return task.future
+
+    def backlog(self) -> Backlog:
+        """Tell what has not reached the disk."""
+        return Backlog(self._queue.qsize(), len(self._unwritten), self._lost, self._failing)
+
+    def close(self) -> None:
+        """Write what is queued, then close the file. Idempotent."""
+        if not self._closing:
+            self._closing = True
+            self._queue.put(None)
+        self._thread.join(timeout=30.0)
+
+    def _run(self) -> None:
+        while True:
+            batch, more = self._next_batch()
+            if batch or self._unwritten:
+                self._write(batch)
+            if not more:
+                break
+        self._connection.close()
+
+    def _next_batch(self) -> tuple[list[_Task], bool]:
+        """Collect what waits; the second is False at the end. Waits for work, shorter while rows are unwritten."""
+        batch: list[_Task] = []
+        try:
+            task = self._queue.get(timeout=RETRY_S if self._unwritten else None)
+            while task is not None:
+                batch.append(task)
+                if len(batch) >= BATCH:
+                    return batch, True
+                task = self._queue.get_nowait()
+        except queue.Empty:
+            return batch, True
+        return batch, False
+
+    def _write(self, batch: list[_Task]) -> None:
+        with self._unwritten_lock:
+            late = list(self._unwritten)
+        try:
+            ids = self._commit([*late, *batch])
+        except sqlite3.Error as error:
+            self._refuse(batch, StoreError(f"the {self._name} takes no rows: {error}"))
+            return
+        self._recovered(late)
+        for task, row in zip(batch, ids[len(late) :], strict=True):
+            task.future.set_result(row)
+
+    def _commit(self, tasks: list[_Task]) -> list[int]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            ids = [self._execute(task) for task in tasks]
+            self._connection.execute("COMMIT")
+        except sqlite3.Error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        return ids
+
+    def _execute(self, task: _Task) -> int:
+        row = 0
+        for statement in task.statements:
+            row = self._connection.execute(statement.sql, statement.parameters).lastrowid or 0
+        return row
+
+    def _refuse(self, tasks: list[_Task], error: StoreError) -> None:
+        """Keep tasks for later and tell who waits for them."""
+        with self._unwritten_lock:
+            self._unwritten.extend(tasks)
+            while len(self._unwritten) > self._capacity:
+                self._unwritten.popleft()
+                self._lost += 1
+            if not self._failing:
+                log.error("%s; rows are kept in memory and tried again", error)
+            self._failing = str(error)
+        for task in tasks:
+            if not task.future.done():
+                task.future.set_exception(error)
+
+    def _recovered(self, late: list[_Task]) -> None:
+        if not late:
+            return
+        written = set(map(id, late))
+        with self._unwritten_lock:
+            self._unwritten = deque(task for task in self._unwritten if id(task) not in written)
+            self._failing = ""
+        log.warning("the %s takes rows again: %d written late, %d lost so far", self._name, len(late), self._lost)
