@@ -1,0 +1,207 @@
+"""AC power flow of a whole horizon at once, and what it says of the limits.
+
+    V = w + Z * conj(S / V),     w = -Z * Y_ls * V_slack,     Z = inverse of Y without the slack
+
+iterated from the no-load voltages for all slots together (implicit Z-bus Gauss method) on pandapower's own admittance
+matrix. Valid for one slack and constant power. A slot that does not converge goes to pandapower's Newton method, and
+what that cannot solve either is unconverged, never feasible. Loading is the current's share of the rated current, of
+the two ends the greater, as pandapower defines it.
+
+Source of the method: Chen et al., Distribution system power flow analysis, a rigid approach, IEEE Transactions on
+Power Delivery 6 (1991) 1146-1152.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimization.network import GridError, GridLimits
+from optimization.slots import Floats, Ints
+
+Complex = NDArray[np.complex128]
+
+MOST_ITERATIONS = 60
+CLOSE_PU = 1e-12
+COLLAPSED_PU = 0.6
+"""Below this the iteration may have found the branch of low voltages: such a slot is left to Newton's method."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AcResult:
+    """Voltages and loadings of every slot; nan where unconverged.
+
+    Args:
+        v_pu: magnitude of the voltages, shape (m buses, slots).
+        flow_pct: loading of each branch with the angle of its power [pct], shape (m-1, slots); the real part is
+            positive where power flows down, away from the slack.
+        converged: shape (slots,).
+    """
+
+    v_pu: Floats
+    flow_pct: Complex
+    converged: NDArray[np.bool_]
+
+    @property
+    def loading_pct(self) -> Floats:
+        """Loading of each branch [pct of its rated current], shape (m-1, slots)."""
+        return np.abs(self.flow_pct)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AcGrid:
+    """The feeder for AC power flow, in the bus and branch order of its `Network`.
+
+    Args:
+        source: the pandapower file, for the slots that need Newton's method.
+        bus_ids: index of each bus in the pandapower grid, shape (m,).
+        bus_names: for messages.
+        branch_names: for messages.
+        base_kva: the power that 1 pu stands for.
+        slack: voltage of bus 0 [pu].
+        y_bus: bus admittances [pu], shape (m, m).
+        y_upper: current into each branch at its upper end from the voltages [pu], shape (m-1, m).
+        y_lower: likewise at its lower end.
+        pct_upper: loading that a current of 1 pu means at the upper end [pct], shape (m-1,).
+        pct_lower: likewise at its lower end.
+    """
+
+    source: Path
+    bus_ids: Ints
+    bus_names: tuple[str, ...]
+    branch_names: tuple[str, ...]
+    base_kva: float
+    slack: complex
+    y_bus: Complex
+    y_upper: Complex
+    y_lower: Complex
+    pct_upper: Floats
+    pct_lower: Floats
+
+    def check(self, p_kw: Floats, q_kvar: Floats) -> AcResult:
+        """Solve every slot.
+
+        Args:
+            p_kw: power into the assets of each bus, shape (m, slots).
+            q_kvar: reactive power likewise.
+        """
+        voltage, converged = self._z_bus(p_kw, q_kvar)
+        for slot in np.flatnonzero(~converged):
+            solved = self._newton(p_kw[:, slot], q_kvar[:, slot])
+            converged[slot] = solved is not None
+            voltage[:, slot] = np.nan if solved is None else solved
+        return self._result(voltage, converged)
+
+    def witness(self, p_kw: Floats, q_kvar: Floats, slot: int) -> tuple[Floats, Floats] | None:
+        """Ask pandapower's runpp for one slot: voltages [pu] and loadings [pct]; None where it finds no solution."""
+        net = _solved(self.source, self.bus_ids, p_kw[:, slot], q_kvar[:, slot])
+        if net is None:
+            return None
+        loading = np.concatenate([net.res_line.loading_percent.to_numpy(), net.res_trafo.loading_percent.to_numpy()])
+        names = branch_labels(net)
+        return net.res_bus.vm_pu.loc[self.bus_ids].to_numpy(), loading[[names.index(n) for n in self.branch_names]]
+
+    def _z_bus(self, p_kw: Floats, q_kvar: Floats) -> tuple[Complex, NDArray[np.bool_]]:
+        z = np.linalg.inv(self.y_bus[1:, 1:])
+        no_load = -z @ self.y_bus[1:, 0] * self.slack
+        injected = -(p_kw[1:] + 1j * q_kvar[1:]) / self.base_kva
+        voltage = np.repeat(no_load[:, None], p_kw.shape[1], axis=1)
+        change = np.full(p_kw.shape[1], np.inf)
+        with np.errstate(all="ignore"):
+            for _ in range(MOST_ITERATIONS):
+                newer = no_load[:, None] + z @ np.conj(injected / voltage)
+                change = np.abs(newer - voltage).max(axis=0)
+                voltage = newer
+                if (change < CLOSE_PU).all():
+                    break
+            converged = (change < CLOSE_PU) & (np.abs(voltage).min(axis=0) > COLLAPSED_PU)
+        return np.vstack([np.full((1, p_kw.shape[1]), self.slack), voltage]), converged
+
+    def _newton(self, p_kw: Floats, q_kvar: Floats) -> Complex | None:
+        net = _solved(self.source, self.bus_ids, p_kw, q_kvar)
+        if net is None:
+            return None
+        buses = net.res_bus.loc[self.bus_ids]
+        solved: Complex = buses.vm_pu.to_numpy() * np.exp(1j * np.radians(buses.va_degree.to_numpy()))
+        return solved
+
+    def _result(self, voltage: Complex, converged: NDArray[np.bool_]) -> AcResult:
+        down = -(self.y_lower @ voltage)
+        at_lower = voltage[1:]
+        angle = np.exp(1j * np.angle(at_lower * np.conj(down)))
+        upper = np.abs(self.y_upper @ voltage) * self.pct_upper[:, None]
+        lower = np.abs(down) * self.pct_lower[:, None]
+        return AcResult(np.abs(voltage), np.maximum(upper, lower) * angle, converged)
+
+
+def branch_labels(net: Any) -> list[str]:
+    """Name the lines, then the transformers, of a pandapower grid: their own names where unique, else `line 3`."""
+    rows = [(f"line {i}", n) for i, n in net.line.name.items()] + [(f"trafo {i}", n) for i, n in net.trafo.name.items()]
+    names = [name for _, name in rows]
+    return [name if name and names.count(name) == 1 else fallback for fallback, name in rows]
+
+
+def worst_case(grid: AcGrid, limits: GridLimits, injections: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
+    """Say in words which limits one state of the feeder exceeds.
+
+    Args:
+        grid: the feeder.
+        limits: what the site allows; the planning margin plays no part.
+        injections: active and reactive power into the assets of a bus [kW, kvar], by the bus's name; raises
+            `GridError` for a name the grid does not have.
+    """
+    power = np.zeros((2, len(grid.bus_ids), 1))
+    for bus, values in injections.items():
+        if bus not in grid.bus_names:
+            raise GridError(f"bus {bus!r} is not in {grid.source}; its buses are {', '.join(grid.bus_names)}")
+        power[:, grid.bus_names.index(bus), 0] += values
+    result = grid.check(power[0], power[1])
+    if not result.converged[0]:
+        return ("the power flow has no solution: the feeder cannot carry this at all",)
+    return (*_voltage_excesses(grid, limits, result), *_loading_excesses(grid, limits, result))
+
+
+def _voltage_excesses(grid: AcGrid, limits: GridLimits, result: AcResult) -> list[str]:
+    words = []
+    for name, v_pu in zip(grid.bus_names[1:], result.v_pu[1:, 0], strict=True):
+        if v_pu > limits.voltage_max_pu:
+            words.append(f"voltage at {name} is {v_pu:.4f} pu, above {limits.voltage_max_pu} pu")
+        elif v_pu < limits.voltage_min_pu:
+            words.append(f"voltage at {name} is {v_pu:.4f} pu, below {limits.voltage_min_pu} pu")
+    return words
+
+
+def _loading_excesses(grid: AcGrid, limits: GridLimits, result: AcResult) -> list[str]:
+    return [
+        f"{name} is loaded to {loading:.1f} %, above {limits.loading_max_pct:g} %"
+        for name, loading in zip(grid.branch_names, result.loading_pct[:, 0], strict=True)
+        if loading > limits.loading_max_pct
+    ]
+
+
+def _solved(source: Path, bus_ids: Ints, p_kw: Floats, q_kvar: Floats) -> Any:
+    import pandapower  # noqa: PLC0415 - takes 5 s and 300 MB, and few processes ever need it
+
+    net = _net_with_loads(source, tuple(bus_ids.tolist()))
+    net.load["p_mw"] = p_kw / 1e3
+    net.load["q_mvar"] = q_kvar / 1e3
+    try:
+        pandapower.runpp(net, tolerance_mva=1e-10, numba=False, trafo_loading="current")
+    except pandapower.LoadflowNotConverged:
+        return None
+    return net
+
+
+@lru_cache(maxsize=2)
+def _net_with_loads(source: Path, bus_ids: tuple[int, ...]) -> Any:
+    import pandapower  # noqa: PLC0415 - as above
+
+    net = pandapower.from_json(source)
+    pandapower.create_loads(net, list(bus_ids), p_mw=0.0)
+    return net

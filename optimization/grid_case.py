@@ -1,0 +1,132 @@
+"""A feeder prepared for planning, and its file in a cache: needs numpy and nothing heavier."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optimization.ac_check import AcGrid
+from optimization.network import GridError, GridLimits, Network
+from optimization.slots import Floats
+
+CACHE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GridCase:
+    """One feeder with one set of limits, for the planner and for the AC check.
+
+    Args:
+        network: the linear operator, with the *planned* limits (less the margin).
+        ac: the same feeder for AC power flow.
+        limits: what the site allows.
+    """
+
+    network: Network
+    ac: AcGrid
+    limits: GridLimits
+
+
+def bus_numbers(grid_path: Path) -> dict[str, int]:
+    """Read the names and indices of the buses from a pandapower JSON file; raises `GridError` naming the file."""
+    try:
+        table = json.loads(json.loads(grid_path.read_text())["_object"]["bus"]["_object"])
+        column = table["columns"].index("name")
+        return {str(row[column]): int(i) for i, row in zip(table["index"], table["data"], strict=True)}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GridError(f"{grid_path} is no pandapower grid ({error}); write it with pandapower.to_json") from error
+
+
+def case_key(grid_path: Path, limits: GridLimits) -> str:
+    """Hash a grid's content with its limits; raises `GridError` if the file cannot be read."""
+    try:
+        content = grid_path.read_bytes()
+    except OSError as error:
+        raise GridError(f"cannot read the grid {grid_path}: {error.strerror}; name an existing file") from error
+    return hashlib.sha256(content + f"{CACHE_VERSION} {limits}".encode()).hexdigest()[:32]
+
+
+def load_case(grid_path: Path, limits: GridLimits, cache_dir: Path) -> GridCase | None:
+    """Load a prepared feeder from the cache; None where `prepare` has not put it there yet."""
+    key = case_key(grid_path, limits)
+    try:
+        with np.load(_cache_file(cache_dir, key)) as stored:
+            return _case(dict(stored), key, grid_path, limits)
+    except FileNotFoundError:
+        return None
+
+
+def store_case(case: GridCase, cache_dir: Path) -> None:
+    """Put a prepared feeder into the cache, whole or not at all."""
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    target = _cache_file(cache_dir, case.network.key)
+    partial = target.with_suffix(".partial.npz")
+    np.savez(partial, **_arrays(case))
+    partial.replace(target)
+
+
+def _cache_file(cache_dir: Path, key: str) -> Path:
+    return cache_dir / f"grid-{key}.npz"
+
+
+NETWORK_ARRAYS = ("bus_ids", "upper", "r_pu_per_kw", "x_pu_per_kvar", "flow_limit_kw", "v_min_pu", "v_max_pu")
+AC_ARRAYS = ("bus_ids", "y_bus", "y_upper", "y_lower", "pct_upper", "pct_lower")
+
+
+def _arrays(case: GridCase) -> dict[str, Any]:
+    arrays = {name: getattr(case.network, name) for name in NETWORK_ARRAYS}
+    arrays |= {name: getattr(case.ac, name) for name in AC_ARRAYS}
+    scalars = {"slack_pu": case.network.slack_pu, "slack": case.ac.slack, "base_kva": case.ac.base_kva}
+    names = {"bus_names": np.array(case.ac.bus_names), "branch_names": np.array(case.ac.branch_names)}
+    return arrays | scalars | names
+
+
+def _case(stored: dict[str, Any], key: str, grid_path: Path, limits: GridLimits) -> GridCase:
+    branch_names = tuple(stored["branch_names"].tolist())
+    network = Network(
+        **{name: stored[name] for name in NETWORK_ARRAYS},
+        slack_pu=float(stored["slack_pu"]),
+        branch_names=branch_names,
+        key=key,
+    )
+    ac = AcGrid(
+        **{name: stored[name] for name in AC_ARRAYS},
+        source=grid_path,
+        bus_names=tuple(stored["bus_names"].tolist()),
+        branch_names=branch_names,
+        base_kva=float(stored["base_kva"]),
+        slack=complex(stored["slack"]),
+    )
+    return GridCase(network, ac, limits)
+
+
+def planned_network(ac: AcGrid, upper: Any, impedance: Floats, limits: GridLimits, key: str) -> Network:
+    """Write the linear operator of a feeder.
+
+    Args:
+        ac: the feeder for AC power flow; gives the ratings and the no-load voltage.
+        upper: upper bus of each branch, shape (m-1,).
+        impedance: resistance and reactance of each branch on `ac.base_kva` [pu], shape (2, m-1).
+        limits: what the site allows; the network gets the planned ones.
+        key: hash of the grid's content and limits.
+    """
+    planned = limits.planned
+    buses = len(ac.bus_ids)
+    no_load = ac.check(np.zeros((buses, 1)), np.zeros((buses, 1))).v_pu[1:, 0]
+    return Network(
+        bus_ids=ac.bus_ids,
+        upper=upper,
+        r_pu_per_kw=impedance[0] / ac.base_kva,
+        x_pu_per_kvar=impedance[1] / ac.base_kva,
+        flow_limit_kw=planned.loading_max_pct / ac.pct_lower * ac.base_kva,
+        v_min_pu=np.full(buses, planned.voltage_min_pu),
+        v_max_pu=np.full(buses, planned.voltage_max_pu),
+        slack_pu=float(no_load.mean()),
+        branch_names=ac.branch_names,
+        key=key,
+    )
