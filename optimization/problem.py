@@ -51,13 +51,15 @@ class Weights:
         unserved: a kWh of fixed load not served [currency/kWh].
         ev_shortfall: a kWh missing at a car's departure [currency/kWh].
         discomfort: a kelvin-hour outside the comfort band [currency/Kh].
-        move: a kW moved away from the previous plan, in its first hours [currency/kW]; a tie-break, nothing more.
+        battery_band: a kWh of a battery outside its planning band, each hour [currency/kWh/h].
+        move: a kWh moved away from the previous plan, in its first hours [currency/kWh]; a tie-break, nothing more.
     """
 
     grid_limit: float = 50.0
     unserved: float = 100.0
     ev_shortfall: float = 3.0
     discomfort: float = 1.0
+    battery_band: float = 5.0
     move: float = 1e-4
 
 

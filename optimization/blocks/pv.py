@@ -1,0 +1,18 @@
+"""Equations of `optimization.assets.pv` in Pyomo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyomo.environ as pyo
+
+from optimization.blocks.parts import add_coefficients
+
+
+def build(block: Any, parent: tuple[int, ...]) -> None:
+    """Write a photovoltaic plant that may be curtailed at no cost."""
+    n = len(parent)
+    add_coefficients(block, n, "available_kw")
+    block.generation_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.available_kw[s]))
+    block.power_kw = pyo.Expression(range(n), rule=lambda b, s: -b.generation_kw[s])
+    block.cost = pyo.Expression(expr=0.0)

@@ -1,0 +1,109 @@
+"""Either, or: charging against discharging, import against export, never both in one slot.
+
+A linear programme keeps the two apart by itself wherever doing both costs money. Where prices invert it may not, and
+only there binaries z are added:  sum of a <= U_a * z,  sum of b <= U_b * (1 - z).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import bmat, csc_matrix, csr_matrix
+
+from optimization.affine import Lp
+from optimization.slots import Floats, Ints
+
+TOLERANCE_KW = 1e-5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Pairs of column groups of which at most one may be above zero.
+
+    Args:
+        first: columns whose sum is a, shape (pairs, members), -1 where a pair has fewer.
+        second: columns whose sum is b, likewise.
+    """
+
+    first: Ints
+    second: Ints
+
+    def __len__(self) -> int:
+        """Count the pairs."""
+        return len(self.first)
+
+    def sums(self, x: Floats) -> tuple[Floats, Floats]:
+        """Add the columns of each group, shape (pairs,) each."""
+        padded = np.append(x, 0.0)
+        return padded[self.first].sum(axis=1), padded[self.second].sum(axis=1)
+
+    def broken(self, x: Floats) -> Ints:
+        """Find the pairs of which both are above zero."""
+        return np.flatnonzero(np.minimum(*self.sums(x)) > TOLERANCE_KW)
+
+
+def find_pairs(groups: Sequence[tuple[Sequence[str], Sequence[str]]], columns: Mapping[str, slice]) -> Pairs:
+    """Find the columns of named variable groups, one pair a slot."""
+    width = max(len(side) for pair in groups for side in pair)
+
+    def stacked(side: int) -> Ints:
+        return np.concatenate([_columns(pair[side], columns, width) for pair in groups])
+
+    return Pairs(stacked(0), stacked(1))
+
+
+def netted(lp: Lp, pairs: Pairs, x: Floats) -> Floats:
+    """Take off both of a pair what cancels out at no loss, where the matrix sees only their difference.
+
+    Import and export at once is such a pair: where buying costs no less than selling earns, netting never costs.
+    """
+    a, b = pairs.first[:, 0], pairs.second[:, 0]
+    both = np.minimum(x[a], x[b])
+    dense = np.flatnonzero(both > 0.0)
+    free = [i for i in dense if _opposite(lp, int(a[i]), int(b[i])) and lp.cost[a[i]] + lp.cost[b[i]] >= 0.0]
+    clean = x.copy()
+    clean[a[free]] -= both[free]
+    clean[b[free]] -= both[free]
+    return clean
+
+
+def with_binaries(lp: Lp, pairs: Pairs, which: Ints) -> Lp:
+    """Add a binary and its two rows for each of some pairs; the binaries are the last columns."""
+    count, columns = len(which), len(lp.cost)
+    groups = (pairs.first[which], pairs.second[which])
+    upper = np.append(lp.col_upper, 0.0)
+    reach = [upper[group].sum(axis=1) for group in groups]
+    binary = np.concatenate([-np.diag(reach[0]), np.diag(reach[1])])
+    rows = bmat([[lp.matrix, None], [_members(groups, columns), csr_matrix(binary)]], format="csc")
+    zero, one = np.zeros(count), np.ones(count)
+    return Lp(
+        np.append(lp.cost, zero),
+        lp.offset,
+        np.append(lp.col_lower, zero),
+        np.append(lp.col_upper, one),
+        np.append(lp.row_lower, np.full(2 * count, -np.inf)),
+        np.concatenate([lp.row_upper, zero, reach[1]]),
+        csc_matrix(rows),
+    )
+
+
+def _columns(names: Sequence[str], columns: Mapping[str, slice], width: int) -> Ints:
+    table = [np.arange(columns[name].start, columns[name].stop) for name in names]
+    missing = [np.full(len(table[0]), -1)] * (width - len(names))
+    return np.stack([*table, *missing], axis=1)
+
+
+def _members(groups: tuple[Ints, Ints], columns: int) -> csr_matrix:
+    """Write the sums of the first groups, then of the second, one row each."""
+    table = np.concatenate(groups)
+    row, place = np.nonzero(table >= 0)
+    return csr_matrix((np.ones(len(row)), (row, table[row, place])), shape=(len(table), columns))
+
+
+def _opposite(lp: Lp, a: int, b: int) -> bool:
+    """Say whether two columns enter the same rows with opposite signs."""
+    first, second = (slice(*lp.matrix.indptr[j : j + 2]) for j in (a, b))
+    same = np.array_equal(lp.matrix.indices[first], lp.matrix.indices[second])
+    return same and bool((lp.matrix.data[first] == -lp.matrix.data[second]).all())

@@ -1,0 +1,123 @@
+"""The whole model: the assets' blocks, the balance at the connection, the feeder, and the anchor to the previous plan.
+
+    sum of power[i, s] = import[s] + import_excess[s] - export[s] - export_excess[s]                              [kW]
+    minimise  bill + carbon_price * kg + wear - end value + weights * (excess, unserved, shortfall, discomfort)
+              + move * |power[i, s] - previous[i, s]| (first two hours) + a preference for early (in the charge costs)
+
+Built once for a structure and compiled (`optimization.affine`); numbers arrive as Params of the same name from
+`optimization.coefficients`. At most one of import and export is above zero: `optimization.exclusive` sees to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyomo.environ as pyo
+
+from optimization.assets import Battery, ChargePoint, HeatPump, Load, Pv
+from optimization.blocks import battery, ev, heat_pump, load, pv
+from optimization.blocks.parts import add_coefficients
+from optimization.network import Network
+from optimization.network_block import add_network
+from optimization.structure import AssetShape, Structure
+
+Group = tuple[str, ...]
+
+GRID_EXCLUSIVE: tuple[Group, Group] = (("import_kw", "import_excess_kw"), ("export_kw", "export_excess_kw"))
+
+
+def build_model(shape: Structure, network: Network | None) -> Any:
+    """Build the Pyomo model of a structure; its Params wait for values."""
+    m = pyo.ConcreteModel("district")
+    m.asset = pyo.Block(range(len(shape.assets)))
+    for i, asset in enumerate(shape.assets):
+        _add_asset(m.asset[i], asset, shape.parent)
+    _add_connection(m, len(shape.parent))
+    _add_anchor(m, shape)
+    grid = _add_feeder(m, shape, network) if network is not None else 0.0
+    assets = pyo.quicksum(m.asset[i].cost for i in range(len(shape.assets)))
+    m.objective = pyo.Objective(expr=assets + m.connection_cost + m.move_cost_total + grid)
+    return m
+
+
+def exclusive_groups(shape: Structure) -> list[tuple[Group, Group]]:
+    """Name the pairs of variable groups of which at most one may be above zero in a slot."""
+    batteries = [i for i, asset in enumerate(shape.assets) if asset.kind is Battery]
+    first, second = battery.EXCLUSIVE
+    return [
+        GRID_EXCLUSIVE,
+        *((tuple(f"asset[{i}].{v}" for v in first), tuple(f"asset[{i}].{v}" for v in second)) for i in batteries),
+    ]
+
+
+def _add_asset(block: Any, shape: AssetShape, parent: tuple[int, ...]) -> None:
+    if shape.kind is Load:
+        load.build(block, parent)
+    elif shape.kind is Pv:
+        pv.build(block, parent)
+    elif shape.kind is Battery:
+        battery.build(block, parent, recovering=shape.recovering)
+    elif shape.kind is ChargePoint:
+        ev.build(block, parent, sessions=shape.sessions)
+    elif shape.kind is HeatPump:
+        heat_pump.build(block, parent)
+    else:
+        raise TypeError(f"no equations for {shape.kind.__name__}: write a block for it")
+
+
+def _add_connection(m: Any, n: int) -> None:
+    """Write the balance; the limits are bounds, and what goes beyond them is bought at the weight of a limit."""
+    add_coefficients(m, n, "import_limit_kw", "export_limit_kw", "reach_kw")
+    add_coefficients(m, n, "import_cost", "export_gain", "excess_cost")
+    m.import_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.import_limit_kw[s]))
+    m.export_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.export_limit_kw[s]))
+    m.import_excess_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.reach_kw[s]))
+    m.export_excess_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.reach_kw[s]))
+
+    def balance(b: Any, s: int) -> Any:
+        taken = pyo.quicksum(b.asset[i].power_kw[s] for i in b.asset)
+        return taken == b.import_kw[s] + b.import_excess_kw[s] - b.export_kw[s] - b.export_excess_kw[s]
+
+    def cost(b: Any, s: int) -> Any:
+        bought = b.import_cost[s] * (b.import_kw[s] + b.import_excess_kw[s])
+        sold = b.export_gain[s] * (b.export_kw[s] + b.export_excess_kw[s])
+        return bought - sold + b.excess_cost[s] * (b.import_excess_kw[s] + b.export_excess_kw[s])
+
+    m.balance = pyo.Constraint(range(n), rule=balance)
+    m.connection_cost = pyo.Expression(expr=pyo.quicksum(cost(m, s) for s in range(n)))
+
+
+def _add_anchor(m: Any, shape: Structure) -> None:
+    """Price each kW moved away from the previous plan: a tie-break against churn."""
+    index = (shape.anchored, shape.anchor_slots)
+    m.anchor_kw = pyo.Param(*index, mutable=True, initialize=1.0)
+    m.move_cost = pyo.Param(*index, mutable=True, initialize=1.0)
+    m.move_up_kw = pyo.Var(*index, domain=pyo.NonNegativeReals)
+    m.move_down_kw = pyo.Var(*index, domain=pyo.NonNegativeReals)
+
+    def moved(b: Any, i: int, s: int) -> Any:
+        return b.asset[i].power_kw[s] - b.move_up_kw[i, s] + b.move_down_kw[i, s] == b.anchor_kw[i, s]
+
+    m.moved = pyo.Constraint(*index, rule=moved)
+    m.move_cost_total = pyo.Expression(
+        expr=pyo.quicksum(m.move_cost[k] * (m.move_up_kw[k] + m.move_down_kw[k]) for k in m.move_cost)
+    )
+
+
+def _add_feeder(m: Any, shape: Structure, network: Network) -> Any:
+    """Add the feeder's rows; returns the price of what exceeds its limits."""
+    n = len(shape.parent)
+    at_bus: dict[int, list[int]] = {}
+    for i, asset in enumerate(shape.assets):
+        at_bus.setdefault(network.position(asset.bus), []).append(i)
+
+    def active(bus: int, s: int) -> Any:
+        return pyo.quicksum(m.asset[i].power_kw[s] for i in at_bus.get(bus, ()))
+
+    def reactive(bus: int, s: int) -> Any:
+        ratio = {i: shape.assets[i].reactive_per_active for i in at_bus.get(bus, ())}
+        return pyo.quicksum(tan * m.asset[i].power_kw[s] for i, tan in ratio.items() if tan)
+
+    add_network(m, network, range(n), active, reactive)
+    add_coefficients(m, n, "grid_excess_cost")
+    return pyo.quicksum(m.grid_excess_cost[s] * m.grid_excess[s] for s in range(n))

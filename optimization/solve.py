@@ -1,0 +1,268 @@
+"""Problem -> Solution: the only file that knows the solver (HiGHS).
+
+A model is built and compiled once for its structure. A solve then is: coefficients in numpy, one sparse product,
+`passModel`, the old basis, dual simplex on one thread, numpy slices. Never trusted blindly: the status, the residuals
+and the either-or pairs are checked afterwards, and a warm start that fails is repeated cold.
+
+Law: with `deadline_s=None` nothing here depends on wall time; the solver is stopped by iterations and nodes alone.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+
+import highspy
+import numpy as np
+from numpy.typing import NDArray
+
+from optimization.affine import AffineModel, Lp, compile_model
+from optimization.coefficients import coefficients
+from optimization.exclusive import Pairs, find_pairs, netted, with_binaries
+from optimization.extract import Solution, extract
+from optimization.model import build_model, exclusive_groups
+from optimization.network import Network
+from optimization.network_block import limit_params
+from optimization.problem import Problem, Refused
+from optimization.slots import Floats, Ints
+from optimization.structure import Structure, structure
+from optimization.validation import faults
+
+MODELS_KEPT = 8
+RESIDUAL_TOLERANCE = 1e-6
+OBJECTIVE_TOLERANCE = 1e-6
+FEASIBLE = int(highspy.SolutionStatus.kSolutionStatusFeasible)
+OPTIONS: dict[str, bool | int | float | str] = {
+    "output_flag": False,
+    "threads": 1,
+    "solver": "simplex",
+    "simplex_strategy": 1,
+    "random_seed": 0,
+    "mip_rel_gap": 1e-7,
+    "mip_abs_gap": 1e-6,
+    "mip_max_nodes": 20_000,
+    "simplex_iteration_limit": 1_000_000,
+}
+
+
+class SolveError(Exception):
+    """The solver gave no usable answer to a valid question; the message says how it ended."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What the solver found.
+
+    Args:
+        x: values of the columns.
+        objective: value of the objective, offset included.
+        iterations: simplex iterations.
+        run_s: the solver's own time [s].
+        start: `warm` or `cold`.
+        binaries: how many binaries were needed.
+        gap: relative gap that was left.
+        status: how the solver ended; with binaries also at a limit, with the best plan found so far.
+    """
+
+    x: Floats
+    objective: float
+    iterations: int
+    run_s: float
+    start: str
+    binaries: int = 0
+    gap: float = 0.0
+    status: str = "optimal"
+
+
+@dataclass(slots=True, eq=False)
+class WarmModel:
+    """One compiled model with its solver and the basis of its last solve."""
+
+    affine: AffineModel
+    pairs: Pairs
+    highs: highspy.Highs = field(default_factory=highspy.Highs)
+    basis: highspy.HighsBasis | None = None
+    solves: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in OPTIONS.items():
+            self.highs.setOptionValue(name, value)
+
+    def solve(self, lp: Lp, deadline_s: float | None, *, warm: bool = True) -> Answer:
+        """Solve the relaxation and, where a pair is broken, once more with binaries; raises `SolveError`."""
+        answer = self._relaxed(lp, deadline_s, warm=warm)
+        x = netted(lp, self.pairs, answer.x)
+        broken = self.pairs.broken(x)
+        return replace(answer, x=x) if not broken.size else self._mixed(lp, answer, broken, deadline_s)
+
+    def _relaxed(self, lp: Lp, deadline_s: float | None, *, warm: bool) -> Answer:
+        if warm and self.basis is not None:
+            try:
+                return self._run(lp, deadline_s, self.basis)
+            except SolveError:
+                pass  # a basis is only a hint: the cold start below decides
+        return self._run(lp, deadline_s, None)
+
+    def _run(self, lp: Lp, deadline_s: float | None, basis: highspy.HighsBasis | None) -> Answer:
+        self._pass(lp, np.zeros(len(lp.cost), dtype=np.int32))
+        if basis is not None:
+            self.highs.setBasis(basis)
+        answer = self._finish(lp, deadline_s, "cold" if basis is None else "warm")
+        self.basis = self.highs.getBasis()
+        return answer
+
+    def _mixed(self, lp: Lp, relaxed: Answer, broken: Ints, deadline_s: float | None) -> Answer:
+        """Add binaries to the broken pairs, and to those that break next, until none is."""
+        guess, which = relaxed.x, broken
+        while True:
+            answer = self._run_mixed(with_binaries(lp, self.pairs, which), self._start(guess, which), deadline_s)
+            guess = netted(lp, self.pairs, answer.x[: len(lp.cost)])
+            more = np.setdiff1d(self.pairs.broken(guess), which)
+            if not more.size:
+                return replace(answer, x=guess, start=relaxed.start, binaries=len(which))
+            which = np.union1d(which, more)
+
+    def _run_mixed(self, lp: Lp, start: Floats, deadline_s: float | None) -> Answer:
+        first = len(lp.cost) - len(start)
+        integral = np.zeros(len(lp.cost), dtype=np.int32)
+        integral[first:] = 1
+        self._pass(lp, integral)
+        self.highs.setSolution(len(start), np.arange(first, len(lp.cost), dtype=np.int32), start)
+        # With `simplex` HiGHS would solve the relaxation and ignore the integrality.
+        self.highs.setOptionValue("solver", "choose")
+        try:
+            return self._finish(lp, deadline_s, "cold", incumbent=True)
+        finally:
+            self.highs.setOptionValue("solver", OPTIONS["solver"])
+
+    def _start(self, x: Floats, which: Ints) -> Floats:
+        first, second = self.pairs.sums(x)
+        return (first >= second)[which].astype(float)
+
+    def _pass(self, lp: Lp, integral: NDArray[np.int32]) -> None:
+        # The integrality array is never empty: HiGHS would read past its end.
+        matrix = lp.matrix
+        status = self.highs.passModel(
+            len(lp.cost),
+            len(lp.row_lower),
+            matrix.nnz,
+            int(highspy.MatrixFormat.kColwise),
+            int(highspy.ObjSense.kMinimize),
+            lp.offset,
+            lp.cost,
+            lp.col_lower,
+            lp.col_upper,
+            lp.row_lower,
+            lp.row_upper,
+            matrix.indptr,
+            matrix.indices,
+            matrix.data,
+            integral,
+        )
+        if status == highspy.HighsStatus.kError:
+            raise SolveError("HiGHS does not take the model: a bound or a coefficient is not a number")
+
+    def _finish(self, lp: Lp, deadline_s: float | None, start: str, *, incumbent: bool = False) -> Answer:
+        """Run, and believe the answer only after the status and the residuals were checked."""
+        before_s = self.highs.getRunTime()
+        self.highs.setOptionValue("time_limit", highspy.kHighsInf if deadline_s is None else before_s + deadline_s)
+        self.highs.run()
+        info, ended = self.highs.getInfo(), self._ended()
+        if not (ended == "optimal" or (incumbent and info.primal_solution_status == FEASIBLE)):
+            raise SolveError(f"HiGHS ended {start} with: {ended}")
+        x = np.array(self.highs.getSolution().col_value)
+        residual = worst_residual(lp, x)
+        if not residual <= RESIDUAL_TOLERANCE:
+            raise SolveError(f"the {start} optimum of HiGHS breaks a row or a bound by {residual:.1e}")
+        spent_s = self.highs.getRunTime() - before_s
+        gap = max(0.0, info.mip_gap) if np.isfinite(info.mip_gap) else 0.0
+        return Answer(
+            x, info.objective_function_value, info.simplex_iteration_count, spent_s, start, gap=gap, status=ended
+        )
+
+    def _ended(self) -> str:
+        return str(self.highs.modelStatusToString(self.highs.getModelStatus())).lower()
+
+
+class Solver:
+    """Answers problems and keeps its models warm.
+
+    Args:
+        deadline_s: longest a single run of the solver may take [s]; None in simulation, where no wall time decides.
+        cross_check_every: each so many warm solves of a model are repeated cold and compared; 0 for never.
+    """
+
+    def __init__(self, *, deadline_s: float | None = None, cross_check_every: int = 0) -> None:
+        self._deadline_s = deadline_s
+        self._cross_check_every = cross_check_every
+        self._models: OrderedDict[Structure, WarmModel] = OrderedDict()
+
+    def solve(self, problem: Problem) -> Solution | Refused:
+        """Solve a problem.
+
+        Returns:
+            the solution, or `Refused` with all reasons where the question is invalid.
+
+        Raises:
+            SolveError: the solver ended without an optimum, for example at the deadline.
+        """
+        reasons = faults(problem)
+        if reasons:
+            return Refused(reasons)
+        shape = structure(problem)
+        model = self._model(shape, problem.network)
+        lp = model.affine.fill(values_of(problem, shape))
+        answer = self._checked(model, lp)
+        return extract(
+            problem, shape, {name: answer.x[at] for name, at in model.affine.columns.items()}, figures(answer)
+        )
+
+    def _model(self, shape: Structure, network: Network | None) -> WarmModel:
+        if shape not in self._models:
+            affine = compile_model(build_model(shape, network))
+            self._models[shape] = WarmModel(affine, find_pairs(exclusive_groups(shape), affine.columns))
+            if len(self._models) > MODELS_KEPT:
+                self._models.popitem(last=False)
+        self._models.move_to_end(shape)
+        return self._models[shape]
+
+    def _checked(self, model: WarmModel, lp: Lp) -> Answer:
+        """Solve, and from time to time believe a warm optimum only if a cold one agrees."""
+        answer = model.solve(lp, self._deadline_s)
+        model.solves += 1
+        if not self._cross_check_every or answer.start == "cold" or model.solves % self._cross_check_every:
+            return answer
+        cold = model.solve(lp, self._deadline_s, warm=False)
+        agree = abs(cold.objective - answer.objective) <= OBJECTIVE_TOLERANCE * max(1.0, abs(cold.objective))
+        return answer if agree else cold
+
+
+def values_of(problem: Problem, shape: Structure) -> dict[str, Floats]:
+    """Derive the values of all Params of a model."""
+    values = coefficients(problem, shape)
+    limits = {} if problem.network is None else limit_params(problem.network, len(problem.slots))
+    return {**values, **limits}
+
+
+def worst_residual(lp: Lp, x: Floats) -> float:
+    """Find by how much x breaks a row or a bound at the worst, relative to the size of that limit."""
+    rows = lp.matrix @ x
+    return max(_excess(x, lp.col_lower, lp.col_upper), _excess(rows, lp.row_lower, lp.row_upper))
+
+
+def _excess(value: Floats, lower: Floats, upper: Floats) -> float:
+    over = np.maximum(lower - value, value - upper) / (1.0 + np.abs(value))
+    return float(over.max(initial=0.0))
+
+
+def figures(answer: Answer) -> dict[str, float | str]:
+    """Put the figures of a solve into words for the record."""
+    return {
+        "status": answer.status,
+        "objective": answer.objective,
+        "iterations": float(answer.iterations),
+        "wall_s": answer.run_s,
+        "gap": answer.gap,
+        "start": answer.start,
+        "binaries": float(answer.binaries),
+    }

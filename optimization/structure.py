@@ -1,0 +1,100 @@
+"""What of a problem decides the shape of its model; all the rest is numbers in that shape.
+
+Two problems of equal structure share one compiled model. A change of structure compiles anew, nothing else does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from optimization.assets import Asset, Battery, BatteryInputs, ChargePoint, ChargePointInputs, HeatPump, Inputs
+from optimization.problem import Problem
+
+ANCHOR_S = 2 * 3600.0
+"""How far ahead a plan is held to the one before it [s]."""
+
+BAND_TOLERANCE_KWH = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class AssetShape:
+    """What of an asset decides the shape of its equations.
+
+    Args:
+        kind: its dataclass.
+        bus: index of its bus in the grid.
+        reactive_per_active: tan phi of its power factor.
+        sessions: for how many car sessions there is room.
+        recovering: whether a battery's measured energy lies outside its band.
+    """
+
+    kind: type[Asset]
+    bus: int
+    reactive_per_active: float
+    sessions: int = 0
+    recovering: bool = False
+
+    @property
+    def anchored(self) -> bool:
+        """Whether its power is a choice that should not move without a reason."""
+        return self.kind in {Battery, ChargePoint, HeatPump}
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """The key of a compiled model.
+
+    Args:
+        parent: the slots' parents.
+        anchor_slots: slots that are held to the previous plan.
+        assets: shapes, in the problem's order.
+        network: the network's key; None without one.
+    """
+
+    parent: tuple[int, ...]
+    anchor_slots: tuple[int, ...]
+    assets: tuple[AssetShape, ...]
+    network: str | None
+
+    @property
+    def anchored(self) -> tuple[int, ...]:
+        """Indices of the assets that are held to the previous plan."""
+        return tuple(i for i, shape in enumerate(self.assets) if shape.anchored)
+
+
+def structure(problem: Problem) -> Structure:
+    """Find the structure of a problem."""
+    slots = problem.slots
+    anchor = tuple(int(s) for s in (slots.offset_s < ANCHOR_S).nonzero()[0])
+    shapes = tuple(_shape(asset, problem.inputs[asset.id]) for asset in problem.assets)
+    network = None if problem.network is None else problem.network.key
+    return Structure(tuple(int(p) for p in slots.parent), anchor, shapes, network)
+
+
+def reactive_per_active(asset: Asset) -> float:
+    """Reactive power of an asset for each kW of active power, from its power factor: tan(acos(pf)) [kvar/kW]."""
+    factor = 1.0 if isinstance(asset, Battery) else asset.power_factor
+    return float((1.0 - factor**2) ** 0.5 / factor)
+
+
+def band_kwh(battery: Battery) -> tuple[float, float]:
+    """Lower and upper end of a battery's planning band [kWh]."""
+    return battery.capacity_kwh * battery.soc_min_pct / 100.0, battery.capacity_kwh * battery.soc_max_pct / 100.0
+
+
+def _shape(asset: Asset, inputs: Inputs) -> AssetShape:
+    shape = AssetShape(type(asset), asset.bus, reactive_per_active(asset))
+    match asset, inputs:
+        case Battery(), BatteryInputs():
+            low, high = band_kwh(asset)
+            outside = max(low - inputs.energy_kwh, inputs.energy_kwh - high) > BAND_TOLERANCE_KWH
+            return AssetShape(shape.kind, shape.bus, shape.reactive_per_active, recovering=outside)
+        case ChargePoint(), ChargePointInputs():
+            return AssetShape(shape.kind, shape.bus, shape.reactive_per_active, sessions=_room(len(inputs.sessions)))
+        case _:
+            return shape
+
+
+def _room(count: int) -> int:
+    """Round the number of sessions up, so that one car more does not make a new model."""
+    return max(2, 1 << (count - 1).bit_length() if count else 0)
