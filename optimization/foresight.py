@@ -1,0 +1,53 @@
+"""With perfect foresight: the energy that no plan could have brought into the cars.
+
+    minimise sum of shortfall[k]
+    sum over s of eta * c[k, s] * h[s] + shortfall[k] = energy[k],   0 <= c[k, s] <= charge_kw * present[k, s]
+    sum over k of c[k, s] <= headroom[s]
+
+A small formulation of its own, independent of the planner's model: it judges what the planner did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import linprog
+from scipy.sparse import block_diag, csr_matrix, eye, hstack
+
+from optimization.assets import ChargePoint, EvSession
+from optimization.coefficients import presence, session_kw
+from optimization.slots import Floats, Slots
+
+
+def least_ev_shortfall(
+    sessions: Sequence[EvSession], slots: Slots, headroom_kw: Floats, charge_point: ChargePoint
+) -> float:
+    """Find the least energy that must stay missing at the departures [kWh].
+
+    Args:
+        sessions: the stays as they truly were.
+        slots: the period.
+        headroom_kw: what the connection and the grid leave for charging in each slot, negative counts as none, (n,).
+        charge_point: the point at which they stood.
+
+    Raises:
+        RuntimeError: the solver found no optimum.
+    """
+    if not sessions:
+        return 0.0
+    count, n = len(sessions), len(slots)
+    limit = np.stack([session_kw(charge_point, each) * presence(each, slots) for each in sessions])
+    gain = csr_matrix(charge_point.efficiency * slots.duration_h)
+    outcome = linprog(
+        np.concatenate([np.zeros(count * n), np.ones(count)]),
+        A_ub=hstack([*[eye(n)] * count, csr_matrix((n, count))]),
+        b_ub=np.maximum(headroom_kw, 0.0),
+        A_eq=hstack([block_diag([gain] * count), eye(count)]),
+        b_eq=np.array([each.energy_kwh for each in sessions]),
+        bounds=np.stack([np.zeros(count * (n + 1)), np.append(limit.ravel(), np.full(count, np.inf))], axis=1),
+        method="highs",
+    )
+    if outcome.status != 0:
+        raise RuntimeError(f"the unavoidable shortfall was not found: {outcome.message}")
+    return float(outcome.fun)
