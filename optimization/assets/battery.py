@@ -2,10 +2,13 @@
 
     e[s] = e[parent] + (eta_c * c[s] - d[s] / eta_d - standby) * h[s]
     p[s] = c[s] - d[s],     0 <= c[s] <= charge_kw,  0 <= d[s] <= discharge_kw
-    e_min <= e[s] <= e_max  (elastic only as far as the measured start lies outside: monotone return to the band)
+    e_min - o[s] <= e[s] <= e_max + o[s],     0 <= o[s] <= o[parent]
+    at most one of c[s] and d[s] above zero
 
 Symbols: e [kWh] stored at the end of the slot, c and d [kW] at the terminals, eta one-way efficiencies, standby [kW],
-h [h]. Objective: wear [currency/kWh] on d, and the value of the energy left at the end of the horizon. Own derivation.
+h [h], o [kWh] how far outside its band the store is: at the start what was measured, never more afterwards, and priced.
+Objective: wear [currency/kWh] on d, and the value of the energy left at the end of the horizon. Own derivation.
+Pyomo: `optimization.blocks.battery`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """A charge point with the sessions that stand or are expected at it.
 
     p[s] = sum over sessions k of c[k, s],     0 <= c[k, s] <= charge_kw * present[k, s]
-    sum over s of eta * c[k, s] * h[s] + shortfall[k] >= energy[k]
+    sum over s of eta * c[k, s] * h[s] + shortfall[k] = energy[k],     0 <= shortfall[k]
 
 Symbols: c [kW] at the terminals, present the share of the slot in which the car stands there, eta the car's charging
-efficiency, h [h], shortfall [kWh] priced. Own derivation.
+efficiency, h [h], shortfall [kWh] priced, energy [kWh] what is wanted within the horizon: a car takes no more than it
+wants, also at negative prices. Of a stay that outlasts the horizon, the share in time is wanted within it. Own
+derivation. Pyomo: `optimization.blocks.ev`.
 """
 
 from __future__ import annotations

@@ -4,12 +4,13 @@
     C_mass dT_mass/dt = (T_air - T_mass) / R_am + (T_out - T_mass) / R_mo
     Q_heat = COP(T_out) * p,     0 <= p <= rated_kw,     COP = cop_0 + cop_slope * T_out (bounded to 1.5..6)
 
-Discretised exactly over each slot (zero-order hold, matrix exponential). Comfort: T_lo <= T_air <= T_hi at the end of
-each slot, elastic and priced per kelvin-hour.
+Discretised exactly over each slot (zero-order hold, matrix exponential). Comfort: T_lo - k <= T_air <= T_hi + k at the
+end of each slot, k >= 0 priced per kelvin-hour. Objective: less the value of the heat left at the end,
+value * (C_air * (T_air - T_lo) + C_mass * (T_mass - T_lo)).
 
 Symbols: T [degC], C [kWh/K], R [K/kW], Q and p [kW] (p electric, into the asset), gains [kW].
 Source of the structure: Bacher and Madsen, Identifying suitable models for the heat dynamics of buildings, Energy and
-Buildings 43 (2011) 1511-1522.
+Buildings 43 (2011) 1511-1522. Pyomo: `optimization.blocks.heat_pump`.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
     p[s] = demand[s] - unserved[s],     0 <= unserved[s] <= max(demand[s], 0)
 
 Symbols: p [kW] into the asset, demand [kW] foreseen, unserved [kW] priced above everything else. Own derivation.
+Pyomo: `optimization.blocks.load`.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
     p[s] = -g[s],     0 <= g[s] <= available[s]
 
 Symbols: p [kW] into the asset (so never positive), g [kW] generated, available [kW] foreseen. Own derivation.
+Pyomo: `optimization.blocks.pv`.
 """
 
 from __future__ import annotations
