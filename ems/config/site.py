@@ -5,6 +5,7 @@ Pydantic lives only at this border. Unknown keys are errors everywhere: a typing
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,11 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+# Numbers and switches are strict: the text `12 kWh` and the word `yes` are no numbers.
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Positive = Annotated[Finite, Field(gt=0)]
+NotNegative = Annotated[Finite, Field(ge=0)]
+Share = Annotated[Finite, Field(gt=0, le=1)]
+Percent = Annotated[Finite, Field(ge=0, le=100)]
+HourOfDay = Annotated[Finite, Field(ge=0, le=24)]
+Whole = Annotated[int, Field(strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
+Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class Strict(BaseModel):
@@ -29,7 +35,7 @@ class Strict(BaseModel):
 class Identity(Strict):
     """Who the site is."""
 
-    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    id: Id
     name: str
     timezone: str
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
@@ -46,7 +52,7 @@ class Control(Strict):
     simulated_cycle_s: Positive = 10.0
     stale_after_s: Positive = 30.0
     lease_s: Positive = 60.0
-    release_all_to_local: bool = False
+    release_all_to_local: Switch = False
 
 
 class Planning(Strict):
@@ -75,7 +81,7 @@ class Grid(Strict):
 
 
 class Feed(Strict):
-    """A published forecast: a file in the site folder or an http address; `max_age_h` is when it is too old to use [h]."""
+    """A published forecast: a file in the site folder or an http address, too old to use after `max_age_h` [h]."""
 
     source: str
     max_age_h: Positive = 48.0
@@ -107,19 +113,19 @@ class Mode(StrEnum):
 class Device(Strict):
     """One device on its wire.
 
-    `safe` declares the value that each commanded role takes when nobody may steer; null releases the role to the device.
+    `safe` declares the value that each commanded role takes when nobody may steer; null releases it to the device.
     """
 
     protocol: Literal["modbus", "bacnet", "simulated"]
     profile: str
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(gt=0, lt=65536)]
-    unit: Annotated[int, Field(ge=0, le=255)] = 1
-    device_instance: Annotated[int, Field(ge=0, lt=4194303)] | None = None
-    priority: Annotated[int, Field(ge=7, le=16)] = 12
+    port: Annotated[Whole, Field(gt=0, lt=65536)]
+    unit: Annotated[Whole, Field(ge=0, le=255)] = 1
+    device_instance: Annotated[Whole, Field(ge=0, lt=4194303)] | None = None
+    priority: Annotated[Whole, Field(ge=7, le=16)] = 12
     timeout_s: Positive = 0.5
     mode: Mode = Mode.MONITOR
-    lockout: bool = False
+    lockout: Switch = False
     roles: dict[str, str] = Field(default_factory=dict)
     safe: dict[str, Finite | None] = Field(default_factory=dict)
 
@@ -192,9 +198,9 @@ class Comfort(Strict):
     high_c: Finite
     occupied_low_c: Finite
     occupied_high_c: Finite
-    occupied_from_h: Annotated[float, Field(ge=0, le=24)] = 7.0
-    occupied_to_h: Annotated[float, Field(ge=0, le=24)] = 19.0
-    occupied_days: tuple[Annotated[int, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4)
+    occupied_from_h: HourOfDay = 7.0
+    occupied_to_h: HourOfDay = 19.0
+    occupied_days: tuple[Annotated[Whole, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4)
 
 
 class HeatPumpAsset(Strict):
@@ -221,6 +227,14 @@ class HeatPumpAsset(Strict):
 AssetSpec = Annotated[
     GridMeter | LoadAsset | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset, Field(discriminator="kind")
 ]
+ASSET_KINDS: Mapping[str, type[Strict]] = {
+    "grid_meter": GridMeter,
+    "load": LoadAsset,
+    "pv": PvAsset,
+    "battery": BatteryAsset,
+    "charge_point": ChargePointAsset,
+    "heat_pump": HeatPumpAsset,
+}
 
 
 class SiteFile(Strict):
@@ -234,8 +248,8 @@ class SiteFile(Strict):
     tariff: str
     feeds: Feeds
     series: Series = Series()
-    devices: dict[str, Device]
-    assets: dict[str, AssetSpec]
+    devices: dict[Id, Device]
+    assets: dict[Id, AssetSpec]
 
 
 class Site(BaseModel):

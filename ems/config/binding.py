@@ -1,0 +1,173 @@
+"""Which point of which device carries each quantity of an asset, and the turn from asset power to the device's unit.
+
+    value = kw * per_kw      battery, heat pump: 1;  PV limit: -1 (a limit on generation);  charge point: 1000 / (n * U)
+
+Symbols: kw [kW] into the asset, n phases, U voltage between phase and neutral [V], value in the point's unit (kW or A).
+A value between zero and the least at which the device runs becomes zero: the device pauses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from drivers.registry import ProfileInfo, profile_points
+from ems.config.site import (
+    BatteryAsset,
+    ChargePointAsset,
+    Device,
+    GridMeter,
+    HeatPumpAsset,
+    LoadAsset,
+    PvAsset,
+    Site,
+)
+
+DeviceAsset = GridMeter | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset
+
+MEASURED_ROLES: Mapping[str, tuple[str, ...]] = {
+    "grid_meter": ("power_kw",),
+    "pv": ("power_kw",),
+    "battery": ("power_kw", "soc_pct"),
+    "charge_point": ("power_kw", "state"),
+    "heat_pump": ("power_kw", "temperature_c"),
+}
+"""What a device of each kind must measure; whatever else its profile offers is taken too."""
+
+COMMANDED_ROLE: Mapping[str, str] = {
+    "pv": "limit_kw",
+    "battery": "setpoint_kw",
+    "charge_point": "limit_a",
+    "heat_pump": "setpoint_kw",
+}
+"""How each kind is commanded; a grid meter and a load are not."""
+
+
+class CommandKind(StrEnum):
+    """A setpoint is followed; a limit is only kept."""
+
+    SETPOINT = "setpoint"
+    LIMIT = "limit"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandBinding:
+    """How an asset is commanded.
+
+    Args:
+        asset: id of the asset.
+        device: id of its device.
+        point: id of the writable point.
+        role: `setpoint_kw`, `limit_kw` or `limit_a`.
+        kind: setpoint or limit.
+        lower_kw: least power that may be commanded [kW into the asset].
+        upper_kw: greatest power that may be commanded [kW into the asset].
+        per_kw: the point's unit per kW into the asset.
+        minimum: least value at which the device runs [point unit]; below it, it pauses at zero.
+    """
+
+    asset: str
+    device: str
+    point: str
+    role: str
+    kind: CommandKind
+    lower_kw: float
+    upper_kw: float
+    per_kw: float = 1.0
+    minimum: float = 0.0
+
+    def to_point(self, power_kw: float | None) -> float | None:
+        """Turn power into the asset into the point's value, within the bounds; None releases and stays None."""
+        if power_kw is None:
+            return None
+        value = round(min(max(power_kw, self.lower_kw), self.upper_kw) * self.per_kw, 6)
+        return 0.0 if abs(value) < self.minimum else value + 0.0
+
+    def to_kw(self, value: float) -> float:
+        """Turn a value of the point into power into the asset [kW]."""
+        return value / self.per_kw + 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bindings:
+    """All bindings of a site.
+
+    Args:
+        points: point id by asset id and role, for assets with a device.
+        devices: device id by asset id.
+        commands: command binding by asset id, for assets that can be commanded.
+        safe: declared safe power by asset id [kW]; None where it is to be released to the device's own control.
+    """
+
+    points: Mapping[str, Mapping[str, str]]
+    devices: Mapping[str, str]
+    commands: Mapping[str, CommandBinding]
+    safe: Mapping[str, float | None]
+
+    def measure(self, asset: str, role: str) -> str | None:
+        """Give the point that measures a role of an asset; None if nothing does."""
+        return self.points.get(asset, {}).get(role)
+
+    def command(self, asset: str) -> CommandBinding | None:
+        """Give the way an asset is commanded; None for one that cannot be."""
+        return self.commands.get(asset)
+
+    def safe_kw(self, asset: str) -> float | None:
+        """Give the declared safe power [kW]; None where the device falls back to its own control."""
+        return self.safe.get(asset)
+
+    def asset_of(self, device: str) -> str | None:
+        """Give the asset behind a device."""
+        return next((asset for asset, name in self.devices.items() if name == device), None)
+
+
+def bind(site: Site) -> Bindings:
+    """Bind every asset of a checked site to its device's points."""
+    points: dict[str, Mapping[str, str]] = {}
+    devices: dict[str, str] = {}
+    commands: dict[str, CommandBinding] = {}
+    safe: dict[str, float | None] = {}
+    for name, asset in site.file.assets.items():
+        if isinstance(asset, LoadAsset):
+            continue
+        device = site.file.devices[asset.device]
+        profile = profile_points(device.protocol, device.profile)
+        devices[name] = asset.device
+        points[name] = role_points(asset.device, device, profile)
+        if (command := _command(name, asset, points[name])) is not None:
+            commands[name] = command
+            value = device.safe.get(command.role)
+            safe[name] = None if value is None else command.to_kw(value)
+    return Bindings(points, devices, commands, safe)
+
+
+def role_points(device_id: str, device: Device, profile: ProfileInfo) -> Mapping[str, str]:
+    """Give the point id of each role: the profile's own, or the one that the site file binds instead."""
+    names = {role: info.point for role, info in profile.roles.items()} | device.roles
+    return {role: f"{device_id}.{name}" for role, name in names.items()}
+
+
+def _command(name: str, asset: DeviceAsset, points: Mapping[str, str]) -> CommandBinding | None:
+    role = COMMANDED_ROLE.get(asset.kind, "")
+    if role not in points:
+        return None
+    lower_kw, upper_kw, per_kw, minimum = command_range(asset)
+    kind = CommandKind.SETPOINT if role == "setpoint_kw" else CommandKind.LIMIT
+    return CommandBinding(name, asset.device, points[role], role, kind, lower_kw, upper_kw, per_kw, minimum)
+
+
+def command_range(asset: DeviceAsset) -> tuple[float, float, float, float]:
+    """Give the lower and upper power [kW], the point's unit per kW and the least running value of an asset."""
+    match asset:
+        case BatteryAsset():
+            return -asset.discharge_kw, asset.charge_kw, 1.0, 0.0
+        case PvAsset():
+            return -asset.rated_kw, 0.0, -1.0, 0.0
+        case HeatPumpAsset():
+            return 0.0, asset.rated_kw, 1.0, asset.minimum_kw
+        case ChargePointAsset():
+            per_kw = 1000.0 / (asset.phases * asset.voltage_v)
+            return 0.0, min(asset.charge_kw, asset.maximum_a / per_kw), per_kw, asset.minimum_a
+        case GridMeter():
+            return 0.0, 0.0, 1.0, 0.0

@@ -1,0 +1,166 @@
+"""What must hold between the keys of a site file, said all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from zoneinfo import ZoneInfo, available_timezones
+
+from ems.config.documents import Keys
+from ems.config.grid_file import GridFileError, bus_names
+from ems.config.parts import Complaint, Parts, number, text
+from ems.config.wording import did_you_mean, shown
+
+_ORDERED = (
+    ("battery", "soc_min_pct", "soc_max_pct", True),
+    ("charge_point", "minimum_a", "maximum_a", False),
+    ("heat_pump", "minimum_kw", "rated_kw", False),
+    ("comfort", "low_c", "high_c", True),
+    ("comfort", "occupied_low_c", "occupied_high_c", True),
+    ("comfort", "occupied_from_h", "occupied_to_h", True),
+    ("grid", "voltage_min_pu", "voltage_max_pu", True),
+    ("control", "cycle_s", "lease_s", True),
+    ("control", "simulated_cycle_s", "lease_s", True),
+    ("control", "cycle_s", "stale_after_s", True),
+    ("planning", "every_s", "max_plan_age_s", False),
+)
+"""Section or asset kind, the lesser key, the greater key, and whether they must differ."""
+
+
+def check_parts(parts: Parts, folder: Path) -> Iterator[Complaint]:
+    """Check a site file against itself and against the files it names."""
+    yield from _order(parts)
+    yield from _time(parts)
+    yield from _addresses(parts)
+    yield from _references(parts)
+    yield from _shares(parts)
+    yield from _files(parts, folder)
+    yield from _buses(parts, folder)
+
+
+def _order(parts: Parts) -> Iterator[Complaint]:
+    for path, part in parts.sections.items():
+        name = text(part, "kind") or path[-1]
+        for section, low, high, strictly in _ORDERED:
+            lesser, greater = number(part, low), number(part, high)
+            if section != name or lesser is None or greater is None:
+                continue
+            if lesser > greater or (strictly and lesser == greater):
+                words = "is not below" if strictly else "is above"
+                yield (*path, low), f"{lesser:g} {words} `{high}`, which is {greater:g}; write a smaller {low}"
+
+
+def _time(parts: Parts) -> Iterator[Complaint]:
+    zone = text(parts.sections.get(("site",)), "timezone")
+    if zone is not None and not _zone_known(zone):
+        hint = did_you_mean(zone, available_timezones())
+        words = f"{shown(zone)} is not a time zone that is known here{hint}; write one such as Europe/Berlin"
+        yield ("site", "timezone"), words
+    planning = parts.sections.get(("planning",))
+    step_s, horizon_h = number(planning, "step_s"), number(planning, "horizon_h")
+    if step_s is not None and 3600 % step_s:
+        yield ("planning", "step_s"), f"{step_s:g} s does not divide an hour; write 300, 900, 1800 or 3600"
+    if step_s is not None and horizon_h is not None and horizon_h * 3600 < step_s:
+        yield ("planning", "horizon_h"), f"{horizon_h:g} h is shorter than one step of {step_s:g} s; write 24 or more"
+
+
+def _zone_known(zone: str) -> bool:
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
+
+
+def _addresses(parts: Parts) -> Iterator[Complaint]:
+    taken: dict[tuple[object, ...], str] = {}
+    for name, device in parts.named("devices"):
+        protocol, host, port = text(device, "protocol"), text(device, "host"), number(device, "port")
+        if protocol not in {"modbus", "bacnet"} or host is None or port is None:
+            continue
+        # BACnet/IP has one device a UDP port; Modbus tells the devices behind one TCP port apart by their unit.
+        bacnet = protocol == "bacnet"
+        unit = None if bacnet else number(device, "unit")
+        words = f"{host}:{port:.0f}" + ("" if unit is None else f" unit {unit:.0f}")
+        if (other := taken.setdefault((bacnet, host, port, unit), name)) != name:
+            yield ("devices", name, "port"), f"{words} is also the address of {other}; write each device's own address"
+
+
+def _references(parts: Parts) -> Iterator[Complaint]:
+    known = [str(name) for name in _keys(parts, "devices")]
+    users: dict[str, str] = {}
+    for name, asset in parts.named("assets"):
+        device = text(asset, "device")
+        if device is None:
+            continue
+        path: Keys = ("assets", name, "device")
+        if device not in known:
+            yield path, f"there is no device {shown(device)}{did_you_mean(device, known)}; known are {', '.join(known)}"
+        elif (user := users.setdefault(device, name)) != name:
+            yield path, f"{device} already serves {user}; an asset has a device of its own: name another one"
+    if len(list(parts.named("assets"))) != len(_keys(parts, "assets")):
+        return
+    for name, part in parts.named("devices"):
+        if text(part, "mode") == "control" and name not in users:
+            yield ("devices", name, "mode"), "is control, yet no asset uses this device; add the asset or write monitor"
+    meters = [name for name, asset in parts.named("assets") if text(asset, "kind") == "grid_meter"]
+    if not meters and "assets" in parts.raw:
+        yield ("assets",), "no asset is of kind grid_meter; the meter at the grid connection is needed: add it"
+    for name in meters[1:]:
+        yield (
+            ("assets", name, "kind"),
+            f"is a second grid_meter beside {meters[0]}; a site has one connection: remove it",
+        )
+
+
+def _keys(parts: Parts, group: str) -> list[str]:
+    block = parts.raw.get(group)
+    return list(block) if isinstance(block, dict) else []
+
+
+def _shares(parts: Parts) -> Iterator[Complaint]:
+    loads = [(name, asset) for name, asset in parts.named("assets") if text(asset, "kind") == "load"]
+    shares = [number(asset, "residual_share") for _, asset in loads]
+    known = [share for share in shares if share is not None]
+    if loads and len(known) == len(loads) and abs(sum(known) - 1.0) > 1e-3:
+        last = loads[-1][0]
+        words = f"the shares of all loads sum to {sum(known):g}; write shares that sum to 1"
+        yield ("assets", last, "residual_share"), words
+
+
+def _files(parts: Parts, folder: Path) -> Iterator[Complaint]:
+    named: list[tuple[Keys, object, Path]] = []
+    feeds = [("feeds", feed) for feed in ("price", "carbon", "weather")]
+    named += [((*feed, "source"), text(parts.sections.get(feed), "source"), folder) for feed in feeds]
+    series = parts.sections.get(("series",))
+    named += [(("series", key), text(series, key), folder / "series") for key in ("load", "ev_sessions")]
+    named.append((("tariff",), parts.raw.get("tariff"), folder))
+    named.append((("grid", "file"), text(parts.sections.get(("grid",)), "file"), folder))
+    for path, name, place in named:
+        published = isinstance(name, str) and name.startswith(("http://", "https://"))
+        if isinstance(name, str) and not published and not is_file(place / name):
+            yield path, f"there is no file {shown(name)} in {place.name}/; write the name of a file that is there"
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether a file is there, whatever text its name was made of."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _buses(parts: Parts, folder: Path) -> Iterator[Complaint]:
+    name = text(parts.sections.get(("grid",)), "file")
+    if name is None or not is_file(folder / name):
+        return
+    try:
+        known = bus_names(folder / name)
+    except GridFileError as error:
+        yield ("grid", "file"), f"{name} {error}"
+        return
+    for asset_id, asset in parts.named("assets"):
+        bus = text(asset, "bus")
+        if bus is not None and bus not in known:
+            words = f"{name} has no bus {shown(bus)}{did_you_mean(bus, known)}; known are {', '.join(known)}"
+            yield ("assets", asset_id, "bus"), words

@@ -1,0 +1,116 @@
+"""Reads a site folder: everything that is wrong with it in one run, or a `Site`.
+
+The order: YAML, the schema (pydantic), what must hold between keys and files, what the devices' profiles offer, the
+tariff. Each step goes on with what the steps before could understand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ems.config.checks import check_parts, is_file
+from ems.config.documents import Document, read_document, thing_of
+from ems.config.errors import SiteError, SiteProblem
+from ems.config.parts import Complaint, Parts, salvage, schema_at
+from ems.config.profile_checks import check_profiles
+from ems.config.site import Site, SiteFile
+from ems.config.wording import meant_key, place, say
+from optimization.tariff import Tariff, TariffError, load_tariff
+
+SITE_FILE = "site.yaml"
+
+
+def load_site(folder_or_file: Path) -> Site:
+    """Read and check a site.
+
+    Args:
+        folder_or_file: the site's folder, or its site file.
+
+    Raises:
+        SiteError: with everything that is wrong with the site file, its tariff and its grid.
+    """
+    folder, name = _split(folder_or_file)
+    document = read_document(folder / name)
+    problems = list(document.problems)
+    if document.root is None:
+        raise SiteError(problems)
+    file, parts, complaints = _validate(document)
+    complaints += check_parts(parts, folder)
+    complaints += check_profiles(parts)
+    problems += _problems(document, complaints)
+    tariff_content, tariff = _read_tariff(folder, parts.raw.get("tariff"), problems)
+    if problems or file is None:
+        raise SiteError(_in_order(problems, document.name))
+    config_hash = _hash(file, tariff_content, folder / file.grid.file)
+    return Site(file=file, folder=folder, tariff=tariff, config_hash=config_hash)
+
+
+def _split(folder_or_file: Path) -> tuple[Path, str]:
+    if folder_or_file.is_dir():
+        return folder_or_file, SITE_FILE
+    return folder_or_file.parent, folder_or_file.name
+
+
+def _validate(document: Document) -> tuple[SiteFile | None, Parts, list[Complaint]]:
+    raw: Mapping[str, Any] = document.root.value if document.root else {}
+    try:
+        return SiteFile.model_validate(raw), salvage(raw, frozenset()), []
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    # A key that is missing because it was misspelled is said once, where it was misspelled.
+    replaced = {
+        (*place(one)[:-1], meant_key(str(place(one)[-1]), schema_at(place(one)[:-1], raw)))
+        for one in errors
+        if one["type"] == "extra_forbidden"
+    }
+    complaints = [
+        (place(one), say(one, schema_at(place(one)[:-1], raw)))
+        for one in errors
+        if not (one["type"] == "missing" and place(one) in replaced)
+    ]
+    return None, salvage(raw, frozenset(place(one) for one in errors)), complaints
+
+
+def _problems(document: Document, complaints: Iterable[Complaint]) -> list[SiteProblem]:
+    return [
+        SiteProblem(document.name, *document.position(path), thing_of(path), message)
+        for path, message in complaints
+        if not any(path[: len(unread)] == unread for unread in document.unread)
+    ]
+
+
+def _in_order(problems: Iterable[SiteProblem], first: str) -> list[SiteProblem]:
+    """Sort by file (the site file first), line and column, and say nothing twice."""
+    return sorted(set(problems), key=lambda problem: (problem.file != first, problem))
+
+
+def _read_tariff(folder: Path, name: object, problems: list[SiteProblem]) -> tuple[Any, Tariff | None]:
+    """Read the tariff as plain values and as what it means; what is wrong is added to the problems."""
+    if not isinstance(name, str) or not is_file(folder / name):
+        return None, None
+    document = read_document(folder / name, name)
+    problems += document.problems
+    if document.root is None:
+        return None, None
+    try:
+        return document.root.value, load_tariff(document.root.value)
+    except TariffError as error:
+        problems += _problems(document, ((tuple(key.split(".")), words) for key, words in error.problems))
+        return None, None
+
+
+def _hash(file: SiteFile, tariff: Any, grid: Path) -> str:
+    """Hash what the site means: comments and the order of keys do not count, the grid file counts byte by byte."""
+    content = {
+        "file": file.model_dump(mode="json"),
+        "tariff": tariff,
+        "grid": hashlib.sha256(grid.read_bytes()).hexdigest(),
+    }
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,132 @@
+"""Whether the devices can do what the site file asks of them: profiles, roles, and the declared safe values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from drivers.driver import DriverError
+from drivers.registry import ProfileInfo, RoleInfo, known_profiles, profile_points
+from ems.config.binding import COMMANDED_ROLE, MEASURED_ROLES
+from ems.config.parts import Complaint, Parts, number, text
+from ems.config.wording import did_you_mean, shown
+
+ROLE_UNITS = {
+    "kw": "kW",
+    "kwh": "kWh",
+    "pct": "pct",
+    "c": "degC",
+    "a": "A",
+    "v": "V",
+    "hz": "Hz",
+    "state": "state",
+}
+"""The unit that the last word of a role's name stands for."""
+
+_SAFE_RANGE_KEYS = {
+    "battery": ("discharge_kw", "charge_kw", ""),
+    "pv": ("", "rated_kw", ""),
+    "charge_point": ("", "maximum_a", "minimum_a"),
+    "heat_pump": ("", "rated_kw", "minimum_kw"),
+}
+"""Which keys of an asset bound its command: below zero, above, and the least running value."""
+
+
+def check_profiles(parts: Parts) -> Iterator[Complaint]:
+    """Check every device against its profile and the asset it serves; of two assets on one device, the first."""
+    assets: dict[str | None, BaseModel] = {}
+    for _, asset in parts.named("assets"):
+        assets.setdefault(text(asset, "device"), asset)
+    for name, device in parts.named("devices"):
+        protocol, profile_name = text(device, "protocol"), text(device, "profile")
+        if protocol is None or profile_name is None:
+            continue
+        try:
+            profile = profile_points(protocol, profile_name)
+        except DriverError as error:
+            hint = did_you_mean(profile_name, known_profiles().get(protocol, ()))
+            yield ("devices", name, "profile"), f"{error}{hint}"
+            continue
+        yield from _overrides(name, device, profile)
+        if (served := assets.get(name)) is not None:
+            yield from _roles(name, device, profile, served)
+            yield from _safe_values(parts, name, served)
+
+
+def _overrides(name: str, device: BaseModel, profile: ProfileInfo) -> Iterator[Complaint]:
+    offered = _points(profile)
+    for role, point in _block(device, "roles").items():
+        path = ("devices", name, "roles", role)
+        if point not in offered:
+            hint = did_you_mean(point, offered)
+            yield path, f"the profile has no point {shown(point)}{hint}; known are {', '.join(sorted(offered))}"
+        elif (unit := ROLE_UNITS.get(role.rpartition("_")[2])) is not None and unit != offered[point].unit:
+            yield path, f"{point} is in {offered[point].unit}, not in {unit}; bind a point in {unit}"
+
+
+def _roles(name: str, device: BaseModel, profile: ProfileInfo, asset: BaseModel) -> Iterator[Complaint]:
+    kind = str(text(asset, "kind"))
+    bound = {role: info.point for role, info in profile.roles.items()} | _block(device, "roles")
+    for role in MEASURED_ROLES.get(kind, ()):
+        if role not in bound:
+            words = f"{text(device, 'profile')} has no role {role}, which a {kind} needs; choose a profile for a {kind}"
+            yield ("devices", name, "profile"), words
+    command, mode = COMMANDED_ROLE.get(kind), text(device, "mode")
+    if mode == "monitor":
+        return
+    if command is None:
+        yield ("devices", name, "mode"), f"is {mode}, yet a {kind} takes no commands; write monitor"
+    elif command not in bound:
+        words = f"is {mode}, yet {text(device, 'profile')} has no role {command}; write monitor or another profile"
+        yield ("devices", name, "mode"), words
+    elif (info := _points(profile).get(bound[command])) is not None and not info.writable:
+        in_file = command in _block(device, "roles")
+        place = ("devices", name, "roles", command) if in_file else ("devices", name, "profile")
+        writable = sorted(point for point, other in _points(profile).items() if other.writable)
+        remedy = f"bind one of {', '.join(writable)}" if writable else "write `mode: monitor`"
+        yield place, f"{command} is commanded, but {bound[command]} is read-only; {remedy}"
+
+
+def _safe_values(parts: Parts, name: str, asset: BaseModel) -> Iterator[Complaint]:
+    device, kind = parts.sections["devices", name], str(text(asset, "kind"))
+    command, safe = COMMANDED_ROLE.get(kind), _block(device, "safe")
+    for role in safe:
+        if role != command:
+            remedy = f"write {command}" if command else "remove it"
+            yield ("devices", name, "safe", role), f"a {kind} is not commanded by {role}; {remedy}"
+    if command is None:
+        return
+    declared = command in safe or parts.is_broken(("devices", name, "safe"))
+    if not declared and text(device, "mode") == "control":
+        words = (
+            f"declares no safe {command}; add `safe: {{{command}: ...}}` (null releases to the device's own control)"
+        )
+        yield ("devices", name, "safe"), words
+    value, bounds = safe.get(command), _safe_range(asset, kind)
+    if isinstance(value, int | float) and bounds is not None and not _within(value, *bounds):
+        lower, upper, least = bounds
+        floor = f"0 or {least:g}" if least > 0 else f"{lower:g}"
+        words = f"{value:g} is outside what the {kind} takes; write {floor} to {upper:g}, or null to release it"
+        yield ("devices", name, "safe", command), words
+
+
+def _within(value: float, lower: float, upper: float, least: float) -> bool:
+    return value == 0 or max(lower, least) <= value <= upper if least > 0 else lower <= value <= upper
+
+
+def _safe_range(asset: BaseModel, kind: str) -> tuple[float, float, float] | None:
+    """Give the lower, the upper and the least running value of an asset's command, in the unit of its point."""
+    lower_key, upper_key, least_key = _SAFE_RANGE_KEYS[kind]
+    lower, upper, least = (number(asset, key) if key else 0.0 for key in (lower_key, upper_key, least_key))
+    return None if lower is None or upper is None or least is None else (-lower, upper, least)
+
+
+def _points(profile: ProfileInfo) -> Mapping[str, RoleInfo]:
+    return {info.point: info for info in profile.roles.values()}
+
+
+def _block(part: BaseModel, key: str) -> dict[str, Any]:
+    value = getattr(part, key, None)
+    return value if isinstance(value, dict) else {}
