@@ -1,0 +1,1 @@
+"""The `ems` commands, one a file: each has `command(argv) -> int`."""
