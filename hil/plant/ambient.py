@@ -1,0 +1,55 @@
+"""What surrounds every device at an instant, and what every device of the pretend feeder can do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(slots=True)
+class Ambient:
+    """The surroundings; one object, refreshed each sub-step.
+
+    Args:
+        elapsed_s: since the start of the world [s].
+        local_hour: local time of day, 0..24.
+        weekday: local day, 0 is Monday.
+        outdoor_c: outdoor temperature [degC].
+        irradiance_w_m2: on the plane of the PV plant [W/m2].
+        voltage_pu: by bus name.
+    """
+
+    elapsed_s: float = 0.0
+    local_hour: float = 0.0
+    weekday: int = 0
+    outdoor_c: float = 0.0
+    irradiance_w_m2: float = 0.0
+    voltage_pu: Mapping[str, float] = field(default_factory=dict)
+
+
+class Device(Protocol):
+    """A physical device: power is positive into it."""
+
+    bus: str
+    power_kw: float
+
+    @property
+    def reactive_kvar(self) -> float:
+        """Reactive power into the device [kvar]."""
+
+    def command(self, power_kw: float | None) -> None:
+        """Tell it what to do [kW]; None leaves it to itself."""
+
+    def step(self, ambient: Ambient, dt_s: float) -> None:
+        """Live on for a moment [s]."""
+
+    def state(self) -> Mapping[str, float]:
+        """Tell everything that a sensor could know."""
+
+
+def approach(value: float, target: float, dt_s: float, lag_s: float) -> float:
+    """Move towards a target like a first-order lag; a thousandth of the way from it, arrive."""
+    moved = target + (value - target) * math.exp(-dt_s / lag_s)
+    return target if abs(moved - target) < 1e-3 else moved

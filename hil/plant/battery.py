@@ -1,0 +1,111 @@
+"""A stationary battery with what the planner leaves out: losses by power, taper, standby, lag.
+
+    stored' = p - loss(p) - standby,      loss(p) = a * |p| + b * p^2 / rated
+    charging power tapers from 80 % state of charge to a fifth of the rating at 100 %
+    discharging power tapers below 8 %
+
+p [kW] at the terminals, positive while charging; the lag of the inverter is 2 s. Own derivation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hil.plant.ambient import Ambient, approach
+from hil.plant.draws import off
+
+LAG_S = 2.0
+
+
+@dataclass(slots=True)
+class Battery:
+    """A battery as it truly is.
+
+    Args:
+        bus: name of its bus.
+        capacity_kwh: true energy between 0 and 100 %.
+        charge_kw: nameplate. discharge_kw: nameplate.
+        loss_share: proportional loss. loss_square: loss that grows with the square of the power, as a share at rating.
+        standby_kw: own consumption, always.
+        energy_kwh: stored now.
+    """
+
+    bus: str
+    capacity_kwh: float
+    charge_kw: float
+    discharge_kw: float
+    loss_share: float
+    loss_square: float
+    standby_kw: float
+    energy_kwh: float
+    power_kw: float = 0.0
+    charged_kwh: float = 0.0
+    discharged_kwh: float = 0.0
+    setpoint_kw: float | None = None
+
+    @classmethod
+    def drawn(
+        cls,
+        rng: np.random.Generator,
+        *,
+        bus: str,
+        capacity_kwh: float,
+        rated_kw: tuple[float, float],
+        loss: float,
+        standby_kw: float,
+        soc_pct: float,
+    ) -> Battery:
+        """Draw the true battery around its site-file figures (`loss`: one minus the one-way efficiency)."""
+        capacity_kwh = off(rng, capacity_kwh, 0.05, 0.10)
+        true_loss = off(rng, loss)
+        return cls(
+            bus, capacity_kwh, *rated_kw, 0.6 * true_loss, 0.8 * true_loss, off(rng, standby_kw),
+            capacity_kwh * soc_pct / 100.0,
+        )  # fmt: skip
+
+    @property
+    def soc_pct(self) -> float:
+        """State of charge [%]."""
+        return 100.0 * self.energy_kwh / self.capacity_kwh
+
+    @property
+    def reactive_kvar(self) -> float:
+        """Reactive power [kvar]: none."""
+        return 0.0
+
+    def command(self, power_kw: float | None) -> None:
+        """Set the power [kW], positive charges; None idles."""
+        self.setpoint_kw = power_kw
+
+    def limits_kw(self) -> tuple[float, float]:
+        """Give the least and the greatest power that the cells allow now [kW]."""
+        soc = self.soc_pct
+        taper_up = min(1.0, max(0.2, 1.0 - 0.8 * (soc - 80.0) / 20.0))
+        taper_down = min(1.0, max(0.0, soc / 8.0))
+        return -self.discharge_kw * taper_down, (self.charge_kw * taper_up if soc < 100.0 else 0.0)
+
+    def step(self, ambient: Ambient, dt_s: float) -> None:  # noqa: ARG002
+        """Follow the setpoint within what the cells allow."""
+        lower, upper = self.limits_kw()
+        target = min(max(self.setpoint_kw or 0.0, lower), upper)
+        self.power_kw = approach(self.power_kw, target, dt_s, LAG_S)
+        rated = self.charge_kw if self.power_kw > 0.0 else self.discharge_kw
+        loss = self.loss_share * abs(self.power_kw) + self.loss_square * self.power_kw**2 / rated
+        hours = dt_s / 3600.0
+        self.energy_kwh = min(max(self.energy_kwh + (self.power_kw - loss - self.standby_kw) * hours, 0.0),
+                              self.capacity_kwh)  # fmt: skip
+        self.charged_kwh += max(self.power_kw, 0.0) * hours
+        self.discharged_kwh += max(-self.power_kw, 0.0) * hours
+
+    def state(self) -> Mapping[str, float]:
+        """Tell power [kW], state of charge [%], stored energy and throughput [kWh]."""
+        return {
+            "power_kw": self.power_kw,
+            "soc_pct": self.soc_pct,
+            "energy_kwh": self.energy_kwh,
+            "charged_kwh": self.charged_kwh,
+            "discharged_kwh": self.discharged_kwh,
+        }

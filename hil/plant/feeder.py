@@ -1,0 +1,197 @@
+"""The pretend feeder: devices in their weather, joined by the grid.
+
+Usable without a socket: `command` tells a device what to do, `state` tells what a sensor could know, `advance` lets
+time pass. The endpoints put registers in front of the same three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from hil.plant.ambient import Ambient, Device
+from hil.plant.charge_point import ChargePoint
+from hil.plant.draws import Floats
+from hil.plant.load import Load
+from hil.plant.market import Market
+from hil.plant.power_flow import GridState, PowerFlow, Witness
+from hil.plant.pv import Pv
+from hil.plant.records import RECORD_S, Records
+from hil.plant.weather import Weather
+
+SUBSTEP_S = 2.0
+WITNESS_EVERY = 500
+RECORDED = ("power_kw", "soc_pct", "energy_kwh", "temperature_c", "mass_c", "connected", "missing_kwh", "delivered_kwh")
+
+
+class Plant:
+    """A feeder with its devices.
+
+    Args:
+        devices: by asset id.
+        weather: the weather of the run.
+        market: prices and carbon of the run.
+        flow: the fast power flow. witness: pandapower's, sampled; None to go without.
+        zone: local time of the site, for thermostats.
+    """
+
+    def __init__(
+        self, devices: Mapping[str, Device], weather: Weather, market: Market, *, flow: PowerFlow,
+        witness: Witness | None, zone: ZoneInfo,
+    ) -> None:  # fmt: skip
+        self.devices, self.weather, self.market, self.witness = devices, weather, market, witness
+        self.elapsed_s = 0.0
+        self.import_kwh = self.export_kwh = 0.0
+        self._flow, self._zone = flow, zone
+        place = {name: i for i, name in enumerate(flow.grid.buses)}
+        self._placed = [(device, place[device.bus]) for device in devices.values()]
+        self._p_kw, self._q_kvar = (np.zeros(len(place)) for _ in range(2))
+        self._ambient = Ambient()
+        self._look_around()
+        self.grid: GridState = self._solve()
+        self._told = [(name, key) for name, d in devices.items() for key in RECORDED if key in _tells(d)]
+        columns = ["time_s", "import_kw", "import_kwh", "export_kwh"]
+        columns += [f"v:{bus}" for bus in flow.grid.buses] + [f"loading:{branch}" for branch in flow.grid.branches]
+        self.records = Records((*columns, *(f"{name}:{key}" for name, key in self._told)))
+        self._sums = _Sums(len(place), len(flow.grid.branches))
+
+    @property
+    def start(self) -> datetime:
+        """UTC start of the world."""
+        return self.weather.start
+
+    @property
+    def now(self) -> datetime:
+        """UTC instant of the world."""
+        return self.start + timedelta(seconds=self.elapsed_s)
+
+    @property
+    def buses(self) -> tuple[str, ...]:
+        """Names of the buses."""
+        return self._flow.grid.buses
+
+    def command(self, asset: str, power_kw: float | None) -> None:
+        """Tell a device its power [kW], positive into it (a limit for PV and charge points); None leaves it alone."""
+        self.devices[asset].command(power_kw)
+
+    def state(self, asset: str) -> Mapping[str, float]:
+        """Tell what a sensor could know of a device."""
+        return self.devices[asset].state()
+
+    def voltage_pu(self, bus: str) -> float:
+        """Give the voltage of a bus now."""
+        return self._ambient.voltage_pu[bus]
+
+    def advance(self, seconds: float, before_each: Callable[[float], None] | None = None) -> None:
+        """Let time pass [s], in sub-steps of at most 2 s; `before_each` gets the elapsed time of each."""
+        until_s = self.elapsed_s + seconds
+        while self.elapsed_s < until_s - 1e-6:
+            if before_each is not None:
+                before_each(self.elapsed_s)
+            boundary_s = (self.elapsed_s // SUBSTEP_S + 1) * SUBSTEP_S
+            self._step(min(boundary_s, until_s) - self.elapsed_s)
+
+    def _step(self, dt_s: float) -> None:
+        self._look_around()
+        for device, _ in self._placed:
+            device.step(self._ambient, dt_s)
+        self.elapsed_s += dt_s
+        self.grid = self._solve()
+        energy_kwh = self.grid.import_kw * dt_s / 3600.0
+        self.import_kwh += max(energy_kwh, 0.0)
+        self.export_kwh += max(-energy_kwh, 0.0)
+        self._sums.add(self.grid, dt_s)
+        if self._sums.seconds >= RECORD_S - 1e-6:
+            self._record()
+
+    def _look_around(self) -> None:
+        around, elapsed_s = self._ambient, self.elapsed_s
+        around.elapsed_s = elapsed_s
+        around.outdoor_c = self.weather.outdoor_c(elapsed_s)
+        around.irradiance_w_m2 = self.weather.irradiance_w_m2(elapsed_s)
+        local = self.now.astimezone(self._zone)
+        around.weekday = local.weekday()
+        around.local_hour = local.hour + local.minute / 60.0 + local.second / 3600.0
+
+    def _solve(self) -> GridState:
+        p_kw, q_kvar = self._p_kw, self._q_kvar
+        p_kw[:] = q_kvar[:] = 0.0
+        for device, bus in self._placed:
+            p_kw[bus] += device.power_kw
+            q_kvar[bus] += device.reactive_kvar
+        state = self._flow.solve(p_kw, q_kvar)
+        self._ambient.voltage_pu = dict(zip(self._flow.grid.buses, state.v_pu.tolist(), strict=True))
+        return state
+
+    def _record(self) -> None:
+        row = [self.elapsed_s, self._sums.mean_import_kw, self.import_kwh, self.export_kwh]
+        row += self._sums.mean_v_pu.tolist() + self._sums.mean_loading_pct.tolist()
+        told = {name: device.state() for name, device in self.devices.items()}
+        row += [told[name].get(key, 0.0) for name, key in self._told]
+        self.records.append(row)
+        self._sums.clear()
+        if self.witness is not None and len(self.records) % WITNESS_EVERY == 1:
+            self.witness.compare(self._p_kw, self._q_kvar, self.grid)
+
+    def truth(self, start: datetime, end: datetime, step_s: float = 900.0) -> dict[str, Floats]:
+        """Tell the future, for verdicts and oracles only: means over steps of what no controller can change.
+
+        Returns:
+            `elapsed_s` (start of each step), `outdoor_c`, `irradiance_w_m2`, `price` [currency/kWh], `carbon` [kg/kWh],
+            `kw:<asset>` of fixed loads and `available_kw:<asset>` of PV; shape (steps,) each.
+        """
+        starts = np.arange((start - self.start).total_seconds(), (end - self.start).total_seconds() - 1e-6, step_s)
+        fine = starts[:, None] + np.arange(0.0, step_s, RECORD_S)
+        weather = self.weather
+        outdoor, sun = (np.vectorize(look)(fine) for look in (weather.outdoor_c, weather.irradiance_w_m2))
+        told = {"elapsed_s": starts, "outdoor_c": outdoor.mean(axis=1), "irradiance_w_m2": sun.mean(axis=1)}
+        instants = [self.start + timedelta(seconds=float(s)) for s in starts]
+        told["price"] = np.array([self.market.price_at(at) for at in instants])
+        told["carbon"] = np.array([self.market.carbon_at(at) for at in instants])
+        for name, device in self.devices.items():
+            if isinstance(device, Load):
+                index = np.minimum((fine / RECORD_S).astype(int), len(device.demand_kw) - 1)
+                told[f"kw:{name}"] = device.demand_kw[index].mean(axis=1)
+            elif isinstance(device, Pv):
+                told[f"available_kw:{name}"] = device.available_kw(sun, outdoor + 0.03 * sun).mean(axis=1)
+        return told
+
+
+class _Sums:
+    """Time-weighted means of the grid's state since the last record."""
+
+    def __init__(self, buses: int, branches: int) -> None:
+        self._v, self._loading = np.zeros(buses), np.zeros(branches)
+        self.clear()
+
+    def clear(self) -> None:
+        self.seconds = self._import = 0.0
+        self._v[:] = 0.0
+        self._loading[:] = 0.0
+
+    def add(self, grid: GridState, dt_s: float) -> None:
+        self.seconds += dt_s
+        self._import += grid.import_kw * dt_s
+        self._v += grid.v_pu * dt_s
+        self._loading += grid.loading_pct * dt_s
+
+    @property
+    def mean_import_kw(self) -> float:
+        return self._import / self.seconds
+
+    @property
+    def mean_v_pu(self) -> Floats:
+        return self._v / self.seconds
+
+    @property
+    def mean_loading_pct(self) -> Floats:
+        return self._loading / self.seconds
+
+
+def _tells(device: Device) -> frozenset[str]:
+    """Name the recorded quantities of a device; a charge point tells of its session even when nobody is there."""
+    session = {"missing_kwh", "delivered_kwh"} if isinstance(device, ChargePoint) else set()
+    return frozenset(device.state()) | session

@@ -1,0 +1,206 @@
+"""AC power flow of the feeder: a small dense Newton-Raphson on the admittances that pandapower builds.
+
+    S(V) = V * conj(Y V),     find V with S(V) = S_given at every bus but the slack
+    J = [[re dS/dVa, re dS/dVm], [im dS/dVa, im dS/dVm]]        (polar form)
+
+The planner's check iterates on impedances, this one on powers, from slightly other lines: they are able to disagree.
+pandapower's own `runpp` is asked now and then as a witness. Source: Zimmerman, AC power flows, generalized OPF costs
+and their derivatives using complex matrix notation, MATPOWER Technical Note 2 (2010).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandapower as pp
+from numpy.typing import NDArray
+
+from hil.plant.draws import Floats
+
+Complexes = NDArray[np.complex128]
+
+TOLERANCE_PU = 1e-9
+MAX_ITERATIONS = 12
+
+
+class PowerFlowError(Exception):
+    """The power flow did not converge: the message names the injections."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GridState:
+    """What the feeder carries.
+
+    Args:
+        v_pu: voltage of each bus, shape (buses,).
+        loading_pct: of each line and transformer, shape (branches,).
+        import_kw: active power through the transformer's lower side, import positive (where the meter sits).
+        import_kvar: reactive power there.
+        source_kw: active power drawn from the grid above.
+    """
+
+    v_pu: Floats
+    loading_pct: Floats
+    import_kw: float
+    import_kvar: float
+    source_kw: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matrices:
+    """A feeder in per unit: admittances and ratings.
+
+    Args:
+        buses: names, in the order of all bus arrays. branches: names, in the order of all branch arrays.
+        y: bus admittances, shape (n, n). y_from, y_to: branch admittances, shape (branches, n).
+        full_load_from, full_load_to: current at 100 % loading at each end [pu], shape (branches,).
+        transformer: number of the branch whose lower (`to`) side is metered; -1 without one.
+        slack: number of the slack bus. slack_v: its voltage [pu, complex].
+        base_kva: power base.
+    """
+
+    buses: tuple[str, ...]
+    branches: tuple[str, ...]
+    y: Complexes
+    y_from: Complexes
+    y_to: Complexes
+    full_load_from: Floats
+    full_load_to: Floats
+    transformer: int
+    metered_bus: int
+    slack: int
+    slack_v: complex
+    base_kva: float
+
+
+def perturbed(path: Path, rng: np.random.Generator, share: float = 0.05) -> Any:
+    """Read a pandapower grid and draw its true line lengths and impedances, up to `share` off."""
+    net = pp.from_json(str(path))
+    for table in ("load", "sgen", "storage", "gen", "shunt"):
+        net[table]["in_service"] = False
+    net.line["length_km"] *= 1.0 + rng.uniform(-share, share, len(net.line))
+    net.line["r_ohm_per_km"] *= 1.0 + rng.uniform(-share, share, len(net.line))
+    net.trafo["vk_percent"] *= 1.0 + rng.uniform(-share, share, len(net.trafo))
+    return net
+
+
+def matrices(net: Any) -> Matrices:
+    """Let pandapower build the admittances of a grid of lines and one transformer."""
+    pp.runpp(net, numba=False)
+    inner = net._ppc["internal"]  # noqa: SLF001 -- pandapower offers no public way to its admittances
+    place = net._pd2ppc_lookups["bus"]  # noqa: SLF001
+    order = [int(place[i]) for i in net.bus.index]
+    lines, trafos = len(net.line), len(net.trafo)
+    base_kva = float(net.sn_mva) * 1000.0
+    slack = list(net.bus.index).index(int(net.ext_grid["bus"].iloc[0]))
+    y_from, y_to = (np.asarray(inner[name].todense())[:, order] for name in ("Yf", "Yt"))
+    full_from, full_to = _full_load(net, base_kva)
+    return Matrices(
+        buses=tuple(net.bus["name"]),
+        branches=(*(f"line {n}" for n in net.line["name"]), *(f"trafo {n}" for n in net.trafo["name"])),
+        y=np.asarray(inner["Ybus"].todense())[np.ix_(order, order)],
+        y_from=y_from[: lines + trafos],
+        y_to=y_to[: lines + trafos],
+        full_load_from=full_from,
+        full_load_to=full_to,
+        transformer=lines if trafos else -1,
+        metered_bus=list(net.bus.index).index(int(net.trafo["lv_bus"].iloc[0])) if trafos else slack,
+        slack=slack,
+        slack_v=complex(float(net.res_bus["vm_pu"].iloc[slack])),
+        base_kva=base_kva,
+    )
+
+
+def _full_load(net: Any, base_kva: float) -> tuple[Floats, Floats]:
+    """Give the current at 100 % loading at both ends of every line and transformer [pu]."""
+    root3 = np.sqrt(3.0)
+    volts = net.bus["vn_kv"]
+    line_a = net.line["max_i_ka"] * net.line["df"] * net.line["parallel"] * 1000.0
+    line = (line_a * root3 * volts.loc[net.line["from_bus"]].to_numpy() / base_kva).to_numpy()
+    high, low = (
+        (net.trafo["sn_mva"] * net.trafo["parallel"] * 1000.0).to_numpy()
+        * volts.loc[net.trafo[side + "_bus"]].to_numpy()
+        / net.trafo[f"vn_{side}_kv"].to_numpy()
+        / base_kva
+        for side in ("hv", "lv")
+    )
+    return np.concatenate([line, high]).astype(float), np.concatenate([line, low]).astype(float)
+
+
+class PowerFlow:
+    """The fast solver, warm from the last solution.
+
+    Args:
+        grid: the feeder in per unit.
+    """
+
+    def __init__(self, grid: Matrices) -> None:
+        self.grid = grid
+        self._free = np.array([i for i in range(len(grid.buses)) if i != grid.slack])
+        self._v = np.full(len(grid.buses), grid.slack_v, dtype=complex)
+        self.iterations = 0
+
+    def solve(self, p_kw: Floats, q_kvar: Floats) -> GridState:
+        """Find the state for powers into each bus's devices [kW, kvar], shape (buses,); raises `PowerFlowError`."""
+        given = -(p_kw + 1j * q_kvar) / self.grid.base_kva
+        v, free, y = self._v.copy(), self._free, self.grid.y
+        for _ in range(MAX_ITERATIONS):
+            current = y @ v
+            gap = (v * current.conj() - given)[free]
+            if max(abs(gap.real).max(), abs(gap.imag).max()) < TOLERANCE_PU:
+                self._v = v
+                return self._state(v)
+            v[free] = self._better(v, current, gap)
+            self.iterations += 1
+        self._v[:] = self.grid.slack_v
+        raise PowerFlowError(f"no power flow for {p_kw.round(1).tolist()} kW: check the injections and the grid file")
+
+    def _better(self, v: Complexes, current: Complexes, gap: Complexes) -> Complexes:
+        free = self._free
+        unit = v / np.abs(v)
+        by_size = v[:, None] * (self.grid.y * unit).conj()
+        by_angle = -1j * v[:, None] * (self.grid.y * v).conj()
+        np.fill_diagonal(by_size, by_size.diagonal() + current.conj() * unit)
+        np.fill_diagonal(by_angle, by_angle.diagonal() + 1j * v * current.conj())
+        by_size, by_angle = by_size[np.ix_(free, free)], by_angle[np.ix_(free, free)]
+        jacobian = np.block([[by_angle.real, by_size.real], [by_angle.imag, by_size.imag]])
+        step = np.linalg.solve(jacobian, np.concatenate([gap.real, gap.imag]))
+        size, angle = np.abs(v[free]), np.angle(v[free])
+        n = len(free)
+        return np.asarray((size - step[n:]) * np.exp(1j * (angle - step[:n])))
+
+    def _state(self, v: Complexes) -> GridState:
+        grid = self.grid
+        from_i, to_i = grid.y_from @ v, grid.y_to @ v
+        loading = 100.0 * np.maximum(abs(from_i) / grid.full_load_from, abs(to_i) / grid.full_load_to)
+        source = v[grid.slack] * (grid.y[grid.slack] @ v).conjugate() * grid.base_kva
+        metered = -v[grid.metered_bus] * to_i[grid.transformer].conjugate() * grid.base_kva
+        metered = metered if grid.transformer >= 0 else source
+        return GridState(np.abs(v), loading, float(metered.real), float(metered.imag), float(source.real))
+
+
+class Witness:
+    """pandapower's own power flow of the same grid, asked now and then.
+
+    Args:
+        net: the grid that the fast solver's matrices come from.
+    """
+
+    def __init__(self, net: Any) -> None:
+        self._net = net
+        self._loads = [pp.create_load(net, bus, p_mw=0.0) for bus in net.bus.index]
+        self.asked = 0
+        self.worst_pu = 0.0
+
+    def compare(self, p_kw: Sequence[float] | Floats, q_kvar: Sequence[float] | Floats, state: GridState) -> float:
+        """Solve again and remember the worst difference of a voltage [pu]."""
+        self._net.load.loc[self._loads, "p_mw"] = np.asarray(p_kw) / 1000.0
+        self._net.load.loc[self._loads, "q_mvar"] = np.asarray(q_kvar) / 1000.0
+        pp.runpp(self._net, numba=False, tolerance_mva=1e-10)
+        gap = float(np.abs(self._net.res_bus["vm_pu"].to_numpy() - state.v_pu).max())
+        self.asked, self.worst_pu = self.asked + 1, max(self.worst_pu, gap)
+        return gap
