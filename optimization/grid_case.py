@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,20 @@ class GridCase:
     network: Network
     ac: AcGrid
     limits: GridLimits
+
+    @property
+    def rating_kva(self) -> Floats:
+        """Rated apparent power of each branch at 1 pu [kVA], shape (m-1,)."""
+        return 100.0 * self.ac.base_kva / self.ac.pct_lower
+
+    def network_within(self, limits: GridLimits) -> Network:
+        """Give the linear operator with other limits."""
+        return replace(
+            self.network,
+            flow_limit_kw=self.rating_kva * limits.loading_max_pct / 100.0,
+            v_min_pu=np.full_like(self.network.v_min_pu, limits.voltage_min_pu),
+            v_max_pu=np.full_like(self.network.v_max_pu, limits.voltage_max_pu),
+        )
 
 
 def bus_numbers(grid_path: Path) -> dict[str, int]:

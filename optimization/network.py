@@ -2,10 +2,10 @@
 
     P_k = sum of P_j over the children j of branch k + p at the branch's lower bus           [kW]
     v_lower = v_upper - 2 * (r_k * P_k + x_k * Q_k)      (v: squared voltage [pu^2])
-    cos(a) * P_k + sin(a) * Q_k <= cos(7.5 deg) * (flow_limit_k + rating_k * (v_lower - 1) / 2)   for every facet a
+    cos(a) * P_k + sin(a) * Q_k <= cos(7.5 deg) * flow_limit_k * (1 + v_lower) / 2   for every facet a
     v_min <= v <= v_max
 
-A branch is limited by its current, which is |S| / V; the last term of the third line is that V, linearised at 1 pu.
+A branch is limited by its current, which is |S| / V; the last factor of the third line is that V, linearised at 1 pu.
 The facets are those of the regular 24-gon inside the unit circle that lie within 30 degrees of the P axis: exact at
 power factors 1 and 0.966, at most 0.9 % too careful between them.
 
@@ -119,11 +119,17 @@ class Network:
             below[self.upper[branch]] += below[branch + 1]
         return below[1:]
 
-    def voltages_pu(self, p_kw: Floats, q_kvar: Floats) -> Floats:
-        """Linear estimate of the voltages for powers into the assets of each bus, shape (m, slots) -> (m, slots)."""
+    def squared_voltages(self, p_kw: Floats, q_kvar: Floats) -> Floats:
+        """Estimate the squared voltages [pu^2] for powers into the assets of each bus, shape (m, slots) both."""
         drop = 2.0 * (self.r_pu_per_kw[:, None] * self.flows(p_kw) + self.x_pu_per_kvar[:, None] * self.flows(q_kvar))
         squared = np.full(p_kw.shape, self.slack_pu**2)
         for branch, upper in enumerate(self.upper):
             squared[branch + 1] = squared[upper] - drop[branch]
-        voltage: Floats = np.sqrt(np.maximum(squared, 0.0))
-        return voltage
+        return squared
+
+    def use_kva(self, p_kw: Floats, q_kvar: Floats) -> Floats:
+        """Estimate what the flow limits are held against, for powers as above: shape (m-1, slots) [kVA at 1 pu]."""
+        angles = np.radians(FACETS_DEG)[:, None, None]
+        flow = np.cos(angles) * self.flows(p_kw) + np.sin(angles) * self.flows(q_kvar)
+        use: Floats = flow.max(axis=0) / FACET_SHARE / ((1.0 + self.squared_voltages(p_kw, q_kvar)[1:]) / 2.0)
+        return use

@@ -41,7 +41,7 @@ def add_network(m: ConcreteModel, network: Network, slots: Iterable[int], bus_p:
     _add_params(m, network)
     _add_flows(m, network, bus_p, bus_q)
     _add_voltages(m, network)
-    _add_flow_limits(m, network)
+    _add_flow_limits(m)
     m.grid_excess = Expression(m.grid_slots, rule=_excess)
 
 
@@ -101,16 +101,15 @@ def _add_voltages(m: Any, network: Network) -> None:
     )
 
 
-def _add_flow_limits(m: Any, network: Network) -> None:
+def _add_flow_limits(m: Any) -> None:
     m.flow_slack_kva = Var(m.grid_branches, m.grid_slots, domain=NonNegativeReals)
     angles = np.radians(FACETS_DEG)
     cosine, sine = np.cos(angles).tolist(), np.sin(angles).tolist()
-    half_rating = (network.flow_limit_kw / 2.0).tolist()
 
     def facet(_: Any, a: int, k: int, s: int) -> Any:
         flow = cosine[a] * m.flow_kw[k, s] + sine[a] * m.flow_kvar[k, s]
-        sag = FACET_SHARE * half_rating[k] * (m.v[k + 1, s] - 1.0)
-        return flow - sag - m.flow_slack_kva[k, s] <= FACET_SHARE * m.grid_flow_limit_kva[k, s]
+        carried = FACET_SHARE / 2.0 * m.grid_flow_limit_kva[k, s] * (1.0 + m.v[k + 1, s])
+        return flow - carried - m.flow_slack_kva[k, s] <= 0.0
 
     m.flow_limit = Constraint(range(len(angles)), m.grid_branches, m.grid_slots, rule=facet)
 
