@@ -1,0 +1,110 @@
+"""The newest answers of a device, as raw numbers and as canonical values: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from drivers.modbus.batches import Block, Span
+from drivers.modbus.profile import ModbusProfile
+from drivers.modbus.registers import Register, Scale, Unusable, decode, to_canonical
+
+LARGEST_EXPONENT = 10  # of a SunSpec scale factor
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A register at its address in one particular device."""
+
+    register: Register
+    address: int
+
+
+def spans(placed: Mapping[str, Placed], max_registers: int) -> list[Span]:
+    """Say what must be read together: each value with its exponent."""
+    found = []
+    for name, place in placed.items():
+        members = [place]
+        if place.register.exponent is not None:
+            members.append(placed[place.register.exponent])
+        address = min(each.address for each in members)
+        count = max(each.address + each.register.layout.words for each in members) - address
+        if count <= max_registers:
+            found.append(Span(place.register.table, address, count, (name,)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one round of reads brought.
+
+    Args:
+        profile: the device's map.
+        raw: register name -> raw number, or why there is none.
+        at_s: monotonic instant before the first request [s].
+    """
+
+    profile: ModbusProfile
+    raw: Mapping[str, float | Unusable]
+    at_s: float
+
+    def number(self, name: str) -> float | Unusable:
+        """Give a register's raw number."""
+        return self.raw.get(name, _NOT_READ)
+
+    def scale(self, register: Register) -> Scale | Unusable:
+        """Give what a register is scaled with at this moment."""
+        exponent: float | Unusable = 0
+        rating: float | Unusable | None = None
+        if register.exponent is not None:
+            exponent = self.number(register.exponent)
+        if register.percent_of is not None:
+            rating = self.value(register.percent_of)
+        if isinstance(exponent, Unusable):
+            return exponent
+        if abs(exponent) > LARGEST_EXPONENT:
+            return Unusable(f"{register.exponent} is {exponent:g}, which is no scale factor")
+        if isinstance(rating, Unusable):
+            return rating
+        return Scale(int(exponent), rating)
+
+    def value(self, name: str) -> float | Unusable:
+        """Give a register's canonical value."""
+        raw = self.number(name)
+        if isinstance(raw, Unusable):
+            return raw
+        register = self.profile.registers[name]
+        scale = self.scale(register)
+        return scale if isinstance(scale, Unusable) else to_canonical(register, raw, scale)
+
+    def is_released(self, point: str) -> bool:
+        """Tell whether the device is in its own control at a point."""
+        marks = self.profile.points[point].released_when
+        return bool(marks) and all(self.number(name) == raw for name, raw in marks.items())
+
+
+_NOT_READ = Unusable("not read")
+
+
+def decode_block(block: Block, words: Sequence[int], placed: Mapping[str, Placed]) -> dict[str, float | Unusable]:
+    """Decode every value that lies wholly in a block, exponents included."""
+    found: dict[str, float | Unusable] = {}
+    for name in _names(block, placed):
+        place = placed[name]
+        start = place.address - block.address
+        found[name] = decode(place.register, words[start : start + place.register.layout.words])
+    return found
+
+
+def unread(block: Block, reason: str, placed: Mapping[str, Placed]) -> dict[str, float | Unusable]:
+    """Say of every value of a block why it could not be read."""
+    return dict.fromkeys(_names(block, placed), Unusable(reason))
+
+
+def _names(block: Block, placed: Mapping[str, Placed]) -> Iterable[str]:
+    for span in block.spans:
+        for name in span.names:
+            yield name
+            exponent = placed[name].register.exponent
+            if exponent is not None:
+                yield exponent
