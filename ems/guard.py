@@ -1,0 +1,253 @@
+"""The guard: when the controller is proven lost, it gives devices without a watchdog their declared safe values.
+
+Law 1: it keeps quiet while an owner is alive: lock held and record renewed within its lease.
+Law 2: it takes over under a new epoch before it writes, so that a controller that comes back late writes nothing.
+Law 3: it looks at the epoch again before each write; whoever has taken a newer one is not disturbed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from drivers.driver import Driver
+from drivers.points import Outcome, Setpoint
+from drivers.registry import DeviceSpec, build_driver, profile_points
+from ems.clock import Clock, ScaledClock, SystemClock
+from ems.commands.options import opened, parser
+from ems.config.binding import role_points
+from ems.config.site import Device, Site
+from ems.exit_codes import CommandError, Exit
+from ems.ownership import OwnerRecord, is_lock_held, read_record, record_locked, settle_record, write_record
+from ems.standing import standing
+from ems.store.database import StoreError
+from ems.store.journal import Journal
+from ems.store.requests import Request, read_active
+
+log = logging.getLogger(__name__)
+
+SCHEMA = "ems.guard/1"
+_LOOKS_A_LEASE = 20
+
+Build = Callable[[str, DeviceSpec, Clock], Driver]
+
+
+@dataclass(frozen=True, slots=True)
+class Ward:
+    """A device that falls back only if somebody tells it to.
+
+    Args:
+        device: device id.
+        spec: how it is reached.
+        safe: value by point id; None releases the point to the device's own control.
+    """
+
+    device: str
+    spec: DeviceSpec
+    safe: Mapping[str, float | None]
+
+
+def wards(site: Site) -> tuple[Ward, ...]:
+    """List the devices of a site that have declared safe values and no watchdog of their own."""
+    found = []
+    for name, device in site.file.devices.items():
+        profile = profile_points(device.protocol, device.profile)
+        if device.safe and not profile.has_watchdog:
+            points = role_points(name, device, profile)
+            found.append(Ward(name, _spec(device), {points[role]: value for role, value in device.safe.items()}))
+    return tuple(found)
+
+
+def _spec(device: Device) -> DeviceSpec:
+    return DeviceSpec(
+        protocol=device.protocol,
+        profile=device.profile,
+        host=device.host,
+        port=device.port,
+        unit=device.unit,
+        device_instance=device.device_instance,
+        priority=device.priority,
+        timeout_s=device.timeout_s,
+        writable=True,
+        safe=device.safe,
+    )
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the guard has done: takeovers, safe values applied, attempts that failed."""
+
+    takeovers: int = 0
+    applied: int = 0
+    failed: int = 0
+
+
+class Guard:
+    """Watches the owner of one site.
+
+    Args:
+        site: whose devices these are.
+        state_dir: the site's state folder.
+        clock: the same clock as the controller's, so that a lease means the same to both.
+        journal: the guard's own, apart from the controller's.
+        build: makes a driver.
+    """
+
+    def __init__(
+        self, site: Site, state_dir: Path, clock: Clock, journal: Journal, build: Build = build_driver
+    ) -> None:
+        self._site = site
+        self._state_dir = state_dir
+        self._clock = clock
+        self._journal = journal
+        self._build = build
+        self._wards = wards(site)
+        self._record: OwnerRecord | None = None
+        self._pending: dict[str, Driver] = {}
+        self.tally = Tally()
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Look and act until told to stop; then look once more, for the controller may just have stopped too."""
+        log.info("the guard watches %s", self._state_dir)
+        while not stop.is_set():
+            await self.step()
+            try:
+                await self._clock.wait_for(stop.wait(), self._pause_s())
+            except TimeoutError:
+                continue
+        await self.step()
+        await self._let_go()
+
+    async def step(self) -> None:
+        """Look once; if the controller is lost, try to make every ward safe."""
+        if self._record is None and (why := self._take_over()):
+            self._begin(why)
+        if self._record is not None:
+            await self._make_safe(self._record)
+
+    def _pause_s(self) -> float:
+        return self._site.file.control.lease_s / _LOOKS_A_LEASE
+
+    def _take_over(self) -> str:
+        """Take a new epoch if the controller is lost; gives the cause, empty while there is nothing to do."""
+        if read_record(self._state_dir) is None:
+            return ""
+        with record_locked(self._state_dir):
+            record, now_s = read_record(self._state_dir), self._clock.monotonic()
+            if record is None or not (why := _why_lost(record, self._state_dir, now_s)):
+                return ""
+            self._record = write_record(self._state_dir, "guard", now_s=now_s, lease_s=record.lease_s, settled=False)
+        return why
+
+    def _begin(self, why: str) -> None:
+        assert self._record is not None
+        self.tally.takeovers += 1
+        log.warning("%s: the guard takes over under epoch %d and sets safe values", why, self._record.epoch)
+        self._journal.record("transition", {"to": "guard", "epoch": self._record.epoch, "cause": why})
+        orders = standing(self._site, self._requests())
+        for ward in self._wards:
+            if orders.may_write(ward.device):
+                self._pending[ward.device] = self._build(ward.device, ward.spec, self._clock)
+
+    def _requests(self) -> list[Request]:
+        try:
+            return read_active(self._state_dir, self._clock.now())
+        except StoreError as error:
+            log.error("%s; the guard goes by the site file alone", error)
+            return []
+
+    async def _make_safe(self, record: OwnerRecord) -> None:
+        await asyncio.gather(*(self._write(ward, record) for ward in self._wards if ward.device in self._pending))
+        if self._is_replaced(record):
+            log.warning("a controller has taken over again: the guard goes back to watching")
+            await self._let_go()
+        elif not self._pending:
+            settle_record(self._state_dir, record)
+            log.warning("every device is at its safe value: the guard goes back to watching")
+            await self._let_go()
+
+    async def _write(self, ward: Ward, record: OwnerRecord) -> None:
+        if self._is_replaced(record):
+            return
+        setpoints = [Setpoint(point, value, "the controller is lost", self._clock.monotonic() + record.lease_s)
+                     for point, value in ward.safe.items()]  # fmt: skip
+        self._journal.record("intent", {"epoch": record.epoch, "setpoints": setpoints})
+        results = await self._pending[ward.device].write(setpoints, record.lease_s)
+        self._journal.record("result", {"epoch": record.epoch, "results": results})
+        if all(result.outcome is Outcome.APPLIED for result in results):
+            self.tally.applied += len(results)
+            await self._pending.pop(ward.device).close()
+        else:
+            self.tally.failed += 1
+
+    def _is_replaced(self, record: OwnerRecord) -> bool:
+        current = read_record(self._state_dir)
+        return current is not None and current.epoch != record.epoch
+
+    async def _let_go(self) -> None:
+        self._record = None
+        while self._pending:
+            await self._pending.popitem()[1].close()
+
+
+def _why_lost(record: OwnerRecord, state_dir: Path, now_s: float) -> str:
+    """Say why the controller is lost, empty while it is alive or its loss has been dealt with."""
+    if record.role == "guard":
+        return "" if record.settled else f"a guard ended before it was done under epoch {record.epoch}"
+    if not is_lock_held(state_dir):
+        return f"process {record.pid} ended without a successor"
+    if not record.is_fresh(now_s):
+        return f"process {record.pid} has not renewed its lease for {now_s - record.renewed_monotonic_s:.0f} s"
+    return ""
+
+
+def command(argv: Sequence[str]) -> int:
+    """Run `ems guard` until it is told to stop; raises `SiteError` and `CommandError`."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    site, folder = opened(arguments)
+    clock = ScaledClock.from_text(arguments.clock) if arguments.clock else SystemClock()
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        try:
+            journal = Journal(folder / "guard.db", clock)
+        except StoreError as error:
+            raise CommandError(str(error)) from error
+        guard = Guard(site, folder, clock, journal)
+        asyncio.run(_watch_until_signal(guard))
+        journal.close()
+    if arguments.json:
+        sys.stdout.write(json.dumps({"schema": SCHEMA, **asdict(guard.tally)}) + "\n")
+    return Exit.OK
+
+
+async def _watch_until_signal(guard: Guard) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await guard.watch(stop)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / "guard.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CommandError(f"another guard watches {folder}; stop it first", Exit.DENIED) from error
+        yield
+
+
+def _parser() -> argparse.ArgumentParser:
+    options = parser("guard", "Write the declared safe values when the controller is lost.")
+    options.add_argument("--clock", metavar="TEXT", help="START@ANCHORxSPEED: the clock shared with the controller")
+    return options
