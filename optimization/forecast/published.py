@@ -61,12 +61,12 @@ def fill(issues: Sequence[Issue], start_s: Floats, duration_s: Floats, *, fresh:
         fresh: whether the newest issue was fetched for this plan (else it is the last known one).
         default: the flat value where nothing was ever published [unit of the series].
     """
-    newest = _on_slots(issues[:1], start_s, duration_s)
+    newest = on_slots(issues[:1], start_s, duration_s)
     attempts = [
         (newest, 0 if fresh else 1),
-        (_on_slots(issues[1:], start_s, duration_s), 1),
-        (_on_slots(issues, start_s - DAY_S, duration_s), 2),
-        (_on_slots(issues, start_s - 2.0 * DAY_S, duration_s), 2),
+        (on_slots(issues[1:], start_s, duration_s), 1),
+        (on_slots(issues, start_s - DAY_S, duration_s), 2),
+        (on_slots(issues, start_s - 2.0 * DAY_S, duration_s), 2),
     ]
     known = np.concatenate([issue.value for issue in issues]) if issues else np.empty(0)
     known = known[np.isfinite(known)]
@@ -78,7 +78,8 @@ def fill(issues: Sequence[Issue], start_s: Floats, duration_s: Floats, *, fresh:
     return Filled(value, rung)
 
 
-def _on_slots(issues: Sequence[Issue], start_s: Floats, duration_s: Floats) -> Floats:
+def on_slots(issues: Sequence[Issue], start_s: Floats, duration_s: Floats) -> Floats:
+    """Lay issues on slots, the first one that knows a slot wins; `nan` where none does, shape (n,)."""
     value = np.full(start_s.shape, np.nan)
     for issue in issues:
         value = np.where(np.isfinite(value), value, slot_means(issue, start_s, duration_s))

@@ -1,0 +1,78 @@
+"""Turns what a site file says of its assets into what the planner plans with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ems.config.site import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, LoadAsset, PvAsset, Site
+from optimization.assets import Asset, Battery, ChargePoint, HeatPump, Load, Pv
+
+PlannedAsset = LoadAsset | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset
+
+
+def planned_assets(site: Site) -> dict[str, PlannedAsset]:
+    """Give every asset but the grid meter, in the order of the site file."""
+    return {name: spec for name, spec in site.file.assets.items() if not isinstance(spec, GridMeter)}
+
+
+def asset_models(site: Site, buses: Mapping[str, int]) -> dict[str, Asset]:
+    """Give the planner's description of every asset; `buses` maps bus names to the grid's indices."""
+    return {name: _model(name, spec, buses.get(spec.bus, -1)) for name, spec in planned_assets(site).items()}
+
+
+def _model(name: str, spec: PlannedAsset, bus: int) -> Asset:
+    match spec:
+        case LoadAsset():
+            return Load(name, bus, spec.power_factor)
+        case PvAsset():
+            return Pv(name, spec.rated_kw, bus, spec.power_factor)
+        case BatteryAsset():
+            return _battery(name, spec, bus)
+        case ChargePointAsset():
+            return _charge_point(name, spec, bus)
+        case HeatPumpAsset():
+            return _heat_pump(name, spec, bus)
+
+
+def _battery(name: str, spec: BatteryAsset, bus: int) -> Battery:
+    return Battery(
+        id=name,
+        bus=bus,
+        capacity_kwh=spec.capacity_kwh,
+        charge_kw=spec.charge_kw,
+        discharge_kw=spec.discharge_kw,
+        charge_efficiency=spec.charge_efficiency,
+        discharge_efficiency=spec.discharge_efficiency,
+        standby_kw=spec.standby_kw,
+        soc_min_pct=spec.soc_min_pct,
+        soc_max_pct=spec.soc_max_pct,
+        wear_per_kwh=spec.wear_per_kwh,
+    )
+
+
+def _charge_point(name: str, spec: ChargePointAsset, bus: int) -> ChargePoint:
+    kw_per_a = spec.phases * spec.voltage_v / 1000.0
+    return ChargePoint(
+        id=name,
+        bus=bus,
+        charge_kw=min(spec.charge_kw, spec.maximum_a * kw_per_a),
+        minimum_kw=spec.minimum_a * kw_per_a,
+        efficiency=spec.efficiency,
+        power_factor=spec.power_factor,
+    )
+
+
+def _heat_pump(name: str, spec: HeatPumpAsset, bus: int) -> HeatPump:
+    return HeatPump(
+        id=name,
+        bus=bus,
+        rated_kw=spec.rated_kw,
+        air_kwh_per_k=spec.air_kwh_per_k,
+        mass_kwh_per_k=spec.mass_kwh_per_k,
+        air_mass_k_per_kw=spec.air_mass_k_per_kw,
+        air_out_k_per_kw=spec.air_out_k_per_kw,
+        mass_out_k_per_kw=spec.mass_out_k_per_kw,
+        cop_0=spec.cop_0,
+        cop_slope=spec.cop_slope,
+        power_factor=spec.power_factor,
+    )

@@ -1,0 +1,149 @@
+"""Keeps what was published: prices, carbon intensity, weather; says for every plan how good it is.
+
+Law 1: a series counts from its issue on: nothing that was issued after the present instant is looked at.
+Law 2: a feed that is late, lost or wrong costs quality, never a plan: fresh, last known (up to `max_age_h`),
+yesterday's profile, flat. Whatever is not fresh in the next hours labels the plan `degraded forecast`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import numpy as np
+
+from drivers.feeds import FeedError, ForecastSeries
+from ems.clock import Clock
+from optimization.forecast.past import epoch_s
+from optimization.forecast.published import RUNGS, Filled, Issue, Rung, fill, on_slots
+from optimization.slots import Floats, Slots
+
+logger = logging.getLogger(__name__)
+
+NEAR_S = 6.0 * 3600.0
+"""A gap later than this is usual (tomorrow's prices are not out yet) and labels nothing."""
+KEPT = timedelta(hours=72)
+MOST_ISSUES = 96
+
+POINTS: Mapping[str, tuple[str, ...]] = {
+    "price": ("price",),
+    "carbon": ("carbon",),
+    "weather": ("outdoor_c", "irradiance_w_m2"),
+}
+"""Which series each feed of the site file publishes."""
+
+DEFAULTS: Mapping[str, float] = {"price": 0.1, "carbon": 0.4, "outdoor_c": 10.0, "irradiance_w_m2": 0.0}
+"""Flat values where nothing was ever published, in the series' units."""
+
+
+class Feed(Protocol):
+    """A place where forecasts are published."""
+
+    async def fetch(self, now: datetime) -> Sequence[ForecastSeries]:
+        """Get what is published at `now`; raises `FeedError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """How good a foreseen series is.
+
+    Args:
+        rung: the worst rung that the next hours rest on.
+        issued_at: issue of the newest series; None where nothing was ever published.
+        source: who publishes it.
+        version: of the series or factor, as published.
+    """
+
+    rung: Rung
+    issued_at: datetime | None = None
+    source: str = ""
+    version: str = ""
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """All kept issues of one point, newest first, and whether the newest came with the last fetch."""
+
+    issues: list[ForecastSeries]
+    fresh: bool = False
+
+
+class FeedDesk:
+    """Fetches and keeps published series.
+
+    Args:
+        feeds: by name, `price`, `carbon`, `weather`; a missing one is foreseen flat.
+        max_age_h: by name, the age past which an issue is not used [h].
+        clock: bounds every fetch.
+        limit_s: bound of a fetch [s].
+    """
+
+    def __init__(self, feeds: Mapping[str, Feed], max_age_h: Mapping[str, float], clock: Clock, limit_s: float) -> None:
+        self._feeds = feeds
+        self._max_age = {name: timedelta(hours=hours) for name, hours in max_age_h.items()}
+        self._clock = clock
+        self._limit_s = limit_s
+        self._lost: set[str] = set()
+        self._shelves = {point: _Shelf([]) for points in POINTS.values() for point in points}
+
+    async def refresh(self, now: datetime) -> None:
+        """Fetch all feeds at once, each within its bound; keeps the last good series where a feed fails."""
+        await asyncio.gather(*(self._refresh(name, feed, now) for name, feed in self._feeds.items()))
+
+    async def _refresh(self, name: str, feed: Feed, now: datetime) -> None:
+        expected = POINTS[name]
+        for point in expected:
+            self._shelves[point].fresh = False
+        try:
+            published = await self._clock.wait_for(feed.fetch(now), self._limit_s)
+        except (FeedError, TimeoutError) as error:
+            self._note_loss(name, str(error) or f"no answer within {self._limit_s:g} s")
+            return
+        for series in published:
+            if series.point in expected and series.issued_at <= now:
+                self._keep(self._shelves[series.point], series, now)
+        missing = [p for p in expected if not self._shelves[p].fresh]
+        if missing:
+            self._note_loss(name, f"it publishes no {', '.join(missing)}")
+        elif name in self._lost:
+            self._lost.remove(name)
+            logger.info("the %s feed is back", name)
+
+    def _note_loss(self, name: str, reason: str) -> None:
+        if name not in self._lost:
+            self._lost.add(name)
+            logger.warning("the %s feed fails: %s; planning goes on with the last known series", name, reason)
+
+    def _keep(self, shelf: _Shelf, series: ForecastSeries, now: datetime) -> None:
+        older = [i for i in shelf.issues if i.issued_at != series.issued_at and i.issued_at > now - KEPT]
+        shelf.issues = sorted([series, *older], key=lambda i: i.issued_at, reverse=True)[:MOST_ISSUES]
+        shelf.fresh = True
+
+    def foresee(self, point: str, slots: Slots, now: datetime) -> tuple[Filled, Label]:
+        """Lay a series on slots, every gap filled by the ladder; also says how good it is."""
+        shelf, max_age = self._shelves[point], self._max_age[_feed_of(point)]
+        usable = [i for i in shelf.issues if now - i.issued_at <= max_age]
+        start_s = epoch_s(slots.start) + slots.offset_s
+        fresh = shelf.fresh and bool(usable)
+        filled = fill([_issue(i) for i in usable], start_s, slots.duration_s, fresh=fresh, default=DEFAULTS[point])
+        near = filled.rung[slots.offset_s < NEAR_S]
+        rung = RUNGS[int(near.max())]
+        newest = usable[0] if usable else None
+        return filled, Label(rung) if newest is None else Label(rung, newest.issued_at, newest.source, newest.version)
+
+    def published(self, point: str, start_s: Floats, step_s: float) -> Floats:
+        """Give what was published of past steps, `nan` where nothing was, shape of `start_s` [s since 1970]."""
+        return on_slots([_issue(i) for i in self._shelves[point].issues], start_s, np.full(start_s.shape, step_s))
+
+
+def _feed_of(point: str) -> str:
+    return next(name for name, points in POINTS.items() if point in points)
+
+
+def _issue(series: ForecastSeries) -> Issue:
+    values = np.array([np.nan if v is None else v for v in series.values], dtype=float)
+    return Issue(epoch_s(series.valid_from), series.step_s, values)

@@ -1,0 +1,202 @@
+"""Foresees what a plan rests on: from the measured past, the stored past and what is published. Never the truth.
+
+Law: everything here reads `now` once and nothing that lies after it but published forecasts that were issued before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from ems.asset_models import planned_assets
+from ems.config.binding import Bindings
+from ems.config.site import ChargePointAsset, GridMeter, HeatPumpAsset, PvAsset, Site
+from ems.feed_desk import FeedDesk, Label
+from ems.measured_past import STEP_S, MeasuredPast, Table
+from ems.situation import AssetNow
+from ems.zone_watch import ZoneWatch
+from optimization.assets.ev import EvSession
+from optimization.forecast.ev import expected_sessions, typical_guest, without_overlap
+from optimization.forecast.load import foresee_load
+from optimization.forecast.past import Past, epoch_s, merge, slot_middles_s
+from optimization.forecast.published import Rung
+from optimization.forecast.pv import PvPlant, apply_calibration, calibrate, pv_power_kw
+from optimization.slots import Floats, Slots
+
+OUTDOOR_DECAY_S = 3.0 * 3600.0
+HELD_BACK = 0.95
+"""An inverter that generates this share of its limit is taken to be held back by it."""
+OVERSTAY = timedelta(hours=1)
+
+Cars = Mapping[str, tuple[EvSession, ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredPast:
+    """What came with the site: the residual load of all `load` assets [kW], and the stays of cars."""
+
+    load: Past
+    sessions: tuple[EvSession, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Foresight:
+    """Everything foreseen, on the slots, arrays of shape (n,).
+
+    Args:
+        price: published energy price [currency/kWh].
+        carbon: intensity of grid import [kg/kWh].
+        outdoor_c: outdoor temperature [degC].
+        irradiance: on the plane of the modules [W/m2].
+        load_kw: what no device meters, all `load` assets together [kW]; None while nothing is known of it.
+        pv_kw: generation that sun and inverter allow, by asset id [kW].
+        cars: present and expected, by asset id.
+        mass_c: building mass now, by asset id [degC]; a zone never measured is missing.
+        labels: how good each published series and the load are.
+    """
+
+    price: Floats
+    carbon: Floats
+    outdoor_c: Floats
+    irradiance: Floats
+    load_kw: Floats | None
+    pv_kw: Mapping[str, Floats]
+    cars: Cars
+    mass_c: Mapping[str, float]
+    labels: Mapping[str, Label]
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """Name what does not rest on fresh knowledge; the plan is then labelled `degraded forecast`."""
+        return tuple(name for name, label in self.labels.items() if label.rung is not Rung.FRESH)
+
+
+class Foreseer:
+    """Foresees for one site.
+
+    Args:
+        site: the site.
+        bindings: which point measures what.
+        desk: what is published.
+        measured: what this site has measured.
+        stored: what came with the site.
+        zones: watches the heated zones.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        bindings: Bindings,
+        *,
+        desk: FeedDesk,
+        measured: MeasuredPast,
+        stored: StoredPast,
+        zones: ZoneWatch,
+    ) -> None:
+        self._site, self._bindings = site, bindings
+        self._desk, self._measured, self._stored, self._zones = desk, measured, stored, zones
+        self._zone = ZoneInfo(site.file.site.timezone)
+        self._meter = next((n for n, a in site.file.assets.items() if isinstance(a, GridMeter)), "")
+        self._car_since: dict[str, datetime] = {}
+
+    def foresee(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow], sessions: Cars) -> Foresight:
+        """Foresee everything; `sessions` are the cars that stand there and have said what they want, by asset id."""
+        table = self._measured.table(now)
+        series, labels = {}, {}
+        for point in ("price", "carbon", "outdoor_c", "irradiance_w_m2"):
+            filled, labels[point] = self._desk.foresee(point, slots, now)
+            series[point] = filled.value
+        sun = np.maximum(series["irradiance_w_m2"], 0.0)
+        outdoor = self._corrected_outdoor(series["outdoor_c"], slots, situation)
+        load, labels["load"] = self._load(table, slots, now)
+        return Foresight(
+            price=series["price"],
+            carbon=series["carbon"],
+            outdoor_c=outdoor,
+            irradiance=sun,
+            load_kw=load,
+            pv_kw=self._pv(table, slots, now, sun=sun, outdoor_c=outdoor),
+            cars=self._cars(table, slots, now, situation=situation, sessions=sessions),
+            mass_c=self._mass(table, now),
+            labels=labels,
+        )
+
+    def _corrected_outdoor(self, published: Floats, slots: Slots, situation: Mapping[str, AssetNow]) -> Floats:
+        """Shift the published temperature by what is measured outdoors, fading out over hours."""
+        measured = [asset.values["outdoor_c"] for asset in situation.values() if "outdoor_c" in asset.values]
+        if not measured:
+            return published
+        error_k = float(np.mean(measured)) - float(published[0])
+        return published + error_k * np.exp(-slots.offset_s / OUTDOOR_DECAY_S)
+
+    def _load(self, table: Table, slots: Slots, now: datetime) -> tuple[Floats | None, Label]:
+        """Foresee what the grid meter shows and no device explains."""
+        metered = table.past(self._bindings.measure(self._meter, "power_kw"))
+        devices = [name for name in self._bindings.devices if name != self._meter]
+        explained = [table.past(self._bindings.measure(name, "power_kw")).value for name in devices]
+        residual = metered.value - np.sum(explained, axis=0)
+        past = merge(self._stored.load, Past(metered.at_s, np.maximum(residual, 0.0), STEP_S).known())
+        now_s = epoch_s(now)
+        foreseen = foresee_load(past, np.maximum(slot_middles_s(slots), now_s), now_s, self._zone)
+        return foreseen, Label(Rung.FLAT if foreseen is None else Rung.FRESH, now, "measured and stored past")
+
+    def _pv(self, table: Table, slots: Slots, now: datetime, *, sun: Floats, outdoor_c: Floats) -> dict[str, Floats]:
+        past_sun = self._desk.published("irradiance_w_m2", table.at_s, STEP_S)
+        past_outdoor = self._desk.published("outdoor_c", table.at_s, STEP_S)
+        ahead_s = slot_middles_s(slots) - epoch_s(now)
+        foreseen = {}
+        for name, spec in planned_assets(self._site).items():
+            if isinstance(spec, PvAsset):
+                plant = PvPlant(spec.module_kw, spec.rated_kw, spec.temperature_per_k)
+                generated = table.past(self._bindings.measure(name, "power_kw"))
+                measured = Past(generated.at_s, -generated.value, STEP_S)
+                limit_kw = table.past(self._bindings.measure(name, "limit_kw")).value
+                limited = (measured.value >= HELD_BACK * limit_kw).astype(float)
+                computed = pv_power_kw(plant, past_sun, past_outdoor)
+                share = calibrate(measured, computed, limited, plant, epoch_s(now))
+                own = pv_power_kw(plant, sun, outdoor_c)
+                foreseen[name] = apply_calibration(own, share, ahead_s, spec.rated_kw)
+        return foreseen
+
+    def _mass(self, table: Table, now: datetime) -> dict[str, float]:
+        sun = self._desk.published("irradiance_w_m2", table.at_s, STEP_S)
+        heated = [name for name, spec in planned_assets(self._site).items() if isinstance(spec, HeatPumpAsset)]
+        found = {name: self._zones.estimate(name, table, sun, epoch_s(now)) for name in heated}
+        return {name: estimate.mass_c for name, estimate in found.items() if estimate is not None}
+
+    def _cars(
+        self, table: Table, slots: Slots, now: datetime, *, situation: Mapping[str, AssetNow], sessions: Cars
+    ) -> dict[str, tuple[EvSession, ...]]:
+        expected = expected_sessions(self._stored.sessions, now, slots.end, self._zone)
+        found = {}
+        for name, spec in planned_assets(self._site).items():
+            if isinstance(spec, ChargePointAsset):
+                connected = situation[name].values.get("state", 0.0) >= 1.0
+                here = self._standing(name, spec, table, now, sessions.get(name, ())) if connected else []
+                if not connected:
+                    self._car_since.pop(name, None)
+                found[name] = without_overlap(here, expected)
+        return found
+
+    def _standing(
+        self, name: str, spec: ChargePointAsset, table: Table, now: datetime, given: tuple[EvSession, ...]
+    ) -> list[EvSession]:
+        """Describe the car that stands there: as it said, else as a typical one less what it has been given so far."""
+        told = [_staying(car, now) for car in given if not car.expected]
+        if told:
+            return told
+        since = given[0].arrival if given else self._car_since.setdefault(name, now)
+        guest = typical_guest(self._stored.sessions, since, now, self._zone)
+        power = table.past(self._bindings.measure(name, "power_kw")).since(epoch_s(since)).known()
+        given_kwh = spec.efficiency * float(power.value.sum()) * STEP_S / 3600.0
+        charge_kw = given[0].charge_kw if given else None
+        return [replace(guest, energy_kwh=max(0.0, guest.energy_kwh - given_kwh), charge_kw=charge_kw)]
+
+
+def _staying(car: EvSession, now: datetime) -> EvSession:
+    """Take a car that stands there past the departure it named to stay another hour."""
+    return car if car.departure > now else replace(car, departure=now + OVERSTAY)

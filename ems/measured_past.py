@@ -1,0 +1,110 @@
+"""What this site has measured, as means over five minutes: filled by every snapshot, after a start from the history.
+
+Law 1: only good values count; a step without one is `nan`, never zero.
+Law 2: the history is read only for what lies before the first snapshot, so that no race with its writer decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from ems.process_image import Snapshot
+from optimization.forecast.past import DAY_S, Past
+from optimization.slots import Floats
+
+STEP_S = 300.0
+KEPT_S = 14.0 * DAY_S
+FIRST_CHUNK_S = DAY_S
+NEXT_CHUNK_S = 6.0 * 3600.0
+
+MeansReader = Callable[[Sequence[str], datetime, datetime, float], tuple[Floats, Floats]]
+"""Reads means of points between two instants over steps [s]: starts (n,) [s since 1970] and values (n, points)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Means of points over steps of `STEP_S`.
+
+    Args:
+        points: ids of the columns.
+        at_s: start of each step [s since 1970], ascending, shape (n,).
+        value: means, `nan` for a gap, shape (n, points).
+    """
+
+    points: tuple[str, ...]
+    at_s: Floats
+    value: Floats
+
+    def past(self, point: str | None) -> Past:
+        """Give one point's past; all gaps for a point that is not kept."""
+        known = point is not None and point in self.points
+        value = self.value[:, self.points.index(point)] if known and point else np.full(self.at_s.shape, np.nan)
+        return Past(self.at_s, value, STEP_S)
+
+
+class MeasuredPast:
+    """Collects five-minute means.
+
+    Args:
+        points: ids to keep.
+        read: reads the history of earlier runs; None without one.
+    """
+
+    def __init__(self, points: Sequence[str], read: MeansReader | None = None) -> None:
+        self._points = tuple(points)
+        self._read = read
+        self._total: dict[int, Floats] = {}
+        self._count: dict[int, Floats] = {}
+        self._last: datetime | None = None
+        self._known_from_s: float | None = None
+        self._goal_s = 0.0
+
+    def observe(self, snapshot: Snapshot) -> None:
+        """Take one snapshot; the same instant twice counts once."""
+        if self._last is not None and snapshot.at <= self._last:
+            return
+        self._last = snapshot.at
+        step = int(snapshot.at.timestamp() // STEP_S)
+        if self._known_from_s is None:
+            self._known_from_s = step * STEP_S
+            self._goal_s = self._known_from_s - KEPT_S
+        readings = [snapshot.good(point) for point in self._points]
+        value = np.array([np.nan if v is None else v for v in readings], dtype=float)
+        self._add(step, np.nan_to_num(value), np.isfinite(value).astype(float))
+
+    def _add(self, step: int, total: Floats, count: Floats) -> None:
+        self._total[step] = self._total.get(step, 0.0) + total
+        self._count[step] = self._count.get(step, 0.0) + count
+
+    async def catch_up(self) -> None:
+        """Read one more piece of the history, newest first: a day, then hours at a time, until two weeks are known."""
+        end_s = self._known_from_s
+        if self._read is None or end_s is None or end_s <= self._goal_s:
+            return
+        length_s = FIRST_CHUNK_S if end_s == self._goal_s + KEPT_S else NEXT_CHUNK_S
+        start_s = max(end_s - length_s, self._goal_s)
+        span = (datetime.fromtimestamp(start_s, UTC), datetime.fromtimestamp(end_s, UTC))
+        at_s, means = await asyncio.to_thread(self._read, self._points, *span, STEP_S)
+        self._known_from_s = start_s
+        for at, row in zip(at_s, means, strict=True):
+            self._add(int(at // STEP_S), np.nan_to_num(row), np.isfinite(row).astype(float))
+
+    def table(self, now: datetime) -> Table:
+        """Give what is known before `now`, the running step included, without gaps in time; forgets what is too old."""
+        newest = int(now.timestamp() // STEP_S)
+        for step in [s for s in self._total if s * STEP_S < now.timestamp() - KEPT_S]:
+            del self._total[step], self._count[step]
+        steps = sorted(s for s in self._total if s <= newest)
+        if not steps:
+            return Table(self._points, np.empty(0), np.empty((0, len(self._points))))
+        every = np.arange(steps[0], steps[-1] + 1)
+        value = np.full((len(every), len(self._points)), np.nan)
+        total, count = (np.array([kept[s] for s in steps]) for kept in (self._total, self._count))
+        mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0.0)
+        value[np.array(steps) - steps[0]] = mean
+        return Table(self._points, np.asarray(every * STEP_S, dtype=np.float64), value)

@@ -1,0 +1,88 @@
+"""What the journal keeps of a plan: enough to say later what was decided, from what, and by which solve."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from ems.foresee import Foresight
+from optimization.problem import Plan, Problem
+
+DECIMALS = 4
+
+
+def digest(problem: Problem) -> str:
+    """Hash everything a question consists of; two questions with one digest are the same question."""
+    sha = hashlib.sha256()
+    _feed(sha, problem)
+    return sha.hexdigest()
+
+
+def _feed(sha: Any, value: Any) -> None:
+    """Walk a value in a fixed order; each part is preceded by its type and shape, so that none runs into the next."""
+    if is_dataclass(value):
+        sha.update(f"<{type(value).__name__}".encode())
+        for field in fields(value):
+            sha.update(f".{field.name}=".encode())
+            _feed(sha, getattr(value, field.name))
+    elif isinstance(value, np.ndarray):
+        sha.update(f"{value.dtype.str}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, Mapping):
+        for key in sorted(value):
+            sha.update(f"[{key}]".encode())
+            _feed(sha, value[key])
+    elif isinstance(value, tuple):
+        sha.update(f"({len(value)}".encode())
+        for item in value:
+            _feed(sha, item)
+    else:
+        sha.update((value.isoformat() if isinstance(value, datetime) else repr(value)).encode() + b";")
+
+
+def plan_record(problem: Problem, plan: Plan, foresight: Foresight, blocked: Mapping[str, str]) -> dict[str, Any]:
+    """Write a plan down.
+
+    Args:
+        problem: the question.
+        plan: the answer.
+        foresight: what the question rests on.
+        blocked: why assets were not planned with, by asset id.
+
+    Returns:
+        The body of the journal's `plan` record; powers in kW, energies in kWh, rounded to 0.1 W.
+    """
+    slots = plan.slots
+    return {
+        "id": plan.id,
+        "made_at": plan.made_at,
+        "start": slots.start,
+        "duration_s": slots.duration_s,
+        "power_kw": {name: np.round(s.power_kw, DECIMALS) for name, s in plan.schedules.items()},
+        "states": {
+            name: {k: np.round(v, DECIMALS) for k, v in s.states.items()}
+            for name, s in plan.schedules.items()
+            if s.states
+        },
+        "slack": {
+            name: {k: round(float(v.sum()), DECIMALS) for k, v in s.slack.items()}
+            for name, s in plan.schedules.items()
+            if s.slack
+        },
+        "import_kw": np.round(plan.import_kw, DECIMALS),
+        "export_kw": np.round(plan.export_kw, DECIMALS),
+        "excess_kw": round(float(plan.excess_kw.max()), DECIMALS),
+        "import_price": np.round(problem.tariff.import_price, 6),
+        "objective": plan.objective,
+        "ac": plan.ac,
+        "solve": dict(plan.solve),
+        "previous": problem.previous.id if problem.previous is not None else None,
+        "inputs_sha256": digest(problem),
+        "forecast": "degraded forecast" if foresight.degraded else "fresh",
+        "labels": dict(foresight.labels),
+        "not_planned_with": dict(blocked),
+    }

@@ -1,0 +1,257 @@
+"""The slow loop: remember, foresee, ask, check, publish.
+
+Law 1: a plan is published by replacing one reference, after it was checked and the journal has it.
+Law 2: whatever goes wrong costs this plan, never the last one: it stays published and grows old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Collection, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import numpy as np
+
+from ems.clock import Clock
+from ems.config.binding import Bindings
+from ems.config.site import Site
+from ems.feed_desk import FeedDesk
+from ems.foresee import Cars, Foreseer, Foresight
+from ems.measured_past import MeasuredPast
+from ems.plan_check import check_plan
+from ems.plan_record import plan_record
+from ems.process_image import Snapshot
+from ems.question import Questioner, plan_slots
+from ems.situation import read_situation
+from ems.worker import Solver
+from optimization.network import Network
+from optimization.problem import Plan, Problem, Refused
+
+logger = logging.getLogger(__name__)
+
+JOURNAL_LIMIT_S = 30.0
+CHURN_SLOTS_S = 3600.0
+
+
+class PlanJournal(Protocol):
+    """What is needed of the journal."""
+
+    def record(self, kind: str, body: Mapping[str, Any], *, at: datetime | None = None) -> Future[int]:
+        """Append a record; the future resolves after its commit."""
+
+
+class NetworkSource(Protocol):
+    """Gives the prepared feeder."""
+
+    def __call__(self) -> Network | None:
+        """Give it, or None while it is not prepared."""
+
+
+@dataclass(slots=True)
+class PlanCounts:
+    """What became of the planning cycles.
+
+    Args:
+        published: plans published.
+        degraded: of which with a degraded forecast.
+        refused: questions that were invalid.
+        unanswered: no answer within the deadline, or no worker.
+        failed_checks: answers that the verifier turned down.
+        unjournalled: plans that the journal did not take.
+        ac: published plans by AC verdict.
+        moved_kw: mean change of the planned powers of the next hour from plan to plan, summed up over plans [kW].
+    """
+
+    published: int = 0
+    degraded: int = 0
+    refused: int = 0
+    unanswered: int = 0
+    failed_checks: int = 0
+    unjournalled: int = 0
+    ac: Counter[str] = field(default_factory=Counter)
+    moved_kw: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlanningParts:
+    """What the slow loop is put together from; made by `ems.planning_setup.build_planning`."""
+
+    measured: MeasuredPast
+    desk: FeedDesk
+    foreseer: Foreseer
+    questioner: Questioner
+    network: NetworkSource | None
+
+
+class Planning:
+    """The slow loop of one site.
+
+    Args:
+        site: the site.
+        bindings: which point measures what.
+        clock: time.
+        solver: answers questions.
+        journal: keeps plans.
+        parts: what foresees and asks.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        bindings: Bindings,
+        clock: Clock,
+        *,
+        solver: Solver,
+        journal: PlanJournal,
+        parts: PlanningParts,
+    ) -> None:
+        self._site, self._bindings, self._clock = site, bindings, clock
+        self._solver, self._journal, self._parts = solver, journal, parts
+        self._published: Plan | None = None
+        self._foresight: Foresight | None = None
+        self._trouble = ""
+        self.counts = PlanCounts()
+
+    @property
+    def published(self) -> Plan | None:
+        """The plan in force; None before the first."""
+        return self._published
+
+    @property
+    def foresight(self) -> Foresight | None:
+        """What the newest question rests on."""
+        return self._foresight
+
+    @property
+    def trouble(self) -> str:
+        """Why the last planning cycle published nothing, in words; empty when it did."""
+        return self._trouble
+
+    def observe(self, snapshot: Snapshot) -> None:
+        """Remember a snapshot; called every control cycle, a few microseconds."""
+        self._parts.measured.observe(snapshot)
+
+    async def plan_once(
+        self, snapshot: Snapshot, sessions: Cars, *, steered: Collection[str] | None = None
+    ) -> Plan | Refused | None:
+        """Plan once.
+
+        Args:
+            snapshot: the process image.
+            sessions: cars that stand there and have said what they want, by asset id.
+            steered: assets that may be steered now, by mode and lockout; None to go by the site file.
+
+        Returns:
+            The published plan, why the question was refused, or None if nothing was published for another reason.
+        """
+        now = self._clock.now()
+        self.observe(snapshot)
+        await self._solver.start()
+        await self._parts.measured.catch_up()
+        await self._parts.desk.refresh(now)
+        network = self._parts.network() if self._parts.network is not None else None
+        if network is None and self._parts.network is not None:
+            self.counts.unanswered += 1
+            self._say("the solver process is still preparing the grid")
+            return None
+        question = self._ask(now, snapshot, sessions, network=network, steered=steered)
+        if isinstance(question.problem, Refused):
+            return self._refuse(question.problem)
+        answer = await self._solver.solve(question.problem, now, self._site.file.planning.solve_deadline_s)
+        return await self._judge(question, question.problem, answer)
+
+    def _ask(
+        self,
+        now: datetime,
+        snapshot: Snapshot,
+        sessions: Cars,
+        *,
+        network: Network | None,
+        steered: Collection[str] | None,
+    ) -> _Question:
+        planning = self._site.file.planning
+        slots = plan_slots(now, planning.step_s, planning.horizon_h)
+        situation = read_situation(self._site, self._bindings, snapshot, steered)
+        foresight = self._parts.foreseer.foresee(slots, now, situation, sessions)
+        self._foresight = foresight
+        problem = self._parts.questioner.ask(slots, situation, foresight, network=network, previous=self._published)
+        return _Question(problem, foresight, {name: a.blocked for name, a in situation.items() if a.blocked})
+
+    async def _judge(
+        self, question: _Question, problem: Problem, answer: Plan | Refused | None
+    ) -> Plan | Refused | None:
+        match answer:
+            case None:
+                self.counts.unanswered += 1
+                self._say("the solver gave no answer in time")
+                return None
+            case Refused():
+                return self._refuse(answer)
+            case Plan():
+                violations = check_plan(problem, answer)
+                if violations:
+                    self.counts.failed_checks += 1
+                    self._say(f"the plan {answer.id} failed its check: {'; '.join(violations)}")
+                    return None
+                return await self._publish(question, problem, answer)
+
+    async def _publish(self, question: _Question, problem: Problem, plan: Plan) -> Plan | None:
+        body = plan_record(problem, plan, question.foresight, question.blocked)
+        kept = asyncio.wrap_future(self._journal.record("plan", body, at=plan.made_at))
+        try:
+            await self._clock.wait_for(kept, JOURNAL_LIMIT_S)
+        except (OSError, TimeoutError, RuntimeError) as error:
+            self.counts.unjournalled += 1
+            self._say(f"the journal did not take the plan {plan.id}: {error}")
+            return None
+        self._count(plan, question.foresight)
+        self._published = plan
+        self._say("")
+        return plan
+
+    def _count(self, plan: Plan, foresight: Foresight) -> None:
+        self.counts.published += 1
+        self.counts.degraded += bool(foresight.degraded)
+        self.counts.ac[plan.ac.status] += 1
+        if self._published is not None:
+            self.counts.moved_kw += moved_kw(self._published, plan)
+
+    def _refuse(self, refused: Refused) -> Refused:
+        self.counts.refused += 1
+        self._say(f"the question was refused: {'; '.join(refused.reasons)}")
+        return refused
+
+    def _say(self, trouble: str) -> None:
+        """Log a transition once: into trouble, out of it, or into another one."""
+        if trouble and trouble != self._trouble:
+            logger.warning("no new plan: %s", trouble)
+        if self._trouble and not trouble:
+            logger.info("plans are published again")
+        self._trouble = trouble
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """A question with what it rests on and what was left out of it."""
+
+    problem: Problem | Refused
+    foresight: Foresight
+    blocked: Mapping[str, str]
+
+
+def moved_kw(old: Plan, new: Plan) -> float:
+    """Give the mean change of the planned powers over the new plan's next hour, summed over the assets [kW]."""
+    near = np.flatnonzero(new.slots.offset_s < CHURN_SLOTS_S)
+    there = [old.slots.index_at(new.slots.starts[s]) for s in near]
+    pairs = [(int(s), place) for s, place in zip(near, there, strict=True) if place is not None]
+    if not pairs:
+        return 0.0
+    now, before = (list(side) for side in zip(*pairs, strict=True))
+    shared = new.schedules.keys() & old.schedules.keys()
+    moves = (np.abs(new.schedules[a].power_kw[now] - old.schedules[a].power_kw[before]).mean() for a in sorted(shared))
+    return float(sum(moves))

@@ -1,0 +1,134 @@
+"""Puts the slow loop of a site together: its feeds, its stored past, its feeder, its tariff."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from drivers.feeds import FileFeed, HttpFeed
+from ems.asset_models import asset_models, planned_assets
+from ems.clock import Clock
+from ems.config.binding import Bindings
+from ems.config.site import HeatPumpAsset, Site
+from ems.feed_desk import POINTS, Feed, FeedDesk
+from ems.foresee import Foreseer, StoredPast
+from ems.measured_past import STEP_S, MeasuredPast
+from ems.planning import NetworkSource, PlanJournal, Planning, PlanningParts
+from ems.question import Questioner
+from ems.series_files import read_load, read_sessions
+from ems.situation import NEEDED_ROLES, OPTIONAL_ROLES
+from ems.store.history import read_means
+from ems.worker import Solver
+from ems.zone_watch import Zone, ZoneWatch
+from optimization.assets import HeatPump
+from optimization.forecast.past import empty
+from optimization.grid_case import bus_numbers, load_case
+from optimization.network import GridLimits, Network
+
+FETCH_SHARE = 0.2
+"""A fetch may take so large a share of the planning period."""
+
+
+def build_planning(
+    site: Site,
+    bindings: Bindings,
+    clock: Clock,
+    *,
+    solver: Solver,
+    journal: PlanJournal,
+    state_dir: Path,
+    feeds: Mapping[str, Feed] | None = None,
+) -> Planning:
+    """Build the slow loop of a site.
+
+    Args:
+        site: the site.
+        bindings: which point measures what.
+        clock: time.
+        solver: answers questions.
+        journal: keeps plans.
+        state_dir: holds the history and the prepared feeder.
+        feeds: where forecasts are published, by name; None to open those of the site file.
+
+    Raises:
+        GridError: the grid file cannot be read.
+        SeriesError: a series file cannot be read.
+    """
+    file = site.file
+    max_age_h = {name: getattr(file.feeds, name).max_age_h for name in POINTS}
+    limit_s = FETCH_SHARE * file.planning.every_s
+    desk = FeedDesk(open_feeds(site, clock) if feeds is None else feeds, max_age_h, clock, limit_s)
+    measured = MeasuredPast(_points(site, bindings), partial(read_means, history_path(state_dir)))
+    zones = ZoneWatch(_zones(site), bindings)
+    foreseer = Foreseer(site, bindings, desk=desk, measured=measured, stored=stored_past(site), zones=zones)
+    questioner = Questioner.of(site, bindings, site.tariff, bus_numbers(grid_path(site)))
+    parts = PlanningParts(measured, desk, foreseer, questioner, network_source(site, cache_dir(state_dir)))
+    return Planning(site, bindings, clock, solver=solver, journal=journal, parts=parts)
+
+
+def history_path(state_dir: Path) -> Path:
+    """Tell where the history of measurements lies."""
+    return state_dir / "history.db"
+
+
+def cache_dir(state_dir: Path) -> Path:
+    """Tell where prepared feeders lie."""
+    return state_dir / "cache"
+
+
+def grid_path(site: Site) -> Path:
+    """Tell where the grid of a site lies."""
+    return site.folder / site.file.grid.file
+
+
+def grid_limits(site: Site) -> GridLimits:
+    """Give what a site allows on its feeder."""
+    grid = site.file.grid
+    return GridLimits(grid.voltage_min_pu, grid.voltage_max_pu, grid.loading_max_pct, grid.planning_margin_pct)
+
+
+def network_source(site: Site, cache: Path) -> NetworkSource:
+    """Give a function that loads the prepared feeder, once it has been prepared, and keeps it."""
+    kept: list[Network] = []
+
+    def load() -> Network | None:
+        if not kept and (case := load_case(grid_path(site), grid_limits(site), cache)) is not None:
+            kept.append(case.network)
+        return kept[0] if kept else None
+
+    return load
+
+
+def open_feeds(site: Site, clock: Clock) -> dict[str, Feed]:
+    """Open the feeds of the site file; raises nothing: a feed that is not there fails when it is fetched."""
+    return {name: _open_feed(getattr(site.file.feeds, name).source, site, clock) for name in POINTS}
+
+
+def _open_feed(source: str, site: Site, clock: Clock) -> Feed:
+    if source.startswith(("http://", "https://")):
+        return HttpFeed(source, clock)
+    return FileFeed(site.folder / source)
+
+
+def stored_past(site: Site) -> StoredPast:
+    """Read what came with the site; raises `SeriesError`."""
+    series, folder = site.file.series, site.folder / "series"
+    load = read_load(folder / series.load, STEP_S) if series.load is not None else empty(STEP_S)
+    return StoredPast(load, read_sessions(folder / series.ev_sessions) if series.ev_sessions is not None else ())
+
+
+def _points(site: Site, bindings: Bindings) -> list[str]:
+    roles = sorted({role for needed in NEEDED_ROLES.values() for role in needed} | set(OPTIONAL_ROLES))
+    found = [bindings.measure(name, role) for name in site.file.assets for role in roles]
+    return sorted({point for point in found if point is not None})
+
+
+def _zones(site: Site) -> dict[str, Zone]:
+    models = asset_models(site, {})
+    zones = {}
+    for name, spec in planned_assets(site).items():
+        model = models[name]
+        if isinstance(spec, HeatPumpAsset) and isinstance(model, HeatPump):
+            zones[name] = Zone(model, spec.gains_kw, spec.window_m2)
+    return zones

@@ -1,0 +1,204 @@
+"""Puts the planner's question together: measured state, foresight, limits, prices -> Problem."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from ems.asset_models import PlannedAsset, asset_models, planned_assets
+from ems.comfort import comfort_band
+from ems.config.binding import Bindings
+from ems.config.site import HeatPumpAsset, LoadAsset, Site
+from ems.foresee import Foresight
+from ems.situation import AssetNow
+from optimization.assets import (
+    Asset,
+    Battery,
+    BatteryInputs,
+    ChargePoint,
+    ChargePointInputs,
+    HeatPump,
+    HeatPumpInputs,
+    Inputs,
+    Load,
+    LoadInputs,
+    Pv,
+    PvInputs,
+)
+from optimization.forecast.building import cop, zone_gains_kw
+from optimization.network import Network
+from optimization.problem import Connection, Plan, Problem, Refused, TariffSeries, Weights
+from optimization.slots import Floats, Slots, chain
+from optimization.tariff import Tariff
+
+SLIVER_S = 300.0
+HELD_S = 3600.0
+"""A device that nobody steers is taken to go on as measured for so long, then to take its safe value."""
+HEAT_KEPT = 0.5
+"""Share of the heat left in a building at the horizon's end that is taken to save heating later."""
+
+
+def plan_slots(now: datetime, step_s: float, horizon_h: float) -> Slots:
+    """Lay the horizon: always the same number of slots, on whole steps of UTC but for the first.
+
+    The first slot is what remains of the running step, counted from the running minute; a remainder of less than five
+    minutes is joined with the step after it, so that no power is ever planned for a sliver.
+    """
+    start = now.replace(second=0, microsecond=0)
+    remaining_s = step_s - start.timestamp() % step_s
+    first_s = remaining_s if remaining_s >= min(SLIVER_S, step_s) else remaining_s + step_s
+    count = round(horizon_h * 3600.0 / step_s)
+    return chain(start, [first_s] + [step_s] * (count - 1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Questioner:
+    """Asks for one site.
+
+    Args:
+        site: the site.
+        bindings: declares the safe values.
+        tariff: turns published prices into what is paid.
+        models: the planner's description of every asset, by id.
+    """
+
+    site: Site
+    bindings: Bindings
+    tariff: Tariff
+    models: Mapping[str, Asset]
+
+    @classmethod
+    def of(cls, site: Site, bindings: Bindings, tariff: Tariff, buses: Mapping[str, int]) -> Questioner:
+        """Make one; `buses` maps bus names to the grid's indices."""
+        return cls(site, bindings, tariff, asset_models(site, buses))
+
+    def ask(
+        self,
+        slots: Slots,
+        situation: Mapping[str, AssetNow],
+        foresight: Foresight,
+        *,
+        network: Network | None = None,
+        previous: Plan | None = None,
+    ) -> Problem | Refused:
+        """Put the question together; refused only while nothing at all is known of the load."""
+        if foresight.load_kw is None and any(isinstance(a, LoadAsset) for a in self.site.file.assets.values()):
+            return Refused(
+                ("nothing is known of the load: no stored past and no good value of the grid meter; wait for one, "
+                 "or give series.load in site.yaml",)
+            )  # fmt: skip
+        tariff = self._tariff(slots, foresight)
+        assets, inputs = [], {}
+        for name, spec in planned_assets(self.site).items():
+            asset, given = self._planned(name, spec, slots, situation.get(name), foresight, tariff=tariff)
+            assets.append(asset)
+            inputs[name] = given
+        return Problem(
+            slots=slots,
+            assets=tuple(assets),
+            inputs=inputs,
+            tariff=tariff,
+            connection=self._connection(len(slots)),
+            network=network,
+            weights=self._weights(),
+            previous=None if previous is None else replace(previous, grid_rows=None),
+        )
+
+    def _tariff(self, slots: Slots, foresight: Foresight) -> TariffSeries:
+        buy, sell = self.tariff.series(slots, foresight.price)
+        return TariffSeries(buy, sell, foresight.carbon, self.site.file.planning.carbon_price_per_kg)
+
+    def _connection(self, count: int) -> Connection:
+        grid = self.site.file.grid
+        share = 1.0 - grid.planning_margin_pct / 100.0
+        return Connection(np.full(count, grid.import_limit_kw * share), np.full(count, grid.export_limit_kw * share))
+
+    def _weights(self) -> Weights:
+        planning = self.site.file.planning
+        return Weights(ev_shortfall=planning.ev_shortfall_per_kwh, discomfort=planning.discomfort_per_kh)
+
+    def _planned(
+        self,
+        name: str,
+        spec: PlannedAsset,
+        slots: Slots,
+        now: AssetNow | None,
+        foresight: Foresight,
+        *,
+        tariff: TariffSeries,
+    ) -> tuple[Asset, Inputs]:
+        model = self.models[name]
+        if isinstance(spec, LoadAsset) and foresight.load_kw is not None:
+            return model, LoadInputs(spec.residual_share * foresight.load_kw)
+        if now is None or now.blocked:
+            return self._unsteered(model, now, slots, foresight)
+        match model:
+            case Pv():
+                return model, PvInputs(foresight.pv_kw[name])
+            case Battery():
+                energy_kwh = model.capacity_kwh * now.values["soc_pct"] / 100.0
+                return model, BatteryInputs(energy_kwh, stored_value(tariff) * model.discharge_efficiency)
+            case ChargePoint():
+                return model, ChargePointInputs(foresight.cars[name])
+            case HeatPump() if isinstance(spec, HeatPumpAsset):
+                return model, self._zone(model, spec, slots, now, foresight, tariff=tariff)
+        raise TypeError(f"{name}: nothing is known of planning a {type(model).__name__}")
+
+    def _zone(
+        self,
+        model: HeatPump,
+        spec: HeatPumpAsset,
+        slots: Slots,
+        now: AssetNow,
+        foresight: Foresight,
+        *,
+        tariff: TariffSeries,
+    ) -> HeatPumpInputs:
+        air_c = now.values["temperature_c"]
+        low, high = comfort_band(spec.comfort, slots, ZoneInfo(self.site.file.site.timezone))
+        return HeatPumpInputs(
+            temperature_c=air_c,
+            mass_c=foresight.mass_c.get(model.id, air_c),
+            outdoor_c=foresight.outdoor_c,
+            gains_kw=zone_gains_kw(spec.gains_kw, spec.window_m2, foresight.irradiance),
+            comfort_low_c=low,
+            comfort_high_c=high,
+            end_value_per_kwh=heat_value(model, tariff, foresight.outdoor_c, low),
+        )
+
+    def _unsteered(
+        self, model: Asset, now: AssetNow | None, slots: Slots, foresight: Foresight
+    ) -> tuple[Load, LoadInputs]:
+        """Plan around a device that nobody steers: its power is foreseen, not chosen."""
+        safe_kw = self.bindings.safe_kw(model.id)
+        power_kw = now.values.get("power_kw") if now is not None else None
+        factor = 1.0 if isinstance(model, Battery) else model.power_factor
+        if isinstance(model, Pv):
+            limit_kw = model.rated_kw if power_kw is not None or safe_kw is None else -safe_kw
+            demand = -np.minimum(foresight.pv_kw[model.id], limit_kw)
+        else:
+            later_kw = safe_kw if safe_kw is not None else power_kw or 0.0
+            demand = np.where(slots.offset_s < HELD_S, later_kw if power_kw is None else power_kw, later_kw)
+        return Load(model.id, model.bus, factor), LoadInputs(demand)
+
+
+def stored_value(tariff: TariffSeries) -> float:
+    """Give what a kWh at the terminals is worth after the horizon [currency/kWh].
+
+    It is the mean of the import prices, carbon included, between their first quartile and their median: dear enough not
+    to empty every store at the end, cheap enough not to buy for a future that is not priced yet.
+    """
+    price = np.sort(tariff.import_price + tariff.carbon_price * tariff.carbon_kg_per_kwh)
+    n = len(price)
+    return max(0.0, float(np.mean(price[n // 4 : max(n // 2, n // 4 + 1)])))
+
+
+def heat_value(model: HeatPump, tariff: TariffSeries, outdoor_c: Floats, low_c: Floats) -> float:
+    """Give what a kWh of heat left in the building is worth [currency/kWh]: nothing where it need not be heated."""
+    if float(np.mean(outdoor_c)) >= float(np.mean(low_c)):
+        return 0.0
+    return HEAT_KEPT * stored_value(tariff) / float(np.mean(cop(model, outdoor_c)))

@@ -1,0 +1,84 @@
+"""What the slow loop takes from a snapshot: each asset's measured state, and why one cannot be planned with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from ems.config.binding import Bindings
+from ems.config.site import GridMeter, LoadAsset, Mode, Site
+from ems.process_image import Snapshot
+
+NEEDED_ROLES: Mapping[str, tuple[str, ...]] = {
+    "pv": ("power_kw",),
+    "battery": ("power_kw", "soc_pct"),
+    "charge_point": ("power_kw", "state"),
+    "heat_pump": ("power_kw", "temperature_c"),
+}
+"""Without a good value of each of these an asset is not planned with."""
+
+OPTIONAL_ROLES = ("outdoor_c", "limit_kw")
+
+
+@dataclass(frozen=True, slots=True)
+class AssetNow:
+    """One asset with a device, now.
+
+    Args:
+        kind: `pv`, `battery`, `charge_point` or `heat_pump`.
+        values: good measured values by role; a role without one is missing.
+        blocked: why it cannot be planned with, in words; empty when it can.
+    """
+
+    kind: str
+    values: Mapping[str, float] = field(default_factory=dict)
+    blocked: str = ""
+
+
+def read_situation(
+    site: Site, bindings: Bindings, snapshot: Snapshot, steered: Collection[str] | None = None
+) -> dict[str, AssetNow]:
+    """Read every asset that has a device of its own.
+
+    Args:
+        site: the site.
+        bindings: which point measures what.
+        snapshot: the process image.
+        steered: assets that may be steered now, by mode and lockout; None to go by the site file.
+    """
+    return {
+        name: _read(name, site, bindings, snapshot, steered)
+        for name, spec in site.file.assets.items()
+        if not isinstance(spec, GridMeter | LoadAsset)
+    }
+
+
+def _read(name: str, site: Site, bindings: Bindings, snapshot: Snapshot, steered: Collection[str] | None) -> AssetNow:
+    kind = site.file.assets[name].kind
+    needed = NEEDED_ROLES[kind]
+    found = {role: snapshot.good(bindings.measure(name, role)) for role in (*needed, *OPTIONAL_ROLES)}
+    values = {role: value for role, value in found.items() if value is not None}
+    missing = [role for role in needed if role not in values]
+    blocked = _mode(name, site) if steered is None else "" if name in steered else "it is not steered now"
+    if name in snapshot.unavailable:
+        blocked = "it does not follow"
+    if missing:
+        blocked = f"no good value of {', '.join(missing)}"
+    return AssetNow(kind, values, blocked)
+
+
+def _mode(name: str, site: Site) -> str:
+    device = site.file.devices[site.file.assets[name].device]  # type: ignore[union-attr]
+    if site.file.control.release_all_to_local:
+        return "the site is released to local"
+    if device.lockout:
+        return "its device is locked out"
+    return "" if device.mode is Mode.CONTROL else f"its device's mode is {device.mode}"
+
+
+def grid_power_kw(site: Site, bindings: Bindings, snapshot: Snapshot) -> float | None:
+    """Give the power at the grid connection [kW], import positive; None where no meter has a good value."""
+    for name, spec in site.file.assets.items():
+        if isinstance(spec, GridMeter):
+            return snapshot.good(bindings.measure(name, "power_kw"))
+    return None

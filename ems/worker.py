@@ -1,0 +1,224 @@
+"""Who solves: a process of its own with a deadline, or the planner in this process (in lock-step).
+
+Law 1: a solve that is late, a worker that dies or talks nonsense is no plan and nothing worse: the worker is killed and
+replaced in the background, and the ladder goes on with the last plan.
+Law 2: the deadline is waited for on the injected clock; on a simulated one nothing is ever cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import pickle
+import signal
+import struct
+import sys
+from asyncio.subprocess import PIPE, Process
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from ems.clock import Clock
+from optimization.network import GridLimits
+from optimization.problem import Plan, Problem, Refused
+
+logger = logging.getLogger(__name__)
+
+LENGTH = struct.Struct(">Q")
+LARGEST_BYTES = 256 * 2**20
+READY = "ready"
+START_LIMIT_S = 1800.0
+"""A worker that imports, compiles and reads its caches for so long is given up [clock s]."""
+
+
+class Solver(Protocol):
+    """Turns a question into a checked plan."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether a question would be worked on at once."""
+
+    async def start(self) -> None:
+        """Begin to get ready; returns at once where that happens elsewhere. Idempotent."""
+
+    async def solve(self, problem: Problem, now: datetime, deadline_s: float) -> Plan | Refused | None:
+        """Answer within the deadline [s]; None if there is no answer."""
+
+    async def close(self) -> None:
+        """End it."""
+
+
+class Planner(Protocol):
+    """The planner as the rolling optimisation offers it."""
+
+    def plan(self, problem: Problem, now: datetime) -> Plan | Refused:
+        """Answer a question."""
+
+
+class DirectSolver:
+    """Solves in this process, without a deadline: for lock-step, where wall time decides nothing.
+
+    Args:
+        grid_path: the pandapower grid; None to plan without one.
+        cache_dir: where prepared grids lie.
+        limits: of the grid.
+    """
+
+    def __init__(self, grid_path: Path | None, cache_dir: Path, limits: GridLimits | None = None) -> None:
+        self._grid_path, self._cache_dir, self._limits = grid_path, cache_dir, limits
+        self._planner: Planner | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the planner is loaded."""
+        return self._planner is not None
+
+    async def start(self) -> None:
+        """Load the planner."""
+        if self._planner is None:
+            self._planner = load_planner(self._grid_path, self._cache_dir, self._limits)
+
+    async def solve(self, problem: Problem, now: datetime, deadline_s: float) -> Plan | Refused | None:  # noqa: ARG002
+        """Answer, however long it takes."""
+        await self.start()
+        return self._planner.plan(problem, now) if self._planner is not None else None
+
+    async def close(self) -> None:
+        """Forget the planner."""
+        self._planner = None
+
+
+def load_planner(grid_path: Path | None, cache_dir: Path, limits: GridLimits | None) -> Planner:
+    """Load the rolling optimisation; it imports Pyomo, so the control process never calls this."""
+    from optimization.rolling import Planner as RollingPlanner  # noqa: PLC0415 - heavy, and not for the core
+
+    planner: Planner = RollingPlanner(grid_path, cache_dir, limits)
+    return planner
+
+
+class WorkerSolver:
+    """Solves in a process of its own, in its own session, at a lower priority.
+
+    Args:
+        grid_path: the pandapower grid; None to plan without one.
+        cache_dir: where prepared grids lie.
+        clock: on which deadlines are waited for.
+        limits: of the grid.
+        command: the worker's command line; None for the real one.
+    """
+
+    def __init__(
+        self,
+        grid_path: Path | None,
+        cache_dir: Path,
+        clock: Clock,
+        *,
+        limits: GridLimits | None = None,
+        command: tuple[str, ...] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._task = (grid_path, cache_dir, limits)
+        self._command = command or (sys.executable, "-P", "-m", "ems.worker_main")
+        self._process: Process | None = None
+        self._getting_ready: asyncio.Task[bool] | None = None
+        self._turn = asyncio.Lock()
+        self.replaced = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether a worker has loaded everything and waits for a question."""
+        task = self._getting_ready
+        return task is not None and task.done() and not task.cancelled() and task.result()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the worker; None while there is none."""
+        return self._process.pid if self._process is not None else None
+
+    async def start(self) -> None:
+        """Begin to warm a worker in the background."""
+        if self._getting_ready is None or (self._getting_ready.done() and not self.ready):
+            self._getting_ready = asyncio.create_task(self._warm())
+
+    async def solve(self, problem: Problem, now: datetime, deadline_s: float) -> Plan | Refused | None:
+        """Ask the worker; None if it is not ready, late, dead or talks nonsense."""
+        async with self._turn:
+            await self.start()
+            if not await self._is_ready_within(deadline_s):
+                return None
+            try:
+                answer = await self._clock.wait_for(self._exchange((problem, now)), deadline_s)
+            except TimeoutError:
+                await self._replace(f"no plan within {deadline_s:g} s")
+            except (EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
+                await self._replace(f"its answer broke off ({type(error).__name__}: {error})")
+            else:
+                if isinstance(answer, Plan | Refused):
+                    return answer
+                await self._replace(f"it answered with a {type(answer).__name__}")
+        return None
+
+    async def _is_ready_within(self, seconds: float) -> bool:
+        """Wait for a worker that is still warming; it is not killed for that."""
+        if self._getting_ready is None:
+            return False
+        with contextlib.suppress(TimeoutError):
+            return await self._clock.wait_for(asyncio.shield(self._getting_ready), seconds)
+        return False
+
+    async def _warm(self) -> bool:
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=PIPE, stdout=PIPE, start_new_session=True, env=_environment()
+            )
+            if await self._clock.wait_for(self._exchange(self._task), START_LIMIT_S) == READY:
+                return True
+        except (TimeoutError, EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
+            logger.error("the solver process cannot start: %s: %s; its stderr says why", type(error).__name__, error)
+        await self._kill()
+        return False
+
+    async def _exchange(self, message: object) -> object:
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            raise EOFError("there is no worker")
+        data = pickle.dumps(message)
+        process.stdin.write(LENGTH.pack(len(data)) + data)
+        await process.stdin.drain()
+        (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
+        if length > LARGEST_BYTES:
+            raise ValueError(f"a message of {length} bytes")
+        # The peer is the child that this process started itself; nobody else holds the other end of its pipe.
+        return pickle.loads(await process.stdout.readexactly(length))  # noqa: S301
+
+    async def _replace(self, reason: str) -> None:
+        logger.warning("the solver process is killed and replaced: %s", reason)
+        self.replaced += 1
+        await self._kill()
+        self._getting_ready = None
+        await self.start()
+
+    async def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        if process.stdin is not None:
+            process.stdin.close()
+        await process.wait()
+
+    async def close(self) -> None:
+        """Kill the worker and start no other."""
+        if self._getting_ready is not None:
+            self._getting_ready.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._getting_ready
+        await self._kill()
+
+
+def _environment() -> dict[str, str]:
+    """Give the child one thread of linear algebra: determinism, and the other core belongs to control."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

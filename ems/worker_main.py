@@ -1,0 +1,59 @@
+"""The solver process: reads questions from stdin, writes plans to stdout, crashes rather than guesses.
+
+Each message is a length of eight bytes and a pickle. The first one says which grid; the answer `ready` follows when
+everything is loaded. An error ends the process with its traceback on stderr: its parent starts a fresh one.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from typing import Any, BinaryIO
+
+from ems.worker import LENGTH, READY, load_planner
+
+NICE = 5
+
+
+def main() -> int:
+    """Serve questions until stdin ends."""
+    source, sink = sys.stdin.buffer, _private_stdout()
+    os.nice(NICE)
+    task = _receive(source)
+    if task is None:
+        return 0
+    grid_path, cache_dir, limits = task
+    planner = load_planner(grid_path, cache_dir, limits)
+    _send(sink, READY)
+    while (question := _receive(source)) is not None:
+        problem, now = question
+        _send(sink, planner.plan(problem, now))
+    return 0
+
+
+def _private_stdout() -> BinaryIO:
+    """Keep the pipe for answers and turn everybody else's stdout to stderr: libraries print."""
+    sink = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return sink
+
+
+def _receive(source: BinaryIO) -> Any:
+    """Read one message; None at the end of the stream."""
+    head = source.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return None
+    (length,) = LENGTH.unpack(head)
+    # The peer is the process that started this one; nobody else holds the other end of the pipe.
+    return pickle.loads(source.read(length))  # noqa: S301
+
+
+def _send(sink: BinaryIO, message: object) -> None:
+    data = pickle.dumps(message)
+    sink.write(LENGTH.pack(len(data)) + data)
+    sink.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
