@@ -7,9 +7,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 from ems.config.documents import Keys
-from ems.config.grid_file import GridFileError, bus_names
 from ems.config.parts import Complaint, Parts, number, text
 from ems.config.wording import did_you_mean, shown
+from optimization.grid_case import bus_numbers
+from optimization.network import GridError
 
 _ORDERED = (
     ("battery", "soc_min_pct", "soc_max_pct", True),
@@ -155,9 +156,9 @@ def _buses(parts: Parts, folder: Path) -> Iterator[Complaint]:
     if name is None or not is_file(folder / name):
         return
     try:
-        known = bus_names(folder / name)
-    except GridFileError as error:
-        yield ("grid", "file"), f"{name} {error}"
+        known = bus_numbers(folder / name)
+    except GridError as error:
+        yield ("grid", "file"), str(error)
         return
     for asset_id, asset in parts.named("assets"):
         bus = text(asset, "bus")

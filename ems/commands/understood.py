@@ -1,0 +1,121 @@
+"""What was understood of a site, said back to the operator before anything is steered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from drivers.registry import profile_points
+from ems.config.binding import Bindings
+from ems.config.site import LoadAsset, Site
+
+EXAMPLE_PRICE = 0.10
+"""A published price for the echo of the tariff [currency/kWh]."""
+
+
+def understood(site: Site, bindings: Bindings, now: datetime) -> dict[str, Any]:
+    """Say what the site file means, as plain values."""
+    file = site.file
+    return {
+        "site": {"id": file.site.id, "name": file.site.name, "folder": site.folder, "config_hash": site.config_hash},
+        "grid": file.grid.model_dump(),
+        "devices": {name: _device(site, name) for name in file.devices},
+        "assets": {name: _asset(site, bindings, name) for name in file.assets},
+        "tariff": tariff_echo(site, now),
+        "clock_changes": list(clock_changes(ZoneInfo(file.site.timezone), now)),
+    }
+
+
+def tariff_echo(site: Site, now: datetime) -> dict[str, Any]:
+    """Say what a kWh costs at 13:00 local time of a day with a flat published price."""
+    zone = ZoneInfo(site.file.site.timezone)
+    at = datetime.combine(now.astimezone(zone).date(), time(13), zone)
+    flat = np.array([EXAMPLE_PRICE])
+    return {
+        "local": at,
+        "utc": at.astimezone(UTC),
+        "published_per_kwh": EXAMPLE_PRICE,
+        "import_per_kwh": float(site.tariff.import_price(flat)[0]),
+        "export_per_kwh": float(site.tariff.export_price(flat)[0]),
+        "currency": site.file.site.currency,
+    }
+
+
+def clock_changes(zone: ZoneInfo, now: datetime, count: int = 2) -> Iterator[dict[str, Any]]:
+    """Find the next changes of a zone's offset within two years: when, and how long that local day is [h]."""
+    at, found = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0), 0
+    for _ in range(2 * 366):
+        later = at + timedelta(days=1)
+        before, after = at.astimezone(zone).utcoffset(), later.astimezone(zone).utcoffset()
+        if before != after and before is not None and after is not None and found < count:
+            found += 1
+            first, last = at, later
+            while last - first > timedelta(minutes=1):
+                middle = first + (last - first) / 2
+                first, last = (middle, last) if middle.astimezone(zone).utcoffset() == before else (first, middle)
+            yield {"at": last.replace(second=0, microsecond=0), "day_h": 24 - (after - before).total_seconds() / 3600}
+        at = later
+
+
+def describe(facts: dict[str, Any]) -> Iterator[str]:
+    """Turn the facts into lines for people."""
+    site, grid, echo = facts["site"], facts["grid"], facts["tariff"]
+    yield f"site      {site['name']} ({site['id']}) in {site['folder']}, configuration {site['config_hash'][:12]}"
+    limits = f"import to {grid['import_limit_kw']:g} kW, export to {grid['export_limit_kw']:g} kW"
+    voltage = f"{grid['voltage_min_pu']:g} to {grid['voltage_max_pu']:g} pu"
+    yield f"grid      {grid['file']}: {limits}, {voltage}, loading to {grid['loading_max_pct']:g} %"
+    for name, device in facts["devices"].items():
+        mode = f"mode {device['mode']}" + (", locked out" if device["lockout"] else "")
+        yield f"device    {name}: {device['profile']} at {device['address']}, {mode}; {_fallback(device)}"
+    for name, asset in facts["assets"].items():
+        yield f"asset     {name}: {asset['kind']} at {asset['bus']}{_wiring(asset)}"
+    at = f"{echo['local']:%H:%M} local ({echo['utc']:%H:%M} UTC)"
+    prices = f"import {echo['import_per_kwh']:.4f}, export {echo['export_per_kwh']:.4f} {echo['currency']}/kWh"
+    yield f"tariff    {at} at a published {echo['published_per_kwh']:.4f}: {prices}"
+    changes = [f"{one['at']:%Y-%m-%d %H:%M} UTC (a day of {one['day_h']:g} h)" for one in facts["clock_changes"]]
+    yield f"clock     next changes of local time: {', '.join(changes) or 'none'}"
+
+
+def _device(site: Site, name: str) -> dict[str, Any]:
+    device = site.file.devices[name]
+    unit = f" unit {device.unit}" if device.protocol == "modbus" else ""
+    watchdog = profile_points(device.protocol, device.profile).has_watchdog
+    return {
+        "address": f"{device.protocol} {device.host}:{device.port}{unit}",
+        "profile": device.profile,
+        "mode": device.mode,
+        "lockout": device.lockout,
+        "safe": device.safe,
+        "has_watchdog": watchdog,
+    }
+
+
+def _asset(site: Site, bindings: Bindings, name: str) -> dict[str, Any]:
+    asset, command = site.file.assets[name], bindings.command(name)
+    facts: dict[str, Any] = {"kind": asset.kind, "bus": asset.bus}
+    if isinstance(asset, LoadAsset):
+        return facts | {"residual_share": asset.residual_share}
+    facts |= {"device": asset.device, "points": bindings.points[name]}
+    if command is None:
+        return facts
+    span = {"role": command.role, "lower_kw": command.lower_kw, "upper_kw": command.upper_kw}
+    return facts | {"command": span, "safe_kw": bindings.safe_kw(name)}
+
+
+def _fallback(device: dict[str, Any]) -> str:
+    watcher = "its own watchdog" if device["has_watchdog"] else "the guard"
+    values = [f"{role} {'released' if value is None else f'{value:g}'}" for role, value in device["safe"].items()]
+    return f"{watcher} falls back to {', '.join(values)}" if values else "no commands"
+
+
+def _wiring(asset: dict[str, Any]) -> str:
+    if asset["kind"] == "load":
+        return f", {100 * asset['residual_share']:g} % of what no device explains"
+    measured = f" on {asset['device']}"
+    if (command := asset.get("command")) is None:
+        return measured
+    return f"{measured}, commanded by {command['role']} within {command['lower_kw']:g} to {command['upper_kw']:g} kW"

@@ -1,0 +1,143 @@
+"""What the feeder carries when nobody steers: every device in failsafe at once, at both extremes.
+
+A device that is steered (mode control, not locked out) falls to its declared safe value: a setpoint is held, a limit is
+exhausted. What is released to its own control, monitored, advised or locked out may do whatever its rating allows.
+Loads lie between the least and the greatest value of the site's own load series times their share; without a series,
+between nothing and the import limit.
+
+    import extreme: every asset at the greatest power into it;  export extreme: every asset at the least
+
+Symbols: powers [kW] into the asset, reactive power q = p * tan(acos(power factor)) [kvar].
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from ems.config.binding import Bindings, bind
+from ems.config.site import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, LoadAsset, Mode, PvAsset, Site
+from ems.config.verdict import Verdict
+from ems.series_files import read_load
+from optimization.ac_check import worst_case
+from optimization.network import GridLimits
+from optimization.network_build import prepare
+
+CACHE_FOLDER = "cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Extreme:
+    """One state of the feeder to look at.
+
+    Args:
+        name: `import` or `export`.
+        power_kw: power into each asset [kW], by asset id.
+    """
+
+    name: str
+    power_kw: dict[str, float]
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        parts = ", ".join(f"{asset} {power_kw:.1f}" for asset, power_kw in self.power_kw.items())
+        return f"{self.name} extreme: {sum(self.power_kw.values()):.1f} kW in all ({parts})"
+
+
+def judge(site: Site, state_dir: Path, at: datetime) -> Verdict:
+    """Check the grid at both extremes; the first time takes pandapower, which prepares the grid for later.
+
+    Raises:
+        GridError: the grid cannot be planned with.
+        SeriesError: the load series cannot be read.
+    """
+    grid = site.file.grid
+    limits = grid_limits(site)
+    case = prepare(site.folder / grid.file, limits, state_dir / CACHE_FOLDER)
+    problems: list[str] = []
+    extremes = failsafe_extremes(site, bind(site))
+    for extreme in extremes:
+        excesses = worst_case(case.ac, limits, _injections(site, extreme))
+        problems += [f"{extreme.name} extreme: {words}; {_remedy(site, extreme)}" for words in excesses]
+    return Verdict(site.config_hash, at, not problems, tuple(map(str, extremes)), tuple(problems))
+
+
+def grid_limits(site: Site) -> GridLimits:
+    """Give the limits that the site file sets on its feeder."""
+    grid = site.file.grid
+    return GridLimits(grid.voltage_min_pu, grid.voltage_max_pu, grid.loading_max_pct, grid.planning_margin_pct)
+
+
+def failsafe_extremes(site: Site, bindings: Bindings) -> tuple[Extreme, Extreme]:
+    """Give the state of greatest import and the state of greatest export."""
+    load_kw = _load_span_kw(site)
+    spans = {
+        name: _span_kw(site, bindings, name, load_kw)
+        for name, asset in site.file.assets.items()
+        if not isinstance(asset, GridMeter)
+    }
+    highest = {name: high for name, (_, high) in spans.items()}
+    lowest = {name: low for name, (low, _) in spans.items()}
+    return Extreme("import", highest), Extreme("export", lowest)
+
+
+def _span_kw(site: Site, bindings: Bindings, name: str, load_kw: tuple[float, float]) -> tuple[float, float]:
+    """Give the least and the greatest power into an asset with all devices in failsafe [kW]."""
+    asset, command = site.file.assets[name], bindings.command(name)
+    safe_kw = bindings.safe_kw(name) if command is not None and is_steered(site, command.device) else None
+    match asset:
+        case LoadAsset():
+            return asset.residual_share * load_kw[0], asset.residual_share * load_kw[1]
+        case BatteryAsset():
+            return (-asset.discharge_kw, asset.charge_kw) if safe_kw is None else (safe_kw, safe_kw)
+        case PvAsset():
+            return (-asset.rated_kw if safe_kw is None else safe_kw), 0.0
+        case HeatPumpAsset():
+            return 0.0, asset.rated_kw if safe_kw is None else safe_kw
+        case ChargePointAsset():
+            return 0.0, asset.charge_kw if safe_kw is None else safe_kw
+        case GridMeter():
+            return 0.0, 0.0
+
+
+def is_steered(site: Site, device: str) -> bool:
+    """Tell whether the site file lets a device be steered."""
+    return site.file.devices[device].mode is Mode.CONTROL and not site.file.devices[device].lockout
+
+
+def _load_span_kw(site: Site) -> tuple[float, float]:
+    """Give the least and the greatest load of the whole site [kW]."""
+    name = site.file.series.load
+    past = read_load(site.folder / "series" / name, site.file.planning.step_s).known() if name else None
+    if past is None or not past.value.size:
+        return 0.0, site.file.grid.import_limit_kw
+    return float(np.min(past.value)), float(np.max(past.value))
+
+
+def _injections(site: Site, extreme: Extreme) -> dict[str, tuple[float, float]]:
+    """Add up active and reactive power by bus [kW, kvar]."""
+    sums: dict[str, tuple[float, float]] = {}
+    for name, power_kw in extreme.power_kw.items():
+        asset = site.file.assets[name]
+        factor = getattr(asset, "power_factor", 1.0)
+        active_kw, reactive_kvar = sums.get(asset.bus, (0.0, 0.0))
+        sums[asset.bus] = active_kw + power_kw, reactive_kvar + power_kw * math.tan(math.acos(factor))
+    return sums
+
+
+def _remedy(site: Site, extreme: Extreme) -> str:
+    """Name the devices whose safe values would ease an extreme, the greatest share first."""
+    sign = 1.0 if extreme.name == "import" else -1.0
+    shares = {
+        asset.device: sign * extreme.power_kw[name]
+        for name, asset in site.file.assets.items()
+        if not isinstance(asset, LoadAsset | GridMeter) and sign * extreme.power_kw[name] > 0
+    }
+    if not shares:
+        return "the loads alone exceed it: strengthen the grid or raise the limit"
+    named = [f"{device} ({kw:.1f} kW)" for device, kw in sorted(shares.items(), key=lambda item: -item[1])]
+    return f"declare a smaller safe value for {' or '.join(named)}"
