@@ -76,17 +76,17 @@ def load(inputs: LoadInputs, slots: Slots, weights: Weights) -> Values:
 
 def connection(problem: Problem) -> Values:
     """Derive what energy costs at the connection, and how far powers can reach there at all."""
-    slots, tariff, hours = problem.slots, problem.tariff, problem.slots.duration_h
+    tariff, hours = problem.tariff, problem.slots.duration_h
     carbon = tariff.carbon_price * tariff.carbon_kg_per_kwh
     weight = problem.weights.grid_limit * hours
-    reach = np.full(len(slots), SPARE_KW)
-    for asset in problem.assets:
-        reach += _reach_kw(asset, problem.inputs[asset.id])
+    taken, given = reach_kw(problem)
+    import_limit, export_limit = problem.connection.import_limit_kw, problem.connection.export_limit_kw
     grid = {} if problem.network is None else {"grid_excess_cost": weight}
     return grid | {
-        "import_limit_kw": problem.connection.import_limit_kw,
-        "export_limit_kw": problem.connection.export_limit_kw,
-        "reach_kw": reach,
+        "import_limit_kw": np.minimum(import_limit, taken),
+        "export_limit_kw": np.minimum(export_limit, given),
+        "import_beyond_kw": np.maximum(taken - import_limit, 0.0),
+        "export_beyond_kw": np.maximum(given - export_limit, 0.0),
         "import_cost": (np.round(tariff.import_price, PRICE_DECIMALS) + carbon) * hours,
         "export_gain": np.round(tariff.export_price, PRICE_DECIMALS) * hours,
         "excess_cost": weight,
@@ -251,17 +251,24 @@ def leaves(slots: Slots) -> Floats:
     return last
 
 
-def _reach_kw(asset: Asset, inputs: Inputs) -> Floats | float:
-    """Greatest power of an asset in either direction [kW]."""
-    match asset, inputs:
-        case Load(), LoadInputs():
-            return np.abs(inputs.demand_kw)
-        case Pv(), PvInputs():
-            return inputs.available_kw
-        case Battery(), _:
-            return max(asset.charge_kw, asset.discharge_kw)
-        case ChargePoint(), _:
-            return asset.charge_kw
-        case HeatPump(), _:
-            return asset.rated_kw
-    return 0.0
+def reach_kw(problem: Problem) -> tuple[Floats, Floats]:
+    """Find the most that all assets together can take and can give in each slot [kW], shape (n,) each.
+
+    Tight bounds at the connection keep the binaries of inverted prices easy to solve.
+    """
+    taken, given = np.full((2, len(problem.slots)), SPARE_KW)
+    for asset in problem.assets:
+        match asset, problem.inputs[asset.id]:
+            case Load(), LoadInputs(demand_kw=demand):
+                taken += demand
+            case Pv(), PvInputs(available_kw=available):
+                given += available
+            case Battery(charge_kw=charge, discharge_kw=discharge), _:
+                taken += charge
+                given += discharge
+            case ChargePoint(), ChargePointInputs(sessions=sessions):
+                for session in sessions:
+                    taken += session_kw(asset, session) * presence(session, problem.slots)
+            case HeatPump(rated_kw=rated), _:
+                taken += rated
+    return taken, given

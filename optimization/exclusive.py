@@ -7,9 +7,10 @@ only there binaries z are added:  sum of a <= U_a * z,  sum of b <= U_b * (1 - z
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import bmat, csc_matrix, csr_matrix
 
 from optimization.affine import Lp
@@ -87,6 +88,14 @@ def with_binaries(lp: Lp, pairs: Pairs, which: Ints) -> Lp:
         np.concatenate([lp.row_upper, zero, reach[1]]),
         csc_matrix(rows),
     )
+
+
+def without_losers(lp: Lp, pairs: Pairs, which: Ints, first_wins: NDArray[np.bool_]) -> Lp:
+    """Hold at zero, of some pairs, the side that lost."""
+    losers = np.where(first_wins[:, None], pairs.second[which], pairs.first[which])
+    upper = lp.col_upper.copy()
+    upper[losers[losers >= 0]] = 0.0
+    return replace(lp, col_upper=upper)
 
 
 def _columns(names: Sequence[str], columns: Mapping[str, slice], width: int) -> Ints:

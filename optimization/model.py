@@ -67,12 +67,12 @@ def _add_asset(block: Any, shape: AssetShape, parent: tuple[int, ...]) -> None:
 
 def _add_connection(m: Any, n: int) -> None:
     """Write the balance; the limits are bounds, and what goes beyond them is bought at the weight of a limit."""
-    add_coefficients(m, n, "import_limit_kw", "export_limit_kw", "reach_kw")
+    add_coefficients(m, n, "import_limit_kw", "export_limit_kw", "import_beyond_kw", "export_beyond_kw")
     add_coefficients(m, n, "import_cost", "export_gain", "excess_cost")
     m.import_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.import_limit_kw[s]))
     m.export_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.export_limit_kw[s]))
-    m.import_excess_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.reach_kw[s]))
-    m.export_excess_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.reach_kw[s]))
+    m.import_excess_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.import_beyond_kw[s]))
+    m.export_excess_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.export_beyond_kw[s]))
 
     def balance(b: Any, s: int) -> Any:
         taken = pyo.quicksum(b.asset[i].power_kw[s] for i in b.asset)

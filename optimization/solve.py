@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from optimization.affine import AffineModel, Lp, compile_model
 from optimization.coefficients import coefficients
-from optimization.exclusive import Pairs, find_pairs, netted, with_binaries
+from optimization.exclusive import Pairs, find_pairs, netted, with_binaries, without_losers
 from optimization.extract import Solution, extract
 from optimization.model import build_model, exclusive_groups
 from optimization.network import Network
@@ -38,8 +38,7 @@ OPTIONS: dict[str, bool | int | float | str] = {
     "solver": "simplex",
     "simplex_strategy": 1,
     "random_seed": 0,
-    "mip_rel_gap": 1e-7,
-    "mip_abs_gap": 1e-6,
+    "mip_rel_gap": 5e-4,
     "mip_max_nodes": 20_000,
     "simplex_iteration_limit": 1_000_000,
 }
@@ -112,14 +111,20 @@ class WarmModel:
         return answer
 
     def _mixed(self, lp: Lp, relaxed: Answer, broken: Ints, deadline_s: float | None) -> Answer:
-        """Add binaries to the broken pairs, and to those that break next, until none is."""
-        guess, which = relaxed.x, broken
+        """Let binaries decide the broken pairs, and those that break next, until none does.
+
+        The relaxation is then solved once more with the losers at zero: it knows the tie-breaks that a gap hides.
+        """
+        spent, guess, which = [relaxed], relaxed.x, broken
         while True:
-            answer = self._run_mixed(with_binaries(lp, self.pairs, which), self._start(guess, which), deadline_s)
-            guess = netted(lp, self.pairs, answer.x[: len(lp.cost)])
+            mixed = self._run_mixed(with_binaries(lp, self.pairs, which), self._start(guess, which), deadline_s)
+            decided = without_losers(lp, self.pairs, which, mixed.x[len(lp.cost) :] > 0.5)
+            settled = self._run(decided, deadline_s, self.basis)
+            spent += [mixed, settled]
+            guess = netted(lp, self.pairs, settled.x)
             more = np.setdiff1d(self.pairs.broken(guess), which)
             if not more.size:
-                return replace(answer, x=guess, start=relaxed.start, binaries=len(which))
+                return _added_up(spent, guess, len(which))
             which = np.union1d(which, more)
 
     def _run_mixed(self, lp: Lp, start: Floats, deadline_s: float | None) -> Answer:
@@ -182,6 +187,14 @@ class WarmModel:
 
     def _ended(self) -> str:
         return str(self.highs.modelStatusToString(self.highs.getModelStatus())).lower()
+
+
+def _added_up(spent: list[Answer], x: Floats, binaries: int) -> Answer:
+    """Report the last of several runs, with the effort of all of them and the gap of the last binaries."""
+    relaxed, mixed, settled = spent[0], spent[-2], spent[-1]
+    iterations, run_s = sum(each.iterations for each in spent), sum(each.run_s for each in spent)
+    effort = replace(settled, x=x, iterations=iterations, run_s=run_s, start=relaxed.start)
+    return replace(effort, binaries=binaries, gap=mixed.gap, status=mixed.status)
 
 
 class Solver:
