@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from optimization.ac_check import AcResult, Complex
 from optimization.assets import Asset, Load, Pv
 from optimization.grid_case import GridCase
-from optimization.network import FACET_SHARE
-from optimization.problem import GridRows
+from optimization.network import FACET_SHARE, GridError
+from optimization.problem import GridRows, Schedule
 from optimization.slots import Floats
 from optimization.structure import reactive_per_active
 
@@ -40,7 +40,7 @@ class Linearisation:
         self.assets = tuple(assets)
         self.at_bus = np.zeros((len(case.ac.bus_ids), len(assets)))
         for column, asset in enumerate(assets):
-            self.at_bus[case.network.position(asset.bus), column] = 1.0
+            self.at_bus[_place(case, asset), column] = 1.0
         self._tan = np.array([reactive_per_active(asset) for asset in assets])
         consumes = np.array([not isinstance(asset, Pv) for asset in assets])
         self._rising = self._slope(-0.5 * self._carried(~consumes, -1.0))
@@ -49,7 +49,11 @@ class Linearisation:
 
     def check(self, power_kw: Floats) -> AcResult:
         """Run AC power flow for powers of the assets, shape (assets, n)."""
-        return self._case.ac.check(self.at_bus @ power_kw, self.at_bus @ (self._tan[:, None] * power_kw))
+        return self._case.ac.check(*self.bus_powers(power_kw))
+
+    def bus_powers(self, power_kw: Floats) -> tuple[Floats, Floats]:
+        """Sum active [kW] and reactive [kvar] powers by bus: shape (assets, n) -> (m, n) each."""
+        return self.at_bus @ power_kw, self.at_bus @ (self._tan[:, None] * power_kw)
 
     def rows(self, power_kw: Floats, result: AcResult) -> GridRows:
         """Write the rows about an AC solution.
@@ -105,9 +109,16 @@ def facet(flow_pct: Complex, angle_deg: float) -> Floats:
     return value
 
 
-def drawn_kw(asset: Asset, power_kw: Floats, slack: Floats | None) -> Floats:
+def drawn_kw(asset: Asset, schedule: Schedule) -> Floats:
     """Power that an asset will really draw: nobody switches a fixed load off, so what the plan leaves out is added."""
-    return power_kw + slack if isinstance(asset, Load) and slack is not None else power_kw
+    return schedule.power_kw + schedule.slack["unserved_kw"] if isinstance(asset, Load) else schedule.power_kw
+
+
+def _place(case: GridCase, asset: Asset) -> int:
+    try:
+        return case.network.position(asset.bus)
+    except GridError as error:
+        raise GridError(f"{asset.id}: {error}") from error
 
 
 def _angles() -> tuple[float, ...]:
