@@ -94,6 +94,38 @@ def safe_value(point: PointMap, safe: float | None, scan: Scan) -> float | None:
     return bounds(point, scan)[1]
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A set-point on its way into a device.
+
+    Args:
+        point: where it goes.
+        value: what is commanded [unit of the point]; None gives the point back.
+        safe: what the device is told to fall back to [unit of the point]; None for its own maximum.
+        lease_s: how long it is to hold without renewal [s].
+    """
+
+    point: PointMap
+    value: float | None
+    safe: float | None
+    lease_s: float
+
+    def requests(self, scan: Scan, placed: Mapping[str, Placed]) -> tuple[WriteRequest, ...]:
+        """Encode it with the scale factors of a scan; raises `EncodeError`."""
+        if self.value is None:
+            return write_requests(self.point.release, Terms(), scan, placed)
+        safe = safe_value(self.point, self.safe, scan) if self.point.failsafe else None
+        terms = Terms(admitted(self.point, self.value, scan), safe, self.lease_s)
+        return write_requests(self.point.command, terms, scan, placed)
+
+    def is_held(self, scan: Scan, placed: Mapping[str, Placed]) -> bool:
+        """Tell whether a scan proves it: encoded anew, because a scale factor may have changed in between."""
+        try:
+            return all(request.held_by(scan) for request in self.requests(scan, placed))
+        except EncodeError:
+            return False
+
+
 def reading(point: PointMap, scan: Scan) -> Reading:
     """Judge what a scan says of a point."""
     value = scan.value(point.register)

@@ -11,9 +11,9 @@ from drivers.driver import DriverClock
 from drivers.leases import objection
 from drivers.modbus.batches import Block, coalesce
 from drivers.modbus.commands import (
+    Command,
     Terms,
     WriteRequest,
-    admitted,
     bounds,
     effective,
     reading,
@@ -197,20 +197,14 @@ class ModbusDriver:
                 await self._arm(link)
             if self._unarmed and setpoint.value is not None:
                 return WriteResult(setpoint.point, Outcome.REFUSED, None, self._unarmed)
-            requests = self._encode(point, setpoint.value, lease_s)
+            command = Command(point, setpoint.value, self._spec.safe.get(point.role.point), lease_s)
+            requests = command.requests(self._scan, self._placed)
         except (LinkError, NotSunSpec) as error:
             return WriteResult(setpoint.point, Outcome.UNKNOWN, None, f"not sent: {error}")
         except EncodeError as error:
             return WriteResult(setpoint.point, Outcome.REFUSED, None, str(error))
         outcome, reason = await self._try_send(link, requests)
-        return await self._proven(point, requests, WriteResult(setpoint.point, outcome, None, reason))
-
-    def _encode(self, point: PointMap, value: float | None, lease_s: float) -> tuple[WriteRequest, ...]:
-        if value is None:
-            return write_requests(point.release, Terms(), self._scan, self._placed)
-        safe = safe_value(point, self._spec.safe.get(point.role.point), self._scan) if point.failsafe else None
-        terms = Terms(admitted(point, value, self._scan), safe, lease_s)
-        return write_requests(point.command, terms, self._scan, self._placed)
+        return await self._proven(command, WriteResult(setpoint.point, outcome, None, reason))
 
     async def _send(self, link: Link, requests: Sequence[WriteRequest]) -> None:
         for request in requests:
@@ -226,18 +220,19 @@ class ModbusDriver:
             return Outcome.UNKNOWN if unsure else Outcome.REFUSED, str(refusal)
         return Outcome.APPLIED, ""
 
-    async def _proven(self, point: PointMap, requests: Sequence[WriteRequest], result: WriteResult) -> WriteResult:
+    async def _proven(self, command: Command, result: WriteResult) -> WriteResult:
         """Complete a result with what the device holds now."""
         try:
             link = await self._ready()
-            self._scan = await self._read_back(link, point)
+            self._scan = await self._read_back(link, command.point)
         except (LinkError, NotSunSpec) as error:
             if result.outcome is Outcome.APPLIED:
                 return replace(result, outcome=Outcome.UNKNOWN, reason=f"acknowledged, but not read back: {error}")
             return result
-        result = replace(result, effective=effective(point, self._scan))
-        if result.outcome is Outcome.APPLIED and not all(request.held_by(self._scan) for request in requests):
-            held = "its own control" if result.effective is None else f"{result.effective:g} {point.role.unit}"
+        result = replace(result, effective=effective(command.point, self._scan))
+        if result.outcome is Outcome.APPLIED and not command.is_held(self._scan, self._placed):
+            unit = command.point.role.unit
+            held = "its own control" if result.effective is None else f"{result.effective:g} {unit}"
             return replace(result, outcome=Outcome.REFUSED, reason=f"acknowledged, but the device stays at {held}")
         return result
 

@@ -1,0 +1,65 @@
+"""What the driver tests share: the real clock, a clock that waits for ever, and a set-point in one line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from drivers.driver import Driver
+from drivers.points import Measurement, Setpoint
+from drivers.registry import DeviceSpec, build_driver
+
+
+class HandClock:
+    """Real waiting, but `monotonic` moves by hand, so that pauses and leases can be stepped over."""
+
+    def __init__(self) -> None:
+        self.at_s = 100.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=self.at_s)
+
+    def monotonic(self) -> float:
+        return self.at_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.at_s += seconds
+        await asyncio.sleep(0)
+
+    async def wait_for(self, awaitable, seconds):
+        return await asyncio.wait_for(awaitable, seconds)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+async def build(clock: HandClock) -> AsyncIterator[Callable[..., Driver]]:
+    """Build drivers that are closed when the test ends; nothing may be left behind."""
+    drivers: list[Driver] = []
+
+    def make(profile: str, port: int, *, device: str = "dev", **spec: object) -> Driver:
+        spec = {"protocol": "modbus", "timeout_s": 1.0, "writable": True} | spec
+        driver = build_driver(device, DeviceSpec(profile=profile, port=port, **spec), clock)
+        drivers.append(driver)
+        return driver
+
+    yield make
+    for driver in drivers:
+        await driver.close()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def setpoint(point: str, value: float | None, expires_s: float = 1e9) -> Setpoint:
+    return Setpoint(point, value, "a test wants it", expires_s)
+
+
+def by_name(measurements: list[Measurement]) -> dict[str, Measurement]:
+    return {each.point.partition(".")[2]: each for each in measurements}

@@ -1,0 +1,319 @@
+"""The wire's own troubles: late, short, missing and foreign answers, lost links, silent units, urgent writes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from itertools import pairwise
+
+import pytest
+from conftest import by_name, setpoint
+from raw_modbus_server import HOLDING, RawModbusServer, battery_image, meter_image, wallbox_image
+
+from drivers.backoff import Backoff
+from drivers.modbus.link import Link, LinkError, Refusal, release, share
+from drivers.modbus.registers import Table
+from drivers.modbus.turns import Turns
+from drivers.points import Outcome, Quality
+
+
+@pytest.fixture
+async def link(clock):
+    async with RawModbusServer({(HOLDING, a): a for a in range(200)}) as server:
+        link = share("127.0.0.1", server.port, clock)
+        link.server = server
+        yield link
+        await release(link)
+
+
+async def read(link: Link, address: int, count: int = 1, *, unit: int = 1, timeout_s: float = 1.0) -> list[int]:
+    return await link.read(unit, Table.HOLDING, address, count, timeout_s=timeout_s)
+
+
+def silent_once(seconds: float):
+    state = {"slow": True}
+
+    async def hook(server: RawModbusServer, unit: int, pdu: bytes) -> bytes:
+        answer = server.answer(pdu)
+        if state.pop("slow", False):
+            await asyncio.sleep(seconds)
+        return answer
+
+    return hook
+
+
+@pytest.mark.parametrize("relabels", [False, True])
+async def test_a_late_answer_is_nobodys_answer(link, clock, relabels: bool) -> None:
+    """Also where the server stamps it with the number of the newest request: the session is a new one by then."""
+    link.server.relabels_late_answers = relabels
+    link.server.hook = silent_once(0.15)
+    with pytest.raises(LinkError, match=r"no answer within 0\.1 s"):
+        await read(link, 7, timeout_s=0.1)
+    for address in (20, 21, 22):
+        assert await read(link, address) == [address]
+        await asyncio.sleep(0.05)
+    assert link.server.connections == 2
+
+
+async def test_a_cancelled_read_leaves_no_answer_behind(link) -> None:
+    link.server.relabels_late_answers = True
+    link.server.hook = silent_once(0.1)
+    task = asyncio.create_task(read(link, 7))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await read(link, 33) == [33]
+    assert link.server.connections == 2
+
+
+async def test_a_short_answer_is_no_answer(link) -> None:
+    async def short(server: RawModbusServer, unit: int, pdu: bytes) -> bytes:
+        return struct.pack(">BB2H", 3, 4, 1, 2)
+
+    link.server.hook = short
+    with pytest.raises(LinkError, match="answered 2 of 10 registers"):
+        await read(link, 0, 10)
+    link.server.hook = None
+    assert await read(link, 5) == [5]
+    assert link.server.connections == 2
+
+
+async def test_a_peer_that_closes_is_noticed_at_once(link) -> None:
+    async def closing(server: RawModbusServer, unit: int, pdu: bytes) -> None:
+        server.cut()
+
+    link.server.hook = closing
+    started = asyncio.get_running_loop().time()
+    with pytest.raises(LinkError, match="closed the connection"):
+        await read(link, 0, timeout_s=30)
+    assert asyncio.get_running_loop().time() - started < 2
+
+
+async def test_a_connection_lost_while_idle_costs_no_poll(link) -> None:
+    await read(link, 1)
+    link.server.cut()
+    await asyncio.sleep(0.02)
+    assert await read(link, 2) == [2]
+
+
+async def test_an_answer_from_another_unit_is_no_answer(link) -> None:
+    link.server.answers_as = 9
+    with pytest.raises(LinkError, match="no answer within"):
+        await read(link, 3, timeout_s=0.1)
+
+
+@pytest.mark.parametrize("garbage", [b"\x03\x07\x00", b"\x7f\x01\x02\x03", b"\x03"])
+async def test_babble_is_no_answer(link, garbage: bytes, caplog) -> None:
+    async def babbling(server: RawModbusServer, unit: int, pdu: bytes) -> bytes:
+        return garbage
+
+    link.server.hook = babbling
+    caplog.set_level(logging.CRITICAL, "asyncio")
+    with pytest.raises(LinkError):
+        await read(link, 0, 2, timeout_s=0.3)
+    link.server.hook = None
+    assert await read(link, 4) == [4]
+
+
+async def test_one_request_at_a_time(link) -> None:
+    async def slow(server: RawModbusServer, unit: int, pdu: bytes) -> bytes:
+        await asyncio.sleep(0.01)
+        return server.answer(pdu)
+
+    link.server.hook = slow
+    answers = await asyncio.gather(*(read(link, address) for address in range(8)))
+    assert answers == [[address] for address in range(8)]
+    assert link.server.busiest == 1
+
+
+async def test_a_write_overtakes_waiting_reads(link) -> None:
+    async def slow(server: RawModbusServer, unit: int, pdu: bytes) -> bytes:
+        await asyncio.sleep(0.01)
+        return server.answer(pdu)
+
+    link.server.hook = slow
+    await read(link, 0)
+    reads = [asyncio.create_task(read(link, address)) for address in range(5)]
+    await asyncio.sleep(0)
+    await link.write(1, 100, (7,), timeout_s=1)
+    await asyncio.gather(*reads)
+    functions = [pdu[0] for pdu in link.server.requests]
+    assert functions.index(16) == 2  # after the very first read and the one that was under way
+
+
+async def test_a_write_confirmed_for_other_registers_is_not_believed(link) -> None:
+    async def wrong(server: RawModbusServer, unit: int, pdu: bytes) -> bytes:
+        return struct.pack(">BHH", 16, 5, 1)
+
+    link.server.hook = wrong
+    with pytest.raises(LinkError, match="confirmed"):
+        await link.write(1, 100, (7,), timeout_s=1)
+
+
+async def test_a_refusal_keeps_the_session(link) -> None:
+    with pytest.raises(Refusal, match="illegal data address"):
+        await read(link, 5000)
+    await read(link, 1)
+    assert link.server.connections == 1
+
+
+async def test_a_silent_unit_does_not_block_its_neighbours(link, clock) -> None:
+    async def dead_unit(server: RawModbusServer, unit: int, pdu: bytes) -> bytes | None:
+        return None if unit == 9 else server.answer(pdu)
+
+    link.server.hook = dead_unit
+    waited = 0
+    for _ in range(20):
+        try:
+            await read(link, 0, unit=9, timeout_s=0.02)
+        except LinkError as error:
+            waited += "within" in str(error)
+        assert await read(link, 1) == [1]
+        clock.at_s += 1
+    assert 4 <= waited <= 9  # pauses of 0.5, 1, 2, 4, 8, 15 s between attempts, jittered
+
+
+async def test_pauses_grow_to_fifteen_seconds_and_end(clock) -> None:
+    async with RawModbusServer({(HOLDING, 0): 1}) as server:
+        await server.hang_up()
+        link = share("127.0.0.1", server.port, clock)
+        attempts = []
+        while clock.at_s < 400:
+            with pytest.raises(LinkError) as caught:
+                await read(link, 0)
+            if "accepts no connection" in str(caught.value):
+                attempts.append(clock.at_s)
+            clock.at_s += 0.25
+        gaps = [later - earlier for earlier, later in pairwise(attempts)]
+        assert max(gaps) <= 15.25
+        assert min(gaps[6:]) >= 7.5
+        await server.listen()
+        clock.at_s += 15
+        assert await read(link, 0) == [1]
+        await release(link)
+
+
+async def test_replayed_pauses_are_the_same(clock) -> None:
+    def pauses() -> list[float]:
+        pause = Backoff("10.0.0.7:502")
+        found = []
+        for _ in range(8):
+            pause.failed(0.0)
+            found.append(pause.remaining_s(0.0))
+        return found
+
+    assert pauses() == pauses()
+    assert pauses()[0] == 0
+    assert max(pauses()) <= 15
+
+
+async def test_cancelled_waiters_do_not_keep_the_wire() -> None:
+    turns = Turns()
+    entered = []
+
+    async def user(name: str, urgent: bool = False) -> None:
+        async with turns.take(urgent=urgent):
+            entered.append(name)
+            await asyncio.sleep(0)
+
+    async with turns.take(urgent=False):
+        tasks = [asyncio.create_task(user(name)) for name in "abc"]
+        urgent = asyncio.create_task(user("w", urgent=True))
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+    urgent_too = asyncio.create_task(user("x", urgent=True))
+    await asyncio.gather(*tasks, urgent, urgent_too, return_exceptions=True)
+    assert entered[0] == "w"
+    assert sorted(entered) == ["b", "c", "w", "x"]
+
+
+async def test_a_turn_cancelled_in_the_moment_it_is_given_is_passed_on() -> None:
+    turns = Turns()
+    holder = turns.take(urgent=False)
+    await holder.__aenter__()
+    waiter = asyncio.create_task(turns.take(urgent=False).__aenter__())
+    await asyncio.sleep(0)
+    await holder.__aexit__(None, None, None)
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    async with asyncio.timeout(1), turns.take(urgent=False):
+        pass
+
+
+# ---- the driver on a bad wire ---------------------------------------------------------------------------------------
+
+
+async def test_a_lost_device_is_bad_at_once_told_once_and_back_again(build, clock, caplog) -> None:
+    caplog.set_level(logging.INFO, "drivers")
+    async with RawModbusServer(meter_image()) as server:
+        driver = build("sunspec_meter", server.port)
+        assert all(each.quality is Quality.GOOD for each in await driver.read())
+        await server.hang_up()
+        for _ in range(5):
+            said = await driver.read()
+            assert all(each.quality is Quality.BAD and each.value is None and each.reason for each in said)
+            clock.at_s += 1
+        await server.listen()
+        clock.at_s += 15
+        assert all(each.quality is Quality.GOOD for each in await driver.read())
+        ours = [record.getMessage() for record in caplog.records if record.name.startswith("drivers")]
+        assert len(ours) == 2
+        assert ours[0].startswith("dev does not answer")
+        assert ours[1] == "dev answers again"
+        assert not [record for record in caplog.records if record.name.startswith("pymodbus")]
+
+
+async def test_an_unanswered_write_is_unknown_read_back_and_never_resent(build) -> None:
+    async def swallowing(server: RawModbusServer, unit: int, pdu: bytes) -> bytes | None:
+        answer = server.answer(pdu)
+        return None if pdu[0] == 16 else answer
+
+    async with RawModbusServer(wallbox_image()) as server:
+        driver = build("amperfied_wallbox", server.port, timeout_s=0.2)
+        await driver.write([setpoint("dev.limit_a", 10.0)], 60)
+        sent = len(server.writes)
+        server.hook = swallowing
+        (result,) = await driver.write([setpoint("dev.limit_a", 16.0)], 60)
+        assert (result.outcome, result.effective) == (Outcome.UNKNOWN, 10.0)
+        assert result.reason == "no answer within 0.2 s"
+        assert len(server.writes) == sent + 1
+
+
+async def test_a_write_to_a_lost_device_was_not_sent(build) -> None:
+    async with RawModbusServer(battery_image()) as server:
+        await server.hang_up()
+        driver = build("sunspec_battery", server.port)
+        (result,) = await driver.write([setpoint("dev.setpoint_kw", 10.0)], 60)
+        assert result.outcome is Outcome.UNKNOWN
+        assert result.reason.startswith("not sent: ")
+
+
+async def test_an_acknowledged_write_that_cannot_be_read_back_is_unknown(build) -> None:
+    async def dies_after_writes(server: RawModbusServer, unit: int, pdu: bytes) -> bytes | None:
+        if pdu[0] == 16:
+            server.dead = True
+            return server.answer(pdu)
+        return None if getattr(server, "dead", False) else server.answer(pdu)
+
+    async with RawModbusServer(wallbox_image()) as server:
+        driver = build("amperfied_wallbox", server.port, timeout_s=0.2)
+        await driver.read()
+        server.hook = dies_after_writes
+        (result,) = await driver.write([setpoint("dev.limit_a", 16.0)], 60)
+        assert result.outcome is Outcome.UNKNOWN
+        assert result.reason.startswith("acknowledged, but not read back")
+
+
+async def test_devices_behind_one_gateway_share_one_connection(build) -> None:
+    async with RawModbusServer(meter_image()) as server:
+        first = build("sunspec_meter", server.port, device="a", unit=1)
+        second = build("sunspec_meter", server.port, device="b", unit=2)
+        said = await asyncio.gather(first.read(), second.read())
+        assert all(each.quality is Quality.GOOD for both in said for each in both)
+        assert (server.connections, server.busiest) == (1, 1)
+        await first.close()
+        assert by_name(await second.read())["power_kw"].value == pytest.approx(21.5)
+        assert server.connections == 1
