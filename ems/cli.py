@@ -72,8 +72,17 @@ def _dispatch(arguments: list[str]) -> int:
         close = difflib.get_close_matches(name, [*COMMANDS, *plugins], n=1)
         hint = f" (did you mean `ems {close[0]}`?)" if close else ""
         return _complain(f"there is no command `{name}`{hint}; see `ems --help`", Exit.USAGE)
-    command = plugins[name].load() if name in plugins else importlib.import_module(COMMANDS[name][0]).command
-    return int(command(rest))
+    return int(_load(name, plugins)(rest))
+
+
+def _load(name: str, plugins: Mapping[str, importlib.metadata.EntryPoint]) -> Command:
+    try:
+        found = plugins[name].load() if name in plugins else importlib.import_module(COMMANDS[name][0]).command
+    except ModuleNotFoundError as error:
+        words = f"`ems {name}` needs the package `{error.name}`, which is missing; `ems doctor` tells what to do"
+        raise CommandError(words) from error
+    command: Command = found
+    return command
 
 
 def version() -> str:

@@ -22,12 +22,11 @@ import numpy as np
 from ems.config.binding import Bindings, bind
 from ems.config.site import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, LoadAsset, Mode, PvAsset, Site
 from ems.config.verdict import Verdict
+from ems.measured_past import STEP_S
+from ems.planning_setup import cache_dir, grid_limits, grid_path
 from ems.series_files import read_load
 from optimization.ac_check import worst_case
-from optimization.network import GridLimits
 from optimization.network_build import prepare
-
-CACHE_FOLDER = "cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +54,14 @@ def judge(site: Site, state_dir: Path, at: datetime) -> Verdict:
         GridError: the grid cannot be planned with.
         SeriesError: the load series cannot be read.
     """
-    grid = site.file.grid
     limits = grid_limits(site)
-    case = prepare(site.folder / grid.file, limits, state_dir / CACHE_FOLDER)
+    case = prepare(grid_path(site), limits, cache_dir(state_dir))
     problems: list[str] = []
     extremes = failsafe_extremes(site, bind(site))
     for extreme in extremes:
         excesses = worst_case(case.ac, limits, _injections(site, extreme))
         problems += [f"{extreme.name} extreme: {words}; {_remedy(site, extreme)}" for words in excesses]
     return Verdict(site.config_hash, at, not problems, tuple(map(str, extremes)), tuple(problems))
-
-
-def grid_limits(site: Site) -> GridLimits:
-    """Give the limits that the site file sets on its feeder."""
-    grid = site.file.grid
-    return GridLimits(grid.voltage_min_pu, grid.voltage_max_pu, grid.loading_max_pct, grid.planning_margin_pct)
 
 
 def failsafe_extremes(site: Site, bindings: Bindings) -> tuple[Extreme, Extreme]:
@@ -112,7 +104,7 @@ def is_steered(site: Site, device: str) -> bool:
 def _load_span_kw(site: Site) -> tuple[float, float]:
     """Give the least and the greatest load of the whole site [kW]."""
     name = site.file.series.load
-    past = read_load(site.folder / "series" / name, site.file.planning.step_s).known() if name else None
+    past = read_load(site.folder / "series" / name, STEP_S).known() if name else None
     if past is None or not past.value.size:
         return 0.0, site.file.grid.import_limit_kw
     return float(np.min(past.value)), float(np.max(past.value))

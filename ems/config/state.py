@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ems.config.site import Site
+if TYPE_CHECKING:
+    from ems.config.site import Site
 
 
 def state_dir(site: Site, override: Path | None = None) -> Path:
@@ -13,12 +15,15 @@ def state_dir(site: Site, override: Path | None = None) -> Path:
 
     Args:
         site: whose state it is.
-        override: the directory itself, as given with `--state`. Without it: the folder of the site's id in
-            `$EMS_STATE`, else in `$XDG_STATE_HOME/district-ems`, else in `~/.local/state/district-ems`.
+        override: the directory itself, as given with `--state`; without it, the folder of the site's id in the root.
     """
-    if override is not None:
-        return override.expanduser().resolve()
-    if root := os.environ.get("EMS_STATE"):
-        return Path(root).expanduser().resolve() / site.file.site.id
-    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(home).expanduser().resolve() / "district-ems" / site.file.site.id
+    return state_root(override) if override is not None else state_root() / site.file.site.id
+
+
+def state_root(override: Path | None = None) -> Path:
+    """Give the folder that holds the sites' states: `$EMS_STATE`, else district-ems in `$XDG_STATE_HOME`."""
+    if override is None and (root := os.environ.get("EMS_STATE")):
+        override = Path(root)
+    if override is None:
+        override = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state") / "district-ems"
+    return override.expanduser().resolve()

@@ -1,0 +1,182 @@
+"""`ems doctor`: whether this machine can run the product, and what to do where it cannot.
+
+It imports nothing that may be missing: it must be able to say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import json
+import re
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import available_timezones
+
+from ems.cli import check_rooms
+from ems.clock import SystemClock
+from ems.config.state import state_root
+from ems.exit_codes import CommandError, Exit
+
+PRODUCT = "district-ems"
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
+PAGE_PORT = 8470
+NEEDED_FREE_MB = 500
+_HOME = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Args:
+        name: what it is.
+        ok: whether the product can run with it.
+        found: what was found.
+        remedy: what to do; empty if it is well.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """Give it as a line for people."""
+        return f"{'ok' if self.ok else 'FAIL':<6}{self.name}: {self.found}{'; ' if self.remedy else ''}{self.remedy}"
+
+
+def command(argv: Sequence[str]) -> int:
+    """Examine this machine."""
+    options = argparse.ArgumentParser(prog="ems doctor", description="Check whether this machine can run the product.")
+    options.add_argument("site", metavar="SITE", nargs="?", help="also look at this site's state directory")
+    options.add_argument("--state", type=Path, metavar="DIR", help="state directory to look at")
+    options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    arguments = options.parse_args(argv)
+    folder = _site_state(arguments) if arguments.site else state_root(arguments.state)
+    findings = [python(), *packages(), rooms(), writable(folder), disk(folder), *clock(), page_port(), node()]
+    healthy = all(finding.ok for finding in findings)
+    if arguments.json:
+        body = {"schema": "ems.doctor/1", "ok": healthy, "findings": [asdict(finding) for finding in findings]}
+        sys.stdout.write(json.dumps(body) + "\n")
+    else:
+        sys.stdout.writelines(f"{finding}\n" for finding in findings)
+    return Exit.OK if healthy else Exit.DEGRADED
+
+
+def _site_state(arguments: argparse.Namespace) -> Path:
+    opened = importlib.import_module("ems.commands.options").opened
+    state: Path = opened(arguments)[1]
+    return state
+
+
+def python(version: tuple[int, int, int] = sys.version_info[:3]) -> Finding:
+    """Look at the interpreter."""
+    found = ".".join(map(str, version))
+    ok = OLDEST_PYTHON <= version[:2] <= NEWEST_PYTHON
+    return Finding("python", ok, found, "" if ok else "install Python 3.11, 3.12 or 3.13 and run `make setup` again")
+
+
+def packages() -> Iterator[Finding]:
+    """Look at the packages that the product needs, against the lock where there is one."""
+    locked = lock_versions(_HOME / "requirements.lock")
+    needed = [line for line in importlib.metadata.requires(PRODUCT) or () if "extra ==" not in line]
+    wrong = [finding for line in needed if not (finding := package(_name_of(line), locked)).ok]
+    yield from wrong
+    if not wrong:
+        against = "at the locked versions" if locked else "present (no lock file here to compare with)"
+        yield Finding("packages", True, f"all {len(needed)} {against}")
+
+
+def package(name: str, locked: Mapping[str, frozenset[str]]) -> Finding:
+    """Look at one package; a lock may hold several versions, for several Pythons."""
+    try:
+        found = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(f"package {name}", False, "is missing", "run `make setup`, or install the product again")
+    wanted = locked.get(_normal(name), frozenset({found}))
+    if found in wanted:
+        return Finding(f"package {name}", True, found)
+    return Finding(f"package {name}", False, found, f"locked is {' or '.join(sorted(wanted))}: run `make setup` again")
+
+
+def lock_versions(lock: Path) -> Mapping[str, frozenset[str]]:
+    """Read the versions of a lock file by normalised package name; nothing if there is none."""
+    if not lock.is_file():
+        return {}
+    pairs = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    names = {_normal(name) for name, _ in pairs}
+    return {name: frozenset(version for other, version in pairs if _normal(other) == name) for name in names}
+
+
+def rooms() -> Finding:
+    """Look whether other packages shadow ours."""
+    try:
+        check_rooms()
+    except CommandError as error:
+        return Finding("rooms", False, str(error), "start ems in another directory")
+    return Finding("rooms", True, f"ems, drivers, optimization and hil come from {_HOME}")
+
+
+def writable(folder: Path) -> Finding:
+    """Look whether the state directory takes files; makes it if it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        remedy = "make it writable for this user, or name another with --state or EMS_STATE"
+        return Finding("state directory", False, f"{folder}: {error.strerror}", remedy)
+    return Finding("state directory", True, f"{folder} takes files")
+
+
+def disk(folder: Path) -> Finding:
+    """Look at the free space for journal and history."""
+    place = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
+    free_mb = shutil.disk_usage(place).free // 2**20
+    ok = free_mb >= NEEDED_FREE_MB
+    return Finding("disk", ok, f"{free_mb} MB free", "" if ok else f"free {NEEDED_FREE_MB} MB for journal and history")
+
+
+def clock() -> Iterator[Finding]:
+    """Look at the wall clock and the time zones."""
+    now = SystemClock().now()
+    newest = datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC)
+    ok = now >= newest
+    remedy = "" if ok else f"it is before the product was installed ({newest:%Y-%m-%d}): set the clock, turn on NTP"
+    yield Finding("clock", ok, f"{now:%Y-%m-%d %H:%M:%S} UTC", remedy)
+    zones = len(available_timezones())
+    yield Finding("time zones", zones > 0, f"{zones} known", "" if zones else "install the package tzdata")
+
+
+def page_port(port: int = PAGE_PORT) -> Finding:
+    """Look whether the status page's port is free on this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            remedy = f"if that is no `ems serve`, stop it or serve on another port ({error.strerror})"
+            return Finding("page port", False, f"127.0.0.1:{port} is taken", remedy)
+    return Finding("page port", True, f"127.0.0.1:{port} is free")
+
+
+def node() -> Finding:
+    """Look for Node.js, which only the developers' peer tests use."""
+    found = shutil.which("node")
+    return Finding("node", True, found or "absent, which is fine: it is needed by developers' tests only")
+
+
+def _name_of(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
