@@ -128,6 +128,11 @@ class Planning:
         return self._foresight
 
     @property
+    def desk(self) -> FeedDesk:
+        """Where published prices, carbon intensity and weather are kept."""
+        return self._parts.desk
+
+    @property
     def trouble(self) -> str:
         """Why the last planning cycle published nothing, in words; empty when it did."""
         return self._trouble

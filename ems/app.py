@@ -1,0 +1,332 @@
+"""All wiring, here and nowhere else: from a site, a state folder, a clock and a solver to a daemon."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from drivers.driver import Driver
+from drivers.points import Measurement, Point
+from ems.clock import Clock, ScaledClock, SystemClock
+from ems.config.binding import Bindings, bind
+from ems.config.site import Site
+from ems.control import ControlLoop, Parts
+from ems.counters import Counters, report
+from ems.feed_desk import Feed
+from ems.fleet import Fleet
+from ems.following import Following
+from ems.health import Alarms, Health
+from ems.levers import build_levers
+from ems.live import LiveServer
+from ems.orders import Orders
+from ems.ownership import Owner
+from ems.planning import Planning
+from ems.planning_setup import build_planning, history_path
+from ems.prices import PriceBook
+from ems.process_image import ProcessImage
+from ems.sessions import Sessions
+from ems.snapshot_view import live_view
+from ems.steering import Steering
+from ems.store.history import History
+from ems.store.journal import Journal, read_records
+from ems.store.requests import RequestBox
+from ems.timetable import Job, Timetable, every
+from ems.wall_watch import CHECK_EVERY_S, WallWatch
+from ems.watchman import Watchman
+from ems.worker import Solver
+from ems.writing import COMMIT_WAIT_S, Writer
+
+logger = logging.getLogger(__name__)
+
+JOURNAL_FILE = "journal.db"
+REGISTERS_EVERY_S = 3600.0
+
+
+def journal_path(state_dir: Path) -> Path:
+    """Tell where the journal of a site lies."""
+    return state_dir / JOURNAL_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What the daemon keeps things in, and closes at its end."""
+
+    journal: Journal
+    history: History
+    box: RequestBox
+    owner: Owner
+    live: LiveServer
+
+    def record(self, kind: str, body: Mapping[str, Any]) -> Future[int]:
+        """Append to the journal."""
+        return self.journal.record(kind, body)
+
+    def close(self) -> None:
+        """Write what is queued, close, and give the site back."""
+        self.box.close()
+        self.journal.close()
+        self.history.close()
+        self.owner.release()
+
+
+class Daemon:
+    """One site's controller: the fast loop, the slow loop and their timetable."""
+
+    def __init__(
+        self,
+        site: Site,
+        clock: Clock,
+        *,
+        stores: Stores,
+        fleet: Fleet,
+        parts: Parts,
+        planning: Planning,
+        solver: Solver,
+        alarms: Alarms,
+        health: Health,
+        cycle_s: float,
+    ) -> None:
+        self._site, self._clock = site, clock
+        self._stores, self._fleet, self._parts = stores, fleet, parts
+        self._solver, self._alarms, self._health = solver, alarms, health
+        self._solver_was_ready = False
+        self.planning = planning
+        self.loop = ControlLoop(parts, cycle_s)
+        self.timetable = Timetable(clock)
+        self._control_job, self._plan_job = self._fill(cycle_s)
+
+    def _fill(self, cycle_s: float) -> tuple[Job, Job]:
+        start, table = self.timetable.start, self.timetable
+        control = table.add("control", every(cycle_s, start), self.cycle)
+        plan = table.add("plan", every(self._site.file.planning.every_s, start), self.plan)
+        table.add("registers", every(REGISTERS_EVERY_S, start), self._keep_registers)
+        if isinstance(self._clock, SystemClock):
+            table.add("wall clock", every(CHECK_EVERY_S, start), WallWatch(self._clock, self._alarms).check)
+        return control, plan
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether this process may still write; once False it stays so."""
+        return self._stores.owner.valid()
+
+    def withhold(self, why: str) -> None:
+        """Let nothing be controlled for a reason, or for an empty one allow it again."""
+        self._parts.orders.withheld = why
+        self._alarms.set("withheld", why or None, self._clock.now())
+
+    async def start(self) -> None:
+        """Begin to warm the solver and to tell live values."""
+        await self._stores.live.start()
+        await self._solver.start()
+        self._stores.record("transition", {"event": "start", "epoch": self._stores.owner.epoch})
+
+    async def cycle(self) -> None:
+        """Run one control cycle and tell about it."""
+        owner = self._stores.owner
+        lost = None if owner.renew() else "another process has taken over this site: nothing is written any more"
+        self._alarms.set("owner", lost, self._clock.now())
+        self._alarms.set("plan", self.planning.trouble or None, self._clock.now())
+        await self.loop.cycle()
+        if self.loop.last is not None:
+            self.planning.observe(self.loop.last.snapshot)
+        first_ready = self._solver.ready and not self._solver_was_ready
+        if self.loop.wants_plan or first_ready:
+            self.loop.wants_plan, self._solver_was_ready = False, self._solver.ready
+            self._plan_job.ask()
+        self._publish()
+
+    async def plan(self) -> None:
+        """Plan once, on the newest snapshot."""
+        last = self.loop.last
+        if last is None:
+            return
+        steered = {a for a, lever in self._parts.levers.items() if last.standing.may_write(lever.device)}
+        stated = self._parts.sessions.stated(self._clock.now())
+        await self.planning.plan_once(last.snapshot, stated, steered=steered)
+
+    async def stop(self) -> None:
+        """Write the declared safe values, then close everything."""
+        await self.loop.close()
+        await self._solver.close()
+        await self._fleet.close()
+        await self._stores.live.close()
+        self._stores.record("transition", {"event": "stop", "epoch": self._stores.owner.epoch})
+        self._stores.close()
+
+    def counters(self) -> dict[str, Any]:
+        """Give the figures by which the run is judged."""
+        last = self.loop.last
+        devices = self._parts.watchman.devices(last.snapshot) if last is not None else {}
+        return report(
+            self._parts.counters,
+            self._parts.following.tally,
+            self.planning.counts,
+            missed=self._control_job.missed,
+            devices=len(self._site.file.devices),
+            online=sum(state.online for state in devices.values()),
+        )
+
+    async def _keep_registers(self) -> None:
+        """Journal every energy register: they cannot be backfilled."""
+        last = self.loop.last
+        if last is not None:
+            body = {p: v for p in self._points() if p.endswith("_kwh") and (v := last.snapshot.good(p)) is not None}
+            self._stores.record("energy_register", body)
+
+    def _points(self) -> dict[str, Point]:
+        return {name: point for driver in self._fleet.drivers.values() for name, point in driver.points.items()}
+
+    def _publish(self) -> None:
+        last, parts = self.loop.last, self._parts
+        if last is None:
+            return
+        view = live_view(
+            self._site,
+            last,
+            levers=parts.levers,
+            points=self._points(),
+            devices=parts.watchman.devices(last.snapshot),
+            held=parts.writer.held(),
+            plan=self.planning.published,
+            prices=parts.prices(last.snapshot.at),
+            health=self._health,
+            alarms=self._alarms.active,
+            counters=self.counters(),
+        )
+        self._stores.live.publish(view)
+
+
+def build(
+    site: Site,
+    state_dir: Path,
+    clock: Clock,
+    solver: Solver,
+    *,
+    cycle_s: float,
+    durable: bool = True,
+    feeds: Mapping[str, Feed] | None = None,
+    drivers: Mapping[str, Driver] | None = None,
+    withheld: str = "",
+) -> Daemon:
+    """Wire a daemon; it owns the site from here on and writes nothing before its first cycle.
+
+    Args:
+        site: the loaded site.
+        state_dir: its state folder.
+        clock: time.
+        solver: answers planning questions.
+        cycle_s: period of the control loop [s].
+        durable: whether records survive a power cut (a bench needs no such thing).
+        feeds: where forecasts are published; None for those of the site file.
+        drivers: by device id; None to build those of the site file.
+        withheld: why nothing may be controlled yet, see `Daemon.withhold`.
+
+    Raises:
+        NotOwner: another process steers this site.
+        StoreError: a file of the state folder cannot be used.
+        GridError, SeriesError: the site's data cannot be read.
+    """
+    stores = _open_stores(state_dir, clock, lease_s=site.file.control.lease_s, durable=durable)
+    bindings = bind(site)
+    planning = build_planning(
+        site, bindings, clock, solver=solver, journal=stores.journal, state_dir=state_dir, feeds=feeds
+    )
+    orders = Orders(site, stores.box, stores.record)
+    orders.withheld = withheld
+    fleet = Fleet(site, clock, orders.poll(clock.now()), given=drivers)
+    alarms, health = Alarms(stores.record), Health(stores.record)
+    wiring = _Wiring(site, bindings, clock, stores, fleet, cycle_s)
+    sessions = Sessions(site, bindings, stores.record)
+    sessions.restore(_transitions(state_dir))
+    watchman = Watchman(alarms, health, fleet.drivers)
+    parts = _parts(wiring, planning, orders=orders, sessions=sessions, watchman=watchman)
+    daemon = Daemon(
+        site,
+        clock,
+        stores=stores,
+        fleet=fleet,
+        parts=parts,
+        planning=planning,
+        solver=solver,
+        alarms=alarms,
+        health=health,
+        cycle_s=cycle_s,
+    )
+    daemon.withhold(withheld)
+    return daemon
+
+
+@dataclass(frozen=True, slots=True)
+class _Wiring:
+    """What nearly every part needs."""
+
+    site: Site
+    bindings: Bindings
+    clock: Clock
+    stores: Stores
+    fleet: Fleet
+    cycle_s: float
+
+
+def _open_stores(state_dir: Path, clock: Clock, *, lease_s: float, durable: bool) -> Stores:
+    """Own the site first: a second instance opens nothing."""
+    owner = Owner(state_dir, clock, lease_s)
+    owner.acquire()
+    journal = Journal(journal_path(state_dir), clock, durable)
+    history = History(history_path(state_dir), durable)
+    return Stores(journal, history, RequestBox(state_dir, clock), owner, LiveServer(state_dir))
+
+
+def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Sessions, watchman: Watchman) -> Parts:
+    site, bindings, clock, stores = wiring.site, wiring.bindings, wiring.clock, wiring.stores
+    levers = build_levers(site, bindings)
+    book = PriceBook(site.tariff, planning.desk, ZoneInfo(site.file.site.timezone))
+    speed = clock.speed if isinstance(clock, ScaledClock) else 1.0
+    writer = Writer(
+        levers=levers,
+        bindings=bindings,
+        drivers=wiring.fleet.drivers,
+        journal=stores.journal,
+        clock=clock,
+        owns=stores.owner.valid,
+        lease_s=site.file.control.lease_s,
+        cycle_s=wiring.cycle_s,
+        commit_wait_s=COMMIT_WAIT_S * speed,
+    )
+
+    def keep(at: datetime, measurements: Sequence[Measurement]) -> None:
+        stores.history.append(at, measurements)
+
+    return Parts(
+        site=site,
+        bindings=bindings,
+        levers=levers,
+        drivers=wiring.fleet.drivers,
+        clock=clock,
+        image=ProcessImage(site.file.control.stale_after_s),
+        orders=orders,
+        sessions=sessions,
+        steering=Steering(site, bindings, levers),
+        writer=writer,
+        following=Following(levers, wiring.cycle_s),
+        watchman=watchman,
+        counters=Counters(),
+        plan=lambda: planning.published,
+        prices=book.at,
+        keep=keep,
+        adopt=wiring.fleet.adopt,
+    )
+
+
+def _transitions(state_dir: Path) -> Iterator[Mapping[str, Any]]:
+    """Read the transitions that were journalled before this start, oldest first."""
+    after_id = 0
+    while records := read_records(journal_path(state_dir), kind="transition", after_id=after_id):
+        yield from (record.body for record in records)
+        after_id = records[-1].id

@@ -1,0 +1,122 @@
+"""The safety kernel: what a wish becomes under everybody's limits. Pure.
+
+Rule 1: limits are nested bounds: lockout > device and battery > building > grid operator > operator request. Where two
+contradict each other the higher one wins and the lower one shrinks to its nearest edge.
+Rule 2: deadband, hold and ramp act first, the clamp acts last. So a command that a tightened limit forces is never
+delayed by any of them.
+Rule 3: down fast, up slow: deadband, hold and ramp never delay a command towards zero, unless it is a trifle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import floor, inf, isfinite
+
+from ems.decisions import AssetKind, Bound, Decision, Held, Lever, Rung, Wish
+
+PRECEDENCE = {rung: rank for rank, rung in enumerate(Rung)}
+TRIFLE_KW = 1e-6
+LONGEST_RAMP_S = 30.0
+"""An asset that has stood still for longer does not save up ramp for a jump."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """How an asset may move of its own accord.
+
+    Args:
+        deadband_kw: smaller changes are not made.
+        ramp_kw_per_s: greatest speed away from zero.
+        hold_s: least time between two moves away from zero.
+    """
+
+    deadband_kw: float
+    ramp_kw_per_s: float = inf
+    hold_s: float = 0.0
+
+
+MOVES = {
+    AssetKind.BATTERY: Moves(deadband_kw=0.5),
+    AssetKind.CHARGE_POINT: Moves(deadband_kw=0.6, ramp_kw_per_s=0.5, hold_s=20.0),
+    AssetKind.HEAT_PUMP: Moves(deadband_kw=0.4, ramp_kw_per_s=0.2, hold_s=20.0),
+    AssetKind.PV: Moves(deadband_kw=0.5),
+}
+
+
+def narrow(bounds: Iterable[Bound]) -> tuple[float, float, Bound | None, Bound | None]:
+    """Nest bounds by rank: the interval that is left, and who set its lower and its upper edge."""
+    lower, upper = -inf, inf
+    low_by: Bound | None = None
+    up_by: Bound | None = None
+    for bound in sorted(bounds, key=lambda b: PRECEDENCE[b.rung]):
+        low, up = min(max(bound.lower_kw, lower), upper), max(min(bound.upper_kw, upper), lower)
+        if low > lower:
+            lower, low_by = low, bound
+        if up < upper:
+            upper, up_by = max(up, lower), bound
+    return lower, upper, low_by, up_by
+
+
+def clamp(asset: str, wish: Wish, bounds: Iterable[Bound]) -> Decision:
+    """Bring a wish within the nested bounds; a wish that is no number is refused in favour of the nearest to zero."""
+    lower, upper, low_by, up_by = narrow(bounds)
+    if wish.kw is None:
+        return Decision(asset, None, wish.rung, wish.reason)
+    kw = wish.kw if isfinite(wish.kw) else 0.0
+    if low_by is not None and kw < lower:
+        return Decision(asset, lower, low_by.rung, low_by.reason)
+    if up_by is not None and kw > upper:
+        return Decision(asset, upper, up_by.rung, up_by.reason)
+    return Decision(asset, kw, wish.rung, wish.reason)
+
+
+def shape(lever: Lever, kw: float, held: Held | None, now_s: float) -> float:
+    """Let an asset move as calmly as it should: whole steps, deadband, hold, ramp (Rule 3)."""
+    moves = MOVES[lever.kind]
+    kw = whole_steps(lever, kw)
+    if held is None or held.kw is None:
+        return kw
+    if abs(kw - held.kw) < moves.deadband_kw - TRIFLE_KW and (kw == 0.0) == (held.kw == 0.0):
+        return held.kw
+    if abs(kw) <= abs(held.kw) and kw * held.kw >= 0.0:
+        return kw
+    elapsed_s = now_s - held.since_s
+    if elapsed_s < moves.hold_s:
+        return held.kw
+    reach_kw = max(moves.ramp_kw_per_s * min(elapsed_s, LONGEST_RAMP_S), lever.minimum_kw, lever.step_kw)
+    return min(max(kw, held.kw - reach_kw), held.kw + reach_kw)
+
+
+def whole_steps(lever: Lever, kw: float) -> float:
+    """Round towards zero to the finest useful change; below the least running power to a standstill."""
+    steps = floor(abs(kw) / lever.step_kw + TRIFLE_KW) * lever.step_kw
+    magnitude = min(steps, lever.rating_kw)
+    if magnitude < lever.minimum_kw - TRIFLE_KW:
+        return 0.0
+    return magnitude if kw >= 0 else -magnitude
+
+
+def arbitrate(lever: Lever, wish: Wish, bounds: Iterable[Bound], held: Held | None, now_s: float) -> Decision:
+    """Decide one asset: the wish within its bounds, moved calmly, clamped last."""
+    bounds = tuple(bounds)
+    wanted = clamp(lever.asset, wish, bounds)
+    if wanted.kw is None:
+        return wanted
+    moved = Wish(wanted.rung, shape(lever, wanted.kw, held, now_s), wanted.reason)
+    return runnable(lever, clamp(lever.asset, moved, bounds))
+
+
+def runnable(lever: Lever, decision: Decision) -> Decision:
+    """Turn a power at which the asset cannot run into a standstill."""
+    if decision.kw is None or decision.kw == 0.0 or abs(decision.kw) >= lever.minimum_kw - TRIFLE_KW:
+        return decision
+    return Decision(decision.asset, 0.0, decision.rung, decision.reason)
+
+
+def is_reducing(old: Held | None, new: Decision, lever: Lever) -> bool:
+    """Tell whether a command goes ahead without its intent on disk: towards zero, or the declared safe value."""
+    if new.kw is None or new.kw == lever.safe_kw:
+        return True
+    old_kw = old.kw if old is not None and old.kw is not None else 0.0
+    return abs(new.kw) <= abs(old_kw) and new.kw * old_kw >= 0.0

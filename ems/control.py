@@ -1,0 +1,248 @@
+"""The fast loop: look, decide, act, every cycle.
+
+Law 1: a cycle waits for nobody: every device has its own deadline, and a device that is late is a bad measurement.
+Law 2: every cycle decides, with or without a plan.
+Law 3: what is written is a lease with a reason; what was written is followed until the meter proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from drivers.driver import Driver
+from drivers.points import Measurement, Quality
+from ems.ceilings import learn_ceiling
+from ems.clock import Clock
+from ems.config.binding import Bindings
+from ems.config.site import HeatPumpAsset, Site
+from ems.counters import Counters
+from ems.decisions import AssetKind, Decision, Lever
+from ems.following import Following, Watch
+from ems.orders import Orders
+from ems.powers import Powers
+from ems.prices import Prices
+from ems.process_image import ProcessImage, Snapshot
+from ems.scene import Scene
+from ems.sessions import Sessions
+from ems.standing import Standing
+from ems.steering import Outcome, Steering
+from ems.watchman import Watchman
+from ems.writing import Writer
+from optimization.problem import Plan
+
+logger = logging.getLogger(__name__)
+
+READ_SHARE = 0.6
+"""A device's answer is awaited for so large a share of the cycle."""
+NEARLY_FULL_PCT = 80.0
+NEARLY_EMPTY_PCT = 20.0
+TAPER_STEP_KW = 1.0
+"""Room that is left above what a tapering battery takes [kW]."""
+WARM_ENOUGH_K = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the fast loop is put together from; wired in `ems/app.py`."""
+
+    site: Site
+    bindings: Bindings
+    levers: Mapping[str, Lever]
+    drivers: Mapping[str, Driver]
+    clock: Clock
+    image: ProcessImage
+    orders: Orders
+    sessions: Sessions
+    steering: Steering
+    writer: Writer
+    following: Following
+    watchman: Watchman
+    counters: Counters
+    plan: Callable[[], Plan | None]
+    prices: Callable[[datetime], Prices]
+    keep: Callable[[datetime, Sequence[Measurement]], None]
+    adopt: Callable[[Standing], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """The newest cycle, for whoever looks on."""
+
+    snapshot: Snapshot
+    standing: Standing
+    outcome: Outcome
+
+
+class ControlLoop:
+    """Runs control cycles, never two at once.
+
+    Args:
+        parts: what it is put together from.
+        cycle_s: its period [s].
+    """
+
+    def __init__(self, parts: Parts, cycle_s: float) -> None:
+        self._parts = parts
+        self._cycle_s = cycle_s
+        self._commanded: set[str] = set()
+        self._released = False
+        self._tapers_kw: dict[str, float] = {}
+        self.wants_plan = False
+        """A car came, left or wants something else: a reason to plan soon. Whoever plans takes the flag down."""
+        self.last: Cycle | None = None
+
+    async def cycle(self) -> None:
+        """Input, process, output."""
+        sensed_s, snapshot = await self._look()
+        standing, outcome = self._decide(snapshot)
+        await self._act(standing, outcome, snapshot, sensed_s)
+
+    async def _look(self) -> tuple[float, Snapshot]:
+        """Read all devices at once and freeze what they say."""
+        parts, sensed_s = self._parts, self._parts.clock.monotonic()
+        scans = await asyncio.gather(*(self._read(driver) for driver in parts.drivers.values()))
+        measurements = [measurement for scan in scans for measurement in scan]
+        parts.image.absorb(measurements)
+        now, now_s = parts.clock.now(), parts.clock.monotonic()
+        snapshot = parts.image.freeze(now, now_s, parts.following.unavailable(now_s))
+        parts.keep(now, measurements)
+        return sensed_s, snapshot
+
+    async def _read(self, driver: Driver) -> Sequence[Measurement]:
+        """Read one device within its deadline; whatever goes wrong is a bad measurement."""
+        limit_s = READ_SHARE * self._cycle_s
+        try:
+            return await self._parts.clock.wait_for(driver.read(), limit_s)
+        except TimeoutError:
+            reason = f"no answer within {limit_s:g} s"
+        except Exception as error:  # a defect of one driver must not stop the others
+            logger.exception("the driver of %s failed", driver.device)
+            reason = f"its driver failed: {error}"
+        now, now_s = self._parts.clock.now(), self._parts.clock.monotonic()
+        return [Measurement(point, None, now, now_s, Quality.BAD, reason) for point in driver.points]
+
+    def _decide(self, snapshot: Snapshot) -> tuple[Standing, Outcome]:
+        """Take in orders, cars and what the devices did, then decide every asset."""
+        parts = self._parts
+        standing = parts.orders.poll(snapshot.at)
+        held = parts.writer.held()
+        limits = {asset: (h.kw, h.since_s) for asset, h in held.items() if h.kw is not None}
+        self.wants_plan |= parts.sessions.update(snapshot, parts.orders.requests, limits)
+        scene = Scene(
+            snapshot=snapshot,
+            standing=standing,
+            plan=parts.plan(),
+            prices=parts.prices(snapshot.at),
+            cars=parts.sessions.cars,
+            held=held,
+            tapers_kw=self._tapers_kw,
+        )
+        outcome = parts.steering.decide(scene)
+        self._follow(snapshot, outcome.powers, limits)
+        parts.watchman.look(snapshot)
+        parts.watchman.judge(outcome, standing, parts.following, snapshot)
+        parts.counters.count(outcome.decisions.values(), snapshot.monotonic_s)
+        self.last = Cycle(snapshot, standing, outcome)
+        return standing, outcome
+
+    def _follow(self, snapshot: Snapshot, powers: Powers, held: Mapping[str, tuple[float, float]]) -> None:
+        """Compare every metered power with the command in force."""
+        for asset, lever in self._parts.levers.items():
+            point = self._parts.bindings.measure(asset, "power_kw")
+            measured_kw = powers.metered_kw.get(asset)
+            if point is None or measured_kw is None:
+                continue
+            self._learn_taper(asset, lever, powers, held.get(asset), snapshot.monotonic_s)
+            limited = self._is_limited(asset, lever, powers)
+            measured_s = snapshot.readings[point].monotonic_s
+            self._parts.following.see(asset, measured_kw, measured_s, limited=limited, now_s=snapshot.monotonic_s)
+
+    def _is_limited(self, asset: str, lever: Lever, powers: Powers) -> bool:
+        """Tell whether an asset may take less than it is told, by its own state."""
+        value, spec = powers.state.get(asset), self._parts.site.file.assets[asset]
+        if value is None:
+            return False
+        if lever.kind is AssetKind.BATTERY:
+            return not NEARLY_EMPTY_PCT < value < NEARLY_FULL_PCT
+        return isinstance(spec, HeatPumpAsset) and value > spec.comfort.high_c - WARM_ENOUGH_K
+
+    def _learn_taper(
+        self, asset: str, lever: Lever, powers: Powers, held: tuple[float, float] | None, now_s: float
+    ) -> None:
+        if lever.kind is not AssetKind.BATTERY or held is None or not self._is_limited(asset, lever, powers):
+            self._tapers_kw.pop(asset, None)
+            return
+        taken_kw = max(powers.metered_kw[asset] * (1.0 if held[0] >= 0.0 else -1.0), 0.0)
+        self._tapers_kw[asset] = learn_ceiling(
+            self._tapers_kw.get(asset, lever.rating_kw),
+            taken_kw,
+            abs(held[0]),
+            now_s - held[1],
+            step_kw=TAPER_STEP_KW,
+            rating_kw=lever.rating_kw,
+        )
+
+    async def _act(self, standing: Standing, outcome: Outcome, snapshot: Snapshot, sensed_s: float) -> None:
+        """Write what was decided to the devices that may be written, and hand back those that no longer may."""
+        allowed = {
+            asset: decision
+            for asset, decision in outcome.decisions.items()
+            if standing.may_write(self._parts.levers[asset].device)
+        }
+        await self._hand_back(standing, outcome, allowed)
+        held = self._parts.writer.held()
+        written = await self._parts.writer.write(allowed.values())
+        for one in written:
+            asset, kw = one.command.decision.asset, one.command.decision.kw
+            self._commanded.add(asset)
+            if kw is None:
+                self._parts.following.forget(asset)
+                continue
+            watch = Watch(kw, sensed_s, self._parts.clock.monotonic(), outcome.powers.metered_kw.get(asset))
+            old = held.get(asset)
+            if one.command.changed:
+                self._parts.following.issued(asset, watch, old.kw if old else None, one.result.outcome)
+            else:
+                self._parts.following.renewed(asset, watch, one.result.outcome)
+        self._parts.watchman.answered(written, self._parts.writer, snapshot.at)
+        await self._parts.adopt(standing)
+
+    async def _hand_back(self, standing: Standing, outcome: Outcome, allowed: Mapping[str, Decision]) -> None:
+        """Release what was commanded and no longer may be.
+
+        The site switch releases every commanded point once. A device that leaves control mode falls back by its own
+        watchdog; only one without a watchdog is told its safe value once more. A lockout and a loss write nothing.
+        """
+        parts = self._parts
+        leaving = self._commanded - allowed.keys()
+        for asset in leaving:
+            parts.writer.forget(asset)
+            parts.following.forget(asset)
+        self._commanded -= leaving
+        if standing.released and not self._released:
+            await parts.writer.release(sorted(self._releasable(standing)), standing.released, to_safe=False)
+        self._released = bool(standing.released)
+        if not standing.released:
+            orphans = [a for a in sorted(leaving) if a in outcome.decisions and self._is_orphan(a, standing)]
+            await parts.writer.release(orphans, "its device has left control mode", to_safe=True)
+
+    def _releasable(self, standing: Standing) -> set[str]:
+        """Name the assets that the site switch releases: in control mode, and not locked out."""
+        before = Standing(standing.modes, standing.lockouts, "", {})
+        return {asset for asset, lever in self._parts.levers.items() if before.may_write(lever.device)}
+
+    def _is_orphan(self, asset: str, standing: Standing) -> bool:
+        device = self._parts.levers[asset].device
+        return device not in standing.lockouts and not self._parts.drivers[device].has_watchdog
+
+    async def close(self) -> None:
+        """Write the declared safe values to everything that is commanded, once."""
+        standing = self.last.standing if self.last is not None else None
+        if standing is not None and not standing.released:
+            ours = [a for a in sorted(self._commanded) if standing.may_write(self._parts.levers[a].device)]
+            await self._parts.writer.release(ours, "the controller is stopped", to_safe=True)
+        self._commanded.clear()

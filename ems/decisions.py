@@ -1,0 +1,104 @@
+"""The words of the way down: a wish becomes a decision becomes a leased setpoint.
+
+Powers follow the sign law: positive into the asset. A photovoltaic plant is commanded by the least power it may take
+(-limit), so for every asset a command nearer to zero is the reducing one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ems.config.binding import CommandKind
+
+
+class Rung(StrEnum):
+    """Who decides, highest first; also the ladder's rungs `plan`, `shifted_plan`, `rules`, `safe`."""
+
+    LOCKOUT = "lockout"
+    DEVICE = "device"
+    BUILDING = "building"
+    GRID = "grid"
+    OPERATOR = "operator"
+    PLAN = "plan"
+    SHIFTED_PLAN = "shifted_plan"
+    RULES = "rules"
+    SAFE = "safe"
+
+
+class AssetKind(StrEnum):
+    """What sort of thing is commanded."""
+
+    BATTERY = "battery"
+    CHARGE_POINT = "charge_point"
+    HEAT_PUMP = "heat_pump"
+    PV = "pv"
+
+
+@dataclass(frozen=True, slots=True)
+class Lever:
+    """One asset that can be commanded.
+
+    Args:
+        asset: asset id.
+        device: id of its device.
+        kind: what sort of thing it is.
+        command_kind: told its power, or a limit of it.
+        lower_kw: least power it can be commanded to.
+        upper_kw: greatest power.
+        minimum_kw: least power at which it runs at all; between 0 and this it stands still.
+        step_kw: the finest useful change.
+        safe_kw: declared safe value; None releases it to its own control.
+    """
+
+    asset: str
+    device: str
+    kind: AssetKind
+    command_kind: CommandKind
+    lower_kw: float
+    upper_kw: float
+    minimum_kw: float
+    step_kw: float
+    safe_kw: float | None
+
+    @property
+    def rating_kw(self) -> float:
+        """Greatest power in either direction [kW]."""
+        return max(abs(self.lower_kw), abs(self.upper_kw))
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a rung of the ladder wants of an asset; `kw` None releases it to its own control."""
+
+    rung: Rung
+    kw: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A limit from a rung above the ladder."""
+
+    rung: Rung
+    lower_kw: float
+    upper_kw: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an asset shall do now: power [kW] or None to release it, decided by whom and why."""
+
+    asset: str
+    kw: float | None
+    rung: Rung
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The command in force: its power [kW] or None, and since when [monotonic s]."""
+
+    kw: float | None
+    since_s: float

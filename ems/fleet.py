@@ -1,0 +1,76 @@
+"""The drivers of a site. One that may not be commanded is built so that it cannot write at all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from drivers.driver import Driver
+from drivers.registry import DeviceSpec, build_driver
+from ems.clock import Clock
+from ems.config.site import Device, Site
+from ems.standing import Standing
+
+logger = logging.getLogger(__name__)
+
+Build = Callable[[str, DeviceSpec, Clock], Driver]
+
+
+def device_spec(device: Device, *, writable: bool) -> DeviceSpec:
+    """Tell a driver how its device is reached and whether it may be commanded."""
+    return DeviceSpec(
+        protocol=device.protocol,
+        profile=device.profile,
+        host=device.host,
+        port=device.port,
+        unit=device.unit,
+        device_instance=device.device_instance,
+        priority=device.priority,
+        timeout_s=device.timeout_s,
+        writable=writable,
+        safe=device.safe,
+    )
+
+
+class Fleet:
+    """All drivers, by device id.
+
+    Args:
+        site: the site.
+        clock: for the drivers.
+        standing: the orders at the start.
+        given: drivers that the caller made, for devices in memory; these are never built anew.
+        build: makes a driver.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        clock: Clock,
+        standing: Standing,
+        *,
+        given: Mapping[str, Driver] | None = None,
+        build: Build = build_driver,
+    ) -> None:
+        self._site, self._clock, self._build = site, clock, build
+        built = [device for device in site.file.devices if given is None]
+        self._writable = {device: standing.may_write(device) for device in built}
+        self.drivers: dict[str, Driver] = {device: self._make(device) for device in built} | dict(given or {})
+
+    def _make(self, device: str) -> Driver:
+        spec = device_spec(self._site.file.devices[device], writable=self._writable[device])
+        return self._build(device, spec, self._clock)
+
+    async def adopt(self, standing: Standing) -> None:
+        """Build anew the drivers of devices that may be commanded from now on, or no longer."""
+        for device, writable in self._writable.items():
+            if standing.may_write(device) != writable:
+                self._writable[device] = not writable
+                await self.drivers[device].close()
+                self.drivers[device] = self._make(device)
+                logger.info("%s may %s be commanded", device, "no longer" if writable else "now")
+
+    async def close(self) -> None:
+        """Close every link. Writes nothing."""
+        await asyncio.gather(*(driver.close() for driver in self.drivers.values()))

@@ -1,0 +1,178 @@
+"""Does the device do what it holds? A write that was acknowledged proves nothing; the metered response does.
+
+How a command is counted:
+- `issued`: a changed value that was written. Renewing a lease is not a change.
+- `refused`, `unknown`: what the write said. Such a command is judged no further.
+- `verified`: read back as applied, and the metered power came within tolerance inside the window of
+  `WINDOW_CYCLES` cycles (at least `WINDOW_S`). A setpoint is followed within max(5 % of rating, 0.5 kW); a limit is
+  kept when the power is at most that much past it.
+- A command replaced inside its window is verified if it was read back as applied and the last metered power was within
+  tolerance or had moved towards it. One that was not is counted as issued and never as verified.
+- A battery near an end of its charge, or a heat pump whose zone is warm enough, limits itself: there its setpoint is
+  judged as a limit.
+An asset that has not followed for `LOST_CYCLES` cycles leaves the controllable set. It is asked for its safe value
+only, and comes back after a time that doubles with every relapse.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from drivers.points import Outcome
+from ems.config.binding import CommandKind
+from ems.decisions import Lever
+
+WINDOW_CYCLES = 3
+WINDOW_S = 15.0
+LOST_CYCLES = 6
+LOST_S = 30.0
+FIRST_PAUSE_S = 120.0
+LONGEST_PAUSE_S = 3600.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the commands so far."""
+
+    issued: int = 0
+    verified: int = 0
+    refused: int = 0
+    unknown: int = 0
+    moved_kw: float = 0.0
+    sense_to_effect_s: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
+
+    def sense_to_effect_p95_s(self) -> float | None:
+        """Give the 95th percentile from the instant of sensing to the first metered effect [s]; None without any."""
+        times = sorted(self.sense_to_effect_s)
+        return times[math.ceil(0.95 * len(times)) - 1] if times else None
+
+
+@dataclass(slots=True)
+class Watch:
+    """One command that is being followed.
+
+    `sensed_s` is the monotonic instant of the reading that caused it, `start_kw` the power metered then.
+    """
+
+    kw: float
+    sensed_s: float
+    issued_s: float
+    start_kw: float | None
+    last_kw: float | None = None
+    settled: bool = False
+    failing_cycles: int = 0
+
+
+@dataclass(slots=True)
+class _Exile:
+    """Why and how long an asset is out of the controllable set."""
+
+    since_s: float
+    until_s: float
+
+
+class Following:
+    """Follows every commanded asset and counts."""
+
+    def __init__(self, levers: Mapping[str, Lever], cycle_s: float) -> None:
+        self._levers = levers
+        self._window_s = max(WINDOW_CYCLES * cycle_s, WINDOW_S)
+        self._lost_s = max(LOST_CYCLES * cycle_s, LOST_S)
+        self._watches: dict[str, Watch] = {}
+        self._exiles: dict[str, _Exile] = {}
+        self._relapses: dict[str, float] = {}
+        self.tally = Tally()
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """Name every asset that can be followed."""
+        return tuple(self._levers)
+
+    def unavailable(self, now_s: float) -> frozenset[str]:
+        """Name the assets that are out of the controllable set now [monotonic s]."""
+        return frozenset(asset for asset, exile in self._exiles.items() if now_s < exile.until_s)
+
+    def lost_since_s(self, asset: str) -> float | None:
+        """Tell since when an asset is out of the controllable set [monotonic s]; None while it is in."""
+        exile = self._exiles.get(asset)
+        return None if exile is None else exile.since_s
+
+    def issued(self, asset: str, watch: Watch, old_kw: float | None, outcome: Outcome) -> None:
+        """Count a changed value that was written, and follow it if the device holds it."""
+        self._supersede(asset)
+        self.tally.issued += 1
+        self.tally.moved_kw += abs(watch.kw - (old_kw if old_kw is not None else watch.start_kw or 0.0))
+        self.tally.refused += outcome is Outcome.REFUSED
+        self.tally.unknown += outcome is Outcome.UNKNOWN
+        if outcome is Outcome.APPLIED:
+            self._watches[asset] = watch
+
+    def renewed(self, asset: str, watch: Watch, outcome: Outcome) -> None:
+        """Follow a command that the device took only when it was written again; it was counted before."""
+        if outcome is Outcome.APPLIED and asset not in self._watches:
+            self._watches[asset] = watch
+
+    def forget(self, asset: str) -> None:
+        """Stop following an asset that is no longer commanded or cannot be read."""
+        self._supersede(asset)
+
+    def see(self, asset: str, measured_kw: float, measured_s: float, *, limited: bool, now_s: float) -> None:
+        """Compare one metered power with the command in force.
+
+        Args:
+            asset: asset id.
+            measured_kw: metered power [kW].
+            measured_s: monotonic instant of that reading [s]; readings older than the command prove nothing.
+            limited: whether the device limits itself by its own state.
+            now_s: present monotonic instant [s].
+        """
+        watch = self._watches.get(asset)
+        if watch is None or measured_s <= watch.issued_s:
+            return
+        watch.last_kw = measured_kw
+        if follows(self._levers[asset], watch.kw, measured_kw, limited=limited):
+            self._followed(asset, watch, measured_s)
+        elif now_s - watch.issued_s > self._window_s:
+            watch.settled = True
+            self._failed(asset, watch, now_s)
+
+    def _followed(self, asset: str, watch: Watch, measured_s: float) -> None:
+        if not watch.settled:
+            watch.settled = True
+            self.tally.verified += 1
+            self.tally.sense_to_effect_s.append(measured_s - watch.sensed_s)
+        watch.failing_cycles = 0
+        if asset in self._exiles and measured_s >= self._exiles[asset].until_s:
+            del self._exiles[asset]
+
+    def _failed(self, asset: str, watch: Watch, now_s: float) -> None:
+        watch.failing_cycles += 1
+        lost = watch.failing_cycles >= LOST_CYCLES and now_s - watch.issued_s >= self._lost_s
+        if lost and (asset not in self._exiles or now_s >= self._exiles[asset].until_s):
+            pause_s = min(self._relapses.get(asset, FIRST_PAUSE_S / 2) * 2, LONGEST_PAUSE_S)
+            self._relapses[asset] = pause_s
+            self._exiles[asset] = _Exile(now_s, now_s + pause_s)
+
+    def _supersede(self, asset: str) -> None:
+        watch = self._watches.pop(asset, None)
+        if watch is None or watch.settled or watch.last_kw is None:
+            return
+        start_kw = watch.start_kw if watch.start_kw is not None else watch.last_kw
+        if abs(watch.last_kw - watch.kw) < abs(start_kw - watch.kw):
+            self.tally.verified += 1
+
+
+def tolerance_kw(lever: Lever) -> float:
+    """Give how near counts as followed [kW]."""
+    return max(0.05 * lever.rating_kw, 0.5)
+
+
+def follows(lever: Lever, command_kw: float, measured_kw: float, *, limited: bool = False) -> bool:
+    """Tell whether a metered power obeys a command; a limit is obeyed anywhere between it and a standstill."""
+    tolerance = tolerance_kw(lever)
+    if limited or lever.command_kind is CommandKind.LIMIT:
+        return min(command_kw, 0.0) - tolerance <= measured_kw <= max(command_kw, 0.0) + tolerance
+    return abs(measured_kw - command_kw) <= tolerance

@@ -1,0 +1,172 @@
+"""The ladder: plan -> shifted last plan -> rules -> safe. It wishes; arbitration decides. Pure.
+
+Every wish carries a sentence that an operator can read, for example
+`plan 12:05: charge 12.0 kW, energy is cheap now (0.21 EUR/kWh)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from ems.decisions import AssetKind, Lever, Rung, Wish
+from ems.prices import Prices
+from ems.rules import RuleSettings, RuleView, decide, price_sense
+from optimization.problem import Plan
+
+NOTHING_KW = 0.3
+"""A planned exchange with the grid below this is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanNow:
+    """The published plan at this instant.
+
+    Args:
+        plan: the plan.
+        slot: index of the slot that holds now.
+        rung: `PLAN` in its own time, `SHIFTED_PLAN` when newer ones are missing.
+    """
+
+    plan: Plan
+    slot: int
+    rung: Rung
+
+    def power_kw(self, asset: str) -> float | None:
+        """Give the planned power of an asset; None for one that the plan does not know."""
+        schedule = self.plan.schedules.get(asset)
+        return None if schedule is None else float(schedule.power_kw[self.slot])
+
+    @property
+    def grid_kw(self) -> float:
+        """Planned exchange with the grid, import positive [kW]."""
+        return float(self.plan.import_kw[self.slot] - self.plan.export_kw[self.slot])
+
+
+def plan_now(plan: Plan | None, now: datetime, *, every_s: float, max_age_s: float) -> PlanNow | None:
+    """Find the plan's slot; None without a plan, past its horizon, or when it is older than `max_age_s` [s]."""
+    if plan is None:
+        return None
+    age_s = (now - plan.made_at).total_seconds()
+    slot = plan.slots.index_at(now)
+    if slot is None or age_s > max_age_s:
+        return None
+    return PlanNow(plan, slot, Rung.PLAN if age_s <= 2.0 * every_s else Rung.SHIFTED_PLAN)
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Puts wishes into words: prices in the site's currency, times in its zone."""
+
+    currency: str
+    zone: ZoneInfo
+
+    def price(self, prices: Prices) -> str:
+        """Say what energy costs, as a clause with its comma; nothing when no price is known."""
+        if prices.import_price is None:
+            return ""
+        sense = price_sense(prices.import_price, prices.known, RuleSettings())
+        word = "cheap now" if sense.cheap else "dear now" if sense.dear else "at a middling price"
+        return f", energy is {word} ({prices.import_price:.2f} {self.currency}/kWh)"
+
+    def plan(self, at: PlanNow, kind: AssetKind, kw: float, prices: Prices) -> str:
+        """Say what a plan wants."""
+        made = at.plan.made_at.astimezone(self.zone).strftime("%H:%M")
+        name = f"plan {made}" if at.rung is Rung.PLAN else f"last plan, of {made}"
+        return f"{name}: {action(kind, kw)}{self.price(prices)}"
+
+    def rule(self, kind: AssetKind, kw: float, prices: Prices) -> str:
+        """Say what the rules want."""
+        return f"rules, as no plan is valid: {action(kind, kw)}{self.price(prices)}"
+
+
+def action(kind: AssetKind, kw: float) -> str:
+    """Say a power in the words of its asset."""
+    match kind:
+        case AssetKind.BATTERY:
+            return "rest" if kw == 0.0 else f"{'charge' if kw > 0 else 'discharge'} {abs(kw):.1f} kW"
+        case AssetKind.CHARGE_POINT:
+            return "let the car wait" if kw == 0.0 else f"let the car charge at {kw:.1f} kW"
+        case AssetKind.HEAT_PUMP:
+            return "do not heat" if kw == 0.0 else f"heat with {kw:.1f} kW"
+        case AssetKind.PV:
+            return f"generate up to {abs(kw):.1f} kW"
+
+
+def plan_wish(at: PlanNow, lever: Lever, kw: float, prices: Prices, teller: Teller) -> Wish:
+    """Make a wish of a planned power [kW]."""
+    return Wish(at.rung, kw, teller.plan(at, lever.kind, kw, prices))
+
+
+def keep_grid_side(planned_grid_kw: float, battery_kw: float, others_kw: float) -> float:
+    """Correct a battery's planned power so that a deviation does not turn buying into selling, nor the other way.
+
+    A plan that exchanges nothing with the grid is followed at the meter; one that sells never makes the battery buy,
+    and one that buys never makes it sell.
+
+    Args:
+        planned_grid_kw: planned exchange, import positive.
+        battery_kw: planned power of the battery.
+        others_kw: measured power of everything else, import positive.
+    """
+    if planned_grid_kw <= NOTHING_KW:
+        battery_kw = min(battery_kw, -others_kw)
+    if planned_grid_kw >= -NOTHING_KW:
+        battery_kw = max(battery_kw, -others_kw)
+    return battery_kw
+
+
+def rule_wishes(view: RuleView, levers: Mapping[str, Lever], prices: Prices, teller: Teller) -> dict[str, Wish]:
+    """Ask the rules; assets that they cannot see are missing."""
+    wanted = decide(view)
+    return {
+        asset: Wish(Rung.RULES, kw, teller.rule(levers[asset].kind, kw, prices))
+        for asset, kw in wanted.items()
+        if asset in levers
+    }
+
+
+def safe_wish(lever: Lever, why: str) -> Wish:
+    """Fall to the declared safe value, saying why."""
+    what = "its own control" if lever.safe_kw is None else action(lever.kind, lever.safe_kw)
+    return Wish(Rung.SAFE, lever.safe_kw, f"safe value ({what}): {why}")
+
+
+@dataclass(slots=True)
+class _Quota:
+    """Energy that one charge point is due in one slot of one plan."""
+
+    plan: str
+    slot: int
+    due_kwh: float
+    start_kwh: float
+
+
+class SlotEnergy:
+    """Keeps charge points to the energy of the running slot where its mean power is below what a car can take."""
+
+    def __init__(self) -> None:
+        self._quotas: dict[str, _Quota] = {}
+
+    def power_kw(self, lever: Lever, at: PlanNow, register_kwh: float, now: datetime) -> float:
+        """Give the power at which to run now: whole steps, and the least power until the slot's energy is delivered."""
+        planned_kw = at.power_kw(lever.asset) or 0.0
+        if planned_kw >= lever.minimum_kw:
+            self._quotas.pop(lever.asset, None)
+            return min(_ceil_steps(planned_kw, lever.step_kw), lever.upper_kw)
+        quota = self._quotas.get(lever.asset)
+        if quota is None or (quota.plan, quota.slot) != (at.plan.id, at.slot):
+            left_s = _slot_end_s(at) - (now - at.plan.slots.start).total_seconds()
+            quota = _Quota(at.plan.id, at.slot, planned_kw * left_s / 3600.0, register_kwh)
+            self._quotas[lever.asset] = quota
+        return lever.minimum_kw if register_kwh - quota.start_kwh < quota.due_kwh - 0.02 else 0.0
+
+
+def _ceil_steps(kw: float, step_kw: float) -> float:
+    return -(-round(kw / step_kw, 3) // 1) * step_kw
+
+
+def _slot_end_s(at: PlanNow) -> float:
+    return float(at.plan.slots.offset_s[at.slot] + at.plan.slots.duration_s[at.slot])

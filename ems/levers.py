@@ -1,0 +1,34 @@
+"""What can be commanded at a site, and in which steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ems.config.binding import Bindings
+from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, PvAsset, Site
+from ems.decisions import AssetKind, Lever
+
+STEP_KW: Mapping[AssetKind, float] = {AssetKind.BATTERY: 0.1, AssetKind.HEAT_PUMP: 0.2, AssetKind.PV: 0.5}
+"""The finest useful change of each kind [kW]; a charge point goes by whole amperes."""
+
+
+def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
+    """Describe every asset that has a command binding, by asset id."""
+    levers = {}
+    for asset, spec in site.file.assets.items():
+        command = bindings.command(asset)
+        if command is None or not isinstance(spec, BatteryAsset | ChargePointAsset | HeatPumpAsset | PvAsset):
+            continue
+        kind = AssetKind(spec.kind)
+        levers[asset] = Lever(
+            asset=asset,
+            device=command.device,
+            kind=kind,
+            command_kind=command.kind,
+            lower_kw=command.lower_kw,
+            upper_kw=command.upper_kw,
+            minimum_kw=command.minimum / abs(command.per_kw),
+            step_kw=STEP_KW.get(kind, 1.0 / abs(command.per_kw)),
+            safe_kw=bindings.safe_kw(asset),
+        )
+    return levers

@@ -1,0 +1,174 @@
+"""What a snapshot says of powers, and what that means for bounds and rules. Pure.
+
+The power of fixed load is measured by nobody: it is what the grid meter shows and no device explains, shared over the
+loads by the site file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from ems.comfort import is_occupied
+from ems.config.binding import Bindings
+from ems.config.site import (
+    BatteryAsset,
+    ChargePointAsset,
+    Comfort,
+    GridMeter,
+    HeatPumpAsset,
+    LoadAsset,
+    PvAsset,
+    Site,
+)
+from ems.decisions import Bound, Lever, Rung
+from ems.process_image import Snapshot
+from ems.rules import BatteryView, CarView, RuleView, ZoneView
+from ems.scene import Scene
+
+NEEDED: Mapping[type, str] = {BatteryAsset: "soc_pct", ChargePointAsset: "state", HeatPumpAsset: "temperature_c"}
+"""The role that steering an asset needs besides its power."""
+TOO_WARM_K = 0.3
+PREHEAT = timedelta(hours=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Powers:
+    """Measured powers [kW into the asset].
+
+    Args:
+        grid_kw: at the connection, import positive; None when its meter may not steer.
+        metered_kw: of every asset with a device that can be read.
+        loads_kw: of the fixed loads, their shares of the rest; None-free only with a grid meter.
+        state: the role that steering needs besides the power, by asset (charge, car, temperature).
+        missing: the role that cannot be read, by asset.
+    """
+
+    grid_kw: float | None
+    metered_kw: Mapping[str, float]
+    loads_kw: Mapping[str, float]
+    state: Mapping[str, float]
+    missing: Mapping[str, str]
+
+    def without(self, asset: str, instead: Mapping[str, float | None]) -> float:
+        """Give the grid's power without one asset, others at what they are about to take [kW]."""
+        moved = sum(kw - self.metered_kw[a] for a, kw in instead.items() if kw is not None and a in self.metered_kw)
+        return (self.grid_kw or 0.0) - self.metered_kw[asset] + moved
+
+
+def read_powers(site: Site, bindings: Bindings, snapshot: Snapshot) -> Powers:
+    """Read every asset's power, and share the rest over the loads."""
+    grid_kw: float | None = None
+    metered: dict[str, float] = {}
+    state: dict[str, float] = {}
+    missing: dict[str, str] = {}
+    for asset, spec in site.file.assets.items():
+        power_kw = snapshot.good(bindings.measure(asset, "power_kw"))
+        if isinstance(spec, GridMeter):
+            grid_kw = power_kw
+        elif power_kw is not None:
+            metered[asset] = power_kw
+            role = NEEDED.get(type(spec))
+            value = snapshot.good(bindings.measure(asset, role)) if role else None
+            if value is not None:
+                state[asset] = value
+            elif role is not None:
+                missing[asset] = role
+    rest_kw = (grid_kw or 0.0) - sum(metered.values())
+    loads = {
+        asset: spec.residual_share * rest_kw for asset, spec in site.file.assets.items() if isinstance(spec, LoadAsset)
+    }
+    return Powers(grid_kw, metered, loads if grid_kw is not None else {}, state, missing)
+
+
+def bounds_of(site: Site, lever: Lever, scene: Scene, powers: Powers) -> tuple[Bound, ...]:
+    """Collect everybody's limits on one asset, except the grid's."""
+    spec = site.file.assets[lever.asset]
+    bounds = [Bound(Rung.DEVICE, lever.lower_kw, lever.upper_kw, "rating")]
+    value = powers.state.get(lever.asset)
+    match spec:
+        case BatteryAsset() if value is not None:
+            most_kw = scene.tapers_kw.get(lever.asset, lever.rating_kw)
+            lower = 0.0 if value <= spec.soc_min_pct else max(lever.lower_kw, -most_kw)
+            upper = 0.0 if value >= spec.soc_max_pct else min(lever.upper_kw, most_kw)
+            bounds.append(Bound(Rung.DEVICE, lower, upper, f"battery at {value:.0f} % of its charge"))
+        case ChargePointAsset():
+            bounds.append(_car_bound(spec, lever, scene))
+        case HeatPumpAsset() if value is not None:
+            bounds.append(_comfort_bound(spec, lever, value, site, scene))
+        case _:
+            pass
+    override = scene.standing.overrides.get(lever.asset)
+    if override is not None:
+        bounds.append(Bound(Rung.OPERATOR, override.kw, override.kw, override.reason))
+    return tuple(bounds)
+
+
+def _car_bound(spec: ChargePointAsset, lever: Lever, scene: Scene) -> Bound:
+    car = scene.cars.get(lever.asset)
+    if car is None:
+        return Bound(Rung.DEVICE, 0.0, 0.0, "no car stands here")
+    if car.wanted_kwh(spec.efficiency) <= 0.0:
+        return Bound(Rung.DEVICE, 0.0, lever.minimum_kw, "the car has what was asked for")
+    steps = -(-(car.ceiling_kw - 1e-6) // lever.step_kw)
+    return Bound(Rung.DEVICE, 0.0, min(steps * lever.step_kw, lever.upper_kw), "as much as the car takes")
+
+
+def _comfort_bound(spec: HeatPumpAsset, lever: Lever, value: float, site: Site, scene: Scene) -> Bound:
+    local = scene.snapshot.at.astimezone(ZoneInfo(site.file.site.timezone))
+    occupied = is_occupied(spec.comfort, local)
+    high_c = spec.comfort.occupied_high_c if occupied else spec.comfort.high_c
+    too_warm = value > high_c + TOO_WARM_K
+    return Bound(Rung.BUILDING, lever.lower_kw, 0.0 if too_warm else lever.upper_kw, f"the zone has {value:.1f} degC")
+
+
+def rule_view(site: Site, scene: Scene, powers: Powers, levers: Mapping[str, Lever], zone: ZoneInfo) -> RuleView:
+    """Show the rules what they may know; without a published price energy is neither cheap nor dear to them."""
+    price = scene.prices.import_price or 0.0
+    known = scene.prices.known if scene.prices.import_price is not None else ()
+    local = scene.snapshot.at.astimezone(zone)
+    batteries, cars, zones, plants = {}, {}, {}, {}
+    for asset in levers:
+        spec, value = site.file.assets[asset], powers.state.get(asset)
+        match spec:
+            case BatteryAsset() if value is not None:
+                batteries[asset] = _battery_view(spec, value)
+            case ChargePointAsset() if asset in scene.cars:
+                car = scene.cars[asset]
+                left_h = (car.departure - scene.snapshot.at) / timedelta(hours=1)
+                wanted_kwh = car.wanted_kwh(spec.efficiency) / spec.efficiency
+                cars[asset] = CarView(wanted_kwh, left_h, car.ceiling_kw, levers[asset].minimum_kw)
+            case HeatPumpAsset() if value is not None:
+                low_c, high_c = _band(spec.comfort, occupied=is_occupied(spec.comfort, local))
+                coming_c, _ = _band(spec.comfort, occupied=is_occupied(spec.comfort, local + PREHEAT))
+                zones[asset] = ZoneView(value, low_c, high_c, coming_c, spec.rated_kw)
+            case PvAsset():
+                plants[asset] = spec.rated_kw
+            case _:
+                pass
+    seen = {**batteries, **cars, **zones}
+    uncontrolled_kw = (powers.grid_kw or 0.0) - sum(kw for asset, kw in powers.metered_kw.items() if asset in seen)
+    idle = [a for a in levers if isinstance(site.file.assets[a], ChargePointAsset) and a not in cars]
+    limit_kw = site.file.grid.import_limit_kw
+    return RuleView(price, known, uncontrolled_kw, limit_kw, batteries, cars, zones, idle, plants)
+
+
+def _battery_view(spec: BatteryAsset, soc_pct: float) -> BatteryView:
+    return BatteryView(
+        soc_pct,
+        spec.capacity_kwh,
+        spec.charge_kw,
+        spec.discharge_kw,
+        spec.soc_min_pct,
+        spec.soc_max_pct,
+        spec.charge_efficiency * spec.discharge_efficiency,
+        spec.wear_per_kwh,
+    )
+
+
+def _band(comfort: Comfort, *, occupied: bool) -> tuple[float, float]:
+    if occupied:
+        return comfort.occupied_low_c, comfort.occupied_high_c
+    return comfort.low_c, comfort.high_c

@@ -1,0 +1,83 @@
+"""What energy costs now and in the hours whose prices are published, for the rules and for the operator's sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from optimization.slots import Floats, Slots, uniform
+
+HOURS = 48
+FRESH_FOR_S = 300.0
+
+
+class Published(Protocol):
+    """What is needed of whoever keeps the published series."""
+
+    def published(self, point: str, start_s: Floats, step_s: float) -> Floats:
+        """Give what was published of steps, `nan` where nothing was."""
+
+
+class TariffLike(Protocol):
+    """What is needed of a tariff."""
+
+    def series(self, slots: Slots, price_feed: Floats) -> tuple[Floats, Floats]:
+        """Give import and export prices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Prices with taxes and fees [currency/kWh].
+
+    Args:
+        import_price: of a kWh bought now; None when no price of this hour is published.
+        export_price: of a kWh sold now; None likewise.
+        known: import prices of every hour of the local day, and later ones that are published.
+    """
+
+    import_price: float | None = None
+    export_price: float | None = None
+    known: tuple[float, ...] = ()
+
+
+class PriceBook:
+    """Looks prices up, at most every five minutes."""
+
+    def __init__(self, tariff: TariffLike, desk: Published, zone: ZoneInfo) -> None:
+        self._tariff = tariff
+        self._desk = desk
+        self._zone = zone
+        self._kept: tuple[datetime, Prices] | None = None
+
+    def forget(self) -> None:
+        """Look again at the next question, because something was published."""
+        self._kept = None
+
+    def at(self, now: datetime) -> Prices:
+        """Give the prices as they are known at `now` (aware UTC)."""
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        if self._kept is not None:
+            asked, prices = self._kept
+            if hour <= asked <= now and (now - asked).total_seconds() < FRESH_FOR_S:
+                return prices
+        prices = self._look_up(now, hour)
+        self._kept = (now, prices)
+        return prices
+
+    def _look_up(self, now: datetime, hour: datetime) -> Prices:
+        local = now.astimezone(self._zone)
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(hour.tzinfo)
+        slots = uniform(midnight, HOURS, 3600.0)
+        start_s = midnight.timestamp() + slots.offset_s
+        feed = self._desk.published("price", start_s, 3600.0)
+        known = np.isfinite(feed)
+        bought, sold = self._tariff.series(slots, np.where(known, feed, 0.0))
+        index = int((hour - midnight) / timedelta(hours=1))
+        prices = tuple(float(p) for p in bought[known])
+        if not known[index]:
+            return Prices(known=prices)
+        return Prices(float(bought[index]), float(sold[index]), prices)

@@ -1,0 +1,78 @@
+"""Every limit as one row: the connection's import and export limits, and the plan's linear rows of the grid. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ems.balancing import Rows
+from optimization.problem import GridRows
+from optimization.slots import Floats
+
+IMPORT = "import limit of the grid connection"
+EXPORT = "export limit of the grid connection"
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """How far inside its limit every row is kept, because limits are judged as means and measured once a cycle.
+
+    Args:
+        trigger_share: relief starts past this share of a power or loading limit.
+        target_share: relief goes to this share.
+        trigger_pu: relief starts so near to a voltage limit [pu].
+        target_pu: relief goes so far inside it [pu].
+    """
+
+    trigger_share: float = 0.97
+    target_share: float = 0.95
+    trigger_pu: float = 0.001
+    target_pu: float = 0.002
+
+
+def build_rows(
+    assets: Sequence[str],
+    grid: GridRows | None,
+    slot: int,
+    limits_kw: tuple[float, float],
+    margins: Margins = Margins(),
+) -> Rows:
+    """Stack the limits.
+
+    Args:
+        assets: ids of everything that has a power, the order of the columns.
+        grid: rows of the newest plan; None to know the connection only.
+        slot: the slot whose linearisation is used; beyond the last one the last counts.
+        limits_kw: import and export limit [kW].
+        margins: how far inside the limits to stay.
+    """
+    ones = np.ones(len(assets))
+    limit = np.array(limits_kw)
+    trigger, target = limit * margins.trigger_share, limit * margins.target_share
+    coefficient, constant = np.vstack([ones, -ones]), np.zeros(2)
+    names: tuple[str, ...] = (IMPORT, EXPORT)
+    if grid is not None and len(grid.names):
+        names += grid.names
+        coefficient = np.vstack([coefficient, _columns(assets, grid)])
+        constant = np.concatenate([constant, grid.base[min(slot, len(grid.base) - 1)]])
+        grid_trigger, grid_target = _levels(grid, margins)
+        trigger, target = np.concatenate([trigger, grid_trigger]), np.concatenate([target, grid_target])
+    return Rows(names, tuple(assets), coefficient, constant, trigger, target)
+
+
+def _columns(assets: Sequence[str], grid: GridRows) -> Floats:
+    columns = np.zeros((len(grid.names), len(assets)))
+    for index, asset in enumerate(assets):
+        if asset in grid.assets:
+            columns[:, index] = grid.coefficient[:, grid.assets.index(asset)]
+    return columns
+
+
+def _levels(grid: GridRows, margins: Margins) -> tuple[Floats, Floats]:
+    """Give trigger and target of the grid's rows: voltages keep a distance [pu], loadings a share."""
+    voltage = np.array([name.startswith("voltage") for name in grid.names])
+    trigger = np.where(voltage, grid.limit - margins.trigger_pu, grid.limit * margins.trigger_share)
+    target = np.where(voltage, grid.limit - margins.target_pu, grid.limit * margins.target_share)
+    return trigger, target

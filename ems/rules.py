@@ -1,0 +1,188 @@
+"""The competent rule set: what a good installer would programme. Pure.
+
+It is a rung of the ladder when there is no plan, and the `rules` baseline of every bench. It sees measured values and
+published prices, and nothing else.
+
+1. *PV self-use*: the battery takes what would be exported and gives what would be imported, when energy is not cheap.
+2. *Price threshold*: in the cheapest hours of the known prices the battery charges from the grid, if the spread to the
+   dear hours pays for losses and wear; otherwise it keeps its charge for hours that are not cheap.
+3. *Peak shaving*: grid import past `shave_share` of the limit is served from the battery, and cars wait.
+4. *Cars*: at once when energy is cheap or sun is left over; at the latest start that still reaches the departure;
+   otherwise they wait.
+5. *Heating*: a thermostat between the comfort floor and a raised set point: higher in cheap hours and before a higher
+   floor begins, at the floor in dear ones.
+6. *PV* is never curtailed by a rule; the balancing does that at the limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSettings:
+    """What was tuned, on days other than the benches'.
+
+    Args:
+        cheap_share: so large a share of the known prices counts as cheap.
+        dear_share: so large a share counts as dear.
+        shave_share: grid import is held under this share of its limit.
+        reserve_pct: charge kept for hours that are not cheap when none is dear.
+        preheat_k: how far above the floor the zone is heated in cheap hours.
+        comfort_k: how far above the floor it is kept otherwise.
+        gain_kw_per_k: thermostat's power a kelvin below its set point.
+        late_start: a car starts when the time left is this many times the time needed at full power.
+    """
+
+    cheap_share: float = 0.25
+    dear_share: float = 0.35
+    shave_share: float = 0.9
+    reserve_pct: float = 10.0
+    preheat_k: float = 1.2
+    comfort_k: float = 0.4
+    gain_kw_per_k: float = 8.0
+    late_start: float = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryView:
+    """A battery: charge and its limits [%], energy [kWh], powers [kW], wear [currency/kWh]."""
+
+    soc_pct: float
+    capacity_kwh: float
+    charge_kw: float
+    discharge_kw: float
+    soc_min_pct: float = 5.0
+    soc_max_pct: float = 95.0
+    round_trip: float = 0.92
+    wear_per_kwh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CarView:
+    """A car that stands at a charge point: energy still wanted from the point [kWh], hours to its departure [h]."""
+
+    wanted_kwh: float
+    departure_in_h: float
+    charge_kw: float
+    minimum_kw: float
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneView:
+    """A heated zone: temperature, comfort floor and ceiling, floor of the next hours [degC], power [kW]."""
+
+    temperature_c: float
+    low_c: float
+    high_c: float
+    coming_low_c: float
+    rated_kw: float
+
+
+@dataclass(frozen=True, slots=True)
+class RuleView:
+    """Everything the rules may know.
+
+    Args:
+        import_price: price of a kWh bought now [currency/kWh].
+        known_prices: published prices of the present local day and later, one an hour [currency/kWh].
+        uncontrolled_kw: fixed load less generation, positive when it must be served [kW].
+        import_limit_kw: limit of the connection [kW].
+        batteries: by asset id. cars: charge points with a car, by asset id. zones: heat pumps, by asset id.
+        idle: charge points without a car. plants: PV plants by asset id with their rating [kW].
+    """
+
+    import_price: float
+    known_prices: Sequence[float]
+    uncontrolled_kw: float
+    import_limit_kw: float
+    batteries: Mapping[str, BatteryView] = field(default_factory=dict)
+    cars: Mapping[str, CarView] = field(default_factory=dict)
+    zones: Mapping[str, ZoneView] = field(default_factory=dict)
+    idle: Sequence[str] = ()
+    plants: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSense:
+    """Whether energy is cheap or dear now, and the prices at which that begins [currency/kWh]."""
+
+    cheap: bool
+    dear: bool
+    cheap_price: float
+    dear_price: float
+
+
+def decide(view: RuleView, settings: RuleSettings = RuleSettings()) -> dict[str, float]:
+    """Decide every asset: power into it [kW]; a PV plant gets the bound of its rating."""
+    sense = price_sense(view.import_price, view.known_prices, settings)
+    wishes = {asset: -rated_kw for asset, rated_kw in view.plants.items()} | dict.fromkeys(view.idle, 0.0)
+    for asset, zone in view.zones.items():
+        wishes[asset] = heat(zone, sense, settings)
+    net_kw = view.uncontrolled_kw + sum(wishes[asset] for asset in view.zones)
+    limit_kw = settings.shave_share * view.import_limit_kw
+    for asset, car in view.cars.items():
+        wishes[asset] = charge_car(car, sense, limit_kw - net_kw, -net_kw, settings)
+        net_kw += wishes[asset]
+    for asset, battery in view.batteries.items():
+        wishes[asset] = run_battery(battery, sense, net_kw, limit_kw, settings)
+        net_kw += wishes[asset]
+    return wishes
+
+
+def price_sense(price: float, known: Sequence[float], settings: RuleSettings) -> PriceSense:
+    """Rank the present price among the known ones; without any spread it is neither cheap nor dear."""
+    ranked = sorted(known) or [price]
+    cheap_price = ranked[int(settings.cheap_share * (len(ranked) - 1))]
+    dear_price = ranked[-1 - int(settings.dear_share * (len(ranked) - 1))]
+    spread = ranked[-1] > ranked[0]
+    return PriceSense(spread and price <= cheap_price, spread and price >= dear_price, cheap_price, dear_price)
+
+
+def heat(zone: ZoneView, sense: PriceSense, settings: RuleSettings) -> float:
+    """Run a thermostat whose set point follows the price."""
+    floor_c = max(zone.low_c, zone.coming_low_c)
+    above_k = settings.preheat_k if sense.cheap else 0.0 if sense.dear else settings.comfort_k
+    target_c = min((zone.low_c if sense.dear else floor_c) + above_k + 0.2, zone.high_c - 0.5)
+    power_kw = settings.gain_kw_per_k * (target_c - zone.temperature_c)
+    return min(max(power_kw, 0.0), zone.rated_kw)
+
+
+def charge_car(car: CarView, sense: PriceSense, room_kw: float, surplus_kw: float, settings: RuleSettings) -> float:
+    """Charge at once when cheap or late, from the surplus when there is one, otherwise wait."""
+    if car.wanted_kwh <= 0.0:
+        return 0.0
+    late = car.departure_in_h <= settings.late_start * car.wanted_kwh / car.charge_kw + 0.25
+    if late:
+        return car.charge_kw
+    power_kw = min(car.charge_kw, room_kw if sense.cheap else surplus_kw)
+    return power_kw if power_kw >= car.minimum_kw else 0.0
+
+
+def run_battery(
+    battery: BatteryView, sense: PriceSense, net_kw: float, limit_kw: float, settings: RuleSettings
+) -> float:
+    """Take surplus, shave peaks, buy cheap if it pays, give in hours that are not cheap."""
+    pays = sense.dear_price * battery.round_trip - sense.cheap_price > battery.wear_per_kwh
+    if net_kw < 0.0:
+        wanted_kw = -net_kw
+    elif net_kw > limit_kw:
+        wanted_kw = limit_kw - net_kw
+    elif sense.cheap:
+        wanted_kw = min(battery.charge_kw, limit_kw - net_kw) if pays else 0.0
+    else:
+        wanted_kw = -net_kw if sense.dear or battery.soc_pct > _kept_pct(battery, pays, settings) else 0.0
+    return _within_charge(battery, wanted_kw)
+
+
+def _kept_pct(battery: BatteryView, pays: bool, settings: RuleSettings) -> float:
+    """Give the charge that is kept for dear hours while energy is neither cheap nor dear [%]."""
+    band_pct = battery.soc_max_pct - battery.soc_min_pct
+    return battery.soc_min_pct + (0.5 * band_pct if pays else settings.reserve_pct)
+
+
+def _within_charge(battery: BatteryView, power_kw: float) -> float:
+    if power_kw > 0.0:
+        return 0.0 if battery.soc_pct >= battery.soc_max_pct else min(power_kw, battery.charge_kw)
+    return 0.0 if battery.soc_pct <= battery.soc_min_pct else max(power_kw, -battery.discharge_kw)

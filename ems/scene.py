@@ -1,0 +1,36 @@
+"""Everything one control cycle decides on, gathered before it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ems.decisions import Held
+from ems.prices import Prices
+from ems.process_image import Snapshot
+from ems.sessions import Car
+from ems.standing import Standing
+from optimization.problem import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One cycle's inputs.
+
+    Args:
+        snapshot: the process image.
+        standing: orders of people.
+        plan: the published plan; None without one.
+        prices: what energy costs.
+        cars: at the charge points, by asset.
+        held: commands in force, by asset.
+        tapers_kw: what a battery near an end of its charge takes at the most, by asset.
+    """
+
+    snapshot: Snapshot
+    standing: Standing
+    plan: Plan | None
+    prices: Prices
+    cars: Mapping[str, Car] = field(default_factory=dict)
+    held: Mapping[str, Held] = field(default_factory=dict)
+    tapers_kw: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,188 @@
+"""The cars that stand at the charge points: since when, what is wanted of them, what they have got.
+
+Law 1: what a car wants comes as a Request. The energy is counted from the meter register at the instant the request was
+first seen, and that register is journalled, so that a restart loses nothing.
+Law 2: a request that is older than the car belongs to the car before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ems.ceilings import learn_ceiling
+from ems.config.binding import Bindings
+from ems.config.site import ChargePointAsset, Site
+from ems.process_image import Snapshot
+from ems.store.requests import Request
+from optimization.assets import EvSession
+
+ANNOUNCED = timedelta(minutes=10)
+"""A request may come so long before the car."""
+UNKNOWN_STAY = timedelta(hours=8)
+UNKNOWN_KWH = 15.0
+"""A car that nobody described is assumed to want so much and to stay so long, until it says otherwise."""
+
+Record = Callable[[str, Mapping[str, Any]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class CarWish:
+    """What was asked for a car: energy in its battery [kWh], UTC departure, power it accepts [kW] or None."""
+
+    request: int
+    energy_kwh: float
+    departure: datetime
+    at: datetime
+    charge_kw: float | None = None
+
+
+@dataclass(slots=True)
+class Car:
+    """One car at a charge point.
+
+    Args:
+        arrived: UTC instant of plugging in, as seen here.
+        base_kwh: meter register from which delivery is counted.
+        register_kwh: meter register now.
+        ceiling_kw: most that it was seen to take.
+        wish: what was asked for it; None as long as nobody did.
+    """
+
+    arrived: datetime
+    base_kwh: float
+    register_kwh: float
+    ceiling_kw: float
+    wish: CarWish | None = None
+
+    def wanted_kwh(self, efficiency: float) -> float:
+        """Give the energy that its battery still wants [kWh]."""
+        energy_kwh = self.wish.energy_kwh if self.wish else UNKNOWN_KWH
+        return max(0.0, energy_kwh - (self.register_kwh - self.base_kwh) * efficiency)
+
+    @property
+    def departure(self) -> datetime:
+        """Give the instant at which it leaves, as far as is known."""
+        return self.wish.departure if self.wish else self.arrived + UNKNOWN_STAY
+
+
+class Sessions:
+    """Follows every charge point of the site."""
+
+    def __init__(self, site: Site, bindings: Bindings, record: Record) -> None:
+        self._points = {a: s for a, s in site.file.assets.items() if isinstance(s, ChargePointAsset)}
+        self._bindings = bindings
+        self._record = record
+        self._bases: dict[int, float] = {}
+        self._last_kwh: dict[str, tuple[float, float]] = {}
+        self.cars: dict[str, Car] = {}
+
+    def restore(self, bodies: Iterable[Mapping[str, Any]]) -> None:
+        """Take the registers that were journalled before a restart."""
+        for body in bodies:
+            if body.get("event") == "car_wish":
+                self._bases[int(body["request"])] = float(body["register_kwh"])
+
+    def update(
+        self, snapshot: Snapshot, requests: Iterable[Request], held_kw: Mapping[str, tuple[float, float]]
+    ) -> bool:
+        """Take one snapshot.
+
+        Args:
+            snapshot: the process image.
+            requests: requests in force.
+            held_kw: command in force of each charge point [kW] and since when [monotonic s].
+
+        Returns:
+            Whether a car came, left, or is wanted something else: a reason to plan soon.
+        """
+        wishes = {r.target: wish for r in requests if r.kind == "ev" and (wish := _wish(r)) is not None}
+        news = False
+        for asset in self._points:
+            news |= self._update_car(asset, snapshot)
+            car = self.cars.get(asset)
+            if car is not None:
+                news |= self._take_wish(asset, car, wishes.get(asset))
+                self._learn(asset, car, snapshot, held_kw.get(asset))
+        return news
+
+    def stated(self, now: datetime) -> dict[str, tuple[EvSession, ...]]:
+        """Describe the standing cars of which somebody said what they want, by asset; the others are forecast."""
+        return {asset: (self._session(asset, car, now),) for asset, car in self.cars.items() if car.wish is not None}
+
+    def _session(self, asset: str, car: Car, now: datetime) -> EvSession:
+        charge_kw = min(car.ceiling_kw, (car.wish.charge_kw if car.wish else None) or car.ceiling_kw)
+        wanted_kwh = car.wanted_kwh(self._points[asset].efficiency)
+        departure = max(car.departure, now + timedelta(minutes=5))
+        return EvSession(car.arrived, departure, wanted_kwh, charge_kw)
+
+    def _update_car(self, asset: str, snapshot: Snapshot) -> bool:
+        state = snapshot.good(self._bindings.measure(asset, "state"))
+        register_kwh = self._register(asset, snapshot)
+        car = self.cars.get(asset)
+        if state is None:
+            return False
+        if state >= 1.0 and car is None:
+            spec = self._points[asset]
+            self.cars[asset] = Car(snapshot.at, register_kwh, register_kwh, spec.charge_kw)
+            self._record("transition", {"asset": asset, "event": "plug_in", "register_kwh": register_kwh})
+            return True
+        if state < 1.0 and car is not None:
+            del self.cars[asset]
+            self._record("transition", {"asset": asset, "event": "unplug", "register_kwh": register_kwh})
+            return True
+        if car is not None:
+            car.register_kwh = register_kwh
+        return False
+
+    def _register(self, asset: str, snapshot: Snapshot) -> float:
+        """Give the meter register; where there is none, the power integrated since the start."""
+        measured = snapshot.good(self._bindings.measure(asset, "energy_kwh"))
+        kwh, last_s = self._last_kwh.get(asset, (0.0, snapshot.monotonic_s))
+        if measured is None and self._bindings.measure(asset, "energy_kwh") is None:
+            power_kw = snapshot.good(self._bindings.measure(asset, "power_kw")) or 0.0
+            measured = kwh + power_kw * (snapshot.monotonic_s - last_s) / 3600.0
+        self._last_kwh[asset] = (kwh if measured is None else measured, snapshot.monotonic_s)
+        return self._last_kwh[asset][0]
+
+    def _take_wish(self, asset: str, car: Car, wish: CarWish | None) -> bool:
+        stale = wish is not None and wish.at < car.arrived - ANNOUNCED and wish.request not in self._bases
+        if wish is None or stale or wish == car.wish:
+            return False
+        if wish.request not in self._bases:
+            self._bases[wish.request] = car.register_kwh
+            body = {"asset": asset, "event": "car_wish", "request": wish.request, "register_kwh": car.register_kwh}
+            self._record("transition", body)
+        car.wish, car.base_kwh = wish, self._bases[wish.request]
+        return True
+
+    def _learn(self, asset: str, car: Car, snapshot: Snapshot, held: tuple[float, float] | None) -> None:
+        """Learn what the car takes at the most from a limit that it does not use."""
+        measured_kw = snapshot.good(self._bindings.measure(asset, "power_kw"))
+        spec = self._points[asset]
+        step_kw = spec.phases * spec.voltage_v / 1000.0
+        if measured_kw is None:
+            return
+        held_kw, since_s = held or (0.0, snapshot.monotonic_s)
+        ceiling_kw = learn_ceiling(
+            car.ceiling_kw,
+            measured_kw,
+            held_kw,
+            snapshot.monotonic_s - since_s,
+            step_kw=step_kw,
+            rating_kw=spec.charge_kw,
+        )
+        car.ceiling_kw = max(ceiling_kw, spec.minimum_a * step_kw)
+
+
+def _wish(request: Request) -> CarWish | None:
+    """Read an `ev` request; one without an energy or a departure is none."""
+    energy_kwh, departure = request.value.get("energy_kwh"), request.value.get("departure")
+    if energy_kwh is None or departure is None:
+        return None
+    at = datetime.fromisoformat(str(departure))
+    leaves = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    charge_kw = request.value.get("charge_kw")
+    return CarWish(request.id, float(energy_kwh), leaves, request.at, None if charge_kw is None else float(charge_kw))

@@ -1,0 +1,124 @@
+"""What the core tells whoever looks on, once a cycle: plain data, ready for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from drivers.points import Point
+from ems.config.site import Site
+from ems.control import Cycle
+from ems.decisions import Held, Lever
+from ems.health import Alarm, Health
+from ems.live import SCHEMA
+from ems.prices import Prices
+from ems.process_image import Reading, Snapshot
+from ems.watchman import DeviceState
+from optimization.problem import Plan
+
+
+def live_view(
+    site: Site,
+    cycle: Cycle,
+    *,
+    levers: Mapping[str, Lever],
+    points: Mapping[str, Point],
+    devices: Mapping[str, DeviceState],
+    held: Mapping[str, Held],
+    plan: Plan | None,
+    prices: Prices,
+    health: Health,
+    alarms: Sequence[Alarm],
+    counters: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Describe one cycle: health, alarms, points with quality and age, devices, and each asset planned and measured."""
+    snapshot = cycle.snapshot
+    return {
+        "schema": SCHEMA,
+        "at": snapshot.at.isoformat(),
+        "monotonic_s": snapshot.monotonic_s,
+        "site": {"id": site.file.site.id, "name": site.file.site.name},
+        "health": {"state": health.state.value, "cause": health.cause},
+        "alarms": [{"key": a.key, "text": a.text, "since": a.since.isoformat()} for a in alarms],
+        "devices": {name: _device(name, cycle, state) for name, state in devices.items()},
+        "points": {name: _point(reading, points.get(name), snapshot) for name, reading in snapshot.readings.items()},
+        "assets": {
+            name: _asset(name, site, cycle, plan) | _command(name, cycle, levers.get(name), held)
+            for name in site.file.assets
+        },
+        "plan": None if plan is None else _plan(plan, snapshot),
+        "prices": {"import": prices.import_price, "export": prices.export_price, "currency": site.file.site.currency},
+        "counters": dict(counters),
+    }
+
+
+def _device(name: str, cycle: Cycle, state: DeviceState) -> dict[str, Any]:
+    standing = cycle.standing
+    return {
+        "mode": standing.modes[name].value,
+        "lockout": standing.lockouts.get(name, ""),
+        "released": standing.released,
+        "online": state.online,
+        "since": None if state.lost_since is None else state.lost_since.isoformat(),
+        "watchdog": state.has_watchdog,
+    }
+
+
+def _point(reading: Reading, point: Point | None, snapshot: Snapshot) -> dict[str, Any]:
+    age_s = snapshot.age_s(reading.point)
+    return {
+        "value": reading.value,
+        "unit": point.unit if point is not None else "",
+        "quality": reading.quality.value,
+        "age_s": round(age_s, 1) if reading.at is not None else None,
+        "reason": reading.reason,
+    }
+
+
+def _asset(name: str, site: Site, cycle: Cycle, plan: Plan | None) -> dict[str, Any]:
+    powers, spec = cycle.outcome.powers, site.file.assets[name]
+    metered_kw = {**powers.metered_kw, **powers.loads_kw}.get(name)
+    return {
+        "kind": spec.kind,
+        "device": getattr(spec, "device", None),
+        "kw": powers.grid_kw if spec.kind == "grid_meter" else metered_kw,
+        "planned_kw": planned_kw(plan, name, spec.kind, cycle.snapshot),
+    }
+
+
+def _command(name: str, cycle: Cycle, lever: Lever | None, held: Mapping[str, Held]) -> dict[str, Any]:
+    """Describe how an asset is commanded; nothing for one that cannot be."""
+    if lever is None:
+        return {}
+    command, decision = held.get(name), cycle.outcome.decisions.get(name)
+    return {
+        "command_kw": command.kw if command is not None else None,
+        "safe_kw": lever.safe_kw,
+        "decision_kw": decision.kw if decision is not None else None,
+        "rung": decision.rung.value if decision is not None else None,
+        "reason": decision.reason if decision is not None else "it cannot be read, so it is not commanded",
+        "state": cycle.outcome.powers.state.get(name),
+    }
+
+
+def planned_kw(plan: Plan | None, asset: str, kind: str, snapshot: Snapshot) -> float | None:
+    """Give the planned power of an asset now, and of the grid connection; None where nothing is planned."""
+    slot = None if plan is None else plan.slots.index_at(snapshot.at)
+    if plan is None or slot is None:
+        return None
+    if kind == "grid_meter":
+        return float(plan.import_kw[slot] - plan.export_kw[slot])
+    schedule = plan.schedules.get(asset)
+    return None if schedule is None else float(schedule.power_kw[slot])
+
+
+def _plan(plan: Plan, snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "id": plan.id,
+        "made_at": plan.made_at.isoformat(),
+        "age_s": round((snapshot.at - plan.made_at).total_seconds(), 1),
+        "ac": plan.ac.status,
+        "worst_margin": plan.ac.worst_margin,
+        "worst": plan.ac.worst,
+        "objective": plan.objective,
+    }

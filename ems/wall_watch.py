@@ -1,0 +1,56 @@
+"""Watches the wall clock for steps. No deadline depends on it; the records do, so a step that stays is adopted."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Protocol
+
+from ems.health import Alarms
+
+logger = logging.getLogger(__name__)
+
+STEP_S = 1.0
+PERSISTS_S = 60.0
+CHECK_EVERY_S = 60.0
+
+
+class SteppedClock(Protocol):
+    """What is needed of a clock with a wall behind it."""
+
+    def now(self) -> datetime:
+        """Give the UTC instant of the records."""
+
+    def monotonic(self) -> float:
+        """Give the monotonic instant [s]."""
+
+    def wall_step_s(self) -> float:
+        """Tell how far the wall clock has moved away from the records [s]."""
+
+    def adopt_wall_step(self) -> None:
+        """Take the wall clock's word for the records."""
+
+
+class WallWatch:
+    """Raises an alarm at a step, adopts it after it has persisted for a minute, and ends the alarm."""
+
+    def __init__(self, clock: SteppedClock, alarms: Alarms) -> None:
+        self._clock = clock
+        self._alarms = alarms
+        self._seen: tuple[float, float] | None = None
+
+    async def check(self) -> None:
+        """Look once; due every minute."""
+        step_s, now_s = self._clock.wall_step_s(), self._clock.monotonic()
+        if abs(step_s) <= STEP_S:
+            self._seen = None
+            self._alarms.set("wall_clock", None, self._clock.now())
+        elif self._seen is None or abs(step_s - self._seen[0]) > STEP_S:
+            self._seen = (step_s, now_s)
+            text = f"the wall clock stepped by {step_s:+.1f} s; control does not depend on it, check the time source"
+            self._alarms.set("wall_clock", text, self._clock.now())
+        elif now_s - self._seen[1] >= PERSISTS_S - STEP_S:
+            self._clock.adopt_wall_step()
+            logger.warning("the records follow the wall clock again, %+.1f s further", step_s)
+            self._seen = None
+            self._alarms.set("wall_clock", None, self._clock.now())

@@ -1,0 +1,122 @@
+"""Turns what a cycle found into alarms and the state of health: which thing, what is wrong, since when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from drivers.driver import Driver
+from drivers.points import Outcome, Quality
+from ems.decisions import Rung
+from ems.following import Following
+from ems.health import Alarms, Health
+from ems.process_image import Reading, Snapshot
+from ems.standing import Standing
+from ems.steering import Outcome as Decided
+from ems.writing import Writer, Written
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """Whether a device can be read, since when not, and whether it falls back by itself."""
+
+    online: bool
+    lost_since: datetime | None
+    has_watchdog: bool
+
+
+PATIENCE_CYCLES = 3
+"""A limit that is passed for fewer cycles is being dealt with."""
+
+
+class Watchman:
+    """Keeps the alarms of the fast loop.
+
+    Args:
+        alarms: the alarms in force.
+        health: the state machine.
+        drivers: by device id.
+    """
+
+    def __init__(self, alarms: Alarms, health: Health, drivers: Mapping[str, Driver]) -> None:
+        self._alarms = alarms
+        self._health = health
+        self._drivers = drivers
+        self._excess_cycles = 0
+        self._looking = False
+
+    def look(self, snapshot: Snapshot) -> None:
+        """Raise and end the alarms of devices that cannot be read."""
+        for device, driver in self._drivers.items():
+            lost = lost_readings(snapshot, driver)
+            worst = min(lost, key=lambda reading: reading.monotonic_s) if lost else None
+            self._alarms.set(f"device:{device}", _lost_text(device, worst), snapshot.at, since=_since(worst))
+
+    def devices(self, snapshot: Snapshot) -> dict[str, DeviceState]:
+        """Tell how every device is."""
+        found = {}
+        for device, driver in self._drivers.items():
+            lost = lost_readings(snapshot, driver)
+            since = min((since for reading in lost if (since := _since(reading)) is not None), default=None)
+            found[device] = DeviceState(not lost, since, driver.has_watchdog)
+        return found
+
+    def judge(self, decided: Decided, standing: Standing, following: Following, snapshot: Snapshot) -> None:
+        """Raise and end the alarms of what was decided, and move the state of health."""
+        now = snapshot.at
+        self._excess_cycles = self._excess_cycles + 1 if decided.excess else 0
+        late = self._excess_cycles >= PATIENCE_CYCLES
+        self._alarms.set("limits", f"nothing is left to relieve: {', '.join(decided.excess)}" if late else None, now)
+        for asset in following.assets:
+            since_s = following.lost_since_s(asset)
+            since = None if since_s is None else now - timedelta(seconds=snapshot.monotonic_s - since_s)
+            text = (
+                None if since is None else f"{asset} takes commands and does not follow them since {since:%H:%M:%S} UTC"
+            )
+            self._alarms.set(f"following:{asset}", text, now, since=since)
+        self._looking = self._looking or decided.powers.grid_kw is not None
+        self._health.update(
+            looking=self._looking,
+            override=standing.released or _overridden(standing),
+            unsafe=decided.unsafe,
+            degraded=self._degraded(decided),
+        )
+
+    def answered(self, written: Iterable[Written], writer: Writer, now: datetime) -> None:
+        """Raise and end the alarms of what was written."""
+        self._alarms.set("journal", writer.late_commit or None, now)
+        for one in written:
+            asset, result = one.command.decision.asset, one.result
+            refused = result.outcome is Outcome.REFUSED
+            self._alarms.set(
+                f"refused:{asset}", f"{asset} refuses its command: {result.reason}" if refused else None, now
+            )
+
+    def _degraded(self, decided: Decided) -> str:
+        if self._alarms.active:
+            return self._alarms.active[0].text
+        fallen = [d for d in decided.decisions.values() if d.rung in (Rung.SHIFTED_PLAN, Rung.RULES, Rung.SAFE)]
+        return fallen[0].reason if fallen else ""
+
+
+def lost_readings(snapshot: Snapshot, driver: Driver) -> list[Reading]:
+    """Give the bad readings of a device of which no point can be read; none while anything can."""
+    readings = [r for point in driver.points if (r := snapshot.readings.get(point)) is not None]
+    return readings if readings and all(r.quality is Quality.BAD for r in readings) else []
+
+
+def _since(worst: Reading | None) -> datetime | None:
+    return None if worst is None else worst.at or worst.bad_since
+
+
+def _lost_text(device: str, worst: Reading | None) -> str | None:
+    if worst is None:
+        return None
+    if worst.at is None:
+        return f"{device} was never read: {worst.reason}; check its power, its address and its profile"
+    return f"{device} gives no good reading since {worst.at:%H:%M:%S} UTC: {worst.reason}"
+
+
+def _overridden(standing: Standing) -> str:
+    return "; ".join(f"{asset}: {override.reason}" for asset, override in standing.overrides.items())

@@ -1,0 +1,222 @@
+"""The output of a control cycle: intents on disk, then leased setpoints to all devices at once, then their results.
+
+Law 1: what changes is journalled before it is written. The loop waits at most `COMMIT_WAIT_S` of wall time for that
+commit: if it is late, commands towards zero and safe values go ahead with an alarm, all others wait for another cycle.
+Law 2: right before each device's writes the ownership is asked for; without it nothing is written.
+Law 3: a lease is renewed at a third of its length. Repeating a value is no change and needs no new intent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from drivers.driver import Driver
+from drivers.points import Outcome, Setpoint, WriteResult
+from ems.arbitration import is_reducing
+from ems.clock import Clock
+from ems.config.binding import Bindings
+from ems.decisions import Decision, Held, Lever, Rung
+from ems.store.database import StoreError
+
+logger = logging.getLogger(__name__)
+
+COMMIT_WAIT_S = 0.05
+WRITE_SHARE = 0.35
+SAME = 1e-6
+MOST_TRIES = 3
+"""A command that failed is tried again in the next cycles so often, afterwards only when its lease is renewed."""
+
+
+class JournalLike(Protocol):
+    """What is needed of the journal."""
+
+    def record(self, kind: str, body: Mapping[str, Any]) -> Future[int]:
+        """Append; the future is resolved after the commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One setpoint that is about to be written: the decision behind it, and whether its value changed."""
+
+    decision: Decision
+    setpoint: Setpoint
+    changed: bool
+    reducing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One setpoint that was written, and what the device says."""
+
+    command: Command
+    result: WriteResult
+
+
+@dataclass(slots=True)
+class _Slot:
+    """What was last commanded of one asset."""
+
+    kw: float | None
+    value: float | None
+    since_s: float
+    written_s: float
+    tries: int
+
+    @property
+    def proven(self) -> bool:
+        """Tell whether the device was read back to hold it."""
+        return self.tries == 0
+
+
+@dataclass(slots=True)
+class Writer:
+    """Writes decisions and remembers which commands are in force.
+
+    Args:
+        levers: by asset id.
+        bindings: turn power into a point's value.
+        drivers: by device id.
+        journal: takes intents and results.
+        clock: gives instants and bounds waits.
+        owns: tells whether this process may write now.
+        lease_s: how long a command holds [s].
+        cycle_s: of the control loop [s].
+        commit_wait_s: longest wait for the intents' commit [s of the clock].
+    """
+
+    levers: Mapping[str, Lever]
+    bindings: Bindings
+    drivers: Mapping[str, Driver]
+    journal: JournalLike
+    clock: Clock
+    owns: Callable[[], bool]
+    lease_s: float
+    cycle_s: float
+    commit_wait_s: float = COMMIT_WAIT_S
+    late_commit: str = ""
+    _slots: dict[str, _Slot] = field(default_factory=dict)
+
+    def held(self) -> dict[str, Held]:
+        """Give the commands in force, by asset."""
+        return {asset: Held(slot.kw, slot.since_s) for asset, slot in self._slots.items()}
+
+    def forget(self, asset: str) -> None:
+        """Forget an asset's command, because nobody renews it or its device was lost: it is written anew next time."""
+        self._slots.pop(asset, None)
+
+    async def write(self, decisions: Iterable[Decision]) -> list[Written]:
+        """Write what changed and what must be renewed."""
+        commands = [command for decision in decisions if (command := self._command(decision)) is not None]
+        allowed = await self._journalled(commands)
+        by_device: dict[str, list[Command]] = {}
+        for command in allowed:
+            by_device.setdefault(self.levers[command.decision.asset].device, []).append(command)
+        batches = await asyncio.gather(*(self._write_device(device, batch) for device, batch in by_device.items()))
+        written = [one for batch in batches for one in batch]
+        for one in written:
+            self._remember(one)
+        return written
+
+    def _command(self, decision: Decision) -> Command | None:
+        """Make a setpoint of a decision; None while the one in force still says it."""
+        lever, now_s = self.levers[decision.asset], self.clock.monotonic()
+        binding = self.bindings.command(decision.asset)
+        if binding is None:
+            return None
+        value, slot = binding.to_point(decision.kw), self._slots.get(decision.asset)
+        changed = slot is None or not _same(slot.value, value)
+        retry = slot is not None and 0 < slot.tries < MOST_TRIES
+        due = slot is None or retry or now_s - slot.written_s >= self.lease_s / 3.0 - SAME
+        if not changed and not due:
+            return None
+        setpoint = Setpoint(binding.point, value, decision.reason, now_s + self.lease_s)
+        held = Held(slot.kw, slot.since_s) if slot else None
+        return Command(decision, setpoint, changed, is_reducing(held, decision, lever))
+
+    async def _journalled(self, commands: Sequence[Command]) -> list[Command]:
+        """Record intents; give the commands that may be written now (Law 1)."""
+        futures = [self.journal.record("intent", _intent(c, self.lease_s)) for c in commands if c.changed]
+        self.late_commit = ""
+        if not futures:
+            return list(commands)
+        try:
+            # Shielded: giving up the wait must not cancel what the writer thread is about to resolve.
+            commits = [asyncio.shield(asyncio.wrap_future(future)) for future in futures]
+            await self.clock.wait_for(asyncio.gather(*commits), self.commit_wait_s)
+        except TimeoutError:
+            self.late_commit = "the journal did not commit the intents in time; increasing commands wait for the disk"
+        except StoreError as error:
+            self.late_commit = f"{error}; increasing commands wait for the disk"
+        if not self.late_commit:
+            return list(commands)
+        return [c for c in commands if c.reducing or not c.changed]
+
+    async def _write_device(self, device: str, batch: Sequence[Command]) -> list[Written]:
+        if not self.owns():
+            return []
+        setpoints = [command.setpoint for command in batch]
+        try:
+            wait_s = WRITE_SHARE * self.cycle_s
+            results = await self.clock.wait_for(self.drivers[device].write(setpoints, self.lease_s), wait_s)
+        except TimeoutError:
+            late = f"no answer within {WRITE_SHARE * self.cycle_s:g} s"
+            results = [WriteResult(s.point, Outcome.UNKNOWN, None, late) for s in setpoints]
+        answers = {result.point: result for result in results}
+        silent = "the driver gave no result"
+        return [
+            Written(c, answers.get(c.setpoint.point) or WriteResult(c.setpoint.point, Outcome.UNKNOWN, None, silent))
+            for c in batch
+        ]
+
+    def _remember(self, one: Written) -> None:
+        asset, now_s = one.command.decision.asset, self.clock.monotonic()
+        before = self._slots.get(asset)
+        since_s = before.since_s if before and not one.command.changed else now_s
+        failed = one.result.outcome is not Outcome.APPLIED
+        if one.command.changed or failed or (before and not before.proven):
+            self.journal.record("result", _result(one))
+        tries = (before.tries if before and not one.command.changed else 0) + 1 if failed else 0
+        self._slots[asset] = _Slot(one.command.decision.kw, one.command.setpoint.value, since_s, now_s, tries)
+
+    async def release(self, assets: Iterable[str], reason: str, *, to_safe: bool) -> None:
+        """Hand assets back once: to their declared safe values, or to their own control."""
+        for asset in assets:
+            self.forget(asset)
+        levers = [self.levers[asset] for asset in assets]
+        decisions = [Decision(lv.asset, lv.safe_kw if to_safe else None, Rung.SAFE, reason) for lv in levers]
+        await self.write(decisions)
+        for asset in assets:
+            self.forget(asset)
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    return one is other or (one is not None and other is not None and abs(one - other) <= SAME)
+
+
+def _intent(command: Command, lease_s: float) -> dict[str, Any]:
+    decision = command.decision
+    return {
+        "asset": decision.asset,
+        "point": command.setpoint.point,
+        "value": command.setpoint.value,
+        "power_kw": decision.kw,
+        "rung": decision.rung.value,
+        "reason": decision.reason,
+        "lease_s": lease_s,
+    }
+
+
+def _result(one: Written) -> dict[str, Any]:
+    return {
+        "asset": one.command.decision.asset,
+        "point": one.result.point,
+        "value": one.command.setpoint.value,
+        "outcome": one.result.outcome.value,
+        "effective": one.result.effective,
+        "reason": one.result.reason,
+    }
