@@ -1,0 +1,82 @@
+"""`ems status`: how the running core is, from its live stream."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from ems.clock import SystemClock
+from ems.commands.asking import SAME_CLOCK
+from ems.commands.options import opened, parser
+from ems.commands.output import emit
+from ems.config.site import Site
+from ems.exit_codes import CommandError, Exit
+from ems.live import LiveError, read_live
+
+WELL = frozenset({"NORMAL", "OVERRIDE"})
+_LATE_CYCLES = 3.0
+_LEAST_LATE_S = 5.0
+
+
+def command(argv: Sequence[str]) -> int:
+    """Tell mode, plan, values and alarms of the running core."""
+    options = parser("status", "Ask the running core how it is.")
+    options.add_argument("--timeout", type=float, default=5.0, metavar="SECONDS", help="how long to wait for it")
+    arguments = options.parse_args(argv)
+    site, state = opened(arguments)
+    try:
+        snapshot = read_live(state, arguments.timeout)
+    except LiveError as error:
+        raise CommandError(str(error), Exit.UNREACHABLE) from error
+    age_s = snapshot_age_s(snapshot, SystemClock().now())
+    why = degraded_because(site, snapshot, age_s)
+    body = {"ok": not why, "degraded": why, "age_s": age_s, "snapshot": snapshot}
+    emit("status", body, describe(snapshot, age_s, why), as_json=arguments.json)
+    return Exit.DEGRADED if why else Exit.OK
+
+
+def snapshot_age_s(snapshot: Mapping[str, Any], now: datetime) -> float | None:
+    """Give the age of a snapshot [s]; None for a core that does not live in our time (a demo, a bench)."""
+    age = now - datetime.fromisoformat(snapshot["at"])
+    return age.total_seconds() if abs(age) < SAME_CLOCK else None
+
+
+def degraded_because(site: Site, snapshot: Mapping[str, Any], age_s: float | None) -> list[str]:
+    """List what is not as it should be."""
+    why = []
+    if (health := snapshot.get("health")) not in WELL:
+        why.append(f"the controller is in state {health}")
+    late_s = max(_LEAST_LATE_S, _LATE_CYCLES * site.file.control.cycle_s)
+    if age_s is not None and age_s > late_s:
+        why.append(f"the newest snapshot is {age_s:.0f} s old, more than {late_s:.0f} s")
+    return why + [f"alarm {_alarm(alarm)}" for alarm in snapshot.get("alarms", ())]
+
+
+def describe(snapshot: Mapping[str, Any], age_s: float | None, why: Sequence[str]) -> Iterator[str]:
+    """Turn a snapshot into lines for people."""
+    age = "on a clock of its own" if age_s is None else f"{max(0.0, age_s):.1f} s ago"
+    yield f"state     {snapshot.get('health')}, cycle {snapshot.get('cycle')}, at {snapshot['at']} ({age})"
+    plan = snapshot.get("plan") or {}
+    made = f"plan {plan['id']} made at {plan.get('made_at')}, grid {plan.get('ac')}" if plan.get("id") else "no plan"
+    yield f"plan      {made}; steering by {plan.get('rung') or 'rules'}"
+    points = snapshot.get("points") or {}
+    qualities = Counter(str(point.get("quality")) for point in points.values())
+    yield f"points    {', '.join(f'{count} {quality}' for quality, count in sorted(qualities.items())) or 'none'}"
+    for name, asset in (snapshot.get("assets") or {}).items():
+        powers = ", ".join(f"{word} {_kw(asset.get(key))}" for word, key in _POWERS)
+        yield f"asset     {name}: {powers}; {asset.get('reason') or asset.get('rung') or ''}"
+    for words in why:
+        yield f"attention {words}"
+
+
+_POWERS = (("measured", "kw"), ("planned", "planned_kw"), ("commanded", "setpoint_kw"))
+
+
+def _kw(value: object) -> str:
+    return f"{value:.2f} kW" if isinstance(value, int | float) else "-"
+
+
+def _alarm(alarm: Mapping[str, Any]) -> str:
+    return f"{alarm.get('text') or alarm.get('code')}, since {alarm.get('since')}"
