@@ -35,6 +35,8 @@ PRICE_DECIMALS = 6
 EARLY_PER_KWH_H = 1e-5
 """Between equal prices the earlier slot is taken: what an hour of waiting costs a kWh [currency/kWh/h]."""
 SPARE_KW = 1.0
+RECOVERY_FADES_S = 4 * 3600.0
+"""The price of a store outside its band fades, so that all of it stays below the price of a grid limit [s]."""
 COP_BOUNDS = (1.5, 6.0)
 
 
@@ -121,7 +123,7 @@ def battery_recovery(asset: Battery, inputs: BatteryInputs, slots: Slots, weight
         "band_low_kwh": np.full(n, low),
         "band_high_kwh": np.full(n, high),
         "outside_start_kwh": (1.0 - slots.link) * outside,
-        "outside_cost": weights.battery_band * slots.duration_h,
+        "outside_cost": weights.battery_band * np.exp(-slots.offset_s / RECOVERY_FADES_S) * slots.duration_h,
     }
 
 

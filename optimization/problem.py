@@ -51,7 +51,8 @@ class Weights:
         unserved: a kWh of fixed load not served [currency/kWh].
         ev_shortfall: a kWh missing at a car's departure [currency/kWh].
         discomfort: a kelvin-hour outside the comfort band [currency/Kh].
-        battery_band: a kWh of a battery outside its planning band, each hour [currency/kWh/h].
+        battery_band: a kWh of a battery outside its planning band, each hour now; fades within hours, so that the way
+            back never outweighs a grid limit [currency/kWh/h].
         move: a kWh moved away from the previous plan, in its first hours [currency/kWh]; a tie-break, nothing more.
     """
 

@@ -6,7 +6,7 @@
     at most one of c[s] and d[s] above zero
 
 Symbols: e [kWh] stored at the end of the slot, c and d [kW] at the terminals, eta one-way efficiencies, standby [kW],
-h [h], o [kWh] how far outside its band the store is: at the start what was measured, never more afterwards, and priced.
+h [h], o [kWh] how far outside its band the store may be: what was measured at first, never growing, and priced.
 Objective: wear [currency/kWh] on d, and the value of the energy left at the end of the horizon. Own derivation.
 Pyomo: `optimization.blocks.battery`.
 """
