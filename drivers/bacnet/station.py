@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from bacpypes3.apdu import AbortPDU, AbortReason, ErrorRejectAbortNack, RejectPDU, RejectReason
 from bacpypes3.appservice import ABORTED
-from bacpypes3.basetypes import PropertyIdentifier
+from bacpypes3.basetypes import ErrorType, PropertyIdentifier
 from bacpypes3.ipv4.app import NormalApplication
 from bacpypes3.local.device import DeviceObject
 from bacpypes3.pdu import Address, IPv4Address
@@ -68,10 +68,10 @@ class Station:
     async def read_many(
         self, peer: Peer, wanted: Sequence[tuple[ObjectIdentifier, Sequence[PropertyIdentifier]]]
     ) -> dict[tuple[ObjectIdentifier, PropertyIdentifier], Any]:
-        """Read properties of several objects in one request; a property that failed is a bacpypes3 `ErrorType`."""
+        """Read properties of several objects in one request; a property that failed comes as a `Denial`."""
         request = [part for object_id, properties in wanted for part in (object_id, list(properties))]
         rows = await self._ask(peer, self._app.read_property_multiple(peer.address, request, vendor_info=self._vendor))
-        return {(row[0], row[1]): row[3] for row in rows or ()}
+        return {(row[0], row[1]): _or_denial(row[3]) for row in rows or ()}
 
     async def read_one(self, peer: Peer, object_id: ObjectIdentifier, name: PropertyIdentifier) -> Any:
         """Read one property."""
@@ -140,6 +140,10 @@ def _held(slot: Any) -> float | None:
         return None
     value = getattr(slot, kind)
     return float(value) if isinstance(value, int | float) else float("nan")
+
+
+def _or_denial(value: Any) -> Any:
+    return Denial(f"BACnet {value.errorClass}: {value.errorCode}") if isinstance(value, ErrorType) else value
 
 
 def _denial(nack: ErrorRejectAbortNack) -> Denial:

@@ -112,7 +112,7 @@ class Link:
         self._refuse_while_resting(unit)
         async with self._turns.take(urgent=urgent):
             client = await self._connected(timeout_s)
-            pause = self._units.setdefault(unit, Backoff(f"{self.name}/{unit}"))
+            pause = self._pause_of(unit)
             try:
                 reply = await self._clock.wait_for(ask(client), timeout_s)
             except TimeoutError as error:
@@ -133,12 +133,15 @@ class Link:
         pause.succeeded()
         return reply
 
+    def _pause_of(self, unit: int) -> Backoff:
+        if unit not in self._units:
+            self._units[unit] = Backoff(f"{self.name}/{unit}")
+        return self._units[unit]
+
     def _refuse_while_resting(self, unit: int) -> None:
         """Leave a silent unit alone for a while, so that it does not block its neighbours on the same wire."""
         now_s = self._clock.monotonic()
-        resting_s = self._connecting.remaining_s(now_s)
-        if unit in self._units:
-            resting_s = max(resting_s, self._units[unit].remaining_s(now_s))
+        resting_s = max(self._connecting.remaining_s(now_s), self._pause_of(unit).remaining_s(now_s))
         if resting_s > 0:
             raise LinkError(f"no answer lately; next attempt in {resting_s:.1f} s")
 
