@@ -2,6 +2,14 @@
 
 Law 1: it never holds up control. Each client has a short queue; a slow one loses its oldest lines, not the newest.
 Law 2: it is one-way. What a client sends is never read.
+
+A snapshot (`ems.live/1`) is one JSON object; powers are positive into an asset, instants are ISO 8601 in UTC:
+
+    {"schema": "ems.live/1", "at": ..., "cycle": n, "health": "NORMAL",
+     "plan": {"id", "made_at", "rung", "ac", "starts": [instants], "kw": {asset: [kW of each slot]}},
+     "points": {id: {"value", "unit", "quality", "age_s"}},
+     "assets": {id: {"kw", "planned_kw", "setpoint_kw", "rung", "reason"}},
+     "alarms": [{"code", "thing", "since", "params", "text"}]}
 """
 
 from __future__ import annotations
@@ -12,7 +20,7 @@ import json
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +119,7 @@ def read_live(state_dir: Path | str, timeout_s: float = 2.0) -> dict[str, Any]:
     return _parsed(line)
 
 
-async def follow_live(state_dir: Path | str) -> AsyncIterator[dict[str, Any]]:
+async def follow_live(state_dir: Path | str) -> AsyncGenerator[dict[str, Any], None]:
     """Give each snapshot as it comes, until the controller ends or the caller stops.
 
     Raises:

@@ -1,1 +1,1 @@
-"""The status page: a process of its own, without a device socket."""
+"""The status page: a process of its own that reads the live stream and steers nothing."""

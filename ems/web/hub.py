@@ -1,0 +1,165 @@
+"""Follows the core's live stream once and hands it to every browser: a full snapshot, then deltas with a number.
+
+Law 1: delta n turns snapshot n - 1 into snapshot n. Whoever misses one asks for a full snapshot.
+Law 2: each browser has a queue of 4 messages; a slow one loses its oldest and holds up nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ems.clock import Clock
+from ems.live import LiveError, follow_live
+from ems.web.delta import difference
+
+log = logging.getLogger(__name__)
+
+QUEUE = 4
+BEAT_S = 1.0
+RETRY_S = 1.0
+_LEAST_PATIENCE_S = 3.0
+_TREND_STEP = timedelta(seconds=30)
+_TREND_LENGTH = 720
+
+
+@dataclass(frozen=True, slots=True)
+class SiteCard:
+    """What the page must know of a site: id, name, IANA time zone and currency."""
+
+    id: str
+    name: str
+    timezone: str
+    currency: str
+
+
+class Hub:
+    """The newest snapshot, its recent past, and who wants to hear of it.
+
+    Args:
+        state_dir: the site's state folder, where the core streams.
+        clock: for pauses and silences.
+        site: shown on the page.
+    """
+
+    def __init__(self, state_dir: Path, clock: Clock, site: SiteCard) -> None:
+        self._state_dir = state_dir
+        self._clock = clock
+        self._site = site
+        self._queues: set[asyncio.Queue[str]] = set()
+        self._snapshot: dict[str, Any] | None = None
+        self._trend: deque[dict[str, Any]] = deque(maxlen=_TREND_LENGTH)
+        self._seq = 0
+        self._connected = False
+        self._heard_s = clock.monotonic()
+        self._interval_s = 1.0
+
+    async def follow(self) -> None:
+        """Follow the core for ever, however often it goes and comes."""
+        while True:
+            try:
+                async with aclosing(follow_live(self._state_dir)) as snapshots:
+                    async for snapshot in snapshots:
+                        self.absorb(snapshot)
+            except (LiveError, ValueError) as error:
+                log.debug("%s", error)
+            self._mark(connected=False)
+            await self._clock.sleep(RETRY_S)
+
+    async def beat(self) -> None:
+        """Tell every browser each second that the page's own process lives, and whether the core does."""
+        while True:
+            await self._clock.sleep(BEAT_S)
+            self._send({"type": "beat", "seq": self._seq, "link": self.link()})
+
+    def absorb(self, snapshot: dict[str, Any]) -> None:
+        """Take the newest snapshot and hand on what has changed."""
+        now_s = self._clock.monotonic()
+        if self._connected:
+            self._interval_s = now_s - self._heard_s
+        self._heard_s = now_s
+        self._mark(connected=True)
+        changed, gone = difference(self._snapshot or {}, snapshot)
+        self._snapshot = snapshot
+        self._seq += 1
+        self._remember(snapshot)
+        self._send({"type": "delta", "seq": self._seq, "set": changed, "gone": gone})
+
+    def link(self) -> dict[str, Any]:
+        """Tell whether the core is heard, and for how long it has been silent [s]."""
+        silent_s = self._clock.monotonic() - self._heard_s
+        # Three of the core's own cycles: a site with a slow cycle is not silent, only slow.
+        live = self._connected and silent_s <= max(_LEAST_PATIENCE_S, 3.0 * self._interval_s)
+        return {"live": live, "silent_s": round(silent_s, 1)}
+
+    def full(self) -> dict[str, Any]:
+        """Give everything there is to know: number, link, site, snapshot (None before the first) and recent trend."""
+        site = {name: getattr(self._site, name) for name in ("id", "name", "timezone", "currency")}
+        return {
+            "type": "full",
+            "schema": "ems.page/1",
+            "seq": self._seq,
+            "link": self.link(),
+            "site": site,
+            "snapshot": self._snapshot,
+            "trend": list(self._trend),
+        }
+
+    def join(self) -> asyncio.Queue[str]:
+        """Begin to listen: the queue starts with a full snapshot."""
+        queue: asyncio.Queue[str] = asyncio.Queue(QUEUE)
+        self.refresh(queue)
+        self._queues.add(queue)
+        return queue
+
+    def refresh(self, queue: asyncio.Queue[str]) -> None:
+        """Put a full snapshot in the place of all that waits in a queue."""
+        while not queue.empty():
+            queue.get_nowait()
+        queue.put_nowait(json.dumps(self.full()))
+
+    def leave(self, queue: asyncio.Queue[str]) -> None:
+        """Stop to listen."""
+        self._queues.discard(queue)
+
+    @property
+    def listeners(self) -> int:
+        """How many listen."""
+        return len(self._queues)
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        if self._queues:
+            text = json.dumps(message)
+            for queue in self._queues:
+                if queue.full():
+                    queue.get_nowait()
+                queue.put_nowait(text)
+
+    def _mark(self, *, connected: bool) -> None:
+        if connected != self._connected:
+            log.warning("the controller is %s", "heard" if connected else "not heard any more")
+            self._connected = connected
+
+    def _remember(self, snapshot: Mapping[str, Any]) -> None:
+        """Keep one sample each half minute of the snapshot's own time, so that a new page has a past to draw."""
+        if "at" not in snapshot:
+            return
+        at = datetime.fromisoformat(snapshot["at"])
+        if self._trend and timedelta(0) <= at - datetime.fromisoformat(self._trend[-1]["at"]) < _TREND_STEP:
+            return
+        assets: Mapping[str, Mapping[str, Any]] = snapshot.get("assets", {})
+        self._trend.append(
+            {
+                "at": snapshot["at"],
+                "kw": {name: asset.get("kw") for name, asset in assets.items()},
+                "planned_kw": {name: asset.get("planned_kw") for name, asset in assets.items()},
+            }
+        )

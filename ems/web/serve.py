@@ -1,0 +1,76 @@
+"""`ems serve`: the status page on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+
+from ems.clock import SystemClock
+from ems.commands.options import opened, parser
+from ems.exit_codes import CommandError, Exit
+from ems.store.encoding import to_json
+from ems.web.app import build_app
+from ems.web.hub import Hub, SiteCard
+
+HOST = "127.0.0.1"
+PORT = 8470
+SCHEMA = "ems.serve/1"
+
+
+def command(argv: Sequence[str]) -> int:
+    """Serve the page until told to stop; raises `SiteError` and `CommandError`."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    site, folder = opened(arguments)
+    identity = site.file.site
+    card = SiteCard(identity.id, identity.name, identity.timezone, identity.currency)
+    listener = listen(arguments.port)
+    address = f"http://{HOST}:{listener.getsockname()[1]}/"
+    logging.getLogger(__name__).info("the status page is at %s", address)
+    serve(Hub(folder, SystemClock(), card), listener)
+    if arguments.json:
+        sys.stdout.write(to_json({"schema": SCHEMA, "address": address}) + "\n")
+    return Exit.OK
+
+
+def listen(port: int) -> socket.socket:
+    """Take a port of this machine, 0 for any; never one that others can reach. Raises `CommandError`."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise CommandError(f"port {port} cannot be used for the page: {error}; give another with --port") from error
+    return listener
+
+
+def serve(hub: Hub, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    # The server raises the signal that ended it once more; it has done its work by then.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    config = uvicorn.Config(
+        build_app(hub),
+        ws="websockets-sansio",
+        ws_max_size=1024,
+        timeout_graceful_shutdown=2,
+        server_header=False,
+        access_log=False,
+        log_level="warning",
+    )
+    asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+
+
+def _parser() -> argparse.ArgumentParser:
+    options = parser("serve", "Serve the status page on this machine.")
+    options.add_argument("--port", type=int, default=PORT, metavar="N", help=f"port on {HOST} (default: {PORT})")
+    return options

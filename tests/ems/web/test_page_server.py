@@ -1,0 +1,189 @@
+"""The page's server: one full snapshot, then numbered deltas; nothing from outside, nothing to the outside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+
+import httpx
+import pytest
+import websockets
+from hypothesis import given
+from hypothesis import strategies as st
+from page_bench import Page, snapshot
+
+from ems.exit_codes import CommandError
+from ems.web.app import STATIC, is_same_origin
+from ems.web.delta import apply, difference
+from ems.web.serve import listen
+
+
+async def receive(browser, kind: str) -> dict:
+    async with asyncio.timeout(10):
+        while True:
+            message = json.loads(await browser.recv())
+            if message["type"] == kind:
+                return message
+
+
+async def test_full_snapshot_then_deltas_that_build_the_same(page: Page) -> None:
+    async with websockets.connect(page.ws) as browser:
+        full = await receive(browser, "full")
+        assert full["site"] == {"id": "yard", "name": "The yard", "timezone": "Europe/Berlin", "currency": "EUR"}
+        assert full["snapshot"] == snapshot(0)
+        assert full["link"]["live"]
+        copy, seq = full["snapshot"], full["seq"]
+        for cycle in (1, 2, 3):
+            new = snapshot(cycle, alarms=[{"code": "lost", "thing": "wallbox"}] if cycle == 2 else [])
+            page.core.publish(new)
+            delta = await receive(browser, "delta")
+            assert delta["seq"] == seq + cycle
+            assert "schema" not in delta["set"], "what has not changed is not sent"
+            apply(copy, delta["set"], delta["gone"])
+            assert copy == new
+
+
+async def test_a_page_that_missed_a_delta_asks_for_everything(page: Page) -> None:
+    async with websockets.connect(page.ws) as browser:
+        first = await receive(browser, "full")
+        page.core.publish(snapshot(1))
+        await receive(browser, "delta")
+        await browser.send("full")
+        again = await receive(browser, "full")
+    assert again["seq"] == first["seq"] + 1
+    assert again["snapshot"] == snapshot(1)
+
+
+async def test_any_other_word_ends_the_connection(page: Page) -> None:
+    async with websockets.connect(page.ws) as browser:
+        await browser.send('{"override": 5}')
+        with pytest.raises(websockets.ConnectionClosedError) as closed:
+            while True:
+                await browser.recv()
+    assert closed.value.rcvd.code == 1008
+
+
+async def test_the_server_beats_and_tells_when_the_core_is_gone(page: Page) -> None:
+    async with websockets.connect(page.ws) as browser:
+        assert (await receive(browser, "beat"))["link"]["live"]
+        await page.core.close()
+        loop = asyncio.get_running_loop()
+        closed_s = loop.time()
+        while (await receive(browser, "beat"))["link"]["live"]:
+            pass
+        assert loop.time() - closed_s < 5.0
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"{page.url}/readyz")).status_code == 503
+
+
+async def test_a_core_that_stalls_is_told_within_five_seconds(page: Page) -> None:
+    async with websockets.connect(page.ws) as browser:
+        loop = asyncio.get_running_loop()
+        since_s = loop.time()
+        while (await receive(browser, "beat"))["link"]["live"]:
+            pass
+        assert loop.time() - since_s < 5.0
+
+
+async def test_a_browser_that_does_not_read_loses_its_oldest_messages_only(page: Page) -> None:
+    lazy = page.hub.join()
+    for cycle in range(1, 20):
+        page.hub.absorb(snapshot(cycle))
+    waiting = [json.loads(lazy.get_nowait()) for _ in range(lazy.qsize())]
+    assert [message["type"] for message in waiting] == ["delta"] * 4
+    assert waiting[-1]["seq"] == page.hub.full()["seq"]
+    page.hub.refresh(lazy)
+    assert json.loads(lazy.get_nowait())["snapshot"] == snapshot(19)
+    page.hub.leave(lazy)
+
+
+async def test_the_recent_past_comes_with_the_full_snapshot_thinned(page: Page) -> None:
+    for cycle in range(1, 60):
+        page.hub.absorb(snapshot(cycle))
+    trend = page.hub.full()["trend"]
+    assert [sample["kw"]["battery"] for sample in trend] == [float(cycle) for cycle in range(0, 60, 3)]
+
+
+async def test_every_answer_forbids_what_the_page_does_not_need(page: Page) -> None:
+    found = ["/", "/static/main.js", "/api/v1/live", "/healthz"]
+    async with httpx.AsyncClient() as client:
+        for path in [*found, "/no/such", "/static/../app.py"]:
+            answer = await client.get(page.url + path)
+            policy = answer.headers["content-security-policy"]
+            assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+            assert "unsafe" not in policy
+            assert "frame-ancestors 'none'" in policy
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert (answer.status_code == 200) is (path in found)
+
+
+async def test_nothing_can_be_written(page: Page) -> None:
+    async with httpx.AsyncClient() as client:
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            for path in ("/", "/api/v1/live", "/static/main.js", "/healthz"):
+                assert (await client.request(method, page.url + path)).status_code == 405
+
+
+async def test_another_name_for_this_machine_is_refused(page: Page) -> None:
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(page.url, headers={"host": "evil.example"})).status_code == 400
+
+
+async def test_a_page_from_elsewhere_gets_no_socket(page: Page) -> None:
+    for origin in ("http://evil.example", "https://127.0.0.1", "null", "http://127.0.0.1:1"):
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(page.ws, origin=origin)
+        assert refused.value.response.status_code == 403
+    async with websockets.connect(page.ws, origin=page.url) as browser:
+        await receive(browser, "full")
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "same"),
+    [
+        (None, "127.0.0.1:8470", True),
+        ("http://127.0.0.1:8470", "127.0.0.1:8470", True),
+        ("http://127.0.0.1:8470.evil.example", "127.0.0.1:8470", False),
+        ("http://user@127.0.0.1:8470", "127.0.0.1:8470", False),
+        ("", "127.0.0.1:8470", False),
+    ],
+)
+def test_same_origin(origin: str | None, host: str, same: bool) -> None:
+    assert is_same_origin(origin, host) is same
+
+
+def test_it_listens_on_this_machine_only_and_says_when_a_port_is_taken() -> None:
+    with listen(0) as listener:
+        address, port = listener.getsockname()
+        assert address == "127.0.0.1"
+        with pytest.raises(CommandError, match=f"port {port}.*--port"):
+            listen(port)
+    assert listener.family is socket.AF_INET
+
+
+def test_no_static_file_names_another_host_or_needs_what_the_policy_forbids() -> None:
+    files = [path for path in STATIC.rglob("*") if path.is_file()]
+    assert {"index.html", "main.js", "style.css"} <= {path.name for path in files}
+    for path in files:
+        text = path.read_text().replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"(?:https?:)?//[a-z0-9-]+\.[a-z]{2,}", text), path
+        assert "innerHTML" not in text and "eval(" not in text, path
+        if path.suffix == ".html":
+            assert not re.search(r"\son\w+=|\sstyle=|<style|<script(?![^>]*\ssrc=)", text), path
+
+
+keys = st.sampled_from("abcd")
+leaves = st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from(["x", ""]) | st.lists(st.integers(0, 1))
+trees = st.dictionaries(keys, st.recursive(leaves, lambda inner: st.dictionaries(keys, inner, max_size=3)), max_size=4)
+
+
+@given(trees, trees)
+def test_applying_the_difference_gives_the_new_snapshot(old: dict, new: dict) -> None:
+    changed, gone = difference(old, new)
+    copy = json.loads(json.dumps(old))
+    apply(copy, *json.loads(json.dumps([changed, gone])))
+    assert json.dumps(copy, sort_keys=True) == json.dumps(new, sort_keys=True)
+    if old == new:
+        assert gone == []
