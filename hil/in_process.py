@@ -103,14 +103,14 @@ def _meter(plant: Plant) -> dict[str, float]:
     }
 
 
-def plant_drivers(plant: Plant, site: Site, bindings: Bindings, clock: DriverClock) -> list[PlantDriver]:
-    """Put the drivers' contract in front of every device of a plant."""
-    drivers = []
+def plant_drivers(plant: Plant, site: Site, bindings: Bindings, clock: DriverClock) -> dict[str, PlantDriver]:
+    """Put the drivers' contract in front of every device of a plant, by device id."""
+    drivers = {}
     for asset, spec in site.file.assets.items():
         if isinstance(spec, LoadAsset):
             continue
         device = site.file.devices[spec.device]
         command = None if isinstance(spec, GridMeter) else bindings.command(asset)
         info = profile_points(device.protocol, device.profile)
-        drivers.append(PlantDriver(plant, clock, info, device=spec.device, asset=asset, command=command))
+        drivers[spec.device] = PlantDriver(plant, clock, info, device=spec.device, asset=asset, command=command)
     return drivers

@@ -1,0 +1,132 @@
+"""The arms that a plan is compared with: nobody in control, and competent rules; neither needs a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drivers.feeds import ForecastSeries, parse_document
+from ems.app import build
+from ems.clock import SimulatedClock
+from ems.config.binding import bind
+from ems.config.site import BatteryAsset, Site
+from ems.store.requests import submit
+from ems.timetable import SimulatedRunner
+from hil.case import Case
+from hil.in_process import NOMINAL_V, plant_drivers
+from hil.plant.charge_point import Car
+from hil.plant.charge_point import ChargePoint as TrueChargePoint
+from hil.plant.draws import Floats
+from hil.plant.feeder import Plant
+from hil.published import Published
+from hil.verdict import judge
+from hil.wishes import car_request
+from hil.world import World
+from optimization.assets import ChargePoint, EvSession
+from optimization.foresight import least_ev_shortfall
+from optimization.problem import Problem
+from optimization.slots import uniform
+
+FORESIGHT_STEP_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFeed:
+    """What the world publishes, handed over without a socket."""
+
+    published: Published
+    what: str
+
+    async def fetch(self, now: datetime) -> Sequence[ForecastSeries]:
+        """Give what was published at `now`."""
+        return parse_document(self.published.document(self.what, now))
+
+
+class NoSolver:
+    """Nobody plans: the ladder stays on its rules."""
+
+    ready = False
+
+    async def start(self) -> None:
+        """Start nothing."""
+
+    async def solve(self, problem: Problem, now: datetime, deadline_s: float) -> None:
+        """Give no plan."""
+
+    async def close(self) -> None:
+        """Close nothing."""
+
+
+def run_no_control(case: Case) -> dict[str, Any]:
+    """Let every device follow its own defaults; gives the verdict and the unavoidable shortfall of the cars."""
+    site, scenario = case.load()
+    world = World(site, scenario, case.seed)
+    world.advance(case.duration_s)
+    return judge(site, world.plant) | {"ev_unavoidable_kwh": ev_unavoidable_kwh(site, world.plant, case.duration_s)}
+
+
+def run_rules(case: Case) -> dict[str, Any]:
+    """Let the daemon steer by its rules alone; gives the verdict."""
+    with tempfile.TemporaryDirectory(prefix="ems-rules-") as state:
+        return asyncio.run(_run_rules(case, Path(state)))
+
+
+async def _run_rules(case: Case, state: Path) -> dict[str, Any]:
+    site, scenario = case.load()
+    world = World(site, scenario, case.seed, witness=False)
+    clock = SimulatedClock(world.now)
+    daemon = build(
+        site, state, clock, NoSolver(),
+        cycle_s=site.file.control.simulated_cycle_s, durable=False,
+        drivers=plant_drivers(world.plant, site, bind(site), clock),
+        feeds={what: PublishedFeed(world.published, what) for what in ("price", "carbon", "weather")},
+    )  # fmt: skip
+
+    async def advance(until_s: float) -> None:
+        world.advance(until_s - world.plant.elapsed_s)
+        for plug_in in world.take_plug_ins():
+            submit(state, car_request(plug_in.as_json()))
+
+    await daemon.start()
+    await SimulatedRunner(daemon.timetable, clock, advance).run_until(case.duration_s)
+    await daemon.stop()
+    return judge(site, world.plant)
+
+
+def ev_unavoidable_kwh(site: Site, plant: Plant, duration_s: float) -> float:
+    """Find with perfect foresight what no controller could have charged by departure [kWh].
+
+    The headroom is what the connection leaves beside the true loads, with all sun and a battery that never empties: a
+    bound that nobody can be better than.
+    """
+    slots = uniform(plant.start, math.ceil(duration_s / FORESIGHT_STEP_S), FORESIGHT_STEP_S)
+    headroom_kw = _headroom_kw(site, plant.truth(slots.start, slots.end, FORESIGHT_STEP_S))
+    total = 0.0
+    for name, device in plant.devices.items():
+        if isinstance(device, TrueChargePoint):
+            point = ChargePoint(name, device.phases * NOMINAL_V * device.maximum_a / 1000.0, efficiency=device.efficiency)
+            gone = [_session(car, plant) for car in device.cars if car.departure_s <= duration_s]
+            total += least_ev_shortfall(gone, slots, headroom_kw, point)
+    return total
+
+
+def _headroom_kw(site: Site, truth: Mapping[str, Floats]) -> Floats:
+    headroom = np.full(len(truth["elapsed_s"]), site.file.grid.import_limit_kw)
+    for name, values in truth.items():
+        headroom = headroom - values if name.startswith("kw:") else headroom
+        headroom = headroom + values if name.startswith("available_kw:") else headroom
+    batteries = (spec for spec in site.file.assets.values() if isinstance(spec, BatteryAsset))
+    return np.asarray(headroom + sum(spec.discharge_kw for spec in batteries))
+
+
+def _session(car: Car, plant: Plant) -> EvSession:
+    arrival, departure = (plant.start + timedelta(seconds=s) for s in (car.arrival_s, car.departure_s))
+    return EvSession(arrival, departure, car.energy_kwh, car.phases * NOMINAL_V * car.maximum_a / 1000.0)

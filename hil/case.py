@@ -1,0 +1,36 @@
+"""What every arm of a comparison meets: a site folder, a scenario, a seed and a length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ems.config.loading import load_site
+from ems.config.site import Site
+from hil.scenario import Scenario, load_scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case: the same for every arm.
+
+    Args:
+        folder: the site's folder.
+        scenario: name or file of the scenario.
+        seed: of chance.
+        duration_s: length [s].
+    """
+
+    folder: Path
+    scenario: str
+    seed: int
+    duration_s: float
+
+    @classmethod
+    def of(cls, folder: Path, scenario: str, seed: int, duration_s: float | None) -> Case:
+        """Name a case; the scenario's own length where none is given. Raises `ScenarioError`."""
+        return cls(folder, scenario, seed, load_scenario(scenario).duration_s if duration_s is None else duration_s)
+
+    def load(self) -> tuple[Site, Scenario]:
+        """Read the site and the scenario; raises `SiteError` or `ScenarioError`."""
+        return load_site(self.folder), load_scenario(self.scenario).lasting(self.duration_s)

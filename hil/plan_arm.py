@@ -1,0 +1,109 @@
+"""The plan's arm in lock-step: the daemon in this process, the world in another, real sockets between them.
+
+The simulated clock moves both: before every job the world is told to advance to the job's instant, so that no
+wall-clock deadline decides anything and a run repeats to the last digit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ems.app import Daemon, build
+from ems.clock import SimulatedClock, SystemClock
+from ems.config.loading import load_site
+from ems.planning_setup import cache_dir, grid_limits, grid_path
+from ems.store.requests import submit
+from ems.timetable import SimulatedRunner
+from ems.worker import DirectSolver
+from hil.case import Case
+from hil.lockstep import WorldLine
+from hil.relocate import relocate
+from hil.wishes import car_request
+
+Progress = Callable[[float], None]
+
+
+def run_plan(case: Case, progress: Progress) -> tuple[dict[str, Any], dict[str, Any], float]:
+    """Let the daemon plan and steer over sockets.
+
+    Args:
+        case: what is met.
+        progress: told the share that is done, 0..1.
+
+    Returns:
+        The verdict, the daemon's counters, and the wall time of the arm [s].
+    """
+    with tempfile.TemporaryDirectory(prefix="ems-hil-") as scratch:
+        return asyncio.run(_run(case, Path(scratch), progress))
+
+
+async def _run(case: Case, scratch: Path, progress: Progress) -> tuple[dict[str, Any], dict[str, Any], float]:
+    folder, state = relocate(case.folder, scratch / "site"), scratch / "state"
+    state.mkdir()
+    async with _world(case, folder, scratch) as line:
+        daemon, clock = await _daemon(case, folder, state)
+        wall = SystemClock()
+        began_s = wall.monotonic()
+        await _steer(daemon, clock, _Pace(line, state, case.duration_s, progress))
+        wall_s = wall.monotonic() - began_s
+        verdict = await line.ask("verdict")
+    return verdict["verdict"], daemon.counters(), wall_s
+
+
+@asynccontextmanager
+async def _world(case: Case, folder: Path, scratch: Path) -> AsyncIterator[WorldLine]:
+    """Run the world as a process and hold its line."""
+    socket = scratch / "lockstep.sock"
+    command = ["hil", "serve", str(folder), "--scenario", case.scenario, "--seed", str(case.seed)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ems.cli", *command, "--duration", str(case.duration_s), "--lockstep", str(socket)
+    )
+    try:
+        line = await WorldLine.connect(socket, process)
+        yield line
+        await line.ask("stop")
+        await line.close()
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def _daemon(case: Case, folder: Path, state: Path) -> tuple[Daemon, SimulatedClock]:
+    site = load_site(folder)
+    _, scenario = case.load()
+    clock = SimulatedClock(scenario.starts_at(ZoneInfo(site.file.site.timezone)))
+    solver = DirectSolver(grid_path(site), cache_dir(state), grid_limits(site))
+    cycle_s = site.file.control.simulated_cycle_s
+    return build(site, state, clock, solver, cycle_s=cycle_s, durable=False), clock
+
+
+class _Pace:
+    """Moves the world ahead of every job, and hands on what the cars say."""
+
+    def __init__(self, line: WorldLine, state: Path, duration_s: float, progress: Progress) -> None:
+        self._line, self._state, self._progress = line, state, progress
+        self.duration_s = duration_s
+
+    async def advance(self, until_s: float) -> None:
+        """Let the world live until an instant [s]."""
+        answer = await self._line.ask("advance", to_s=until_s)
+        for event in answer["events"]:
+            submit(self._state, car_request(event))
+        self._progress(until_s / self.duration_s)
+
+
+async def _steer(daemon: Daemon, clock: SimulatedClock, pace: _Pace) -> None:
+    await daemon.start()
+    try:
+        await SimulatedRunner(daemon.timetable, clock, pace.advance).run_until(pace.duration_s)
+    finally:
+        await daemon.stop()
