@@ -1,0 +1,234 @@
+"""Judges a run: limits by AC, cost, energy, carbon, cars and comfort; one function for every arm that is compared.
+
+1. Voltage is judged as means of 10 minutes, loading as means of 1 minute at most at its limit and never above 120 % for
+   more than 10 s. A window in violation marks all its steps of 10 s; a run of marked steps is one excursion.
+2. The cost is the bill on energy metered every 15 minutes, the carbon price, the energy that cars miss at departure,
+   and discomfort; less the value of what is stored at the end above what was stored at the start.
+3. Stored energy is worth the period's mean import price: in the battery times its one-way efficiency, in a car that
+   still stands there over it, in a building (heat above the unoccupied floor) over the COP, and nothing where the
+   period was too warm to heat. What no arm can move, all arms share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ems.comfort import is_occupied
+from ems.config.site import BatteryAsset, ChargePointAsset, Comfort, HeatPumpAsset, Site
+from hil.plant.charge_point import ChargePoint
+from hil.plant.draws import Floats
+from hil.plant.feeder import Plant
+from hil.plant.records import RECORD_S, Records
+from optimization.tariff import bill, carbon_kg
+
+METERED_S = 900.0
+VOLTAGE_WINDOW_S, LOADING_WINDOW_S = 600.0, 60.0
+NEVER_ABOVE = 1.2
+
+Marks = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Limits:
+    """What the limits say of every step.
+
+    Args:
+        violated: whether a step lies in a violation, shape (steps,).
+        margin: least distance to a limit as a share of it, negative in excess, shape (steps,).
+        overloaded: whether a step's own mean is above a limit, before any averaging, shape (steps,).
+    """
+
+    violated: Marks
+    margin: Floats
+    overloaded: Marks
+
+
+def judge(site: Site, plant: Plant, *, from_s: float = 0.0) -> dict[str, Any]:
+    """Judge what a plant has lived through.
+
+    Args:
+        site: limits, tariff and prices.
+        plant: after the run.
+        from_s: steps before this are not judged against limits [s since the start]: nobody was in control yet.
+
+    Returns:
+        `cost` [currency] and its `cost_parts`, `energy_kwh` (grid import), `co2_kg`, `violation_share`,
+        `ev_shortfall_kwh`, `comfort_kh`, `plant_limits`, `reaction_s` (how long a step's own mean stayed beyond a
+        limit), `power_flow` (the witness), `currency`.
+    """
+    limits = judge_limits(site, plant.records, from_s)
+    parts = _cost_parts(site, plant)
+    return {
+        "currency": site.file.site.currency,
+        "cost": sum(parts.values()),
+        "cost_parts": parts,
+        "energy_kwh": _total(plant.records, "import_kwh"),
+        "export_kwh": _total(plant.records, "export_kwh"),
+        "co2_kg": carbon_of(plant),
+        "violation_share": float(limits.violated.mean()) if len(limits.violated) else 0.0,
+        "ev_shortfall_kwh": ev_shortfall_kwh(plant),
+        "comfort_kh": comfort_kh(site, plant),
+        "plant_limits": {
+            "steps_judged": len(limits.violated),
+            "worst_margin": float(limits.margin.min()) if len(limits.margin) else 1.0,
+            "excursions": len(_runs(limits.violated)),
+        },
+        "reaction_s": _reaction(limits),
+        "power_flow": _witness(plant),
+    }
+
+
+def judge_limits(site: Site, records: Records, from_s: float = 0.0) -> Limits:
+    """Hold voltages and loadings against the site's limits."""
+    grid = site.file.grid
+    rows = records["time_s"] > from_s
+    volts = np.stack([v[rows] for v in records.starting("v:").values()], axis=1)
+    loads = np.stack([v[rows] for v in records.starting("loading:").values()], axis=1) / grid.loading_max_pct
+    if not len(volts):
+        return Limits(np.zeros(0, dtype=bool), np.zeros(0), np.zeros(0, dtype=bool))
+    slow, quick = _window_means(volts, VOLTAGE_WINDOW_S), _window_means(loads, LOADING_WINDOW_S)
+    margin = np.minimum(_voltage_margin(slow, grid.voltage_min_pu, grid.voltage_max_pu), (1.0 - quick).min(axis=1))
+    above: Marks = np.asarray((loads > NEVER_ABOVE).any(axis=1))
+    held = above & (np.append(False, above[:-1]) | np.append(above[1:], False))
+    own = np.minimum(_voltage_margin(volts, grid.voltage_min_pu, grid.voltage_max_pu), (1.0 - loads).min(axis=1))
+    return Limits((margin < 0.0) | held, margin, own < 0.0)
+
+
+def ev_shortfall_kwh(plant: Plant) -> float:
+    """Add up what cars missed when they left [kWh]."""
+    points = [d for d in plant.devices.values() if isinstance(d, ChargePoint)]
+    return float(sum(max(0.0, left.wanted_kwh - left.delivered_kwh) for p in points for left in p.departures))
+
+
+def comfort_kh(site: Site, plant: Plant) -> float:
+    """Add up the kelvin-hours outside the comfort band of all zones [Kh]."""
+    zone = ZoneInfo(site.file.site.timezone)
+    times = plant.records["time_s"]
+    total = 0.0
+    for name, air_c in plant.records.ending(":temperature_c").items():
+        spec = site.file.assets[name]
+        if isinstance(spec, HeatPumpAsset):
+            low, high = _band(spec.comfort, plant, times, zone)
+            outside = np.maximum(low - air_c, 0.0) + np.maximum(air_c - high, 0.0)
+            total += float(outside.sum()) * RECORD_S / 3600.0
+    return total
+
+
+def carbon_of(plant: Plant) -> float:
+    """Add up the carbon of grid import, metered every 15 minutes [kg]."""
+    ends_s, imported, _ = _metered(plant.records)
+    middles = [plant.start + timedelta(seconds=float(s)) for s in (ends_s[1:] + ends_s[:-1]) / 2.0]
+    return carbon_kg(imported, np.array([plant.market.carbon_at(at) for at in middles]))
+
+
+def _cost_parts(site: Site, plant: Plant) -> dict[str, float]:
+    planning = site.file.planning
+    ends_s, imported, exported = _metered(plant.records)
+    times = [plant.start + timedelta(seconds=float(s)) for s in ends_s]
+    price = np.array([plant.market.price_at(at) for at in times[:-1]])
+    mean_price = float(site.tariff.import_price(price).mean()) if len(price) else 0.0
+    return {
+        "bill": bill(site.tariff, times, imported, exported, price).total,
+        "carbon": planning.carbon_price_per_kg * carbon_of(plant),
+        "ev_shortfall": planning.ev_shortfall_per_kwh * ev_shortfall_kwh(plant),
+        "discomfort": planning.discomfort_per_kh * comfort_kh(site, plant),
+        "stored": -mean_price * _stored_kwh(site, plant),
+    }
+
+
+def _stored_kwh(site: Site, plant: Plant) -> float:
+    """Give what is stored at the end above the start, as grid energy that it saves [kWh]."""
+    return float(sum(_stored_in(spec, name, plant) for name, spec in site.file.assets.items()))
+
+
+def _stored_in(spec: Any, name: str, plant: Plant) -> float:
+    records = plant.records
+    if not len(records):
+        return 0.0
+    match spec:
+        case BatteryAsset():
+            energy = records[f"{name}:energy_kwh"]
+            return float(energy[-1] - energy[0]) * spec.discharge_efficiency
+        case ChargePointAsset():
+            return float(records[f"{name}:delivered_kwh"][-1]) / spec.efficiency
+        case HeatPumpAsset():
+            return _heat_kwh(spec, name, plant)
+        case _:
+            return 0.0
+
+
+def _heat_kwh(spec: HeatPumpAsset, name: str, plant: Plant) -> float:
+    """Give the electric energy that the heat stored above the floor saves, by the site file's figures [kWh]."""
+    records = plant.records
+    outdoor_c = float(np.mean([plant.weather.outdoor_c(s) for s in records["time_s"][::30]]))
+    conductance = 1.0 / spec.air_out_k_per_kw + 1.0 / (spec.mass_out_k_per_kw + spec.air_mass_k_per_kw)
+    if outdoor_c > spec.comfort.occupied_low_c - spec.gains_kw / conductance - 1.0:
+        return 0.0
+    air, mass = (np.maximum(records[f"{name}:{key}"] - spec.comfort.low_c, 0.0) for key in ("temperature_c", "mass_c"))
+    heat = spec.air_kwh_per_k * (air[-1] - air[0]) + spec.mass_kwh_per_k * (mass[-1] - mass[0])
+    return float(heat) / (spec.cop_0 + spec.cop_slope * outdoor_c)
+
+
+def _metered(records: Records) -> tuple[Floats, Floats, Floats]:
+    """Read the meter every 15 minutes: instants [s], shape (n+1,), import and export between them [kWh], shape (n,)."""
+    times = np.concatenate([[0.0], records["time_s"]])
+    last = float(times[-1])
+    ends_s = np.append(np.arange(0.0, last - 1e-6, METERED_S), last)
+    imported, exported = (
+        np.diff(np.interp(ends_s, times, np.concatenate([[0.0], records[name]])))
+        for name in ("import_kwh", "export_kwh")
+    )
+    return ends_s, imported, exported
+
+
+def _total(records: Records, column: str) -> float:
+    return float(records[column][-1]) if len(records) else 0.0
+
+
+def _window_means(values: Floats, window_s: float) -> Floats:
+    """Replace every step by the mean of its window; the last window may be short. Shape (steps, columns)."""
+    window = np.arange(len(values)) // round(window_s / RECORD_S)
+    starts = np.flatnonzero(np.diff(window, prepend=-1))
+    counts = np.diff(np.append(starts, len(values)))
+    return np.asarray((np.add.reduceat(values, starts, axis=0) / counts[:, None])[window], dtype=float)
+
+
+def _voltage_margin(volts: Floats, lower: float, upper: float) -> Floats:
+    return np.asarray(np.minimum((upper - volts) / upper, (volts - lower) / lower).min(axis=1), dtype=float)
+
+
+def _runs(marked: Marks) -> list[int]:
+    """Give the length of every run of marked steps."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(int), [0]])))
+    return [int(b - a) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _reaction(limits: Limits) -> dict[str, float]:
+    """Tell how long excesses of single steps lasted [s]: what a disturbance shows before anyone can react."""
+    lasted = [run * RECORD_S for run in _runs(limits.overloaded)]
+    return {
+        "excesses": len(lasted),
+        "max": max(lasted, default=0.0),
+        "p95": float(np.percentile(lasted, 95)) if lasted else 0.0,
+    }
+
+
+def _witness(plant: Plant) -> Mapping[str, float]:
+    witness = plant.witness
+    return {"asked": witness.asked, "worst_pu": witness.worst_pu} if witness is not None else {"asked": 0}
+
+
+def _band(comfort: Comfort, plant: Plant, times_s: Floats, zone: ZoneInfo) -> tuple[Floats, Floats]:
+    """Give floor and ceiling of the comfort band at each instant [degC]."""
+    occupied = np.array(
+        [is_occupied(comfort, (plant.start + timedelta(seconds=float(s))).astimezone(zone)) for s in times_s]
+    )
+    low = np.where(occupied, comfort.occupied_low_c, comfort.low_c)
+    return low, np.where(occupied, comfort.occupied_high_c, comfort.high_c)
