@@ -262,7 +262,8 @@ def reach_kw(problem: Problem) -> tuple[Floats, Floats]:
     for asset in problem.assets:
         match asset, problem.inputs[asset.id]:
             case Load(), LoadInputs(demand_kw=demand):
-                taken += demand
+                taken += np.maximum(demand, 0.0)
+                given += np.maximum(-demand, 0.0)
             case Pv(), PvInputs(available_kw=available):
                 given += available
             case Battery(charge_kw=charge, discharge_kw=discharge), _:

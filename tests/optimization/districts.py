@@ -131,7 +131,9 @@ def _point(asset, inputs, schedule, slots, tolerance):
         for s, begin in enumerate(slots.starts):
             end = begin + timedelta(seconds=float(slots.duration_s[s]))
             stay = (min(end, session.departure) - max(begin, session.arrival)).total_seconds()
-            allowed[s] += min(asset.charge_kw, session.charge_kw or asset.charge_kw) * max(0, stay) / slots.duration_s[s]
+            allowed[s] += (
+                min(asset.charge_kw, session.charge_kw or asset.charge_kw) * max(0, stay) / slots.duration_s[s]
+            )
     assert (schedule.power_kw >= -tolerance).all()
     assert (schedule.power_kw <= allowed + tolerance).all()
     delivered = np.cumsum(asset.efficiency * schedule.power_kw * slots.duration_h)
@@ -184,7 +186,7 @@ def districts(draw, n=6, negative_prices=True):
         hours(arrival), hours(arrival + draw(st.integers(1, 12)) / 4), draw(st.integers(0, 60)), charge_kw=11.0
     )
     pairs = [
-        (LOAD, LoadInputs(draw(series(n, 0, 80)))),
+        (LOAD, LoadInputs(draw(series(n, draw(st.sampled_from([0, -40])), 80)))),
         (PV, PvInputs(draw(series(n, 0, 30)))),
         (BATTERY, BatteryInputs(draw(st.integers(-2, 50)) / 2, draw(st.sampled_from([0.0, 0.2])))),
         (POINT, ChargePointInputs((session,))),

@@ -24,7 +24,8 @@ def test_battery_and_pv():
     demand, sun = 3.0 + RNG.random(N), 12.0 * np.sin(np.linspace(0, np.pi, N))
     pairs = [(LOAD, LoadInputs(demand)), (PV, PvInputs(sun)), (BATTERY, BatteryInputs(6.0, 0.15))]
     asked = replace(
-        problem(pairs, PRICE, limit=6.0, weights=NO_TIES), tariff=tariff(PRICE, 0.3 * PRICE, carbon=0.4, carbon_price=0.1)
+        problem(pairs, PRICE, limit=6.0, weights=NO_TIES),
+        tariff=tariff(PRICE, 0.3 * PRICE, carbon=0.4, carbon_price=0.1),
     )
     solution = SOLVER.solve(asked)
     # x = import, export, charge, discharge, sun used

@@ -1,0 +1,120 @@
+"""The solver's manners: models are kept, answers are checked, a failed warm start is repeated cold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import highspy
+import numpy as np
+import pytest
+from districts import BATTERY, LOAD, POINT, hours, problem
+
+from optimization import solve
+from optimization.assets import BatteryInputs, ChargePointInputs, EvSession, LoadInputs
+from optimization.solve import SolveError, Solver, worst_residual
+
+
+def asked(energy=5.0, n=12, cars=1):
+    sessions = tuple(EvSession(hours(k), hours(k + 1), 3.0) for k in range(cars))
+    pairs = [
+        (LOAD, LoadInputs(np.full(n, 3.0))),
+        (BATTERY, BatteryInputs(energy)),
+        (POINT, ChargePointInputs(sessions)),
+    ]
+    return problem(pairs, 0.2 + 0.1 * np.sin(np.arange(n)))
+
+
+@pytest.fixture
+def builds(monkeypatch):
+    built = []
+    original = solve.build_model
+    monkeypatch.setattr(solve, "build_model", lambda *a: built.append(1) or original(*a))
+    return built
+
+
+def test_one_model_serves_all_problems_of_a_structure(builds):
+    solver = Solver()
+    starts = [solver.solve(asked(energy)).solve["start"] for energy in (5.0, 6.0, 18.0)]
+    assert starts == ["cold", "warm", "warm"]
+    assert solver.solve(asked(cars=2)).solve["start"] == "warm"
+    assert len(builds) == 1
+
+
+def test_another_structure_makes_another_model_and_the_oldest_goes(builds, monkeypatch):
+    monkeypatch.setattr(solve, "MODELS_KEPT", 2)
+    solver = Solver()
+    for n in (4, 5, 4, 6, 4, 5):
+        solver.solve(asked(n=n))
+    assert len(builds) == 4
+
+
+def test_a_deadline_of_nothing_is_an_error_that_says_so():
+    with pytest.raises(SolveError, match="time limit"):
+        Solver(deadline_s=0.0).solve(asked())
+
+
+def test_a_deadline_counts_from_each_run():
+    solver = Solver(deadline_s=5.0)
+    first = solver.solve(asked())
+    assert solver.solve(asked()).objective == pytest.approx(first.objective)
+
+
+def test_an_iteration_limit_stops_without_a_clock(monkeypatch):
+    monkeypatch.setitem(solve.OPTIONS, "simplex_iteration_limit", 1)
+    with pytest.raises(SolveError, match="iteration"):
+        Solver().solve(asked())
+
+
+def test_a_useless_basis_is_replaced_by_a_cold_start(monkeypatch):
+    solver = Solver()
+    good = solver.solve(asked())
+    original = solve.WarmModel._finish
+
+    def finish(self, lp, deadline_s, start, *, incumbent=False):
+        if start == "warm":
+            raise SolveError("a basis that leads nowhere")
+        return original(self, lp, deadline_s, start, incumbent=incumbent)
+
+    monkeypatch.setattr(solve.WarmModel, "_finish", finish)
+    again = solver.solve(asked())
+    assert again.solve["start"] == "cold"
+    assert again.objective == pytest.approx(good.objective, rel=1e-9)
+
+
+def test_an_answer_that_breaks_its_rows_is_not_believed(monkeypatch):
+    monkeypatch.setattr(solve, "worst_residual", lambda *_: 1e-3)
+    with pytest.raises(SolveError, match="breaks a row"):
+        Solver().solve(asked())
+
+
+def test_residuals_are_measured_on_rows_and_bounds():
+    solver = Solver()
+    solver.solve(asked())
+    model = next(iter(solver._models.values()))
+    lp = model.affine.fill(solve.values_of(asked(), solve.structure(asked())))
+    x = model.solve(lp, None).x
+    assert worst_residual(lp, x) <= 1e-7
+    spoiled = x.copy()
+    spoiled[model.affine.columns["import_kw"]] += 1.0
+    assert worst_residual(lp, spoiled) >= 0.05
+
+
+def test_a_warm_optimum_that_a_cold_one_contradicts_is_dropped(monkeypatch):
+    solver = Solver(cross_check_every=1)
+    good = solver.solve(asked())
+    original = solve.WarmModel._finish
+
+    def finish(self, lp, deadline_s, start, *, incumbent=False):
+        answer = original(self, lp, deadline_s, start, incumbent=incumbent)
+        return replace(answer, objective=answer.objective + 1.0) if start == "warm" else answer
+
+    monkeypatch.setattr(solve.WarmModel, "_finish", finish)
+    assert solver.solve(asked()).objective == pytest.approx(good.objective, rel=1e-9)
+
+
+def test_every_solver_in_the_process_uses_one_thread():
+    """Another number of threads in one process makes HiGHS fail silently."""
+    model = Solver()
+    model.solve(asked())
+    highs = next(iter(model._models.values())).highs
+    assert highs.getOptionValue("threads") == (highspy.HighsStatus.kOk, 1)
