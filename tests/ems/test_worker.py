@@ -1,0 +1,177 @@
+"""The solver process: it answers, and whatever it does wrong it is killed, replaced and no plan is lost but its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from plan_samples import START, sample_problem
+
+from ems.clock import SimulatedClock, SystemClock
+from ems.plan_check import check_plan
+from ems.worker import DirectSolver, WorkerSolver
+from optimization.problem import Plan, Refused
+
+HERE = Path(__file__).parent
+T = TypeVar("T")
+
+
+class CountedClock(SystemClock):
+    """The machine's clock; waits for readiness are not cut short by a deadline that is meant for the solve."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    async def wait_for(self, awaitable: Awaitable[T], seconds: float) -> T:
+        self.waits.append(seconds)
+        return await super().wait_for(awaitable, seconds)
+
+
+@asynccontextmanager
+async def worker(
+    mode: str, folder: Path, clock: SystemClock | SimulatedClock | None = None
+) -> AsyncIterator[WorkerSolver]:
+    command = (sys.executable, str(HERE / "stand_in_worker.py"), mode, str(folder))
+    solver = WorkerSolver(None, folder, clock or SystemClock(), command=command)
+    try:
+        yield solver
+    finally:
+        await solver.close()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20.0):
+        while not true():
+            await SystemClock().sleep(0.01)
+
+
+async def ready(solver: WorkerSolver) -> int:
+    await solver.start()
+    await until(lambda: solver.ready)
+    assert solver.pid is not None
+    return solver.pid
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def starts(folder: Path) -> int:
+    return len(list(folder.glob("started-*")))
+
+
+async def test_it_warms_in_the_background_and_answers(tmp_path: Path) -> None:
+    async with worker("good", tmp_path) as solver:
+        assert not solver.ready
+        pid = await ready(solver)
+        plan = await solver.solve(sample_problem(), START, 10.0)
+        assert isinstance(plan, Plan)
+        assert plan.id == f"by {pid}"
+        assert plan.made_at == START
+        assert check_plan(sample_problem(), plan) == ()
+    assert not alive(pid)
+
+
+async def test_a_refusal_comes_through(tmp_path: Path) -> None:
+    async with worker("refuses", tmp_path) as solver:
+        await ready(solver)
+        assert await solver.solve(sample_problem(), START, 10.0) == Refused(("the battery is invalid",))
+        assert solver.replaced == 0
+
+
+@pytest.mark.parametrize("mode", ["hangs", "dies", "nonsense", "no_pickle", "wrong_type", "half"])
+async def test_whatever_goes_wrong_it_is_killed_and_replaced(
+    mode: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with worker(mode, tmp_path) as solver:
+        pid = await ready(solver)
+        with caplog.at_level(logging.WARNING, "ems.worker"):
+            assert await solver.solve(sample_problem(), START, 0.3 if mode == "hangs" else 10.0) is None
+        assert not alive(pid)
+        assert [r.message for r in caplog.records if "killed and replaced" in r.message]
+        assert await ready(solver) != pid
+        again = await solver.solve(sample_problem(), START + timedelta(minutes=5), 10.0)
+        assert isinstance(again, Plan)
+        assert solver.replaced == 1
+
+
+async def test_kill_9_between_two_questions_costs_one_plan(tmp_path: Path) -> None:
+    async with worker("good", tmp_path) as solver:
+        pid = await ready(solver)
+        os.kill(pid, signal.SIGKILL)
+        assert await solver.solve(sample_problem(), START, 10.0) is None
+        await ready(solver)
+        assert isinstance(await solver.solve(sample_problem(), START, 10.0), Plan)
+
+
+async def test_a_worker_that_is_still_warming_is_not_killed_for_it(tmp_path: Path) -> None:
+    async with worker("slow_start", tmp_path) as solver:
+        assert await solver.solve(sample_problem(), START, 0.05) is None
+        pid = await ready(solver)
+        assert solver.replaced == 0
+        plan = await solver.solve(sample_problem(), START, 10.0)
+        assert isinstance(plan, Plan)
+        assert plan.id == f"by {pid}"
+
+
+async def test_a_worker_that_cannot_start_is_tried_again_with_the_next_question(tmp_path: Path) -> None:
+    async with worker("never_starts", tmp_path) as solver:
+        assert await solver.solve(sample_problem(), START, 10.0) is None
+        assert not solver.ready
+        assert await solver.solve(sample_problem(), START, 10.0) is None
+        assert starts(tmp_path) == 2
+
+
+async def test_the_deadline_is_waited_for_on_the_injected_clock(tmp_path: Path) -> None:
+    clock = CountedClock()
+    async with worker("good", tmp_path, clock) as solver:
+        await ready(solver)
+        await solver.solve(sample_problem(), START, 12.5)
+        assert clock.waits[-1] == 12.5
+
+
+async def test_on_a_simulated_clock_nothing_is_cut(tmp_path: Path) -> None:
+    async with worker("slow_start", tmp_path, SimulatedClock(START)) as solver:
+        assert isinstance(await solver.solve(sample_problem(), START, 1e-9), Plan)
+
+
+async def test_it_ends_with_its_parent(tmp_path: Path) -> None:
+    """The child reads the end of its stdin when the parent is gone, however that went."""
+    async with worker("good", tmp_path) as solver:
+        pid = await ready(solver)
+        process = solver._process
+        assert process is not None and process.stdin is not None
+        process.stdin.close()
+        await asyncio.wait_for(process.wait(), 10.0)
+        assert not alive(pid)
+
+
+async def test_the_real_worker_and_the_direct_solver_agree(tmp_path: Path) -> None:
+    real = WorkerSolver(None, tmp_path, SimulatedClock(START))
+    direct = DirectSolver(None, tmp_path)
+    try:
+        answers = [await solver.solve(sample_problem(), START, 60.0) for solver in (real, direct)]
+        first, second = answers
+        assert isinstance(first, Plan) and isinstance(second, Plan)
+        assert check_plan(sample_problem(), first) == ()
+        assert first.objective == second.objective
+        assert all((first.schedules[a].power_kw == second.schedules[a].power_kw).all() for a in first.schedules)
+        assert direct.ready and real.ready
+    finally:
+        await real.close()
+        await direct.close()
+    assert not direct.ready
