@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
+from pydantic import BaseModel
+
 from ems.config.documents import Keys
 from ems.config.parts import Complaint, Parts, number, text
 from ems.config.wording import did_you_mean, shown
@@ -34,6 +36,7 @@ def check_parts(parts: Parts, folder: Path) -> Iterator[Complaint]:
     yield from _time(parts)
     yield from _addresses(parts)
     yield from _references(parts)
+    yield from _roles(parts)
     yield from _shares(parts)
     yield from _files(parts, folder)
     yield from _buses(parts, folder)
@@ -47,8 +50,14 @@ def _order(parts: Parts) -> Iterator[Complaint]:
             if section != name or lesser is None or greater is None:
                 continue
             if lesser > greater or (strictly and lesser == greater):
-                words = "is not below" if strictly else "is above"
-                yield (*path, low), f"{lesser:g} {words} `{high}`, which is {greater:g}; write a smaller {low}"
+                yield _upside_down(path, part, (low, lesser), (high, greater))
+
+
+def _upside_down(path: Keys, part: BaseModel, low: tuple[str, float], high: tuple[str, float]) -> Complaint:
+    """Say it at the key that stands in the file: the other may be a default."""
+    if low[0] in part.model_fields_set:
+        return (*path, low[0]), f"{low[1]:g} is not below `{high[0]}`, which is {high[1]:g}; write a smaller {low[0]}"
+    return (*path, high[0]), f"{high[1]:g} is not above `{low[0]}`, which is {low[1]:g}; write a greater {high[0]}"
 
 
 def _time(parts: Parts) -> Iterator[Complaint]:
@@ -88,7 +97,7 @@ def _addresses(parts: Parts) -> Iterator[Complaint]:
 
 
 def _references(parts: Parts) -> Iterator[Complaint]:
-    known = [str(name) for name in _keys(parts, "devices")]
+    known = _keys(parts, "devices")
     users: dict[str, str] = {}
     for name, asset in parts.named("assets"):
         device = text(asset, "device")
@@ -99,12 +108,20 @@ def _references(parts: Parts) -> Iterator[Complaint]:
             yield path, f"there is no device {shown(device)}{did_you_mean(device, known)}; known are {', '.join(known)}"
         elif (user := users.setdefault(device, name)) != name:
             yield path, f"{device} already serves {user}; an asset has a device of its own: name another one"
-    if len(list(parts.named("assets"))) != len(_keys(parts, "assets")):
+
+
+def _roles(parts: Parts) -> Iterator[Complaint]:
+    """Look for the one grid meter, and for devices in control that steer nothing."""
+    assets = list(parts.named("assets"))
+    named = [text(asset, "device") for _, asset in assets]
+    if len(assets) != len(_keys(parts, "assets")):
         return
+    used = {name for name in named if name is not None}
+    wires_clear = len(used) == len([name for name in named if name]) and used <= set(_keys(parts, "devices"))
     for name, part in parts.named("devices"):
-        if text(part, "mode") == "control" and name not in users:
+        if text(part, "mode") == "control" and name not in used and wires_clear:
             yield ("devices", name, "mode"), "is control, yet no asset uses this device; add the asset or write monitor"
-    meters = [name for name, asset in parts.named("assets") if text(asset, "kind") == "grid_meter"]
+    meters = [name for name, asset in assets if text(asset, "kind") == "grid_meter"]
     if not meters and "assets" in parts.raw:
         yield ("assets",), "no asset is of kind grid_meter; the meter at the grid connection is needed: add it"
     for name in meters[1:]:

@@ -18,6 +18,8 @@ from ems.config.errors import SiteProblem
 
 SIZE_LIMIT_BYTES = 1_000_000
 DEPTH_LIMIT = 20
+WORD_LIMIT = 500
+"""No key and no value of a site file is longer [characters]."""
 ANCHOR_WORDS = (
     "YAML anchors and aliases (&name, *name) are refused, for a few lines of them can unfold to gigabytes; "
     "write the values out"
@@ -112,6 +114,8 @@ class _Builder:
             return Node(None, at)
         if event.tag is not None and event.tag != "!":
             self.complaints.append((_at(event), path, f"the tag `{event.tag}` is refused; write a plain value"))
+        if isinstance(event, yaml.ScalarEvent) and len(event.value) > WORD_LIMIT:
+            raise _Refused(_at(event), f"is longer than {WORD_LIMIT} characters; no site file needs that")
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(at, path)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -127,8 +131,10 @@ class _Builder:
         children: dict[Key, Node] = {}
         first_at: dict[Key, Position] = {}
         while not isinstance(key := next(self._events), yaml.MappingEndEvent):
-            if not isinstance(key, yaml.ScalarEvent):
-                raise _Refused(_at(key), "a list or a block stands where a key is expected; write `name: value`")
+            if not isinstance(key, yaml.ScalarEvent) or len(key.value) > WORD_LIMIT:
+                raise _Refused(
+                    _at(key), "a list, a block or a long text stands where a key is expected; write `name: value`"
+                )
             self._refuse_anchor(key)
             child = self._node(next(self._events), _at(key), (*path, key.value))
             if key.value in children:
@@ -146,14 +152,15 @@ class _Builder:
         return Node([item.value for item in items], at, dict(enumerate(items)))
 
     def _scalar(self, event: Any) -> Any:
-        """Read a plain scalar as YAML 1.1 does, apart from dates and base-60 numbers, which stay text."""
+        """Read a plain scalar as YAML 1.1 does, apart from dates, base-60 and endless numbers, which stay text."""
         tag = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
         if tag not in _PLAIN_TAGS or ":" in event.value:
             return event.value
         try:
-            return self._constructor.construct_object(yaml.ScalarNode(tag, event.value))
+            value = self._constructor.construct_object(yaml.ScalarNode(tag, event.value))
         except ValueError:
             return event.value
+        return event.value if isinstance(value, int) and abs(value) >= 10**15 else value
 
 
 def read_document(path: Path, name: str | None = None) -> Document:
@@ -214,6 +221,9 @@ def _syntax_complaint(text: str, error: yaml.YAMLError) -> tuple[Position, Keys,
         if "\t" in indent:
             return (number, indent.index("\t") + 1), (), "a tab indents this line; YAML wants spaces: write spaces"
     mark = getattr(error, "problem_mark", None)
+    if "end of stream" in str(getattr(error, "problem", "")):
+        # What was never closed is better sought where it was opened.
+        mark = getattr(error, "context_mark", None) or mark
     at = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     words = getattr(error, "problem", None) or getattr(error, "reason", None) or "not readable"
     return at, (), f"is not valid YAML here ({words}); check the indentation, colons, quotes and brackets"

@@ -69,10 +69,11 @@ def _overrides(name: str, device: BaseModel, profile: ProfileInfo) -> Iterator[C
 def _roles(name: str, device: BaseModel, profile: ProfileInfo, asset: BaseModel) -> Iterator[Complaint]:
     kind = str(text(asset, "kind"))
     bound = {role: info.point for role, info in profile.roles.items()} | _block(device, "roles")
-    for role in MEASURED_ROLES.get(kind, ()):
-        if role not in bound:
-            words = f"{text(device, 'profile')} has no role {role}, which a {kind} needs; choose a profile for a {kind}"
-            yield ("devices", name, "profile"), words
+    missing = [role for role in MEASURED_ROLES.get(kind, ()) if role not in bound]
+    if missing:
+        lacking = f"{text(device, 'profile')} has no role {' nor '.join(missing)}"
+        yield ("devices", name, "profile"), f"{lacking}, which a {kind} needs; choose a profile for a {kind}"
+        return
     command, mode = COMMANDED_ROLE.get(kind), text(device, "mode")
     if mode == "monitor":
         return
@@ -120,7 +121,9 @@ def _safe_range(asset: BaseModel, kind: str) -> tuple[float, float, float] | Non
     """Give the lower, the upper and the least running value of an asset's command, in the unit of its point."""
     lower_key, upper_key, least_key = _SAFE_RANGE_KEYS[kind]
     lower, upper, least = (number(asset, key) if key else 0.0 for key in (lower_key, upper_key, least_key))
-    return None if lower is None or upper is None or least is None else (-lower, upper, least)
+    if lower is None or upper is None or least is None or least > upper:
+        return None
+    return -lower, upper, least
 
 
 def _points(profile: ProfileInfo) -> Mapping[str, RoleInfo]:

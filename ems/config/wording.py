@@ -55,7 +55,7 @@ def shown(value: Any) -> str:
         case float():
             return f"{value:g}"
         case int():
-            return str(value) if abs(value) < 10**20 else "an endless number"
+            return str(value)
         case str():
             return repr(value if len(value) <= 40 else value[:37] + "...")
         case _:
