@@ -1,4 +1,4 @@
-"""What the driver tests share: the real clock, a clock that waits for ever, and a set-point in one line."""
+"""What the driver tests share: a clock set by hand, and drivers that leave nothing behind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from drivers.driver import Driver
-from drivers.points import Measurement, Setpoint
 from drivers.registry import DeviceSpec, build_driver
 
 
@@ -55,11 +54,3 @@ async def build(clock: HandClock) -> AsyncIterator[Callable[..., Driver]]:
     for _ in range(3):
         await asyncio.sleep(0)
     assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-def setpoint(point: str, value: float | None, expires_s: float = 1e9) -> Setpoint:
-    return Setpoint(point, value, "a test wants it", expires_s)
-
-
-def by_name(measurements: list[Measurement]) -> dict[str, Measurement]:
-    return {each.point.partition(".")[2]: each for each in measurements}

@@ -8,7 +8,7 @@ import logging
 import pytest
 from bacnet_devices import INPUTS, BacnetDevice, free_udp_port
 from bacpypes3.primitivedata import Real
-from conftest import by_name, setpoint
+from wire_words import by_name, setpoint
 
 from drivers.bacnet.objects import overriding, reading
 from drivers.bacnet.profile import bacnet_profile

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 
 import pytest
-from conftest import by_name, setpoint
 from raw_modbus_server import (
     HOLDING,
     RawModbusServer,
@@ -15,6 +14,7 @@ from raw_modbus_server import (
     refusing,
     wallbox_image,
 )
+from wire_words import by_name, setpoint
 
 from drivers.points import Outcome, Quality
 

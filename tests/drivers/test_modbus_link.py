@@ -8,8 +8,8 @@ import struct
 from itertools import pairwise
 
 import pytest
-from conftest import by_name, setpoint
 from raw_modbus_server import HOLDING, RawModbusServer, battery_image, meter_image, wallbox_image
+from wire_words import by_name, setpoint
 
 from drivers.backoff import Backoff
 from drivers.modbus.link import Link, LinkError, Refusal, release, share

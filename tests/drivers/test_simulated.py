@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import by_name, setpoint
+from wire_words import by_name, setpoint
 
 from drivers.points import Outcome, Quality
 from drivers.registry import profile_points
