@@ -212,7 +212,7 @@ def _pv_caps(scene: _Scene, plants: Sequence[Flex], level: Floats) -> dict[str, 
     caps = {}
     sizes = {plant.asset: -plant.lower_kw for plant in plants}
     columns = {asset: column for asset in sizes if (column := scene.column(asset)) is not None}
-    total = sum((np.maximum(-column, 0.0) * sizes[asset] for asset, column in columns.items()), np.zeros(0))
+    total = sum((np.maximum(-column, 0.0) * sizes[asset] for asset, column in columns.items()), np.zeros_like(level))
     for asset, size_kw in sizes.items():
         if asset not in columns:
             caps[asset] = scene.power[asset]

@@ -84,6 +84,7 @@ class Teller:
 
 def action(kind: AssetKind, kw: float) -> str:
     """Say a power in the words of its asset."""
+    kw = round(kw, 1)
     match kind:
         case AssetKind.BATTERY:
             return "rest" if kw == 0.0 else f"{'charge' if kw > 0 else 'discharge'} {abs(kw):.1f} kW"

@@ -53,10 +53,6 @@ class PriceBook:
         self._zone = zone
         self._kept: tuple[datetime, Prices] | None = None
 
-    def forget(self) -> None:
-        """Look again at the next question, because something was published."""
-        self._kept = None
-
     def at(self, now: datetime) -> Prices:
         """Give the prices as they are known at `now` (aware UTC)."""
         hour = now.replace(minute=0, second=0, microsecond=0)
@@ -65,7 +61,7 @@ class PriceBook:
             if hour <= asked <= now and (now - asked).total_seconds() < FRESH_FOR_S:
                 return prices
         prices = self._look_up(now, hour)
-        self._kept = (now, prices)
+        self._kept = (now, prices) if prices.import_price is not None else None
         return prices
 
     def _look_up(self, now: datetime, hour: datetime) -> Prices:

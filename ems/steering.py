@@ -17,6 +17,7 @@ from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.decisions import AssetKind, Bound, Decision, Lever, Rung, Wish
 from ems.ladder import (
+    NOTHING_KW,
     PlanNow,
     SlotEnergy,
     Teller,
@@ -39,10 +40,8 @@ KEEP_KW: Mapping[AssetKind, float] = {
     AssetKind.PV: 0.0,
 }
 """Commands this near to what relief asks for are not re-issued [kW]."""
-PROBE_SHARE = 0.05
-"""A curtailed plant is expected to have so much more sun than it shows, as a share of its rating."""
-PRESSED_KW = 1.5
-NO_EXPORT_KW = 0.5
+SPARE_KW = 2.0
+"""Where selling costs money, a plant may give so much more than the site takes, so that it can find a use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +148,20 @@ class Steering:
             for asset, decision in shaped.items()
             if self._is_movable(decision, scene)
         ]
-        movable = {flex.asset for flex in flexes}
+        movable = [flex.asset for flex in flexes]
         fixed = {a: kw for a, kw in {**powers.metered_kw, **powers.loads_kw}.items() if a not in movable}
         grid, slot = self._grid_slot(scene)
-        rows = build_rows([*fixed, *movable_order(flexes)], grid, slot, self._limits_kw(scene))
+        limits_kw = (self._site.file.grid.import_limit_kw, self._site.file.grid.export_limit_kw)
+        rows = build_rows([*fixed, *movable], grid, slot, limits_kw)
         result = balance(flexes, rows, fixed)
         decisions = dict(shaped)
         for flex in flexes:
-            decisions[flex.asset] = self._final(
-                flex, shaped[flex.asset], result, bounds[flex.asset], known=grid is not None
-            )
+            wanted, limits = shaped[flex.asset], bounds[flex.asset]
+            if flex.kind is AssetKind.PV:
+                worth_kw = self._worth_kw(scene, powers, self._levers[flex.asset])
+                decisions[flex.asset] = self._final_pv(flex, wanted, result, limits, worth_kw=worth_kw)
+            else:
+                decisions[flex.asset] = self._final(flex, wanted, result, limits)
         over = tuple(name for name, excess in zip(rows.names, result.excess, strict=True) if excess > 1e-6)
         return Outcome(decisions, powers, excess=over)
 
@@ -175,7 +178,7 @@ class Steering:
         held_kw = held.kw if held else None
         power_kw = decision.kw or 0.0
         if lever.kind is AssetKind.PV:
-            power_kw = -expected_generation_kw(-powers.metered_kw[lever.asset], held_kw, lever.rating_kw)
+            power_kw = min(powers.metered_kw[lever.asset], 0.0)
         return Flex(
             asset=lever.asset,
             kind=lever.kind,
@@ -196,56 +199,38 @@ class Steering:
         slot = plan.slots.index_at(scene.snapshot.at)
         return grid, len(plan.slots) - 1 if slot is None else slot
 
-    def _limits_kw(self, scene: Scene) -> tuple[float, float]:
-        """Give the connection's limits; nothing is sold while that costs money and the plan does not mean to."""
-        grid = self._site.file.grid
-        price = scene.prices.export_price
-        at = self._plan_now(scene)
-        pays = price is None or price >= 0.0 or (at is not None and at.grid_kw < -NO_EXPORT_KW)
-        return grid.import_limit_kw, grid.export_limit_kw if pays else min(NO_EXPORT_KW, grid.export_limit_kw)
+    def _worth_kw(self, scene: Scene, powers: Powers, lever: Lever) -> float:
+        """Give the generation that is worth having: all of it, unless selling costs money and nobody plans to sell.
 
-    def _final(
-        self, flex: Flex, shaped: Decision, result: Balance, bounds: tuple[Bound, ...], *, known: bool
-    ) -> Decision:
-        """Clamp last: what the rows ask for, inside the nested bounds."""
-        lever = self._levers[flex.asset]
-        if flex.kind is AssetKind.PV:
-            return self._final_pv(flex, shaped, result, bounds, known=known)
+        Then it is what the site takes now, and what the plan counts on, whichever is more.
+        """
+        price, at = scene.prices.export_price, self._plan_now(scene)
+        if price is None or price >= 0.0 or at is None or at.grid_kw < -NOTHING_KW:
+            return lever.rating_kw
+        taken_kw = (powers.grid_kw or 0.0) - powers.metered_kw[lever.asset]
+        return max(taken_kw + SPARE_KW, -(at.power_kw(lever.asset) or 0.0), 0.0)
+
+    def _final(self, flex: Flex, shaped: Decision, result: Balance, bounds: tuple[Bound, ...]) -> Decision:
+        """Clamp last: what the rows ask for, inside the bounds that rank above the grid's."""
         row = result.because.get(flex.asset)
         if row is None:
             return shaped
         kw = result.power_kw[flex.asset]
-        because = Wish(Rung.GRID, kw, f"{row}: {action(flex.kind, kw)}")
-        above = [b for b in bounds if b.rung is not Rung.OPERATOR]
-        return runnable(lever, clamp(flex.asset, because, above))
+        above = [bound for bound in bounds if bound.rung is not Rung.OPERATOR]
+        wish = Wish(Rung.GRID, kw, f"{row}: {action(flex.kind, kw)}")
+        return runnable(self._levers[flex.asset], clamp(flex.asset, wish, above))
 
     def _final_pv(
-        self, flex: Flex, shaped: Decision, result: Balance, bounds: tuple[Bound, ...], *, known: bool
+        self, flex: Flex, shaped: Decision, result: Balance, bounds: tuple[Bound, ...], *, worth_kw: float
     ) -> Decision:
-        lever = self._levers[flex.asset]
-        held_kw = None if flex.held_kw is None else -flex.held_kw
-        limit_kw = pv_limit(
-            -result.power_kw[flex.asset], result.pv_most_kw[flex.asset], held_kw, -flex.power_kw, lever.rating_kw
-        )
-        why = f"the grid stands no more: {action(flex.kind, limit_kw)}"
-        if not known and lever.safe_kw is not None:
-            limit_kw, why = min(limit_kw, -lever.safe_kw), "the grid's rows are not known before the first plan"
-        grid = Bound(Rung.GRID, -limit_kw, 0.0, why)
-        return clamp(flex.asset, replace_kw(shaped), (*bounds, grid))
-
-
-def replace_kw(decision: Decision) -> Wish:
-    """Make the wish of a decision again."""
-    return Wish(decision.rung, decision.kw, decision.reason)
-
-
-def movable_order(flexes: list[Flex]) -> list[str]:
-    """Name the movable assets in their order."""
-    return [flex.asset for flex in flexes]
-
-
-def expected_generation_kw(measured_kw: float, held_kw: float | None, rated_kw: float) -> float:
-    """Foresee what a plant would give: what it shows, and a little more while its limit presses on it [kW]."""
-    if held_kw is None or measured_kw < -held_kw - PRESSED_KW:
-        return min(max(measured_kw, 0.0), rated_kw)
-    return min(max(measured_kw, 0.0) + PROBE_SHARE * rated_kw, rated_kw)
+        """Bound a plant by what the rows stand, and by what is worth generating."""
+        lever, held_kw = self._levers[flex.asset], None if flex.held_kw is None else -flex.held_kw
+        cap_kw, most_kw = -result.power_kw[flex.asset], result.pv_most_kw[flex.asset]
+        why = "the grid stands no more" if cap_kw <= worth_kw else "selling costs money now"
+        if self._rows is None and lever.safe_kw is not None:
+            cap_kw = most_kw = min(cap_kw, -lever.safe_kw)
+            why = "the grid's rows are not known before the first plan"
+        cap_kw, most_kw = min(cap_kw, worth_kw), min(most_kw, worth_kw + SPARE_KW)
+        limit_kw = pv_limit(cap_kw, most_kw, held_kw, -flex.power_kw, lever.rating_kw)
+        grid = Bound(Rung.GRID, -limit_kw, 0.0, f"{why}: {action(flex.kind, limit_kw)}")
+        return clamp(flex.asset, Wish(shaped.rung, shaped.kw, shaped.reason), (*bounds, grid))
