@@ -137,11 +137,6 @@ class Planning:
         """Why the last planning cycle published nothing, in words; empty when it did."""
         return self._trouble
 
-    @property
-    def desk(self) -> FeedDesk:
-        """What is published, for whoever else needs prices."""
-        return self._parts.desk
-
     async def close(self) -> None:
         """Close the feeds; the solver and the journal belong to whoever made them."""
         await self._parts.desk.close()
