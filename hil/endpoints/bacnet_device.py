@@ -78,13 +78,24 @@ class Controller(Application):  # type: ignore[misc]
     """The device's application: brings its inputs up to date before it answers, and is silent when unplugged."""
 
     unplugged = False
+    trouble: Trouble
     refresh: Callable[[], None]
 
     async def indication(self, apdu: Any) -> None:
         """Answer one request."""
-        if not self.unplugged:
-            self.refresh()
-            await super().indication(apdu)
+        if self.unplugged:
+            return
+        if self.trouble.delay_s > 0.0:
+            await _late(self.trouble.delay_s)
+        self.refresh()
+        await super().indication(apdu)
+
+
+async def _late(seconds: float) -> None:
+    """Hold an answer back [s of the wall]."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asyncio.Event().wait()
 
 
 class _Answers(asyncio.DatagramProtocol):
@@ -142,7 +153,7 @@ class BacnetDevice:
                               vendorIdentifier=999, modelName="Pretend air handler")  # fmt: skip
         port = NetworkPortObject(f"{self._host}:{self._port}", objectIdentifier=("network-port", 1), objectName="port")
         self._app = Controller.from_object_list([device, port, *self._inputs.values(), self.setpoint])
-        self._app.refresh = self.refresh
+        self._app.refresh, self._app.trouble = self.refresh, self.trouble
         await self._bound()
 
     async def _bound(self) -> None:

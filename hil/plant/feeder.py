@@ -36,6 +36,11 @@ class Plant:
         market: prices and carbon of the run.
         flow: the fast power flow. witness: pandapower's, sampled; None to go without.
         zone: local time of the site, for thermostats.
+
+    Attributes:
+        elapsed_s: since the start of the world [s].
+        commanded_from_s: when somebody first told a device what to do; None while nobody has [s].
+        grid: what the feeder carries now. records: what has happened.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Plant:
     ) -> None:  # fmt: skip
         self.devices, self.weather, self.market, self.witness = devices, weather, market, witness
         self.elapsed_s = 0.0
+        self.commanded_from_s: float | None = None
         self.import_kwh = self.export_kwh = 0.0
         self._flow, self._zone = flow, zone
         place = {name: i for i, name in enumerate(flow.grid.buses)}
@@ -75,6 +81,8 @@ class Plant:
 
     def command(self, asset: str, power_kw: float | None) -> None:
         """Tell a device its power [kW], positive into it (a limit for PV and charge points); None leaves it alone."""
+        if self.commanded_from_s is None:
+            self.commanded_from_s = self.elapsed_s
         self.devices[asset].command(power_kw)
 
     def state(self, asset: str) -> Mapping[str, float]:
