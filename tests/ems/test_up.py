@@ -1,0 +1,227 @@
+"""The supervisor: whoever dies is started again, and nothing outlives the end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ems import up
+from ems.clock import SystemClock
+from ems.exit_codes import Exit
+from ems.live import LiveServer
+from ems.up import Child, orders, supervise
+
+STEADY = """
+import signal, sys, threading, json
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+print("lives", file=sys.stderr, flush=True)
+stop.wait()
+print(json.dumps({"cycles": 7}))
+"""
+
+
+class Household:
+    """Children that run small programs, supervised in this event loop."""
+
+    def __init__(self, folder: Path, **programs: str) -> None:
+        self.folder = folder
+        self.stop = asyncio.Event()
+        self.children = {
+            name: Child(name, [sys.executable, "-c", program], folder, SystemClock())
+            for name, program in programs.items()
+        }
+        self.running = asyncio.create_task(supervise(list(self.children.values()), self.stop))
+
+    async def pid(self, name: str, other_than: int = 0) -> int:
+        await eventually(lambda: self._pid(name) not in {0, other_than})
+        return self._pid(name)
+
+    def _pid(self, name: str) -> int:
+        path = self.folder / f"{name}.pid"
+        return int(path.read_text() or 0) if path.exists() else 0
+
+    @property
+    def pid_files(self) -> list[Path]:
+        return list(self.folder.glob("*.pid"))
+
+    async def end(self) -> int:
+        self.stop.set()
+        return await self.running
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def is_gone(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    return not status.exists() or "zombie" in status.read_text()
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail("it has not come about within 20 s")
+
+
+async def said(capsys: pytest.CaptureFixture[str], words: str, times: int = 1) -> str:
+    heard = [""]
+
+    def listen() -> bool:
+        heard[0] += capsys.readouterr().err
+        return heard[0].count(words) >= times
+
+    await eventually(listen)
+    return heard[0]
+
+
+async def test_children_live_are_heard_and_end_with_their_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    house = Household(tmp_path, run=STEADY, guard=STEADY)
+    pids = [await house.pid("run"), await house.pid("guard")]
+    await said(capsys, "lives\n", times=2)
+    assert all(map(is_alive, pids))
+    assert {os.getpgid(pid) for pid in pids} == set(pids), "each has its own process group"
+    assert await house.end() == Exit.OK
+    assert not any(map(is_alive, pids))
+    assert [child.report for child in house.children.values()] == [{"cycles": 7}, {"cycles": 7}]
+    assert house.pid_files == []
+
+
+async def test_a_killed_child_is_started_again_and_the_others_notice_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    house = Household(tmp_path, run=STEADY, guard=STEADY)
+    first, guard = await house.pid("run"), await house.pid("guard")
+    os.kill(first, signal.SIGKILL)
+    second = await house.pid("run", other_than=first)
+    await said(capsys, "lives\n", times=2)
+    assert is_alive(second)
+    assert await house.pid("guard") == guard
+    assert await house.end() == Exit.OK
+    assert (house.children["run"].restarts, house.children["guard"].restarts) == (1, 0)
+    assert house.children["run"].report == {"cycles": 7}
+    assert not is_alive(second)
+
+
+async def test_a_child_that_keeps_failing_is_told_by_the_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up, "FIRST_PAUSE_S", 0.001)
+    house = Household(tmp_path, run="raise SystemExit(1)", guard=STEADY)
+    await eventually(lambda: house.children["run"].kept_failing)
+    assert await house.end() == Exit.DEGRADED
+
+
+async def test_pauses_double_up_to_a_limit(tmp_path: Path) -> None:
+    pauses = []
+
+    class Clock(SystemClock):
+        async def wait_for(self, awaitable, seconds):
+            awaitable.close()
+            pauses.append(seconds)
+            raise TimeoutError
+
+    child = Child("run", [], tmp_path, Clock())
+    for lived_s in (0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 60.0, 1.0):
+        await child._mourn(lived_s, 1)
+    assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 0.2, 0.4]
+
+
+@pytest.mark.parametrize("status", [Exit.USAGE, Exit.CONFIG])
+async def test_wrong_files_end_everything_with_their_status(tmp_path: Path, status: Exit) -> None:
+    house = Household(tmp_path, run=f"raise SystemExit({int(status)})", guard=STEADY)
+    async with asyncio.timeout(20):
+        assert await house.running == status
+    assert house.children["run"].restarts == 0
+    assert house.pid_files == []
+
+
+async def test_a_child_that_will_not_stop_is_killed_with_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(up, "STOP_S", 0.3)
+    stubborn = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print("helper", helper.pid, file=sys.stderr, flush=True)
+time.sleep(60)
+"""
+    house = Household(tmp_path, run=stubborn)
+    pid = await house.pid("run")
+    helper = int((await said(capsys, "helper")).split("helper")[1].split()[0])
+    await house.end()
+    assert not is_alive(pid)
+    await eventually(lambda: is_gone(helper))
+
+
+async def test_a_grandchild_that_holds_the_pipe_delays_no_restart(tmp_path: Path) -> None:
+    orphaning = """
+import os, subprocess, sys, time
+helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(8)"], start_new_session=True)
+time.sleep(60)
+"""
+    house = Household(tmp_path, run=orphaning)
+    first = await house.pid("run")
+    await asyncio.sleep(0.3)
+    os.kill(first, signal.SIGKILL)
+    async with asyncio.timeout(5):
+        await house.pid("run", other_than=first)
+    await house.end()
+
+
+async def test_the_end_counts_from_the_first_cycle(tmp_path: Path) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    ending = asyncio.create_task(up._end_after(0.2, tmp_path, SystemClock(), stop))
+    await asyncio.sleep(0.5)
+    assert not stop.is_set(), "there was no cycle yet"
+    core = LiveServer(tmp_path)
+    await core.start()
+    core.publish({"cycle": 1})
+    since_s = loop.time()
+    await ending
+    assert stop.is_set()
+    assert loop.time() - since_s >= 0.2
+    await core.close()
+
+
+def arguments(**changes) -> argparse.Namespace:
+    given = {"site": "sites/yard", "clock": None, "no_serve": False, "page_port": 8470}
+    return argparse.Namespace(**given | changes)
+
+
+def test_the_core_ends_first_and_the_guard_last(tmp_path: Path) -> None:
+    made = orders(arguments(clock="2026-01-01T00:00:00+00:00@1.0x60.0", page_port=0), tmp_path)
+    assert list(made) == ["run", "serve", "guard"]
+    assert made["run"][4:7] == ["run", "sites/yard", "--state"]
+    assert made["guard"][-2:] == ["--clock", "2026-01-01T00:00:00+00:00@1.0x60.0"]
+    assert made["serve"][-2:] == ["--port", "0"]
+    assert list(orders(arguments(no_serve=True), tmp_path)) == ["run", "guard"]
+
+
+def test_the_command_refuses_a_broken_site_before_it_starts_anything(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text("schema_version: 1\n")
+    order = [sys.executable, "-m", "ems.cli", "up", tmp_path, "--state", tmp_path / "state", "--json"]
+    root = Path(__file__).resolve().parents[2]
+    run = subprocess.run(order, cwd=root, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == Exit.CONFIG, run.stderr
+    assert not (tmp_path / "state").exists()
+    assert run.stdout == "" or json.loads(run.stdout)["ok"] is False
