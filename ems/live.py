@@ -3,13 +3,7 @@
 Law 1: it never holds up control. Each client has a short queue; a slow one loses its oldest lines, not the newest.
 Law 2: it is one-way. What a client sends is never read.
 
-A snapshot (`ems.live/1`) is one JSON object; powers are positive into an asset, instants are ISO 8601 in UTC:
-
-    {"schema": "ems.live/1", "at": ..., "cycle": n, "health": "NORMAL",
-     "plan": {"id", "made_at", "rung", "ac", "starts": [instants], "kw": {asset: [kW of each slot]}},
-     "points": {id: {"value", "unit", "quality", "age_s"}},
-     "assets": {id: {"kw", "planned_kw", "setpoint_kw", "rung", "reason"}},
-     "alarms": [{"code", "thing", "since", "params", "text"}]}
+What a snapshot says is in `ems/snapshot_view.py`; powers are positive into an asset, instants are ISO 8601 in UTC.
 """
 
 from __future__ import annotations

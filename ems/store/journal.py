@@ -21,6 +21,9 @@ from ems.store.database import Schema, StoreError, open_readable, open_writable
 from ems.store.encoding import to_instant, to_json
 from ems.store.writer import Backlog, Statement, Writer
 
+FILE = "journal.db"
+"""Name of the core's journal in a state folder."""
+
 SCHEMA = Schema(
     name="journal",
     version=1,

@@ -19,7 +19,9 @@ from typing import Any
 
 from ems.clock import Clock
 from ems.live import LiveError, follow_live
+from ems.store.journal import FILE as JOURNAL_FILE
 from ems.web.delta import difference
+from ems.web.schedule import read_schedule
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ class Hub:
         self._queues: set[asyncio.Queue[str]] = set()
         self._snapshot: dict[str, Any] | None = None
         self._trend: deque[dict[str, Any]] = deque(maxlen=_TREND_LENGTH)
+        self._schedule: dict[str, Any] = {}
         self._seq = 0
         self._connected = False
         self._heard_s = clock.monotonic()
@@ -68,7 +71,7 @@ class Hub:
             try:
                 async with aclosing(follow_live(self._state_dir)) as snapshots:
                     async for snapshot in snapshots:
-                        self.absorb(snapshot)
+                        self.absorb(await self._with_schedule(snapshot))
             except (LiveError, ValueError) as error:
                 log.debug("%s", error)
             self._mark(connected=False)
@@ -79,6 +82,15 @@ class Hub:
         while True:
             await self._clock.sleep(BEAT_S)
             self._send({"type": "beat", "seq": self._seq, "link": self.link()})
+
+    async def _with_schedule(self, snapshot: dict[str, Any]) -> dict[str, Any]:
+        """Add what the plan in force holds for the coming hours: the stream names it, the journal has it."""
+        plan = snapshot.get("plan")
+        if plan is None:
+            return snapshot
+        if self._schedule.get("id") != plan["id"]:
+            self._schedule = await asyncio.to_thread(read_schedule, self._state_dir / JOURNAL_FILE, plan["id"])
+        return {**snapshot, "plan": {**plan, **self._schedule}}
 
     def absorb(self, snapshot: dict[str, Any]) -> None:
         """Take the newest snapshot and hand on what has changed."""

@@ -19,7 +19,7 @@ export function chart(id, { trend, snapshot }, clock) {
   past.push({ at: now, kw: newest.kw, plan: newest.planned_kw });
   const measured = pieces(past.map(({ at, kw }) => [at, kw]), span);
   const followed = pieces(past.map(({ at, plan }) => [at, plan]), span);
-  const ahead = pieces(future(snapshot.plan, id, now), span, Infinity);
+  const ahead = pieces(future(snapshot.plan, newest.kind === "grid_meter" ? "net_kw" : id, now), span, Infinity);
   const scale = scales([measured, followed, ahead].flat(2), span);
   const svg = draw("svg", { class: "chart", viewBox: `0 0 ${BOX.width} ${BOX.height}`, role: "img" });
   svg.setAttribute("aria-label", `${id}: measured and planned power`);
@@ -30,7 +30,7 @@ export function chart(id, { trend, snapshot }, clock) {
 }
 
 function future(plan, id, now) {
-  const powers = plan?.kw?.[id];
+  const powers = id === "net_kw" ? plan?.net_kw : plan?.kw?.[id];
   if (!powers || !plan.starts) return [];
   const slots = plan.starts.map((start, slot) => [Date.parse(start), powers[slot]]);
   const running = slots.findLast(([at]) => at <= now);

@@ -73,7 +73,7 @@ function showFacts(snapshot) {
   const alarms = snapshot.alarms ?? [];
   const facts = {
     Time: [`${clock.exact(snapshot.at)} ${state.site.timezone}`, clock.day(snapshot.at), "good"],
-    State: [snapshot.health ?? DASH, `cycle ${snapshot.cycle ?? DASH}`, snapshot.health === "NORMAL" ? "good" : "bad"],
+    State: stateFact(snapshot),
     Plan: planFact(snapshot),
     Values: [`${good} of ${points.length} good`, "", good === points.length ? "good" : "uncertain"],
     Alarms: [alarms.length ? String(alarms.length) : "none", "", alarms.length ? "bad" : "good"],
@@ -91,32 +91,37 @@ function showFacts(snapshot) {
   }
 }
 
+function stateFact({ health }) {
+  const state = health?.state ?? "unknown";
+  const level = { normal: "good", init: "uncertain", degraded: "uncertain", override: "uncertain" }[state] ?? "bad";
+  return [state, health?.cause ?? "", level];
+}
+
 function planFact({ plan, at }) {
-  if (!plan?.made_at) return ["none", "rules steer", "uncertain"];
+  if (!plan) return ["none", "the rules steer", "uncertain"];
   const made = age((Date.parse(at) - Date.parse(plan.made_at)) / 1000);
-  const calm = (plan.rung ?? "plan") === "plan" && ["feasible", "unchecked", undefined].includes(plan.ac);
-  const grid = plan.ac ? `, grid ${plan.ac.replaceAll("_", " ")}` : "";
-  return [(plan.rung ?? "plan").replaceAll("_", " "), `made ${made} ago${grid}`, calm ? "good" : "uncertain"];
+  const level = ["feasible", "unchecked"].includes(plan.ac) ? "good" : "uncertain";
+  return [`grid ${plan.ac.replaceAll("_", " ")}`, `made ${made} ago`, level];
 }
 
 function showAlarms({ alarms = [] }) {
-  const key = (alarm) => `${alarm.code} ${alarm.thing} ${alarm.since}`;
-  const ordered = alarms.toSorted((a, b) => Date.parse(b.since) - Date.parse(a.since));
-  keep(place("alarms"), rows.alarms, ordered.map(key), (id) => {
-    const alarm = ordered.find((one) => key(one) === id);
+  const id = ({ key, since }) => `${key} ${since}`;
+  const newestFirst = alarms.toSorted((a, b) => Date.parse(b.since) - Date.parse(a.since));
+  keep(place("alarms"), rows.alarms, newestFirst.map(id), (which) => {
+    const alarm = newestFirst.find((one) => id(one) === which);
     const text = make("span");
     const since = make("time", { datetime: alarm.since }, `since ${clock.exact(alarm.since)}`);
-    return { element: make("p", {}, mark("bad"), make("strong", {}, alarm.thing), text, since), text };
+    return { element: make("p", {}, mark("bad"), text, since), text };
   });
-  for (const alarm of ordered) say(rows.alarms.get(key(alarm)).text, alarm.text || alarm.code);
+  for (const alarm of newestFirst) say(rows.alarms.get(id(alarm)).text, alarm.text);
 }
 
 function showAssets(snapshot) {
   const assets = snapshot.assets ?? {};
   keep(place("assets"), rows.assets, Object.keys(assets), (id) => {
-    const parts = { kw: make("b"), planned: make("span"), setpoint: make("span"), why: make("p", { class: "why" }) };
-    const numbers = make("p", { class: "numbers" }, parts.kw, make("span", {}, "plan ", parts.planned),
-      make("span", {}, "told ", parts.setpoint));
+    const parts = { kw: make("b"), planned: make("span"), told: make("span"), why: make("p", { class: "why" }) };
+    const told = "command_kw" in assets[id] ? [make("span", {}, "told ", parts.told)] : [];
+    const numbers = make("p", { class: "numbers" }, parts.kw, make("span", {}, "plan ", parts.planned), ...told);
     const picture = make("div", { class: "picture" });
     return { element: make("article", {}, make("h3", {}, id), numbers, picture, parts.why), picture, drawn: "", ...parts };
   });
@@ -126,8 +131,8 @@ function showAssets(snapshot) {
     say(row.kw, measured ? `${number(asset.kw, "kW")} kW` : DASH);
     dress(row.kw, measured ? "" : "missing");
     say(row.planned, number(asset.planned_kw, "kW"));
-    say(row.setpoint, number(asset.setpoint_kw, "kW"));
-    say(row.why, [asset.rung, asset.reason].filter(Boolean).join(": "));
+    say(row.told, number(asset.command_kw, "kW"));
+    say(row.why, [asset.rung?.replaceAll("_", " "), asset.reason].filter(Boolean).join(": "));
     const due = `${snapshot.plan?.id} ${snapshot.at.slice(0, 18)}`; // a new picture every 10 s is enough
     if (row.drawn !== due) row.picture.replaceChildren(chart(id, state, clock));
     row.drawn = due;
@@ -145,8 +150,9 @@ function showPoints({ points = {} }) {
     say(row.value, number(point.value, point.unit));
     say(row.unit, unitName(point.unit));
     say(row.age, age(typeof point.age_s === "number" ? point.age_s + silence() : undefined));
-    if (row.said !== point.quality) row.quality.replaceChildren(mark(level), point.quality ?? "unknown");
-    row.said = point.quality;
+    const said = [point.quality ?? "unknown", point.reason].filter(Boolean).join(": ");
+    if (row.said !== said) row.quality.replaceChildren(mark(level), said);
+    row.said = said;
     dress(row.element, level);
   }
 }

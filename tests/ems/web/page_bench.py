@@ -17,12 +17,10 @@ def snapshot(cycle: int, **changes: Any) -> dict[str, Any]:
         "schema": "ems.live/1",
         "at": f"2026-01-15T12:{minute:02d}:{second:02d}+00:00",
         "cycle": cycle,
-        "health": "NORMAL",
-        "plan": {},
+        "health": {"state": "normal", "cause": ""},
+        "plan": None,
         "points": {"meter.power_kw": {"value": 1.0 + cycle, "unit": "kW", "quality": "good", "age_s": 0.1}},
-        "assets": {
-            "battery": {"kw": float(cycle), "planned_kw": 2.0, "setpoint_kw": 2.0, "rung": "plan", "reason": ""}
-        },
+        "assets": {"battery": {"kw": float(cycle), "planned_kw": 2.0, "command_kw": 2.0, "rung": "plan", "reason": ""}},
         "alarms": [],
     } | changes
 

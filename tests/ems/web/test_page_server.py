@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import socket
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,7 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page_bench import Page, snapshot
 
+from ems.clock import SystemClock
 from ems.exit_codes import CommandError
+from ems.store.journal import FILE as JOURNAL_FILE
+from ems.store.journal import Journal
 from ems.web.app import STATIC, is_same_origin
 from ems.web.delta import apply, difference
 from ems.web.serve import listen
@@ -43,6 +47,35 @@ async def test_full_snapshot_then_deltas_that_build_the_same(page: Page) -> None
             assert "schema" not in delta["set"], "what has not changed is not sent"
             apply(copy, delta["set"], delta["gone"])
             assert copy == new
+
+
+async def test_the_hours_ahead_come_from_the_journal_when_the_plan_changes(page: Page, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / JOURNAL_FILE, SystemClock())
+    for plan in ("p1", "p2"):
+        body = {
+            "id": plan,
+            "start": "2026-01-15T12:00:00+00:00",
+            "duration_s": [900.0, 900.0],
+            "power_kw": {"battery": [5.0, -5.0]},
+            "import_kw": [6.0, 0.0],
+            "export_kw": [0.0, 4.0],
+        }
+        journal.record("plan", body).result(5)
+    journal.close()
+    named = {"id": "p2", "made_at": "2026-01-15T12:00:00+00:00", "ac": "feasible"}
+    schedule = {
+        "starts": ["2026-01-15T12:00:00+00:00", "2026-01-15T12:15:00+00:00"],
+        "kw": {"battery": [5.0, -5.0]},
+        "net_kw": [6.0, -4.0],
+    }
+    async with websockets.connect(page.ws) as browser:
+        page.core.publish(snapshot(1, plan=named))
+        assert (await receive(browser, "delta"))["set"]["plan"] == named | schedule
+        page.core.publish(snapshot(2, plan=named))
+        assert "plan" not in (await receive(browser, "delta"))["set"], "it is sent once"
+        page.core.publish(snapshot(3, plan=named | {"id": "p3"}))
+        gone = (await receive(browser, "delta"))["gone"]
+        assert ["plan", "kw"] in gone, "another plan's hours are never shown as this one's"
 
 
 async def test_a_page_that_missed_a_delta_asks_for_everything(page: Page) -> None:
