@@ -28,6 +28,7 @@ from ems.plan_record import plan_record
 from ems.process_image import Snapshot
 from ems.question import Questioner, plan_slots
 from ems.situation import read_situation
+from ems.store.database import StoreError
 from ems.worker import Solver
 from optimization.network import Network
 from optimization.problem import Plan, Problem, Refused
@@ -214,7 +215,7 @@ class Planning:
         kept = asyncio.wrap_future(self._journal.record("plan", body, at=plan.made_at))
         try:
             await self._clock.wait_for(kept, JOURNAL_LIMIT_S)
-        except (OSError, TimeoutError, RuntimeError) as error:
+        except (StoreError, OSError, TimeoutError) as error:
             self.counts.unjournalled += 1
             self._say(f"the journal did not take the plan {plan.id}: {error}")
             return None

@@ -43,9 +43,11 @@ def foresee_load(past: Past, at_s: Floats, now_s: float, zone: tzinfo) -> Floats
     known = past.before(now_s).known()
     if not known.at_s.size:
         return None
-    recent = known.since(known.at_s[-1] - WINDOW_S)
+    # The mean must not hold the hour that is compared with it, or it would take part of the bias away.
+    settled = known.before(now_s - HOUR_S)
+    base = settled.since(settled.at_s[-1] - WINDOW_S) if settled.at_s.size else known
     last_day = known.since(now_s - DAY_S)
-    foreseen = calendar_mean(recent, np.concatenate([at_s, last_day.at_s]), zone)
+    foreseen = calendar_mean(base, np.concatenate([at_s, last_day.at_s]), zone)
     shift = _shift(last_day, foreseen[len(at_s) :], at_s - now_s, now_s)
     return np.maximum(foreseen[: len(at_s)] + shift, 0.0)
 
