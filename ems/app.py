@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from drivers.driver import Driver
 from drivers.points import Measurement, Point
+from ems.asset_models import asset_models
 from ems.clock import Clock, ScaledClock, SystemClock
 from ems.config.binding import Bindings, bind
 from ems.config.site import Site
@@ -21,13 +22,14 @@ from ems.counters import Counters, report
 from ems.feed_desk import Feed
 from ems.fleet import Fleet
 from ems.following import Following
+from ems.grid_eye import GridEye
 from ems.health import Alarms, Health
 from ems.levers import build_levers
 from ems.live import LiveServer
 from ems.orders import Orders
 from ems.ownership import Owner
 from ems.planning import Planning
-from ems.planning_setup import build_planning, history_path
+from ems.planning_setup import build_planning, cache_dir, grid_limits, grid_path, history_path
 from ems.prices import PriceBook
 from ems.process_image import ProcessImage
 from ems.sessions import Sessions
@@ -41,6 +43,7 @@ from ems.wall_watch import CHECK_EVERY_S, WallWatch
 from ems.watchman import Watchman
 from ems.worker import Solver
 from ems.writing import COMMIT_WAIT_S, Writer
+from optimization.grid_case import bus_numbers, load_case
 
 logger = logging.getLogger(__name__)
 
@@ -241,7 +244,7 @@ def build(
     orders.withheld = withheld
     fleet = Fleet(site, clock, orders.poll(clock.now()), given=drivers)
     alarms, health = Alarms(stores.record), Health(stores.record)
-    wiring = _Wiring(site, bindings, clock, stores, fleet, cycle_s)
+    wiring = _Wiring(site, bindings, clock, stores, fleet, cycle_s, state_dir)
     sessions = Sessions(site, bindings, stores.record)
     sessions.restore(_transitions(state_dir))
     watchman = Watchman(alarms, health, fleet.drivers)
@@ -272,6 +275,13 @@ class _Wiring:
     stores: Stores
     fleet: Fleet
     cycle_s: float
+    state_dir: Path
+
+
+def _eye(site: Site, state_dir: Path) -> GridEye:
+    path = grid_path(site)
+    assets = tuple(asset_models(site, bus_numbers(path)).values())
+    return GridEye(lambda: load_case(path, grid_limits(site), cache_dir(state_dir)), assets)
 
 
 def _open_stores(state_dir: Path, clock: Clock, *, lease_s: float, durable: bool) -> Stores:
@@ -312,7 +322,7 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         image=ProcessImage(site.file.control.stale_after_s),
         orders=orders,
         sessions=sessions,
-        steering=Steering(site, bindings, levers),
+        steering=Steering(site, bindings, levers, _eye(site, wiring.state_dir).rows),
         writer=writer,
         following=Following(levers, wiring.cycle_s),
         watchman=watchman,

@@ -7,7 +7,7 @@ Law 2: every decision lies within the asset's device bounds, whatever plan, rule
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -31,7 +31,7 @@ from ems.ladder import (
 from ems.powers import Powers, bounds_of, read_powers, rule_view
 from ems.rows import build_rows
 from ems.scene import Scene
-from optimization.problem import GridRows, Plan
+from optimization.problem import GridRows
 
 KEEP_KW: Mapping[AssetKind, float] = {
     AssetKind.BATTERY: 1.0,
@@ -42,6 +42,14 @@ KEEP_KW: Mapping[AssetKind, float] = {
 """Commands this near to what relief asks for are not re-issued [kW]."""
 SPARE_KW = 2.0
 """Where selling costs money, a plant may give so much more than the site takes, so that it can find a use."""
+
+
+Eye = Callable[[Mapping[str, float]], GridRows | None]
+"""Gives the grid's rows about measured powers, None while it cannot."""
+
+
+def _blind(_power_kw: Mapping[str, float]) -> GridRows | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +70,16 @@ class Outcome:
 
 
 class Steering:
-    """Decides; between cycles it only remembers what a charge point is due and the newest rows of the grid."""
+    """Decides; between cycles it only remembers what a charge point is due."""
 
-    def __init__(self, site: Site, bindings: Bindings, levers: Mapping[str, Lever]) -> None:
-        self._site = site
-        self._bindings = bindings
-        self._levers = levers
+    def __init__(self, site: Site, bindings: Bindings, levers: Mapping[str, Lever], eye: Eye = _blind) -> None:
+        self._site, self._bindings, self._levers, self._eye = site, bindings, levers, eye
         self._teller = Teller(site.file.site.currency, ZoneInfo(site.file.site.timezone))
         self._quota = SlotEnergy()
-        self._rows: tuple[GridRows, Plan] | None = None
 
     def decide(self, scene: Scene) -> Outcome:
         """Decide every asset that can be read: wish, arbitrate, balance."""
         powers = read_powers(self._site, self._bindings, scene.snapshot)
-        if scene.plan is not None and scene.plan.grid_rows is not None:
-            self._rows = (scene.plan.grid_rows, scene.plan)
         readable = {asset: lever for asset, lever in self._levers.items() if asset in powers.metered_kw}
         if powers.grid_kw is None:
             why = "the grid meter cannot be read"
@@ -150,7 +153,7 @@ class Steering:
         ]
         movable = [flex.asset for flex in flexes]
         fixed = {a: kw for a, kw in {**powers.metered_kw, **powers.loads_kw}.items() if a not in movable}
-        grid, slot = self._grid_slot(scene)
+        grid, slot = self._grid_slot(scene, powers)
         limits_kw = (self._site.file.grid.import_limit_kw, self._site.file.grid.export_limit_kw)
         rows = build_rows([*fixed, *movable], grid, slot, limits_kw)
         result = balance(flexes, rows, fixed)
@@ -159,7 +162,10 @@ class Steering:
             wanted, limits = shaped[flex.asset], bounds[flex.asset]
             if flex.kind is AssetKind.PV:
                 worth_kw = self._worth_kw(scene, powers, self._levers[flex.asset])
-                decisions[flex.asset] = self._final_pv(flex, wanted, result, limits, worth_kw=worth_kw)
+                safe_kw = self._levers[flex.asset].safe_kw if grid is None else None
+                decisions[flex.asset] = self._final_pv(
+                    flex, wanted, result, limits, worth_kw=worth_kw, blind_kw=safe_kw
+                )
             else:
                 decisions[flex.asset] = self._final(flex, wanted, result, limits)
         over = tuple(name for name, excess in zip(rows.names, result.excess, strict=True) if excess > 1e-6)
@@ -192,12 +198,12 @@ class Steering:
             reserved=lever.asset in scene.standing.overrides,
         )
 
-    def _grid_slot(self, scene: Scene) -> tuple[GridRows | None, int]:
-        if self._rows is None:
-            return None, 0
-        grid, plan = self._rows
-        slot = plan.slots.index_at(scene.snapshot.at)
-        return grid, len(plan.slots) - 1 if slot is None else slot
+    def _grid_slot(self, scene: Scene, powers: Powers) -> tuple[GridRows | None, int]:
+        """Give the grid's rows and the slot that counts: the plan's, without one those about this instant."""
+        at = self._plan_now(scene)
+        if at is not None and at.plan.grid_rows is not None:
+            return at.plan.grid_rows, at.slot
+        return self._eye({**powers.metered_kw, **powers.loads_kw}), 0
 
     def _worth_kw(self, scene: Scene, powers: Powers, lever: Lever) -> float:
         """Give the generation that is worth having: all of it, unless selling costs money and nobody plans to sell.
@@ -221,15 +227,22 @@ class Steering:
         return runnable(self._levers[flex.asset], clamp(flex.asset, wish, above))
 
     def _final_pv(
-        self, flex: Flex, shaped: Decision, result: Balance, bounds: tuple[Bound, ...], *, worth_kw: float
+        self,
+        flex: Flex,
+        shaped: Decision,
+        result: Balance,
+        bounds: tuple[Bound, ...],
+        *,
+        worth_kw: float,
+        blind_kw: float | None,
     ) -> Decision:
-        """Bound a plant by what the rows stand, and by what is worth generating."""
+        """Bound a plant by what the rows stand and by what is worth generating; without rows by its safe value."""
         lever, held_kw = self._levers[flex.asset], None if flex.held_kw is None else -flex.held_kw
         cap_kw, most_kw = -result.power_kw[flex.asset], result.pv_most_kw[flex.asset]
         why = "the grid stands no more" if cap_kw <= worth_kw else "selling costs money now"
-        if self._rows is None and lever.safe_kw is not None:
-            cap_kw = most_kw = min(cap_kw, -lever.safe_kw)
-            why = "the grid's rows are not known before the first plan"
+        if blind_kw is not None:
+            cap_kw = most_kw = min(cap_kw, -blind_kw)
+            why = "the feeder is still being prepared"
         cap_kw, most_kw = min(cap_kw, worth_kw), min(most_kw, worth_kw + SPARE_KW)
         limit_kw = pv_limit(cap_kw, most_kw, held_kw, -flex.power_kw, lever.rating_kw)
         grid = Bound(Rung.GRID, -limit_kw, 0.0, f"{why}: {action(flex.kind, limit_kw)}")
