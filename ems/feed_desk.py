@@ -46,9 +46,6 @@ class Feed(Protocol):
     async def fetch(self, now: datetime) -> Sequence[ForecastSeries]:
         """Get what is published at `now`; raises `FeedError`."""
 
-    async def close(self) -> None:
-        """Give back what it holds."""
-
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -125,11 +122,6 @@ class FeedDesk:
         older = [i for i in shelf.issues if i.issued_at != series.issued_at and i.issued_at > now - KEPT]
         shelf.issues = sorted([series, *older], key=lambda i: i.issued_at, reverse=True)[:MOST_ISSUES]
         shelf.fresh = True
-
-    async def close(self) -> None:
-        """Close all feeds."""
-        for feed in self._feeds.values():
-            await feed.close()
 
     def foresee(self, point: str, slots: Slots, now: datetime) -> tuple[Filled, Label]:
         """Lay a series on slots, every gap filled by the ladder; also says how good it is."""

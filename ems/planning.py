@@ -138,10 +138,6 @@ class Planning:
         """Why the last planning cycle published nothing, in words; empty when it did."""
         return self._trouble
 
-    async def close(self) -> None:
-        """Close the feeds; the solver and the journal belong to whoever made them."""
-        await self._parts.desk.close()
-
     def observe(self, snapshot: Snapshot) -> None:
         """Remember a snapshot; called every control cycle, a few microseconds."""
         self._parts.measured.observe(snapshot)

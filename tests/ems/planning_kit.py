@@ -96,9 +96,6 @@ class StoredFeed:
         values = tuple(formula(float(h)) for h in hours)
         return ForecastSeries(point, units[point], issued, start, 3600.0, values, source="formula", version="1")
 
-    async def close(self) -> None:
-        """Nothing is held."""
-
 
 def feeds() -> dict[str, StoredFeed]:
     """Publish a price with two peaks, flat carbon and a sunny, cold day."""
