@@ -49,6 +49,9 @@ class PublishedFeed:
         """Give what was published at `now`."""
         return parse_document(self.published.document(self.what, now))
 
+    async def close(self) -> None:
+        """Close nothing."""
+
 
 class NoSolver:
     """Nobody plans: the ladder stays on its rules."""

@@ -63,8 +63,9 @@ async def _world(case: Case, folder: Path, scratch: Path) -> AsyncIterator[World
     socket = scratch / "lockstep.sock"
     command = ["hil", "serve", str(folder), "--scenario", case.scenario, "--seed", str(case.seed)]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ems.cli", *command, "--duration", str(case.duration_s), "--lockstep", str(socket)
-    )
+        sys.executable, "-m", "ems.cli", *command, "--duration", str(case.duration_s), "--lockstep", str(socket),
+        stdout=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
     try:
         line = await WorldLine.connect(socket, process)
         yield line
