@@ -115,7 +115,8 @@ def ev_unavoidable_kwh(site: Site, plant: Plant, duration_s: float) -> float:
     total = 0.0
     for name, device in plant.devices.items():
         if isinstance(device, TrueChargePoint):
-            point = ChargePoint(name, device.phases * NOMINAL_V * device.maximum_a / 1000.0, efficiency=device.efficiency)
+            rated_kw = device.phases * NOMINAL_V * device.maximum_a / 1000.0
+            point = ChargePoint(name, rated_kw, efficiency=device.efficiency)
             gone = [_session(car, plant) for car in device.cars if car.departure_s <= duration_s]
             total += least_ev_shortfall(gone, slots, headroom_kw, point)
     return total

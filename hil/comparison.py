@@ -39,6 +39,7 @@ def compare(
     rules: Mapping[str, Any],
     no_control: Mapping[str, Any],
     criteria: Criteria,
+    least_plans: int = 1,
 ) -> dict[str, Any]:
     """Put one case into one object.
 
@@ -48,9 +49,10 @@ def compare(
         rules: verdict of the rules' arm.
         no_control: verdict without control, with `ev_unavoidable_kwh`.
         criteria: what must hold.
+        least_plans: so many plans must have been published.
     """
     arms = {"plan": plan, "no_control": no_control, "rules": rules}
-    judged = judge_criteria(arms, counters, criteria)
+    judged = [_at_least("plans", counters["plans"], least_plans), *judge_criteria(arms, counters, criteria)]
     return {
         "schema": SCHEMA,
         "passed": all(criterion.passed for criterion in judged),

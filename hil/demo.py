@@ -1,0 +1,151 @@
+"""`ems demo`: a pretend feeder and the daemon that steers it, as processes with real sockets, at many times real time.
+
+Nothing here is special to the daemon: `ems check`, `ems hil serve` and `ems up` are started as a user would start them.
+Their JSON is merged, the baselines are run on the same inputs, and every criterion is judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import socket
+import sys
+import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ems.clock import ScaledClock, SystemClock
+from ems.commands.output import note
+from ems.config.loading import load_site
+from ems.config.site import Site
+from ems.config.sites import find_site
+from ems.exit_codes import CommandError, Exit
+from ems.store.encoding import to_json
+from hil.baselines import run_no_control, run_rules
+from hil.case import Case
+from hil.comparison import compare
+from hil.lockstep import WorldError, WorldLine
+from hil.plant.records import RECORD_S
+from hil.relocate import relocate
+from hil.run import tell
+
+SITE, SCENARIO = "demo_feeder", "demo_hour"
+PAGE_PORT = 8470
+LEAD_S = 8.0
+CORE_START_S = 0.5
+LONGEST_S = 86400.0
+PLANNED_SHARE = 2.0 / 3.0
+"""So many of the planning instants must give a plan: at least 8 of 12 in an hour."""
+
+
+def command(argv: Sequence[str]) -> int:
+    """Run the demo; exit status 1 where a criterion fails."""
+    arguments = _options().parse_args(argv)
+    for_s = arguments.for_s if arguments.for_s is not None or sys.stdin.isatty() else 60.0
+    with tempfile.TemporaryDirectory(prefix="ems-demo-") as scratch:
+        try:
+            result = asyncio.run(_demo(Path(scratch), arguments, for_s))
+        except WorldError as error:
+            raise CommandError(str(error)) from error
+    sys.stdout.write(to_json(result) + "\n" if arguments.json else tell(result))
+    return Exit.OK if result["passed"] else Exit.FAILURE
+
+
+def _options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(prog="ems demo", description="Meter, plan and steer a pretend feeder.")
+    options.add_argument(
+        "--for", dest="for_s", type=float, metavar="SECONDS",
+        help="wall seconds from the first control cycle (default: until Ctrl-C, 60 without a terminal)",
+    )  # fmt: skip
+    options.add_argument("--speed", type=float, default=60.0, metavar="X", help="times real time (default: 60)")
+    options.add_argument("--seed", type=int, default=1, metavar="N", help="seed of chance (default: 1)")
+    options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    return options
+
+
+async def _demo(scratch: Path, arguments: argparse.Namespace, for_s: float | None) -> dict[str, Any]:
+    home = find_site(SITE)
+    folder, state = relocate(home if home.is_dir() else home.parent, scratch / "site"), scratch / "state"
+    state.mkdir()
+    note("checking the site: would its grid stand all devices in failsafe at once?")
+    await _check(folder, state)
+    site = load_site(folder)
+    case = Case.of(folder, SCENARIO, arguments.seed, None)
+    start = case.load()[1].starts_at(ZoneInfo(site.file.site.timezone))
+    clock = ScaledClock(start, SystemClock().monotonic() + LEAD_S, arguments.speed)
+    world = await _ems("hil", "serve", str(folder), "--scenario", SCENARIO, "--seed", str(arguments.seed),
+                       "--state", str(state), "--clock", clock.to_text(), "--duration", str(LONGEST_S))  # fmt: skip
+    try:
+        line = await WorldLine.connect(state / "hil.sock", world)
+        report = await _steer(folder, state, clock, for_s)
+        verdict = (await line.ask("verdict"))["verdict"]
+        elapsed_s = (await line.ask("state"))["elapsed_s"]
+        await line.ask("stop")
+        await line.close()
+        await world.wait()
+    finally:
+        if world.returncode is None:
+            world.kill()
+            await world.wait()
+    note("the same hour without control and by rules ...")
+    return _judge(Case.of(folder, SCENARIO, arguments.seed, elapsed_s // RECORD_S * RECORD_S), verdict, report, site)
+
+
+async def _check(folder: Path, state: Path) -> None:
+    checking = await _ems("check", str(folder), "--state", str(state), stdout=DEVNULL)
+    if await checking.wait() != Exit.OK:
+        raise CommandError("`ems check` refuses the demo's site; its words stand above", Exit.INFEASIBLE)
+
+
+async def _steer(folder: Path, state: Path, clock: ScaledClock, for_s: float | None) -> dict[str, Any]:
+    """Run `ems up` beside the world, from just before its clock begins; gives its JSON."""
+    wall, port = SystemClock(), _page_port()
+    await wall.sleep(clock.anchor_s - CORE_START_S - wall.monotonic())
+    ending = [] if for_s is None else ["--for", str(for_s)]
+    up = await _ems("up", str(folder), "--state", str(state), "--json", "--clock", clock.to_text(),
+                    "--page-port", str(port), *ending, stdout=PIPE)  # fmt: skip
+    note(f"steering at {clock.speed:g} times real time; look at http://127.0.0.1:{port}")
+    note("Ctrl-C ends it" if for_s is None else f"it ends by itself {for_s:g} s after the first control cycle")
+    try:
+        told, _ = await up.communicate()
+    except asyncio.CancelledError:
+        # Ctrl-C reaches the whole process group: the daemon ends by itself and still tells what it counted.
+        told, _ = await up.communicate()
+    try:
+        report: dict[str, Any] = json.loads(told)
+    except ValueError as error:
+        raise CommandError(f"`ems up` ended with status {up.returncode} and no report") from error
+    return report
+
+
+async def _ems(*words: str, stdout: int = DEVNULL) -> Process:
+    return await asyncio.create_subprocess_exec(sys.executable, "-P", "-m", "ems.cli", *words, stdout=stdout)
+
+
+def _page_port() -> int:
+    """Give the page's usual port, or a free one where that is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", PAGE_PORT))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _judge(case: Case, verdict: dict[str, Any], report: dict[str, Any], site: Site) -> dict[str, Any]:
+    """Run the baselines on the same inputs, and hold everything beside each other."""
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        arms = [pool.submit(arm, case) for arm in (run_no_control, run_rules)]
+        no_control, rules = (arm.result() for arm in arms)
+    counters, criteria = report["run"], case.load()[1].criteria
+    due = int(PLANNED_SHARE * case.duration_s / site.file.planning.every_s)
+    result = compare(verdict, counters, rules=rules, no_control=no_control, criteria=criteria, least_plans=due)
+    return {"site": SITE, "scenario": SCENARIO, "seed": case.seed} | result
