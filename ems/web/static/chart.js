@@ -13,7 +13,8 @@ const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 export function chart(id, { trend, snapshot }, clock) {
   const now = Date.parse(snapshot.at);
-  const span = [now - PAST_MS, now + FUTURE_MS];
+  const first = Date.parse(trend[0]?.at ?? snapshot.at);
+  const span = [Math.max(now - PAST_MS, Math.min(first, now - HOUR_MS / 4)), now + FUTURE_MS];
   const past = trend.map((sample) => ({ at: Date.parse(sample.at), kw: sample.kw[id], plan: sample.planned_kw[id] }));
   const newest = snapshot.assets[id];
   past.push({ at: now, kw: newest.kw, plan: newest.planned_kw });
@@ -70,7 +71,7 @@ function scales(points, [from, to]) {
 function niceFloor(value) {
   if (value === 0) return 0;
   const size = 10 ** Math.floor(Math.log10(-value));
-  return -[1, 2, 5, 10].find((step) => step * size >= -value * 0.999) * size;
+  return -[1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((step) => step * size >= -value * 0.999) * size;
 }
 
 const round = (value) => Math.round(value * 10) / 10;

@@ -132,7 +132,7 @@ function showAssets(snapshot) {
     dress(row.kw, measured ? "" : "missing");
     say(row.planned, number(asset.planned_kw, "kW"));
     say(row.told, number(asset.command_kw, "kW"));
-    say(row.why, [asset.rung?.replaceAll("_", " "), asset.reason].filter(Boolean).join(": "));
+    say(row.why, asset.reason || asset.rung?.replaceAll("_", " ") || "");
     const due = `${snapshot.plan?.id} ${snapshot.at.slice(0, 18)}`; // a new picture every 10 s is enough
     if (row.drawn !== due) row.picture.replaceChildren(chart(id, state, clock));
     row.drawn = due;
@@ -150,8 +150,9 @@ function showPoints({ points = {} }) {
     say(row.value, number(point.value, point.unit));
     say(row.unit, unitName(point.unit));
     say(row.age, age(typeof point.age_s === "number" ? point.age_s + silence() : undefined));
-    const said = [point.quality ?? "unknown", point.reason].filter(Boolean).join(": ");
-    if (row.said !== said) row.quality.replaceChildren(mark(level), said);
+    const quality = point.quality ?? "unknown";
+    const said = `${quality} ${point.reason ?? ""}`;
+    if (row.said !== said) row.quality.replaceChildren(mark(level), quality, make("p", { class: "note" }, point.reason ?? ""));
     row.said = said;
     dress(row.element, level);
   }
