@@ -48,8 +48,12 @@ class WriteRequest:
     raw: tuple[tuple[str, Term | float, float], ...]
 
     def held_by(self, scan: Scan) -> bool:
-        """Tell whether a device already holds all of it."""
+        """Tell whether a device holds all of it; a lease may have begun to run down."""
         return all(_holds(scan, name, term, raw) for name, term, raw in self.raw)
+
+    def repeats(self, scan: Scan) -> bool:
+        """Tell whether writing it would change nothing."""
+        return all(scan.number(name) == raw for name, _, raw in self.raw)
 
 
 def write_requests(
@@ -116,7 +120,9 @@ class Command:
             return write_requests(self.point.release, Terms(), scan, placed)
         safe = safe_value(self.point, self.safe, scan) if self.point.failsafe else None
         terms = Terms(admitted(self.point, self.value, scan), safe, self.lease_s)
-        return write_requests(self.point.command, terms, scan, placed)
+        arming = write_requests(self.point.arm, terms, scan, placed)
+        commands = write_requests(self.point.command, terms, scan, placed)
+        return tuple(request for request in arming if not request.repeats(scan)) + commands
 
     def is_held(self, scan: Scan, placed: Mapping[str, Placed]) -> bool:
         """Tell whether a scan proves it: encoded anew, because a scale factor may have changed in between."""

@@ -143,7 +143,7 @@ class ModbusDriver:
             try:
                 terms = Terms(safe=safe_value(point, self._spec.safe.get(name), self._scan))
                 requests = write_requests(point.failsafe, terms, self._scan, self._placed)
-                await self._send(link, [request for request in requests if not request.held_by(self._scan)])
+                await self._send(link, [request for request in requests if not request.repeats(self._scan)])
                 self._scan = await self._read_back(link, point)
                 if not all(request.held_by(self._scan) for request in requests):
                     self._unarmed = f"{name}: the device does not keep its failsafe value"

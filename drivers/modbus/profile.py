@@ -41,6 +41,7 @@ class PointMap:
         valid: what a believable value is [unit].
         forbidden: an open interval that no command may lie in [unit].
         failsafe: steps at connect that tell the device what to fall back to.
+        arm: steps before a command that are left out where the device holds them already.
         command: steps that set a value, the one that makes it effective last.
         release: steps that give the point back to the device's own control.
         released_when: raw register values that tell that nothing is commanded.
@@ -51,13 +52,14 @@ class PointMap:
     valid: tuple[float, float] | None = None
     forbidden: tuple[float, float] | None = None
     failsafe: tuple[Step, ...] = ()
+    arm: tuple[Step, ...] = ()
     command: tuple[Step, ...] = ()
     release: tuple[Step, ...] = ()
     released_when: Mapping[str, float] = field(default_factory=dict)
 
     def names(self) -> frozenset[str]:
         """Name all registers that its command and its reading touch."""
-        steps = (*self.failsafe, *self.command, *self.release)
+        steps = (*self.failsafe, *self.arm, *self.command, *self.release)
         return frozenset({self.register, *self.released_when, *(name for step in steps for name, _ in step)})
 
 
@@ -139,7 +141,7 @@ def _point(name: str, entry: dict[str, Any], registers: Mapping[str, Register]) 
     role = RoleInfo(name, entry.pop("unit"), kind is not RoleKind.MEASUREMENT, kind, lower, upper)
     for key in ("valid", "forbidden"):
         entry[key] = pair(entry.get(key))
-    for key in ("failsafe", "command", "release"):
+    for key in ("failsafe", "arm", "command", "release"):
         entry[key] = tuple(_step(step, registers) for step in entry.get(key, ()))
     point = PointMap(role, **entry)
     if role.writable and not (point.command and point.release):

@@ -213,15 +213,22 @@ async def test_a_battery_setpoint_closes_the_window_from_both_sides(build, kw: f
         assert (result.outcome, result.effective, server.writes[-1]) == (Outcome.APPLIED, None, (40127, (0,)))
 
 
-async def test_wallbox_arms_its_watchdog_before_the_current(build) -> None:
+async def test_wallbox_arms_its_watchdog_before_the_current_and_only_when_needed(build) -> None:
     async with RawModbusServer(wallbox_image()) as server:
         driver = build("amperfied_wallbox", server.port, safe={"limit_a": 6.0})
         await driver.read()
         assert server.writes == [(262, (60,))]
-        for amperes in (16.0, 0.0, 6.0):
+        expected = [[(257, (60000,)), (261, (160,))], [(261, (0,))], [(261, (60,))]]
+        for amperes, writes in zip((16.0, 0.0, 6.0), expected, strict=True):
             (result,) = await driver.write([setpoint("dev.limit_a", amperes)], 60)
             assert (result.outcome, result.effective) == (Outcome.APPLIED, amperes)
-            assert server.writes[-3:] == [(257, (60000,)), (262, (60,)), (261, (round(amperes * 10),))]
+            assert server.writes[-len(writes) :] == writes
+        await driver.write([setpoint("dev.limit_a", 6.0)], 10)
+        assert server.writes[-2:] == [(257, (10000,)), (261, (60,))]
+        server.registers[HOLDING, 262] = 160  # somebody else's hand
+        await driver.read()
+        await driver.write([setpoint("dev.limit_a", 6.0)], 10)
+        assert server.writes[-2:] == [(262, (60,)), (261, (60,))]
         (result,) = await driver.write([setpoint("dev.limit_a", None)], 60)
         assert (result.outcome, server.writes[-2:]) == (Outcome.APPLIED, [(261, (320,)), (257, (0,))])
 
