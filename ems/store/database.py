@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,10 +43,20 @@ def open_writable(path: Path, schema: Schema, *, durable: bool, busy_s: float = 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
-        _prepare(connection, path, schema, durable=durable)
+        with _closed_on_error(connection):
+            _prepare(connection, path, schema, durable=durable)
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{schema.name} {path} cannot be written: {error}; free or move the file aside") from error
     return connection
+
+
+@contextmanager
+def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, schema: Schema, *, durable: bool) -> None:
@@ -65,7 +77,8 @@ def open_readable(path: Path, schema: Schema) -> sqlite3.Connection | None:
         return None
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=1.0)
-        version = _checked_version(connection, path, schema)
+        with _closed_on_error(connection):
+            version = _checked_version(connection, path, schema)
     except sqlite3.Error as error:
         raise StoreError(f"{schema.name} {path} cannot be read: {error}") from error
     if version == 0:
@@ -77,7 +90,6 @@ def open_readable(path: Path, schema: Schema) -> sqlite3.Connection | None:
 def _checked_version(connection: sqlite3.Connection, path: Path, schema: Schema) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > schema.version:
-        connection.close()
         raise StoreError(
             f"{schema.name} {path} has schema version {version}, this software knows {schema.version}: "
             "use the newer software, or give it another state folder"
