@@ -85,7 +85,10 @@ class Questioner:
         network: Network | None = None,
         previous: Plan | None = None,
     ) -> Problem | Refused:
-        """Put the question together; refused only while nothing at all is known of the load."""
+        """Put the question together; refused only while nothing at all is known of the load.
+
+        Of the previous plan it keeps what a plan can depend on: neither its grid rows nor how long its solve took.
+        """
         if foresight.load_kw is None and any(isinstance(a, LoadAsset) for a in self.site.file.assets.values()):
             return Refused(
                 ("nothing is known of the load: no stored past and no good value of the grid meter; wait for one, "
@@ -105,7 +108,7 @@ class Questioner:
             connection=self._connection(len(slots)),
             network=network,
             weights=self._weights(),
-            previous=None if previous is None else replace(previous, grid_rows=None),
+            previous=None if previous is None else replace(previous, grid_rows=None, solve={}),
         )
 
     def _tariff(self, slots: Slots, foresight: Foresight) -> TariffSeries:
