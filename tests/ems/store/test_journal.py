@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ems.clock import SimulatedClock
@@ -78,6 +78,7 @@ def _no_constant(name: str) -> None:
     raise AssertionError(f"{name} is no JSON")
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.floats() | st.lists(st.floats())))
 def test_no_body_ever_stores_a_number_that_is_not_finite(body: dict) -> None:
     back = json.loads(to_json(body), parse_constant=_no_constant)

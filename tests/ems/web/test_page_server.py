@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 import websockets
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_bench import Page, snapshot
 
@@ -212,6 +212,7 @@ leaves = st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from(["x", "
 trees = st.dictionaries(keys, st.recursive(leaves, lambda inner: st.dictionaries(keys, inner, max_size=3)), max_size=4)
 
 
+@settings(deadline=None)
 @given(trees, trees)
 def test_applying_the_difference_gives_the_new_snapshot(old: dict, new: dict) -> None:
     changed, gone = difference(old, new)
