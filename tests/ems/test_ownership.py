@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -248,3 +249,30 @@ class TwoOwners(RuleBasedStateMachine):
 
 TestTwoOwners = TwoOwners.TestCase
 TestTwoOwners.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+
+_WRITER = """
+import sys
+from ems.clock import SystemClock
+from ems.ownership import Owner
+owner = Owner(sys.argv[1], SystemClock(), 0.5)
+owner.acquire()
+for _ in sys.stdin:
+    owner.renew()
+    print("writes" if owner.valid() else "is no owner", flush=True)
+"""
+
+
+def test_a_real_process_that_was_stopped_past_its_lease_writes_nothing_when_it_goes_on(tmp_path: Path) -> None:
+    writer = subprocess.Popen(
+        [sys.executable, "-c", _WRITER, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    with writer:
+        writer.stdin.write("\n")
+        assert writer.stdout.readline() == "writes\n"
+        writer.send_signal(signal.SIGSTOP)
+        time.sleep(0.8)
+        writer.stdin.write("\n" * 3)
+        writer.send_signal(signal.SIGCONT)
+        assert [writer.stdout.readline() for _ in range(3)] == ["is no owner\n"] * 3
+        writer.stdin.close()
