@@ -89,11 +89,12 @@ def shape(lever: Lever, kw: float, held: Held | None, now_s: float) -> float:
 
 
 def whole_steps(lever: Lever, kw: float) -> float:
-    """Round towards zero to the finest useful change; below the least running power to a standstill."""
-    steps = floor(abs(kw) / lever.step_kw + TRIFLE_KW) * lever.step_kw
-    magnitude = min(steps, lever.rating_kw)
+    """Round towards zero to the finest useful change; below the least running power to that or to a standstill."""
+    magnitude = floor(abs(kw) / lever.step_kw + TRIFLE_KW) * lever.step_kw
+    if abs(kw) >= lever.rating_kw:
+        magnitude = lever.rating_kw
     if magnitude < lever.minimum_kw - TRIFLE_KW:
-        return 0.0
+        magnitude = lever.minimum_kw if magnitude >= 0.5 * lever.minimum_kw else 0.0
     return magnitude if kw >= 0 else -magnitude
 
 

@@ -112,7 +112,7 @@ def _car_bound(spec: ChargePointAsset, lever: Lever, scene: Scene) -> Bound:
         return Bound(Rung.DEVICE, 0.0, 0.0, "no car stands here")
     if car.wanted_kwh(spec.efficiency) <= 0.0:
         return Bound(Rung.DEVICE, 0.0, lever.minimum_kw, "the car has what was asked for")
-    steps = -(-(car.ceiling_kw - 1e-6) // lever.step_kw)
+    steps = -(-(car.most_kw - 1e-6) // lever.step_kw)
     return Bound(Rung.DEVICE, 0.0, min(steps * lever.step_kw, lever.upper_kw), "as much as the car takes")
 
 
@@ -139,7 +139,7 @@ def rule_view(site: Site, scene: Scene, powers: Powers, levers: Mapping[str, Lev
                 car = scene.cars[asset]
                 left_h = (car.departure - scene.snapshot.at) / timedelta(hours=1)
                 wanted_kwh = car.wanted_kwh(spec.efficiency) / spec.efficiency
-                cars[asset] = CarView(wanted_kwh, left_h, car.ceiling_kw, levers[asset].minimum_kw)
+                cars[asset] = CarView(wanted_kwh, left_h, car.most_kw, levers[asset].minimum_kw)
             case HeatPumpAsset() if value is not None:
                 low_c, high_c = _band(spec.comfort, occupied=is_occupied(spec.comfort, local))
                 coming_c, _ = _band(spec.comfort, occupied=is_occupied(spec.comfort, local + PREHEAT))

@@ -9,8 +9,8 @@ published prices, and nothing else.
 3. *Peak shaving*: grid import past `shave_share` of the limit is served from the battery, and cars wait.
 4. *Cars*: at once when energy is cheap or sun is left over; at the latest start that still reaches the departure;
    otherwise they wait.
-5. *Heating*: a thermostat between the comfort floor and a raised set point: higher in cheap hours and before a higher
-   floor begins, at the floor in dear ones.
+5. *Heating*: a thermostat between the comfort floor and a raised set point: higher in cheap hours, at the floor in dear
+   ones, and early enough for a higher floor to come.
 6. *PV* is never curtailed by a rule; the balancing does that at the limits.
 """
 
@@ -144,7 +144,7 @@ def heat(zone: ZoneView, sense: PriceSense, settings: RuleSettings) -> float:
     """Run a thermostat whose set point follows the price."""
     floor_c = max(zone.low_c, zone.coming_low_c)
     above_k = settings.preheat_k if sense.cheap else 0.0 if sense.dear else settings.comfort_k
-    target_c = min((zone.low_c if sense.dear else floor_c) + above_k + 0.2, zone.high_c - 0.5)
+    target_c = min(floor_c + above_k + 0.2, zone.high_c - 0.5)
     power_kw = settings.gain_kw_per_k * (target_c - zone.temperature_c)
     return min(max(power_kw, 0.0), zone.rated_kw)
 

@@ -63,6 +63,12 @@ class Car:
         return max(0.0, energy_kwh - (self.register_kwh - self.base_kwh) * efficiency)
 
     @property
+    def most_kw(self) -> float:
+        """Give what it takes at the most: what was seen, or less if it said so [kW]."""
+        said_kw = self.wish.charge_kw if self.wish else None
+        return self.ceiling_kw if said_kw is None else min(self.ceiling_kw, said_kw)
+
+    @property
     def departure(self) -> datetime:
         """Give the instant at which it leaves, as far as is known."""
         return self.wish.departure if self.wish else self.arrived + UNKNOWN_STAY
@@ -113,10 +119,9 @@ class Sessions:
         return {asset: (self._session(asset, car, now),) for asset, car in self.cars.items() if car.wish is not None}
 
     def _session(self, asset: str, car: Car, now: datetime) -> EvSession:
-        charge_kw = min(car.ceiling_kw, (car.wish.charge_kw if car.wish else None) or car.ceiling_kw)
         wanted_kwh = car.wanted_kwh(self._points[asset].efficiency)
         departure = max(car.departure, now + timedelta(minutes=5))
-        return EvSession(car.arrived, departure, wanted_kwh, charge_kw)
+        return EvSession(car.arrived, departure, wanted_kwh, car.most_kw)
 
     def _update_car(self, asset: str, snapshot: Snapshot) -> bool:
         state = snapshot.good(self._bindings.measure(asset, "state"))

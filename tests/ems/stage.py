@@ -17,7 +17,7 @@ from drivers.registry import profile_points
 from drivers.simulated import SimulatedDriver
 from ems.clock import SimulatedClock
 from ems.config.binding import Bindings, bind
-from ems.config.site import Mode, Site, SiteFile
+from ems.config.site import Site, SiteFile
 from ems.decisions import Held, Lever
 from ems.levers import build_levers
 from ems.prices import Prices
@@ -276,6 +276,3 @@ class Yard:
 
 def after(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
-
-
-
