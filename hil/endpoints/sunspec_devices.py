@@ -17,6 +17,8 @@ from hil.plant.power_flow import GridState
 PERCENT_EXPONENT = -2
 FULL = 10_000  # 100 % at that exponent
 NOMINAL_V = 230.94  # 400 V between phases
+SERVED_KWH = 1000.0
+"""Energy registers of devices in service do not begin at zero, which means "not implemented" there."""
 
 
 class PlantFace(Protocol):
@@ -109,7 +111,7 @@ class SunSpecDevice:
         raw = {f"103.{name}": scaled(phase_a, -1) for name in ("AphA", "AphB", "AphC")}
         raw |= {f"103.{name}": scaled(volts, -1) for name in ("PhVphA", "PhVphB", "PhVphC")}
         raw |= {"103.A": scaled(3.0 * phase_a, -1), "103.A_SF": -1, "103.V_SF": -1, "103.W_SF": 1, "103.WH_SF": 0}
-        raw |= {"103.W": scaled(generated_kw * 1000.0, 1), "103.WH": scaled(generated_kwh * 1000.0, 0)}
+        raw |= {"103.W": scaled(generated_kw * 1000.0, 1), "103.WH": scaled((SERVED_KWH + generated_kwh) * 1000.0, 0)}
         raw |= {"103.Hz": 5000, "103.Hz_SF": -2, "103.St": 4 if abs(generated_kw) > 0.05 else 8}
         self.image.put(raw)
 
@@ -131,8 +133,8 @@ class Meter(SunSpecDevice):
         raw |= {f"203.W{phase}": scaled(grid.import_kw * 1000.0 / 3.0, 1) for phase in ("phA", "phB", "phC")}
         raw |= {"203.W": scaled(grid.import_kw * 1000.0, 1), "203.VAR": scaled(grid.import_kvar * 1000.0, 1)}
         raw |= {"203.A": scaled(3.0 * phase_a, -1), "203.Hz": 5000}
-        raw |= {"203.TotWhImp": scaled(self.plant.import_kwh * 1000.0, 0)}
-        raw |= {"203.TotWhExp": scaled(self.plant.export_kwh * 1000.0, 0)}
+        raw |= {"203.TotWhImp": scaled((SERVED_KWH + self.plant.import_kwh) * 1000.0, 0)}
+        raw |= {"203.TotWhExp": scaled((SERVED_KWH + self.plant.export_kwh) * 1000.0, 0)}
         self.image.put(raw)
 
 

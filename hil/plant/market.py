@@ -18,12 +18,14 @@ import numpy as np
 
 from hil.plant.draws import Floats
 from hil.plant.nature import Hourly
-from hil.plant.weather import Era, Weather
+from hil.plant.weather import NODES_S, Era, Weather
 
 DEMAND = np.interp(
     np.arange(24), [0, 3, 5, 8, 10, 13, 16, 19, 21, 24], [0.6, 0.52, 0.58, 0.92, 0.86, 0.78, 0.82, 1.0, 0.85, 0.6]
 )
 DAY_AHEAD_HOUR = 12
+DECIDED_S = 48 * 3600.0
+"""No price that is published is ever altered: the auction decides at most 36 hours ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,15 @@ class Market:
         count = len(local)
         shape = level.level * residual * np.abs(residual) / 0.75**2 - level.offset
         self.price = Hourly(
-            shape, era.wandering("price", count, step_s=3600.0, memory=0.9, deviation=0.012), 0.9, -0.5, 1.0
+            shape,
+            era.later(DECIDED_S).wandering("price", count, step_s=3600.0, memory=0.9, deviation=0.012),
+            0.9,
+            -0.5,
+            1.0,
         )
         self.carbon = Hourly(
             0.15 + 0.35 * residual,
-            era.wandering("carbon", count, step_s=3600.0, memory=0.95, deviation=0.02),
+            era.later(NODES_S).wandering("carbon", count, step_s=3600.0, memory=0.95, deviation=0.02),
             0.95,
             0.05,
             0.6,

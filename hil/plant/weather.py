@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -24,6 +24,8 @@ LATITUDE, LONGITUDE = math.radians(52.4), 9.7
 TILT = math.radians(30.0)
 STEP_S = 10.0
 FORESIGHT_H = 96
+NODES_S = 7200.0
+"""The truth is drawn between hourly nodes, counted from a full hour: a node reaches this far back at the most."""
 
 
 class Kind(StrEnum):
@@ -66,6 +68,10 @@ class Era:
     seed: int
     altered_from_s: float | None = None
     altered_seed: int = 0
+
+    def later(self, seconds: float) -> Era:
+        """Give the same era with the other seed ruling so much later [s]."""
+        return self if self.altered_from_s is None else replace(self, altered_from_s=self.altered_from_s + seconds)
 
     def index(self, step_s: float) -> int | None:
         """Give the first step that the other seed rules; None for never."""
@@ -125,8 +131,9 @@ class Weather:
         hours = math.ceil(duration_s / 3600.0) + FORESIGHT_H + 2
         self.hours = [self.first_hour + timedelta(hours=h) for h in range(hours)]
         self.clear_w_m2 = _hourly_clear(self.hours)
-        self.outdoor = _outdoor(self.hours, climate, era)
-        self.clearness = _clearness(len(self.hours), climate, era)
+        hourly = era.later(NODES_S)
+        self.outdoor = _outdoor(self.hours, climate, hourly)
+        self.clearness = _clearness(len(self.hours), climate, hourly)
         self._lead_s = (start - self.first_hour).total_seconds()
         count = math.ceil(duration_s / STEP_S) + 1
         since_hour_s = np.asarray(np.arange(count) * STEP_S + self._lead_s, dtype=float)
