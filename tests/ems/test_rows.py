@@ -1,0 +1,38 @@
+"""Limits as rows: the connection's two, and the plan's, in the order of the columns that are asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from stage import voltage_rows
+
+from ems.rows import EXPORT, IMPORT, Margins, build_rows
+
+
+def test_without_a_grid_only_the_connection_counts():
+    rows = build_rows(["load", "pv"], None, 0, (50.0, 40.0))
+    assert rows.names == (IMPORT, EXPORT)
+    np.testing.assert_allclose(rows.coefficient, [[1, 1], [-1, -1]])
+    np.testing.assert_allclose(rows.trigger, [48.5, 38.8])
+    np.testing.assert_allclose(rows.target, [47.5, 38.0])
+
+
+def test_grid_rows_follow_the_columns_and_unknown_assets_do_not_matter_to_them():
+    rows = build_rows(["pv", "stranger", "houses"], voltage_rows(), 0, (50.0, 40.0))
+    np.testing.assert_allclose(rows.coefficient[2], [-0.001, 0.0, -0.0005])
+    np.testing.assert_allclose(rows.coefficient[3], [1.0, 0.0, 1.0])
+    np.testing.assert_allclose(rows.constant, [0.0, 0.0, 1.02, 20.0])
+
+
+def test_voltages_keep_a_distance_and_loadings_a_share():
+    rows = build_rows(["pv"], voltage_rows(), 0, (50.0, 40.0), Margins(0.9, 0.8, 0.004, 0.006))
+    np.testing.assert_allclose(rows.trigger, [45.0, 36.0, 1.046, 90.0])
+    np.testing.assert_allclose(rows.target, [40.0, 32.0, 1.044, 80.0])
+
+
+@pytest.mark.parametrize(("slot", "used"), [(0, 0), (3, 3), (99, 7)])
+def test_beyond_the_last_slot_the_last_linearisation_counts(slot, used):
+    grid = voltage_rows()
+    grid.base[:, 0] = np.arange(8)
+    rows = build_rows(["pv"], grid, slot, (50.0, 40.0))
+    assert rows.constant[2] == used
