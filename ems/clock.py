@@ -106,6 +106,19 @@ class ScaledClock:
         return cls(datetime.fromisoformat(start), float(anchor_s), float(speed))
 
 
+class _UnhurriedClock(ScaledClock):
+    """The same instants, but waiting counts wall seconds."""
+
+    async def wait_for(self, awaitable: Awaitable[T], seconds: float) -> T:
+        """Await at most so many wall seconds; raises `TimeoutError`."""
+        return await asyncio.wait_for(awaitable, seconds)
+
+
+def unhurried(clock: Clock) -> Clock:
+    """Give the clock for what speed makes no faster, a wire or a solver: its time-outs count wall seconds."""
+    return _UnhurriedClock(clock.start, clock.anchor_s, clock.speed) if isinstance(clock, ScaledClock) else clock
+
+
 class SimulatedClock:
     """A clock that moves only when it is told to; nothing ever times out on it."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from drivers.driver import Driver
 from drivers.registry import DeviceSpec, build_driver
-from ems.clock import Clock
+from ems.clock import Clock, unhurried
 from ems.config.site import Device, Site
 from ems.standing import Standing
 
@@ -53,7 +53,7 @@ class Fleet:
         given: Mapping[str, Driver] | None = None,
         build: Build = build_driver,
     ) -> None:
-        self._site, self._clock, self._build = site, clock, build
+        self._site, self._clock, self._build = site, unhurried(clock), build
         built = [device for device in site.file.devices if given is None]
         self._writable = {device: standing.may_write(device) for device in built}
         self.drivers: dict[str, Driver] = {device: self._make(device) for device in built} | dict(given or {})

@@ -22,7 +22,7 @@ from pathlib import Path
 from drivers.driver import Driver
 from drivers.points import Outcome, Setpoint
 from drivers.registry import DeviceSpec, build_driver, profile_points
-from ems.clock import Clock, ScaledClock, SystemClock
+from ems.clock import Clock, ScaledClock, SystemClock, unhurried
 from ems.commands.options import opened, parser
 from ems.config.binding import role_points
 from ems.config.site import Device, Site
@@ -156,7 +156,7 @@ class Guard:
         orders = standing(self._site, self._requests())
         for ward in self._wards:
             if orders.may_write(ward.device):
-                self._pending[ward.device] = self._build(ward.device, ward.spec, self._clock)
+                self._pending[ward.device] = self._build(ward.device, ward.spec, unhurried(self._clock))
 
     def _requests(self) -> list[Request]:
         try:

@@ -23,7 +23,7 @@ from bacpypes3.vendor import get_vendor_info
 from drivers.driver import DriverClock
 
 T = TypeVar("T")
-PATIENCE_MS = 60_000
+PATIENCE_MS = 10_000
 """The stack's own timeout [ms]: far above every device's, because deadlines are kept on the injected clock."""
 OUR_INSTANCE = 4194302  # the highest that a device may have: nobody asks us for anything
 NO_ANSWER = {AbortReason.tsmTimeout, AbortReason.noResponse}
