@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,7 @@ from hil.plant.ambient import Device
 from hil.plant.battery import Battery
 from hil.plant.building import Building, Occupancy, Shell
 from hil.plant.charge_point import Car, ChargePoint
-from hil.plant.draws import off, stream
+from hil.plant.draws import Floats, off, stream
 from hil.plant.feeder import Plant
 from hil.plant.load import Load, demand, read_series
 from hil.plant.market import Market
@@ -88,12 +89,15 @@ class _Draw:
                 return self._building(spec, rng)
 
     def _load(self, name: str, spec: LoadAsset, rng: np.random.Generator) -> Load:
-        if self._site.file.series.load is None:
-            raise ScenarioError(f"{name} has no measured series: name one as series.load in the site file")
-        path = self._site.folder / "series" / self._site.file.series.load
-        watched = demand(read_series(path, "total_kw"), self.start, self._span_s, name=name, era=self._era)
+        watched = demand(self._measured, self.start, self._span_s, name=name, era=self._era)
         share = off(rng, spec.residual_share, 0.0, 0.08) * self._scenario.load_scale
         return Load(spec.bus, share * watched, math.tan(math.acos(min(0.995, off(rng, spec.power_factor, 0.0, 0.015)))))
+
+    @cached_property
+    def _measured(self) -> tuple[Floats, Floats]:
+        if self._site.file.series.load is None:
+            raise ScenarioError("fixed loads have no measured series: name one as series.load in the site file")
+        return read_series(self._site.folder / "series" / self._site.file.series.load, "total_kw")
 
     def _battery(self, spec: BatteryAsset, rng: np.random.Generator) -> Battery:
         return Battery.drawn(

@@ -35,6 +35,13 @@ INPUTS = (
     ("outdoor_c", EngineeringUnits.degreesCelsius),
     ("energy_kwh", EngineeringUnits.kilowattHours),
 )
+AT_FIRST: Mapping[str, Any] = {
+    "presentValue": 0.0,
+    "statusFlags": [0, 0, 0, 0],
+    "eventState": "normal",
+    "outOfService": False,
+    "covIncrement": 0.1,
+}
 RESERVED_PRIORITY = 6
 DEVICE_TYPE = 8
 WHO_ARE_YOU = struct.Struct(">11sI2s")
@@ -117,8 +124,26 @@ def _must_be_free(host: str, port: int) -> None:
             raise BindError(f"{host}:{port} (UDP) is taken ({error.strerror}): give the device another port") from error
 
 
+def _input(number: int, name: str, units: EngineeringUnits) -> Input:
+    return Input(objectIdentifier=("analog-input", number), objectName=name, units=units, **AT_FIRST)
+
+
+def _setpoint(accepts: Callable[[Any, int | None], str | None], obey: Callable[[], None]) -> SetpointObject:
+    kilowatts = EngineeringUnits.kilowatts
+    made = SetpointObject(
+        objectIdentifier=("analog-value", 1),
+        objectName="setpoint_kw",
+        relinquishDefault=0.0,
+        units=kilowatts,
+        **AT_FIRST,
+    )
+    object.__setattr__(made, "accepts", accepts)
+    object.__setattr__(made, "obey", obey)
+    return made
+
+
 class BacnetDevice:
-    """A BACnet/IP device in front of a heat pump.
+    """A BACnet/IP device in front of a heat pump; its objects come to life with its socket.
 
     Args:
         plant: the plant. asset: id of the heat pump. rated_kw: greatest set-point.
@@ -128,18 +153,8 @@ class BacnetDevice:
     def __init__(self, plant: PlantFace, asset: str, *, rated_kw: float, host: str, port: int, instance: int) -> None:
         self.plant, self.asset, self.trouble = plant, asset, Trouble()
         self._host, self._port, self._instance, self._rated_kw = host, port, instance, rated_kw
-        self._inputs = {
-            name: Input(objectIdentifier=("analog-input", i), objectName=name, presentValue=0.0, units=units,
-                        statusFlags=[0, 0, 0, 0], eventState="normal", outOfService=False, covIncrement=0.1)
-            for i, (name, units) in enumerate(INPUTS, start=1)
-        }  # fmt: skip
-        self.setpoint: Any = SetpointObject(
-            objectIdentifier=("analog-value", 1), objectName="setpoint_kw", presentValue=0.0, relinquishDefault=0.0,
-            units=EngineeringUnits.kilowatts, statusFlags=[0, 0, 0, 0], eventState="normal", outOfService=False,
-            covIncrement=0.1,
-        )  # fmt: skip
-        object.__setattr__(self.setpoint, "accepts", self._verdict)
-        object.__setattr__(self.setpoint, "obey", self._obey)
+        self._inputs: dict[str, Any] = {}
+        self._setpoint: Any = None
         self._app: Any = None
         self._fresh_at_s = -1.0
 
@@ -152,7 +167,9 @@ class BacnetDevice:
         device = DeviceObject(objectIdentifier=("device", self._instance), objectName=self.asset,
                               vendorIdentifier=999, modelName="Pretend air handler")  # fmt: skip
         port = NetworkPortObject(f"{self._host}:{self._port}", objectIdentifier=("network-port", 1), objectName="port")
-        self._app = Controller.from_object_list([device, port, *self._inputs.values(), self.setpoint])
+        self._inputs = {name: _input(i, name, units) for i, (name, units) in enumerate(INPUTS, start=1)}
+        self._setpoint = _setpoint(self._verdict, self._obey)
+        self._app = Controller.from_object_list([device, port, *self._inputs.values(), self._setpoint])
         self._app.refresh, self._app.trouble = self.refresh, self.trouble
         await self._bound()
 
@@ -197,7 +214,7 @@ class BacnetDevice:
 
     def slots(self) -> Mapping[int, float]:
         """Tell the commanded slots of the priority array."""
-        array = self.setpoint.priorityArray
+        array = () if self._setpoint is None else self._setpoint.priorityArray
         return {i + 1: float(getattr(v, v._choice)) for i, v in enumerate(array) if v.null is None}  # noqa: SLF001
 
     def _verdict(self, value: Any, priority: int | None) -> str | None:

@@ -44,7 +44,9 @@ class Table(IntEnum):
 
 
 class Registers(Protocol):
-    """The register image of one unit."""
+    """The register image of one unit; `garbage_word` is what its registers show when it has lost its mind."""
+
+    garbage_word: int
 
     def read(self, table: Table, address: int, count: int) -> bytes:
         """Give `count` registers in wire order; raises `ModbusFault`."""
@@ -59,7 +61,7 @@ class Trouble:
 
     Args:
         refuse: writes are refused with exception 4.
-        garbage: reads give 0xFFFF everywhere.
+        garbage: reads give the device's garbage word everywhere.
         delay_s: answers come so late [s of the wall].
     """
 
@@ -132,7 +134,10 @@ class ModbusServer:
     def _read(self, registers: Registers, table: Table, address: int, count: int) -> bytes:
         if not 1 <= count <= MAX_READ:
             raise ModbusFault(Fault.ILLEGAL_VALUE)
-        data = b"\xff" * (2 * count) if self.trouble.garbage else registers.read(table, address, count)
+        if self.trouble.garbage:
+            data = registers.garbage_word.to_bytes(2, "big") * count
+        else:
+            data = registers.read(table, address, count)
         return bytes((table, 2 * count)) + data
 
 

@@ -69,6 +69,8 @@ class SunSpecDevice:
         models: SunSpec models in order. writable: raw limits of the writable points.
     """
 
+    garbage_word = 0x8000  # "not implemented" of values and scale factors
+
     def __init__(
         self, plant: PlantFace, asset: str, bus: str, models: Sequence[int], writable: Mapping[str, tuple[int, int]]
     ) -> None:

@@ -27,6 +27,8 @@ class Wallbox:
         phases: of the point. voltage_v: nominal, to turn the current into the plant's power.
     """
 
+    garbage_word = 0xFFFF
+
     def __init__(self, plant: PlantFace, asset: str, bus: str, *, phases: int, voltage_v: float) -> None:
         self.plant, self.asset, self.bus = plant, asset, bus
         self._kw_per_a = phases * voltage_v / 1000.0

@@ -16,6 +16,8 @@ from hil.endpoints.modbus_server import Fault, ModbusFault, ModbusServer, Table
 class Counting:
     """Register n holds n, in the holding table; plus 1000 in the input table."""
 
+    garbage_word = 0xFFFF
+
     def __init__(self) -> None:
         self.written: list[tuple[int, tuple[int, ...]]] = []
 
