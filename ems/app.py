@@ -49,6 +49,8 @@ logger = logging.getLogger(__name__)
 
 JOURNAL_FILE = "journal.db"
 REGISTERS_EVERY_S = 3600.0
+LEAST_LEASE_WALL_S = 5.0
+"""Ownership survives so long a stall of the machine, however fast the clock runs [wall s]."""
 
 
 def journal_path(state_dir: Path) -> Path:
@@ -124,7 +126,9 @@ class Daemon:
         self._alarms.set("withheld", why or None, self._clock.now())
 
     async def start(self) -> None:
-        """Begin to warm the solver and to tell live values."""
+        """Begin to warm the solver and to tell live values; raises `NotOwner` if the site was lost while building."""
+        if not self._stores.owner.valid():
+            self._stores.owner.acquire()
         await self._stores.live.start()
         await self._solver.start()
         self._stores.record("transition", {"event": "start", "epoch": self._stores.owner.epoch})
@@ -278,6 +282,11 @@ class _Wiring:
     state_dir: Path
 
 
+def _speed(clock: Clock) -> float:
+    """Give the clock's seconds a wall second."""
+    return clock.speed if isinstance(clock, ScaledClock) else 1.0
+
+
 def _eye(site: Site, state_dir: Path) -> GridEye:
     path = grid_path(site)
     assets = tuple(asset_models(site, bus_numbers(path)).values())
@@ -286,7 +295,7 @@ def _eye(site: Site, state_dir: Path) -> GridEye:
 
 def _open_stores(state_dir: Path, clock: Clock, *, lease_s: float, durable: bool) -> Stores:
     """Own the site first: a second instance opens nothing."""
-    owner = Owner(state_dir, clock, lease_s)
+    owner = Owner(state_dir, clock, max(lease_s, LEAST_LEASE_WALL_S * _speed(clock)))
     owner.acquire()
     journal = Journal(journal_path(state_dir), clock, durable)
     history = History(history_path(state_dir), durable)
@@ -297,7 +306,6 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
     site, bindings, clock, stores = wiring.site, wiring.bindings, wiring.clock, wiring.stores
     levers = build_levers(site, bindings)
     book = PriceBook(site.tariff, planning.desk, ZoneInfo(site.file.site.timezone))
-    speed = clock.speed if isinstance(clock, ScaledClock) else 1.0
     writer = Writer(
         levers=levers,
         bindings=bindings,
@@ -307,7 +315,7 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         owns=stores.owner.valid,
         lease_s=site.file.control.lease_s,
         cycle_s=wiring.cycle_s,
-        commit_wait_s=COMMIT_WAIT_S * speed,
+        commit_wait_s=COMMIT_WAIT_S * _speed(clock),
     )
 
     def keep(at: datetime, measurements: Sequence[Measurement]) -> None:

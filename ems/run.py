@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ems.app import Daemon, build
-from ems.clock import Clock, ScaledClock, SystemClock
+from ems.clock import Clock, ScaledClock, SystemClock, unhurried
 from ems.commands.options import duration_s, opened, parser
 from ems.commands.output import note
 from ems.config.site import Site
@@ -81,7 +81,7 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _run(site: Site, state: Path, clock: Clock, arguments: argparse.Namespace, *, cycle_s: float) -> int:
-    solver = WorkerSolver(grid_path(site), cache_dir(state), clock, limits=grid_limits(site))
+    solver = WorkerSolver(grid_path(site), cache_dir(state), unhurried(clock), limits=grid_limits(site))
     try:
         daemon = build(site, state, clock, solver, cycle_s=cycle_s, withheld=_objection(site, state))
     except NotOwner as error:
@@ -91,10 +91,14 @@ async def _run(site: Site, state: Path, clock: Clock, arguments: argparse.Namesp
     runner = LiveRunner(daemon.timetable, clock)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, runner.stop)
-    watches = [asyncio.create_task(_stop_when_lost(daemon, runner)), asyncio.create_task(_clear(site, state, daemon))]
+    watches: list[asyncio.Task[None]] = []
     lost = False
     try:
         await daemon.start()
+        watches = [
+            asyncio.create_task(_stop_when_lost(daemon, runner)),
+            asyncio.create_task(_clear(site, state, daemon)),
+        ]
         await runner.run(arguments.for_s)
         lost = not daemon.is_owner
     finally:
