@@ -7,6 +7,7 @@ Law 2: bacpypes3 signals errors with classes under `BaseException`; none of them
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -49,6 +50,15 @@ class Denial(Exception):
         self.is_unknown_service = is_unknown_service
 
 
+class _Application(NormalApplication):
+    """The stack's application, at ease with an answer that comes just after its caller has given up."""
+
+    async def confirmation(self, apdu: Any) -> None:
+        """Hand an answer to whoever waits for it."""
+        with contextlib.suppress(asyncio.InvalidStateError):
+            await super().confirmation(apdu)
+
+
 class Station:
     """Our end of the network. Get it from `share`, inside a running loop."""
 
@@ -62,7 +72,7 @@ class Station:
             numberOfApduRetries=0,
         )
         # A port of its own: bacpypes3 hands what goes to any 127.* address on its own port to itself.
-        self._app = NormalApplication(device, IPv4Address("0.0.0.0:0"))
+        self._app = _Application(device, IPv4Address("0.0.0.0:0"))
         self._vendor = get_vendor_info(0)
 
     async def read_many(
