@@ -36,6 +36,7 @@ def command(argv: Sequence[str]) -> int:
     """Run the core; raises `SiteError` and `CommandError`."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     site, state = opened(arguments)
     clock = _clock(arguments.clock, site)
     fast = isinstance(clock, ScaledClock)
