@@ -154,8 +154,8 @@ def _stored_in(spec: Any, name: str, plant: Plant) -> float:
         return 0.0
     match spec:
         case BatteryAsset():
-            energy = records[f"{name}:energy_kwh"]
-            return float(energy[-1] - energy[0]) * spec.discharge_efficiency
+            energy_kwh = float(records[f"{name}:energy_kwh"][-1]) - plant.began[name]["energy_kwh"]
+            return energy_kwh * spec.discharge_efficiency
         case ChargePointAsset():
             return float(records[f"{name}:delivered_kwh"][-1]) / spec.efficiency
         case HeatPumpAsset():
@@ -171,9 +171,11 @@ def _heat_kwh(spec: HeatPumpAsset, name: str, plant: Plant) -> float:
     conductance = 1.0 / spec.air_out_k_per_kw + 1.0 / (spec.mass_out_k_per_kw + spec.air_mass_k_per_kw)
     if outdoor_c > spec.comfort.occupied_low_c - spec.gains_kw / conductance - 1.0:
         return 0.0
-    air, mass = (np.maximum(records[f"{name}:{key}"] - spec.comfort.low_c, 0.0) for key in ("temperature_c", "mass_c"))
-    heat = spec.air_kwh_per_k * (air[-1] - air[0]) + spec.mass_kwh_per_k * (mass[-1] - mass[0])
-    return float(heat) / (spec.cop_0 + spec.cop_slope * outdoor_c)
+    heat = 0.0
+    for key, kwh_per_k in (("temperature_c", spec.air_kwh_per_k), ("mass_c", spec.mass_kwh_per_k)):
+        end_c, start_c = float(records[f"{name}:{key}"][-1]), plant.began[name][key]
+        heat += kwh_per_k * (max(end_c - spec.comfort.low_c, 0.0) - max(start_c - spec.comfort.low_c, 0.0))
+    return heat / (spec.cop_0 + spec.cop_slope * outdoor_c)
 
 
 def _metered(records: Records) -> tuple[Floats, Floats, Floats]:

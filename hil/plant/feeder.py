@@ -40,7 +40,7 @@ class Plant:
     Attributes:
         elapsed_s: since the start of the world [s].
         commanded_from_s: when somebody first told a device what to do; None while nobody has [s].
-        grid: what the feeder carries now. records: what has happened.
+        grid: what the feeder carries now. records: what has happened. began: what each device told at the start.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Plant:
         self._ambient = Ambient()
         self._look_around()
         self.grid: GridState = self._solve()
+        self.began = {name: device.state() for name, device in devices.items()}
         self._told = [(name, key) for name, d in devices.items() for key in RECORDED if key in _tells(d)]
         columns = ["time_s", "import_kw", "import_kwh", "export_kwh"]
         columns += [f"v:{bus}" for bus in flow.grid.buses] + [f"loading:{branch}" for branch in flow.grid.branches]
