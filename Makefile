@@ -41,5 +41,5 @@ clean:
 
 # Servers that nobody here wrote, for the wire tests.
 .stamps/peers: tests/peers/package-lock.json .stamps/setup
-	$(NPM) ci --prefix tests/peers --no-audit --no-fund --loglevel=error
+	$(NPM) ci --prefix tests/peers --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error
 	@mkdir -p .stamps && touch $@
