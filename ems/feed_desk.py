@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -19,7 +19,7 @@ import numpy as np
 from drivers.feeds import FeedError, ForecastSeries
 from ems.clock import Clock
 from optimization.forecast.past import epoch_s
-from optimization.forecast.published import RUNGS, Filled, Issue, Rung, fill, on_slots
+from optimization.forecast.published import RUNGS, Filled, Issue, Rung, fill, on_slots, smoothed
 from optimization.slots import Floats, Slots
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,8 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     "weather": ("outdoor_c", "irradiance_w_m2"),
 }
 """Which series each feed of the site file publishes."""
+
+SMOOTH = frozenset(POINTS["weather"])
 
 DEFAULTS: Mapping[str, float] = {"price": 0.1, "carbon": 0.4, "outdoor_c": 10.0, "irradiance_w_m2": 0.0}
 """Flat values where nothing was ever published, in the series' units."""
@@ -66,10 +68,20 @@ class Label:
 
 @dataclass(slots=True)
 class _Shelf:
-    """All kept issues of one point, newest first, and whether the newest came with the last fetch."""
+    """All kept issues of one point, newest first, also as numbers, and whether the newest came with the last fetch."""
 
-    issues: list[ForecastSeries]
+    kept: list[tuple[ForecastSeries, Issue]] = field(default_factory=list)
     fresh: bool = False
+
+    def put(self, series: ForecastSeries, now: datetime) -> None:
+        """Keep one more issue; the same issue again replaces itself."""
+        self.fresh = True
+        if any(each == series for each, _ in self.kept):
+            return
+        older = [k for k in self.kept if k[0].issued_at != series.issued_at and k[0].issued_at > now - KEPT]
+        behind = [issue for each, issue in older if each.issued_at < series.issued_at]
+        self.kept = sorted([(series, _issue(series, behind)), *older], key=lambda k: k[0].issued_at, reverse=True)
+        del self.kept[MOST_ISSUES:]
 
 
 class FeedDesk:
@@ -88,7 +100,7 @@ class FeedDesk:
         self._clock = clock
         self._limit_s = limit_s
         self._lost: set[str] = set()
-        self._shelves = {point: _Shelf([]) for points in POINTS.values() for point in points}
+        self._shelves = {point: _Shelf() for points in POINTS.values() for point in points}
 
     async def refresh(self, now: datetime) -> None:
         """Fetch all feeds at once, each within its bound; keeps the last good series where a feed fails."""
@@ -105,7 +117,7 @@ class FeedDesk:
             return
         for series in published:
             if series.point in expected and series.issued_at <= now:
-                self._keep(self._shelves[series.point], series, now)
+                self._shelves[series.point].put(series, now)
         missing = [p for p in expected if not self._shelves[p].fresh]
         if missing:
             self._note_loss(name, f"it publishes no {', '.join(missing)}")
@@ -118,32 +130,29 @@ class FeedDesk:
             self._lost.add(name)
             logger.warning("the %s feed fails: %s; planning goes on with the last known series", name, reason)
 
-    def _keep(self, shelf: _Shelf, series: ForecastSeries, now: datetime) -> None:
-        older = [i for i in shelf.issues if i.issued_at != series.issued_at and i.issued_at > now - KEPT]
-        shelf.issues = sorted([series, *older], key=lambda i: i.issued_at, reverse=True)[:MOST_ISSUES]
-        shelf.fresh = True
-
     def foresee(self, point: str, slots: Slots, now: datetime) -> tuple[Filled, Label]:
         """Lay a series on slots, every gap filled by the ladder; also says how good it is."""
         shelf, max_age = self._shelves[point], self._max_age[_feed_of(point)]
-        usable = [i for i in shelf.issues if now - i.issued_at <= max_age]
+        usable = [(series, issue) for series, issue in shelf.kept if now - series.issued_at <= max_age]
         start_s = epoch_s(slots.start) + slots.offset_s
         fresh = shelf.fresh and bool(usable)
-        filled = fill([_issue(i) for i in usable], start_s, slots.duration_s, fresh=fresh, default=DEFAULTS[point])
+        filled = fill([issue for _, issue in usable], start_s, slots.duration_s, fresh=fresh, default=DEFAULTS[point])
         near = filled.rung[slots.offset_s < NEAR_S]
         rung = RUNGS[int(near.max())]
-        newest = usable[0] if usable else None
+        newest = usable[0][0] if usable else None
         return filled, Label(rung) if newest is None else Label(rung, newest.issued_at, newest.source, newest.version)
 
     def published(self, point: str, start_s: Floats, step_s: float) -> Floats:
-        """Give what was published of past steps, `nan` where nothing was, shape of `start_s` [s since 1970]."""
-        return on_slots([_issue(i) for i in self._shelves[point].issues], start_s, np.full(start_s.shape, step_s))
+        """Give what was published of steps, `nan` where nothing was, shape of `start_s` [s since 1970]."""
+        return on_slots([issue for _, issue in self._shelves[point].kept], start_s, np.full(start_s.shape, step_s))
 
 
 def _feed_of(point: str) -> str:
     return next(name for name, points in POINTS.items() if point in points)
 
 
-def _issue(series: ForecastSeries) -> Issue:
-    values = np.array([np.nan if v is None else v for v in series.values], dtype=float)
-    return Issue(epoch_s(series.valid_from), series.step_s, values)
+def _issue(series: ForecastSeries, older: Sequence[Issue]) -> Issue:
+    """Turn a published series into numbers; the weather's runs smoothly on from the issues before it."""
+    value = np.array([np.nan if v is None else v for v in series.values], dtype=float)
+    issue = Issue(epoch_s(series.valid_from), series.step_s, value)
+    return smoothed(issue, older) if series.point in SMOOTH else issue

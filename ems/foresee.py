@@ -29,7 +29,9 @@ from optimization.slots import Floats, Slots
 
 OUTDOOR_DECAY_S = 3.0 * 3600.0
 HELD_BACK = 0.95
-"""An inverter that generates this share of its limit is taken to be held back by it."""
+"""An inverter that generates this share of its limit is held back by it ..."""
+HEADROOM = 1.1
+"""... and may have been within a step in which its limit did not lie so far above what the sun was to give."""
 OVERSTAY = timedelta(hours=1)
 
 Cars = Mapping[str, tuple[EvSession, ...]]
@@ -113,15 +115,16 @@ class Foreseer:
         sun = np.maximum(series["irradiance_w_m2"], 0.0)
         outdoor = self._corrected_outdoor(series["outdoor_c"], slots, situation)
         load, labels["load"] = self._load(table, slots, now)
+        past_sun = self._desk.published("irradiance_w_m2", table.at_s, STEP_S)
         return Foresight(
             price=series["price"],
             carbon=series["carbon"],
             outdoor_c=outdoor,
             irradiance=sun,
             load_kw=load,
-            pv_kw=self._pv(table, slots, now, sun=sun, outdoor_c=outdoor),
+            pv_kw=self._pv(table, slots, now, past_sun=past_sun, foreseen=(sun, outdoor)),
             cars=self._cars(table, slots, now, situation=situation, sessions=sessions),
-            mass_c=self._mass(table, now),
+            mass_c=self._mass(table, now, past_sun),
             labels=labels,
         )
 
@@ -144,28 +147,27 @@ class Foreseer:
         foreseen = foresee_load(past, np.maximum(slot_middles_s(slots), now_s), now_s, self._zone)
         return foreseen, Label(Rung.FLAT if foreseen is None else Rung.FRESH, now, "measured and stored past")
 
-    def _pv(self, table: Table, slots: Slots, now: datetime, *, sun: Floats, outdoor_c: Floats) -> dict[str, Floats]:
-        past_sun = self._desk.published("irradiance_w_m2", table.at_s, STEP_S)
+    def _pv(
+        self, table: Table, slots: Slots, now: datetime, *, past_sun: Floats, foreseen: tuple[Floats, Floats]
+    ) -> dict[str, Floats]:
         past_outdoor = self._desk.published("outdoor_c", table.at_s, STEP_S)
         ahead_s = slot_middles_s(slots) - epoch_s(now)
-        foreseen = {}
+        found = {}
         for name, spec in planned_assets(self._site).items():
             if isinstance(spec, PvAsset):
                 plant = PvPlant(spec.module_kw, spec.rated_kw, spec.temperature_per_k)
                 generated = table.past(self._bindings.measure(name, "power_kw"))
                 measured = Past(generated.at_s, -generated.value, STEP_S)
                 limit_kw = table.past(self._bindings.measure(name, "limit_kw")).value
-                limited = (measured.value >= HELD_BACK * limit_kw).astype(float)
                 computed = pv_power_kw(plant, past_sun, past_outdoor)
-                share = calibrate(measured, computed, limited, plant, epoch_s(now))
-                own = pv_power_kw(plant, sun, outdoor_c)
-                foreseen[name] = apply_calibration(own, share, ahead_s, spec.rated_kw)
-        return foreseen
+                limited = (measured.value >= HELD_BACK * limit_kw) | (limit_kw < HEADROOM * computed)
+                share = calibrate(measured, computed, limited.astype(float), plant, epoch_s(now))
+                found[name] = apply_calibration(pv_power_kw(plant, *foreseen), share, ahead_s, spec.rated_kw)
+        return found
 
-    def _mass(self, table: Table, now: datetime) -> dict[str, float]:
-        sun = self._desk.published("irradiance_w_m2", table.at_s, STEP_S)
+    def _mass(self, table: Table, now: datetime, past_sun: Floats) -> dict[str, float]:
         heated = [name for name, spec in planned_assets(self._site).items() if isinstance(spec, HeatPumpAsset)]
-        found = {name: self._zones.estimate(name, table, sun, epoch_s(now)) for name in heated}
+        found = {name: self._zones.estimate(name, table, past_sun, epoch_s(now)) for name in heated}
         return {name: estimate.mass_c for name, estimate in found.items() if estimate is not None}
 
     def _cars(

@@ -7,6 +7,7 @@ Law 2: the history is read only for what lies before the first snapshot, so that
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,8 +15,11 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ems.process_image import Snapshot
+from ems.store.database import StoreError
 from optimization.forecast.past import DAY_S, Past
 from optimization.slots import Floats
+
+logger = logging.getLogger(__name__)
 
 STEP_S = 300.0
 KEPT_S = 14.0 * DAY_S
@@ -89,10 +93,16 @@ class MeasuredPast:
         length_s = FIRST_CHUNK_S if end_s == self._goal_s + KEPT_S else NEXT_CHUNK_S
         start_s = max(end_s - length_s, self._goal_s)
         span = (datetime.fromtimestamp(start_s, UTC), datetime.fromtimestamp(end_s, UTC))
-        at_s, means = await asyncio.to_thread(self._read, self._points, *span, STEP_S)
         self._known_from_s = start_s
+        try:
+            at_s, means = await asyncio.to_thread(self._read, self._points, *span, STEP_S)
+        except StoreError as error:
+            self._read = None
+            logger.warning("the measured past begins with this start: %s", error)
+            return
         for at, row in zip(at_s, means, strict=True):
-            self._add(int(at // STEP_S), np.nan_to_num(row), np.isfinite(row).astype(float))
+            if np.isfinite(row).any():
+                self._add(int(at // STEP_S), np.nan_to_num(row), np.isfinite(row).astype(float))
 
     def table(self, now: datetime) -> Table:
         """Give what is known before `now`, the running step included, without gaps in time; forgets what is too old."""

@@ -26,6 +26,7 @@ class Rung(StrEnum):
 
 
 RUNGS = tuple(Rung)
+PIECES = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +42,11 @@ class Issue:
     start_s: float
     step_s: float
     value: Floats
+
+    @property
+    def end_s(self) -> float:
+        """UTC end of the last value [s since 1970]."""
+        return self.start_s + self.step_s * len(self.value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,8 +88,26 @@ def on_slots(issues: Sequence[Issue], start_s: Floats, duration_s: Floats) -> Fl
     """Lay issues on slots, the first one that knows a slot wins; `nan` where none does, shape (n,)."""
     value = np.full(start_s.shape, np.nan)
     for issue in issues:
-        value = np.where(np.isfinite(value), value, slot_means(issue, start_s, duration_s))
+        asked = np.isnan(value) & (start_s < issue.end_s) & (start_s + duration_s > issue.start_s)
+        if asked.any():
+            value[asked] = slot_means(issue, start_s[asked], duration_s[asked])
     return value
+
+
+def smoothed(issue: Issue, older: Sequence[Issue] = ()) -> Issue:
+    """Draw what runs smoothly (weather) through the middles of its steps, in twelfths of a step.
+
+    An hourly mean laid flat on its hour would put the morning sun half an hour late. Beside a gap, and before the first
+    middle unless an older issue knows the step before, the step's own mean is kept.
+    """
+    before = on_slots(older, np.array([issue.start_s - issue.step_s]), np.array([issue.step_s]))
+    value = np.concatenate([before, issue.value])
+    middle_s = issue.start_s + issue.step_s * (np.arange(len(value)) - 0.5)
+    fine_s = issue.start_s + issue.step_s / PIECES * (np.arange(len(issue.value) * PIECES) + 0.5)
+    line = np.interp(fine_s, middle_s, value)
+    return Issue(
+        issue.start_s, issue.step_s / PIECES, np.where(np.isfinite(line), line, np.repeat(issue.value, PIECES))
+    )
 
 
 def slot_means(issue: Issue, start_s: Floats, duration_s: Floats) -> Floats:

@@ -460,3 +460,28 @@ def test_the_core_side_never_loads_the_heavy_libraries() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("limit_kw", "share"),
+    [
+        (None, 0.6),  # released: what is missing is missing from the sun
+        (80.0, 0.6),
+        (22.0, 1.0),  # held back: it says nothing about the sun
+    ],
+)
+async def test_the_sun_is_learnt_only_from_an_inverter_that_was_free(
+    tmp_path: Path, limit_kw: float | None, share: float
+) -> None:
+    noon = datetime(2025, 5, 14, 11, tzinfo=UTC)
+    loop = build_loop(tmp_path, at=noon)
+    await loop.plan(pv_inverter__power_kw=None)  # nothing to learn from yet
+    free = loop.planning.foresight
+    assert free is not None
+    measured_kw = -0.6 * float(free.pv_kw["pv"][0])
+    for minute in range(5, 65, 5):
+        await loop.plan(minute, pv_inverter__power_kw=measured_kw, pv_inverter__limit_kw=limit_kw)
+    await loop.plan(65.0, pv_inverter__power_kw=measured_kw, pv_inverter__limit_kw=limit_kw)
+    later = loop.planning.foresight
+    assert later is not None
+    assert later.pv_kw["pv"][0] / free.pv_kw["pv"][4] == pytest.approx(share, abs=0.05)

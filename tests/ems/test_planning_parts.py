@@ -88,6 +88,18 @@ async def test_after_a_restart_it_reads_the_history_piece_by_piece(tmp_path: Pat
     assert whole.at_s[0] == (NOW - timedelta(hours=40)).timestamp()
 
 
+async def test_a_history_that_cannot_be_read_is_said_once_and_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = written(tmp_path / "history.db", "no database at all, though long enough to be taken for one" * 20)
+    past = MeasuredPast(["a"], partial(read_means, path))
+    past.observe(seen(NOW, a=1.0))
+    for _ in range(3):
+        await past.catch_up()
+    assert past.table(NOW).past("a").value.tolist() == [1.0]
+    assert len([r for r in caplog.records if "begins with this start" in r.message]) == 1
+
+
 # ---- series files
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimization.forecast.published import RUNGS, Issue, Rung, fill, slot_means
+from optimization.forecast.published import RUNGS, Issue, Rung, fill, slot_means, smoothed
 
 DAY = 86400.0
 NAN = np.nan
@@ -68,3 +68,18 @@ def test_it_never_leaves_a_gap_and_never_leaves_the_known_range(values: list[flo
     assert np.isfinite(got).all()
     assert min(known) - 1e-9 <= min(got)
     assert max(got) <= max(known) + 1e-9
+
+
+def test_weather_runs_smoothly_through_the_middles_of_its_steps() -> None:
+    fine = smoothed(hourly([10.0, 20.0, 40.0]), [hourly([0.0], start_s=-3600.0)])
+    assert fine.step_s == 300.0
+    got = slot_means(fine, np.array([0.0, 1800.0, 3600.0, 5400.0, 9000.0]), np.full(5, 1800.0))
+    assert got.tolist() == pytest.approx([7.5, 12.5, 17.5, 25.0, 40.0])
+
+
+def test_beside_a_gap_and_without_an_older_issue_a_step_keeps_its_own_mean() -> None:
+    fine = smoothed(hourly([10.0, NAN, 30.0, 50.0]))
+    got = slot_means(fine, 1800.0 * np.arange(8), np.full(8, 1800.0))
+    assert np.array_equal(got, [10.0, 10.0, NAN, NAN, 30.0, 35.0, 45.0, 50.0], equal_nan=True)
+    # An older issue that says nothing of the step before is no help and no harm.
+    assert np.array_equal(smoothed(hourly([10.0, 20.0]), [hourly([1.0], 7200.0)]).value[:6], [10.0] * 6)
