@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 
@@ -31,10 +30,3 @@ def _run(argv: Sequence[str]) -> int:
     from hil.run import command as run  # noqa: PLC0415 - a lazy command, like all of `ems`
 
     return run(argv)
-
-
-def add_case(options: argparse.ArgumentParser) -> None:
-    """Add what a case is made of: site, scenario, seed."""
-    options.add_argument("site", metavar="SITE", help="a site folder, a site file, or the name of a site in ./sites")
-    options.add_argument("--scenario", default="sunny_day", metavar="NAME", help="name or file (default: sunny_day)")
-    options.add_argument("--seed", type=int, default=1, metavar="N", help="seed of chance (default: 1)")

@@ -15,7 +15,6 @@ from ems.exit_codes import CommandError, Exit
 from ems.store.encoding import to_json
 from hil.baselines import run_no_control, run_rules
 from hil.case import Case
-from hil.cli import add_case
 from hil.comparison import compare
 from hil.plan_arm import run_plan
 from hil.progress import ProgressLine
@@ -27,7 +26,9 @@ DAY_S = 86400.0
 def command(argv: Sequence[str]) -> int:
     """Run one case; exit status 1 where a criterion fails."""
     options = argparse.ArgumentParser(prog="ems hil run", description="Run a site against a pretend world.")
-    add_case(options)
+    options.add_argument("site", metavar="SITE", help="a site folder, a site file, or the name of a site in ./sites")
+    options.add_argument("--scenario", default="sunny_day", metavar="NAME", help="name or file (default: sunny_day)")
+    options.add_argument("--seed", type=int, default=1, metavar="N", help="seed of chance (default: 1)")
     options.add_argument("--days", type=float, default=None, metavar="N", help="length (default: the scenario's)")
     options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     arguments = options.parse_args(argv)
