@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -49,6 +50,7 @@ logger = logging.getLogger(__name__)
 
 JOURNAL_FILE = "journal.db"
 REGISTERS_EVERY_S = 3600.0
+FIRST_FETCH_S = 2.0
 LEAST_LEASE_WALL_S = 5.0
 """Ownership survives so long a stall of the machine, however fast the clock runs [wall s]."""
 
@@ -131,6 +133,9 @@ class Daemon:
             self._stores.owner.acquire()
         await self._stores.live.start()
         await self._solver.start()
+        # The first fetch loads what it needs, which would hold up a control cycle.
+        with suppress(TimeoutError):
+            await self._clock.wait_for(self.planning.desk.refresh(self._clock.now()), FIRST_FETCH_S)
         self._stores.record("transition", {"event": "start", "epoch": self._stores.owner.epoch})
 
     async def cycle(self) -> None:

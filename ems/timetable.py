@@ -81,6 +81,12 @@ class Timetable:
         self.jobs.append(job)
         return job
 
+    def begin(self) -> None:
+        """Let every job first be due from now on: what passed before the start was not missed."""
+        for job in self.jobs:
+            first = job.trigger.get_next_fire_time(None, self._steady(self._clock.monotonic()))
+            job.due_s = float("inf") if first is None else self._monotonic_s(first)
+
     def missed(self, name: str) -> int:
         """Count a job's missed due times."""
         return next(job.missed for job in self.jobs if job.name == name)
@@ -98,7 +104,10 @@ class Timetable:
         """Run a job now, whether due or asked for; a failure is logged and ends nothing else."""
         due = self._clock.monotonic() >= job.due_s
         if due:
+            skipped = job.missed
             self.take(job, self._clock.monotonic())
+            if job.missed > skipped:
+                logger.info("job %s skipped %d due times", job.name, job.missed - skipped)
         deadline_s = job.due_s
         job.wake.clear()
         try:
@@ -106,8 +115,10 @@ class Timetable:
         except Exception:
             logger.exception("job %s failed; it runs again at its next due time", job.name)
         job.runs += 1
-        if due and self._clock.monotonic() > deadline_s:
+        late_s = self._clock.monotonic() - deadline_s
+        if due and late_s > 0:
             job.missed += 1
+            logger.info("job %s ended %.1f s after its next due time", job.name, late_s)
 
     def _after(self, job: Job, due_s: float) -> float:
         steady = self._steady(due_s)
@@ -131,6 +142,7 @@ class LiveRunner:
 
     async def run(self, for_s: float | None = None) -> None:
         """Run until `stop`, or for so long [s of this clock]; a run that is under way is finished first."""
+        self._timetable.begin()
         tasks = [asyncio.create_task(self._serve(job), name=job.name) for job in self._timetable.jobs]
         done = asyncio.gather(*tasks)
         if for_s is not None:

@@ -209,3 +209,12 @@ def test_two_jobs_of_one_name_are_refused():
     table.add("control", every(10.0, table.start), recorder(None, []))
     with pytest.raises(ValueError, match="already on the timetable"):
         table.add("control", every(10.0, table.start), recorder(None, []))
+
+
+def test_what_passed_before_the_start_was_not_missed():
+    clock = SimulatedClock(START)
+    table = Timetable(clock)
+    job = table.add("control", every(10.0, table.start), recorder(clock, []))
+    clock.advance_to(34.0)
+    table.begin()
+    assert (job.due_s, job.missed) == (40.0, 0)
