@@ -86,6 +86,7 @@ async def _demo(scratch: Path, arguments: argparse.Namespace, for_s: float | Non
         report = await _steer(folder, state, clock, for_s)
         verdict = (await line.ask("verdict"))["verdict"]
         elapsed_s = (await line.ask("state"))["elapsed_s"]
+        speed = _speed(clock, elapsed_s, report["run"])
         await line.ask("stop")
         await line.close()
         await world.wait()
@@ -94,7 +95,8 @@ async def _demo(scratch: Path, arguments: argparse.Namespace, for_s: float | Non
             world.kill()
             await world.wait()
     note("the same hour without control and by rules ...")
-    return _judge(Case.of(folder, SCENARIO, arguments.seed, elapsed_s // RECORD_S * RECORD_S), verdict, report, site)
+    case = Case.of(folder, SCENARIO, arguments.seed, elapsed_s // RECORD_S * RECORD_S)
+    return _judge(case, verdict, report, site) | {"speed_vs_real_time": speed}
 
 
 async def _check(folder: Path, state: Path) -> None:
@@ -124,6 +126,13 @@ async def _steer(folder: Path, state: Path, clock: ScaledClock, for_s: float | N
     return report
 
 
+def _speed(clock: ScaledClock, elapsed_s: float, counters: dict[str, Any]) -> float:
+    """Tell how fast the world really went since the first control cycle."""
+    first_s = counters["first_cycle_monotonic_s"] or 0.0
+    wall_s = SystemClock().monotonic() - clock.anchor_s - first_s / clock.speed
+    return float(elapsed_s - first_s) / wall_s
+
+
 async def _ems(*words: str, stdout: int = DEVNULL) -> Process:
     return await asyncio.create_subprocess_exec(sys.executable, "-P", "-m", "ems.cli", *words, stdout=stdout)
 
@@ -146,6 +155,7 @@ def _judge(case: Case, verdict: dict[str, Any], report: dict[str, Any], site: Si
         arms = [pool.submit(arm, case) for arm in (run_no_control, run_rules)]
         no_control, rules = (arm.result() for arm in arms)
     counters, criteria = report["run"], case.load()[1].criteria
-    due = int(PLANNED_SHARE * case.duration_s / site.file.planning.every_s)
+    steered_s = counters["cycles"] * site.file.control.simulated_cycle_s
+    due = int(PLANNED_SHARE * steered_s / site.file.planning.every_s)
     result = compare(verdict, counters, rules=rules, no_control=no_control, criteria=criteria, least_plans=due)
     return {"site": SITE, "scenario": SCENARIO, "seed": case.seed} | result
