@@ -87,10 +87,6 @@ class Timetable:
             first = job.trigger.get_next_fire_time(None, self._steady(self._clock.monotonic()))
             job.due_s = float("inf") if first is None else self._monotonic_s(first)
 
-    def missed(self, name: str) -> int:
-        """Count a job's missed due times."""
-        return next(job.missed for job in self.jobs if job.name == name)
-
     def take(self, job: Job, now_s: float) -> float:
         """Take the newest due time that has passed, count those before it as missed, and move on to the next one."""
         taken_s, following_s = job.due_s, self._after(job, job.due_s)

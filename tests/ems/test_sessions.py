@@ -1,0 +1,152 @@
+"""Cars: when they come, what they want, what they have got, and what a restart remembers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from stage import NOW, Journal, after, make_site, snapshot
+
+from ems.ceilings import learn_ceiling
+from ems.config.binding import bind
+from ems.sessions import UNKNOWN_KWH, Sessions
+from ems.store.requests import Request
+
+SITE = make_site()
+BINDINGS = bind(SITE)
+HELD: dict[str, tuple[float, float]] = {}
+
+
+def ask(energy_kwh: float, *, at_s: float = 0.0, leaves_h: float = 8.0, number: int = 1, **more: Any) -> Request:
+    value = {"energy_kwh": energy_kwh, "departure": (NOW + timedelta(hours=leaves_h)).isoformat(), **more}
+    return Request("ev", "car", value, "told", "car", after(at_s), None, number)
+
+
+class Bay:
+    """One charge point over time."""
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        self.journal = journal or Journal()
+        self.sessions = Sessions(SITE, BINDINGS, self.journal.record)
+
+    def see(self, at_s, state, *requests, register_kwh=100.0, power_kw=0.0, held=None) -> bool:
+        changes = {"wallbox.state": state, "wallbox.energy_kwh": register_kwh, "wallbox.power_kw": power_kw}
+        shot = snapshot(changes, at=after(at_s), now_s=at_s)
+        return self.sessions.update(shot, requests, {"car": held} if held else HELD)
+
+    @property
+    def car(self):
+        return self.sessions.cars.get("car")
+
+
+def test_a_car_that_comes_and_goes_is_news_each_time():
+    bay = Bay()
+    assert [bay.see(t, s) for t, s in ((0, 0), (10, 1), (20, 2), (30, 0), (40, 0))] == [False, True, False, True, False]
+    assert [body["event"] for body in bay.journal.bodies("transition")] == ["plug_in", "unplug"]
+
+
+def test_a_wish_is_news_once_and_counts_from_the_register_at_which_it_came():
+    bay = Bay()
+    bay.see(0, 1)
+    assert bay.see(10, 1, ask(20.0), register_kwh=101.0)
+    assert not bay.see(20, 1, ask(20.0), register_kwh=101.0)
+    bay.see(1000, 2, ask(20.0), register_kwh=106.0, power_kw=20.0)
+    assert bay.car.wanted_kwh(0.92) == pytest.approx(20.0 - 5.0 * 0.92)
+    bay.see(9000, 2, ask(20.0), register_kwh=130.0)
+    assert bay.car.wanted_kwh(0.92) == 0.0
+
+
+def test_a_car_of_which_nobody_said_anything_is_not_stated():
+    bay = Bay()
+    bay.see(0, 1)
+    assert bay.car.wanted_kwh(1.0) == UNKNOWN_KWH
+    assert bay.sessions.stated(NOW) == {}
+    bay.see(10, 1, ask(20.0, charge_kw=11.0))
+    ((session,),) = bay.sessions.stated(after(10)).values()
+    assert (session.energy_kwh, session.charge_kw, session.arrival) == (20.0, 11.0, NOW)
+    assert session.departure == NOW + timedelta(hours=8)
+
+
+def test_a_departure_that_has_passed_is_still_ahead_of_the_planner():
+    bay = Bay()
+    bay.see(0, 1, ask(20.0, leaves_h=0.1))
+    ((session,),) = bay.sessions.stated(after(3600)).values()
+    assert session.departure == after(3600 + 300)
+
+
+def test_the_wish_of_the_car_before_does_not_count():
+    bay = Bay()
+    bay.see(0, 0)
+    bay.see(3600, 1, ask(20.0, at_s=0.0))
+    assert bay.car.wish is None
+    bay.see(3610, 1, ask(9.0, at_s=3300.0, number=2))
+    assert bay.car.wish.energy_kwh == 9.0
+
+
+@pytest.mark.parametrize("value", [{}, {"energy_kwh": 5.0}, {"departure": "2025-05-20T18:00:00+00:00"}])
+def test_half_a_wish_is_none(value):
+    bay = Bay()
+    bay.see(0, 1, Request("ev", "car", value, "told", "Ada", NOW, None, 3))
+    assert bay.car.wish is None
+
+
+def test_a_departure_without_a_zone_is_utc():
+    bay = Bay()
+    value = {"energy_kwh": 5.0, "departure": "2025-05-20T18:00:00"}
+    bay.see(0, 1, Request("ev", "car", value, "told", "Ada", NOW, None, 3))
+    assert bay.car.departure == NOW.replace(hour=18)
+
+
+def test_a_restart_counts_on_from_the_journalled_register():
+    first = Bay()
+    first.see(0, 1, ask(20.0), register_kwh=100.0)
+    second = Bay()
+    second.sessions.restore(first.journal.bodies("transition"))
+    second.see(3600, 2, ask(20.0), register_kwh=110.0)
+    assert second.car.wanted_kwh(1.0) == pytest.approx(10.0)
+
+
+def test_a_charge_point_that_cannot_be_read_keeps_its_car():
+    bay = Bay()
+    bay.see(0, 2, ask(20.0))
+    assert not bay.see(10, None)
+    assert bay.car is not None
+
+
+def test_without_a_register_the_power_is_integrated():
+    site = make_site()
+    bindings = bind(site)
+    points = {a: {r: p for r, p in roles.items() if r != "energy_kwh"} for a, roles in bindings.points.items()}
+    sessions = Sessions(
+        site, type(bindings)(points, bindings.devices, bindings.commands, bindings.safe), Journal().record
+    )
+    for at_s in (0.0, 1800.0, 3600.0):
+        sessions.update(snapshot({"wallbox.state": 2.0, "wallbox.power_kw": 10.0}, now_s=at_s), [], HELD)
+    assert sessions.cars["car"].register_kwh == pytest.approx(10.0)
+
+
+def test_what_the_car_takes_at_the_most_is_learned_from_a_limit_that_it_does_not_use():
+    bay = Bay()
+    bay.see(0, 1, ask(20.0))
+    bay.see(10, 2, ask(20.0), power_kw=7.0, held=(20.7, 5.0))
+    assert bay.car.most_kw == 22.0
+    bay.see(30, 2, ask(20.0), power_kw=7.0, held=(20.7, 5.0))
+    assert bay.car.most_kw == pytest.approx(7.69)
+    bay.see(40, 2, ask(20.0), power_kw=0.0, held=(20.7, 5.0))
+    assert bay.car.most_kw == pytest.approx(4.14)
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "measured", "held", "held_for_s", "expect"),
+    [
+        (22.0, 7.0, 20.0, 10.0, 22.0),
+        (22.0, 7.0, 20.0, 20.0, 8.0),
+        (22.0, 7.0, 8.5, 20.0, 22.0),
+        (8.0, 7.0, 8.0, 20.0, 8.0),
+        (8.0, 7.5, 8.0, 20.0, 9.5),
+        (8.0, 30.0, 30.0, 20.0, 22.0),
+    ],
+)
+def test_ceilings(ceiling, measured, held, held_for_s, expect):
+    assert learn_ceiling(ceiling, measured, held, held_for_s, step_kw=1.0, rating_kw=22.0) == pytest.approx(expect)
