@@ -107,16 +107,16 @@ def stored(power_kw: Floats) -> Floats:
 
 
 def fine_zone(pump: HeatPump, inputs: HeatPumpInputs, power_kw: Floats, slots: Slots) -> tuple[Floats, Floats]:
-    """Integrate the zone by Euler steps of two seconds."""
+    """Integrate the zone by Euler steps of six seconds."""
     air, mass, airs, masses = inputs.temperature_c, inputs.mass_c, [], []
     for s in range(len(slots)):
         cop = min(max(pump.cop_0 + pump.cop_slope * inputs.outdoor_c[s], 1.5), 6.0)
         heat = cop * power_kw[s] + inputs.gains_kw[s]
-        for _ in range(round(slots.duration_s[s] / 2.0)):
+        for _ in range(round(slots.duration_s[s] / 6.0)):
             flow = (mass - air) / pump.air_mass_k_per_kw
             air_rate = (flow + (inputs.outdoor_c[s] - air) / pump.air_out_k_per_kw + heat) / pump.air_kwh_per_k
-            mass += (-flow + (inputs.outdoor_c[s] - mass) / pump.mass_out_k_per_kw) / pump.mass_kwh_per_k * 2.0 / 3600.0
-            air += air_rate * 2.0 / 3600.0
+            mass += (-flow + (inputs.outdoor_c[s] - mass) / pump.mass_out_k_per_kw) / pump.mass_kwh_per_k * 6.0 / 3600.0
+            air += air_rate * 6.0 / 3600.0
         airs.append(air)
         masses.append(mass)
     return np.array(airs), np.array(masses)

@@ -69,11 +69,11 @@ def test_the_horizon_is_whole_quarters_but_for_the_first(now: str, start: str, f
     assert (slots.start.timestamp() + slots.offset_s[1:]) % 900.0 == pytest.approx(0.0)
 
 
-@pytest.mark.parametrize("seconds", range(0, 7200, 37))
-def test_there_is_never_a_sliver_and_always_the_same_number_of_slots(seconds: int) -> None:
-    slots = plan_slots(NOW + timedelta(seconds=seconds), 900.0, 36.0)
-    assert 300.0 <= slots.duration_s[0] < 1200.0
-    assert len(slots) == 144
+def test_there_is_never_a_sliver_and_always_the_same_number_of_slots() -> None:
+    for seconds in range(0, 7200, 37):
+        slots = plan_slots(NOW + timedelta(seconds=seconds), 900.0, 36.0)
+        assert 300.0 <= slots.duration_s[0] < 1200.0
+        assert len(slots) == 144
 
 
 # ---- the question
