@@ -73,7 +73,9 @@ def run_no_control(case: Case) -> dict[str, Any]:
     site, scenario = case.load()
     world = World(site, scenario, case.seed)
     world.advance(case.duration_s)
-    return judge(site, world.plant) | {"ev_unavoidable_kwh": ev_unavoidable_kwh(site, world.plant, case.duration_s)}
+    return judge(site, world.plant, from_s=case.begin_s) | {
+        "ev_unavoidable_kwh": ev_unavoidable_kwh(site, world.plant, case.duration_s)
+    }
 
 
 def run_rules(case: Case) -> dict[str, Any]:
@@ -85,6 +87,7 @@ def run_rules(case: Case) -> dict[str, Any]:
 async def _run_rules(case: Case, state: Path) -> dict[str, Any]:
     site, scenario = case.load()
     world = World(site, scenario, case.seed, witness=False)
+    world.advance(case.begin_s)
     clock = SimulatedClock(world.now)
     daemon = build(
         site, state, clock, NoSolver(),
@@ -94,14 +97,14 @@ async def _run_rules(case: Case, state: Path) -> dict[str, Any]:
     )  # fmt: skip
 
     async def advance(until_s: float) -> None:
-        world.advance(until_s - world.plant.elapsed_s)
+        world.advance(case.begin_s + until_s - world.plant.elapsed_s)
         for plug_in in world.take_plug_ins():
             submit(state, car_request(plug_in.as_json()))
 
     await daemon.start()
-    await SimulatedRunner(daemon.timetable, clock, advance).run_until(case.duration_s)
+    await SimulatedRunner(daemon.timetable, clock, advance).run_until(case.duration_s - case.begin_s)
     await daemon.stop()
-    return judge(site, world.plant)
+    return judge(site, world.plant, from_s=case.begin_s)
 
 
 def ev_unavoidable_kwh(site: Site, plant: Plant, duration_s: float) -> float:

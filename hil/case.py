@@ -19,12 +19,14 @@ class Case:
         scenario: name or file of the scenario.
         seed: of chance.
         duration_s: length [s].
+        begin_s: nobody is in control before this instant, in no arm [s since the start].
     """
 
     folder: Path
     scenario: str
     seed: int
     duration_s: float
+    begin_s: float = 0.0
 
     @classmethod
     def of(cls, folder: Path, scenario: str, seed: int, duration_s: float | None) -> Case:

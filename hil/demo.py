@@ -95,7 +95,8 @@ async def _demo(scratch: Path, arguments: argparse.Namespace, for_s: float | Non
             world.kill()
             await world.wait()
     note("the same hour without control and by rules ...")
-    case = Case.of(folder, SCENARIO, arguments.seed, elapsed_s // RECORD_S * RECORD_S)
+    whole_s, begin_s = (s // RECORD_S * RECORD_S for s in (elapsed_s, report["run"]["first_cycle_monotonic_s"] or 0.0))
+    case = Case(folder, SCENARIO, arguments.seed, whole_s, begin_s)
     return _judge(case, verdict, report, site) | {"speed_vs_real_time": speed}
 
 
