@@ -6,7 +6,8 @@ socket (`hil.sock` in the state directory when free-running) takes JSON lines:
 
     {"op": "advance", "to_s": 20.0}  ->  {"ok": true, "events": [{"kind": "plug_in", ...}]}         lock-step only
     {"op": "fault", "device": "wallbox", "kind": "unplug", "seconds": 30}  ->  {"ok": true}
-    {"op": "state"}  ->  {"ok": true, "elapsed_s": ..., "assets": {"battery": {"power_kw": ...}}}
+    {"op": "state"}  ->  {"ok": true, "elapsed_s": ..., "import_kw": ..., "assets": {"battery": {"power_kw": ...}},
+                          "commands": {"battery": 12.0}, "writes": {"battery_inverter": 3}}
     {"op": "verdict"}  ->  {"ok": true, "verdict": {...}}
     {"op": "stop"}  ->  {"ok": true}
 
@@ -100,7 +101,9 @@ class Line:
             case "state":
                 plant = self._world.plant
                 assets = {name: dict(device.state()) for name, device in plant.devices.items()}
-                return {"elapsed_s": plant.elapsed_s, "import_kw": plant.grid.import_kw, "assets": assets}
+                writes = {device: wire.writes for device, wire in self._world.wires.items()}
+                told = {"elapsed_s": plant.elapsed_s, "import_kw": plant.grid.import_kw, "assets": assets}
+                return told | {"commands": dict(plant.commands), "writes": writes}
             case "verdict":
                 return {"verdict": verdict_of(self._world)}
             case "stop":

@@ -36,9 +36,10 @@ class WorldError(Exception):
 
 
 class Wire(Protocol):
-    """What a fault can be done to."""
+    """What a fault can be done to; `writes` counts the write requests that have come in."""
 
     trouble: Trouble
+    writes: int
 
     async def open(self) -> None:
         """Plug it in."""

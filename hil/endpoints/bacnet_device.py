@@ -148,10 +148,14 @@ class BacnetDevice:
     Args:
         plant: the plant. asset: id of the heat pump. rated_kw: greatest set-point.
         host: address. port: UDP port; every device needs its own on one host. instance: device instance number.
+
+    Attributes:
+        writes: writes to the set-point that have come in, refused ones too.
     """
 
     def __init__(self, plant: PlantFace, asset: str, *, rated_kw: float, host: str, port: int, instance: int) -> None:
         self.plant, self.asset, self.trouble = plant, asset, Trouble()
+        self.writes = 0
         self._host, self._port, self._instance, self._rated_kw = host, port, instance, rated_kw
         self._inputs: dict[str, Any] = {}
         self._setpoint: Any = None
@@ -218,6 +222,7 @@ class BacnetDevice:
         return {i + 1: float(getattr(v, v._choice)) for i, v in enumerate(array) if v.null is None}  # noqa: SLF001
 
     def _verdict(self, value: Any, priority: int | None) -> str | None:
+        self.writes += 1
         if self.trouble.refuse or priority == RESERVED_PRIORITY:
             return "writeAccessDenied"
         if isinstance(value, Null | tuple):

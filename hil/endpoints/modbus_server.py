@@ -76,11 +76,15 @@ class ModbusServer:
     Args:
         host: address. port: port, 0 for a free one.
         units: register images by unit number.
+
+    Attributes:
+        writes: write requests that have come in, refused ones too.
     """
 
     def __init__(self, host: str, port: int, units: Mapping[int, Registers]) -> None:
         self.host, self.port, self.units = host, port, units
         self.trouble = Trouble()
+        self.writes = 0
         self._server: asyncio.Server | None = None
         self._links: set[_Link] = set()
 
@@ -126,6 +130,7 @@ class ModbusServer:
         function, address, number = REQUEST.unpack_from(pdu)
         if function in (3, 4):
             return self._read(registers, Table(function), address, number)
+        self.writes += 1
         if self.trouble.refuse:
             raise ModbusFault(Fault.DEVICE_FAILURE)
         registers.write(address, (number,) if function == 6 else _values(pdu, number))

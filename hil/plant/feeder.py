@@ -40,6 +40,7 @@ class Plant:
     Attributes:
         elapsed_s: since the start of the world [s].
         commanded_from_s: when somebody first told a device what to do; None while nobody has [s].
+        commands: what each asset was last told [kW], None to go by itself; without those that nobody told anything.
         grid: what the feeder carries now. records: what has happened. began: what each device told at the start.
     """
 
@@ -50,6 +51,7 @@ class Plant:
         self.devices, self.weather, self.market, self.witness = devices, weather, market, witness
         self.elapsed_s = 0.0
         self.commanded_from_s: float | None = None
+        self.commands: dict[str, float | None] = {}
         self.import_kwh = self.export_kwh = 0.0
         self._flow, self._zone = flow, zone
         place = {name: i for i, name in enumerate(flow.grid.buses)}
@@ -84,6 +86,7 @@ class Plant:
         """Tell a device its power [kW], positive into it (a limit for PV and charge points); None leaves it alone."""
         if self.commanded_from_s is None:
             self.commanded_from_s = self.elapsed_s
+        self.commands[asset] = power_kw
         self.devices[asset].command(power_kw)
 
     def state(self, asset: str) -> Mapping[str, float]:
