@@ -10,7 +10,8 @@ from hil.scenario import Criteria
 
 SCHEMA = "ems.hil/1"
 ARM_KEYS = (
-    "currency", "cost", "cost_parts", "energy_kwh", "export_kwh", "co2_kg", "violation_share", "ev_shortfall_kwh", "comfort_kh",
+    "currency", "cost", "cost_parts", "energy_kwh", "export_kwh", "co2_kg", "violation_share", "ev_shortfall_kwh",
+    "comfort_kh",
 )  # fmt: skip
 RUN_KEYS = ("plant_limits", "reaction_s", "power_flow")
 DAEMON_KEYS = (
