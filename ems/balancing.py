@@ -156,6 +156,8 @@ def _relieve(scene: _Scene, row: int, flex: Flex) -> None:
         return
     was = scene.power[flex.asset]
     wanted = was - (scene.value[row] - scene.rows.target[row]) / column[row]
+    if flex.kind is AssetKind.PV and wanted < was:
+        return  # nobody can ask for more sun
     now = _rounded(flex, was, min(max(wanted, flex.lower_kw), flex.upper_kw))
     now = _within_room(scene, column, flex, was, now)
     if abs(now - was) > EPS and (now - was) * (wanted - was) > 0:

@@ -137,7 +137,7 @@ def rule_view(site: Site, scene: Scene, powers: Powers, levers: Mapping[str, Lev
                 batteries[asset] = _battery_view(spec, value)
             case ChargePointAsset() if asset in scene.cars:
                 car = scene.cars[asset]
-                left_h = (car.departure - scene.snapshot.at) / timedelta(hours=1)
+                left_h = (car.ready_by(scene.snapshot.at) - scene.snapshot.at) / timedelta(hours=1)
                 wanted_kwh = car.wanted_kwh(spec.efficiency) / spec.efficiency
                 cars[asset] = CarView(wanted_kwh, left_h, car.most_kw, levers[asset].minimum_kw)
             case HeatPumpAsset() if value is not None:

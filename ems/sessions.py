@@ -25,6 +25,14 @@ UNKNOWN_STAY = timedelta(hours=8)
 UNKNOWN_KWH = 15.0
 """A car that nobody described is assumed to want so much and to stay so long, until it says otherwise."""
 
+METER_DOUBT = 0.03
+"""What a car's own losses leave unknown of its energy: offered on top, for a full car stops by itself."""
+FILLING_KWH = 6.0
+SPARE = timedelta(minutes=10)
+MOST_EARLY = 0.25
+"""A car takes less and less as it fills: the time for its last energy at full power is kept free before its departure,
+and some spare, but at most this share of what is left of its stay."""
+
 Record = Callable[[str, Mapping[str, Any]], object]
 
 
@@ -58,9 +66,9 @@ class Car:
     wish: CarWish | None = None
 
     def wanted_kwh(self, efficiency: float) -> float:
-        """Give the energy that its battery still wants [kWh]."""
+        """Give the energy that its battery still wants, doubt included [kWh]."""
         energy_kwh = self.wish.energy_kwh if self.wish else UNKNOWN_KWH
-        return max(0.0, energy_kwh - (self.register_kwh - self.base_kwh) * efficiency)
+        return max(0.0, energy_kwh * (1.0 + METER_DOUBT) - (self.register_kwh - self.base_kwh) * efficiency)
 
     @property
     def most_kw(self) -> float:
@@ -72,6 +80,11 @@ class Car:
     def departure(self) -> datetime:
         """Give the instant at which it leaves, as far as is known."""
         return self.wish.departure if self.wish else self.arrived + UNKNOWN_STAY
+
+    def ready_by(self, now: datetime) -> datetime:
+        """Give the instant by which it is to have its energy: somewhat before it leaves."""
+        left = max(self.departure - now, timedelta(0))
+        return self.departure - min(timedelta(hours=FILLING_KWH / self.most_kw) + SPARE, MOST_EARLY * left)
 
 
 class Sessions:
@@ -120,7 +133,7 @@ class Sessions:
 
     def _session(self, asset: str, car: Car, now: datetime) -> EvSession:
         wanted_kwh = car.wanted_kwh(self._points[asset].efficiency)
-        departure = max(car.departure, now + timedelta(minutes=5))
+        departure = max(car.ready_by(now), now + timedelta(minutes=5))
         return EvSession(car.arrived, departure, wanted_kwh, car.most_kw)
 
     def _update_car(self, asset: str, snapshot: Snapshot) -> bool:

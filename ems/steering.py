@@ -87,16 +87,18 @@ class Steering:
             return Outcome(decisions, powers, unsafe=why)
         wishes = self._wishes(scene, powers, readable)
         bounds = {asset: bounds_of(self._site, lever, scene, powers) for asset, lever in readable.items()}
-        now_s = scene.snapshot.monotonic_s
-        shaped = {
-            asset: arbitrate(lever, wishes[asset], bounds[asset], scene.held.get(asset), now_s)
-            for asset, lever in readable.items()
-        }
+        shaped = {asset: self._settled(wishes[asset], lever, bounds[asset], scene) for asset, lever in readable.items()}
         return self._balanced(scene, powers, shaped, bounds)
 
     def _safe(self, lever: Lever, why: str) -> Decision:
         wish = safe_wish(lever, why)
         return Decision(lever.asset, wish.kw, wish.rung, wish.reason)
+
+    def _settled(self, wish: Wish, lever: Lever, bounds: tuple[Bound, ...], scene: Scene) -> Decision:
+        """Arbitrate a wish; a safe value is commanded as it is declared, nobody outranks it (Law 1)."""
+        if wish.rung is Rung.SAFE:
+            return Decision(lever.asset, wish.kw, wish.rung, wish.reason)
+        return arbitrate(lever, wish, bounds, scene.held.get(lever.asset), scene.snapshot.monotonic_s)
 
     def _wishes(self, scene: Scene, powers: Powers, levers: Mapping[str, Lever]) -> dict[str, Wish]:
         at = self._plan_now(scene)

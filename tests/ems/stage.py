@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from drivers.points import Quality
+from drivers.points import Quality, Setpoint, WriteResult
 from drivers.registry import profile_points
 from drivers.simulated import SimulatedDriver
 from ems.clock import SimulatedClock
@@ -212,6 +212,16 @@ class Journal:
         return [body for name, body in self.records if name == kind]
 
 
+class Device(SimulatedDriver):
+    """A device in memory that counts how often it is written."""
+
+    writes = 0
+
+    async def write(self, setpoints: Sequence[Setpoint], lease_s: float) -> Sequence[WriteResult]:
+        self.writes += 1
+        return await super().write(setpoints, lease_s)
+
+
 @dataclass
 class Yard:
     """The site's devices in memory, and physics for them: call `live` to let seconds pass."""
@@ -222,7 +232,7 @@ class Yard:
     sun_kw: Callable[[float], float] = lambda _s: 0.0
     car_in: Callable[[float], bool] = lambda _s: False
     soc_kwh: float = 30.0
-    drivers: dict[str, SimulatedDriver] = field(default_factory=dict)
+    drivers: dict[str, Device] = field(default_factory=dict)
     import_kwh: float = 0.0
     car_kwh: float = 0.0
     stuck: dict[str, float] = field(default_factory=dict)
@@ -231,7 +241,7 @@ class Yard:
     def __post_init__(self) -> None:
         for name, device in self.site.file.devices.items():
             info = profile_points(device.protocol, device.profile)
-            self.drivers[name] = SimulatedDriver(name, info, self.clock, safe=device.safe)
+            self.drivers[name] = Device(name, info, self.clock, safe=device.safe)
         self.live(0.0)
 
     @property
@@ -268,6 +278,10 @@ class Yard:
 
     def _show(self, device: str, **values: float) -> None:
         self.drivers[device].values.update(values)
+
+    @property
+    def writes(self) -> dict[str, int]:
+        return {name: driver.writes for name, driver in self.drivers.items()}
 
     @property
     def grid_kw(self) -> float:

@@ -92,6 +92,13 @@ def test_the_sun_is_cut_last_and_only_as_far_as_needed():
     assert result.because["pv"] == EXPORT
 
 
+def test_nobody_asks_for_more_sun():
+    result = run(80.0, battery(), pv(-5.0))
+    assert result.power_kw["battery"] == pytest.approx(-26.0)
+    result = run(90.0, battery(), pv(-5.0))
+    assert result.excess[0] == pytest.approx(5.0)
+
+
 def test_pv_is_bounded_before_the_sun_comes():
     result = run(5.0, battery(), pv(-2.0))
     assert result.power_kw["pv"] == pytest.approx(-44.0)

@@ -1,0 +1,381 @@
+"""The whole daemon on devices in memory: an hour of it, its faults, its orders, its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stage import NOW, Yard, make_plan, make_site, voltage_rows
+
+from drivers.points import Quality
+from ems.app import Daemon, build, journal_path
+from ems.clock import SimulatedClock
+from ems.config.site import Site
+from ems.health import State
+from ems.ownership import NotOwner
+from ems.store.journal import read_records
+from ems.store.requests import Request, release, submit
+from ems.timetable import SimulatedRunner
+from optimization.problem import Plan, Problem
+
+CYCLE_S = 10.0
+
+
+class Solver:
+    """Nobody plans, unless a test publishes something."""
+
+    ready = False
+
+    async def start(self) -> None:
+        """Nothing."""
+
+    async def solve(self, problem: Problem, now, deadline_s: float) -> Plan | None:
+        return None
+
+    async def close(self) -> None:
+        """Nothing."""
+
+
+async def do_nothing() -> None:
+    """Plans come from the tests."""
+
+
+class Show:
+    """A daemon with its yard, and the script of an evening: what happens when."""
+
+    def __init__(self, state: Path, *, changes: Mapping[str, Any] | None = None, **yard: Any) -> None:
+        self.site: Site = make_site(changes)
+        self.state = state
+        self.clock = SimulatedClock(NOW)
+        self.yard = Yard(self.site, self.clock, **yard)
+        self.script: dict[float, Callable[[], None]] = {}
+        self.seen: list[tuple[float, float]] = []
+        self.daemon = self.build()
+
+    def build(self) -> Daemon:
+        daemon = build(
+            self.site, self.state, self.clock, Solver(), cycle_s=CYCLE_S, durable=False, feeds={},
+            drivers=self.yard.drivers,
+        )  # fmt: skip
+        next(job for job in daemon.timetable.jobs if job.name == "plan").work = do_nothing
+        return daemon
+
+    def publish(self, plan: Plan) -> None:
+        self.daemon.planning._published = plan
+
+    def ask(self, kind: str, target: str, *, for_s: float | None = None, **value: Any) -> int:
+        now = self.clock.now()
+        expires = None if for_s is None else now + timedelta(seconds=for_s)
+        return submit(self.state, Request(kind, target, value, "test", "Ada", now, expires))  # type: ignore[arg-type]
+
+    async def run_until(self, end_s: float) -> None:
+        async def advance(until_s: float) -> None:
+            self.yard.live(until_s - self.clock.monotonic())
+            self.seen.append((until_s, self.yard.grid_kw))
+            for at_s in [t for t in self.script if t <= until_s]:
+                self.script.pop(at_s)()
+
+        await SimulatedRunner(self.daemon.timetable, self.clock, advance).run_until(end_s)
+
+    def command(self, device: str) -> float | None:
+        (value,) = self.yard.drivers[device].commands.values()
+        return value
+
+    def alarms(self) -> set[str]:
+        return {alarm.key for alarm in self.daemon._alarms.active}
+
+
+@pytest.fixture
+async def show(tmp_path):
+    shows: list[Show] = []
+
+    def make(**more: Any) -> Show:
+        shows.append(Show(tmp_path / f"state{len(shows)}", **more))
+        return shows[-1]
+
+    yield make
+    for one in shows:
+        await one.daemon.stop()
+
+
+async def test_an_hour_with_a_peak_a_cloud_and_a_car(show):
+    """Load passes the limit, the sun comes and goes, a car wants 8 kWh: no limit is passed for more than two cycles."""
+    hour = show(
+        load_kw=lambda s: 44.0 if 900 <= s < 1800 else 12.0,
+        sun_kw=lambda s: 55.0 if 2000 <= s < 3000 else 4.0,
+        car_in=lambda s: s >= 600,
+    )
+    hour.publish(make_plan({"pv": -4.0, "battery": 0.0, "car": 7.0, "heat": 3.0}, rows=voltage_rows(1.1), slots=16))
+    hour.script[600.0] = lambda: hour.ask(
+        "ev", "car", energy_kwh=8.0, departure=(hour.clock.now() + timedelta(hours=3)).isoformat()
+    )
+    await hour.run_until(3600.0)
+    counters = hour.daemon.counters()
+    assert counters["cycles"] == 360
+    assert counters["missed_deadlines"] == 0
+    assert counters["devices_online"] == counters["devices_total"] == 5
+    setpoints = counters["setpoints"]
+    assert setpoints["issued"] > 5
+    assert setpoints["verified"] >= 0.95 * setpoints["issued"]
+    assert setpoints["refused"] == setpoints["unknown"] == 0
+    over = [at for at, kw in hour.seen if kw > 50.0]
+    assert len(over) <= 2
+    assert counters["churn"]["setpoint_changes_per_h"] < 120
+    assert counters["sense_to_effect_p95_s"] <= 20.0
+    assert hour.yard.car_kwh > 4.0
+    assert hour.daemon.loop.last.outcome.decisions["battery"].reason
+
+
+async def test_every_write_has_an_intent_before_it_and_a_result_after_it(show):
+    one = show()
+    one.publish(make_plan({"battery": 5.0, "heat": 3.0, "pv": -4.0, "car": 0.0}))
+    await one.run_until(120.0)
+    one.daemon._stores.journal.close()
+    intents = read_records(journal_path(one.state), kind="intent")
+    results = read_records(journal_path(one.state), kind="result")
+    assert {r.body["asset"] for r in intents} == {"battery", "heat", "pv", "car"}
+    for result in results:
+        assert any(i.id < result.id and i.body["point"] == result.body["point"] for i in intents)
+    assert all(i.body["reason"] for i in intents)
+
+
+async def test_a_pulled_plug_is_told_within_three_polls_the_others_go_on_and_it_comes_back(show):
+    one = show()
+    one.publish(make_plan({"battery": 5.0, "heat": 3.0, "pv": -4.0, "car": 0.0}))
+    await one.run_until(60.0)
+
+    def offline(why: str):
+        def happen() -> None:
+            one.yard.drivers["store"].offline = why
+
+        return happen
+
+    one.script[70.0] = offline("connection refused")
+    await one.run_until(91.0)
+    assert one.daemon.loop.last.snapshot.quality("store.power_kw") is Quality.BAD
+    (alarm,) = [a for a in one.daemon._alarms.active if a.key == "device:store"]
+    assert alarm.since == NOW + timedelta(seconds=60)
+    assert "store gives no good reading since" in alarm.text
+    assert "connection refused" in alarm.text
+    assert one.daemon._health.state is State.DEGRADED
+    assert "battery" not in one.daemon.loop.last.outcome.decisions
+    assert one.command("heater") == 3.0
+    one.script[300.0] = offline("")
+    await one.run_until(301.0)
+    assert "device:store" not in one.alarms()
+    assert one.command("store") == 5.0
+    assert one.daemon._health.state is State.NORMAL
+
+
+async def test_a_lost_grid_meter_makes_the_site_safe_until_it_has_been_back_for_three_cycles(show):
+    one = show(sun_kw=lambda _s: 40.0)
+    one.publish(make_plan({"battery": 5.0, "heat": 3.0, "pv": -40.0, "car": 0.0}, rows=voltage_rows(1.2)))
+    await one.run_until(60.0)
+    one.yard.drivers["meter"].offline = "timeout"
+    await one.run_until(95.0)
+    assert one.daemon._health.state is State.SAFE
+    assert (one.command("store"), one.command("inverter"), one.command("heater")) == (0.0, 20.0, None)
+    one.yard.drivers["meter"].offline = ""
+    await one.run_until(101.0)
+    assert one.command("store") == 5.0
+    await one.run_until(111.0)
+    assert one.daemon._health.state is State.SAFE
+    await one.run_until(131.0)
+    assert one.daemon._health.state is State.NORMAL
+
+
+async def test_a_device_that_ignores_its_commands_leaves_the_controllable_set_and_comes_back(show):
+    one = show()
+    one.publish(make_plan({"battery": 10.0, "heat": 3.0, "pv": -4.0, "car": 0.0}))
+    one.yard.stuck["store"] = 0.0
+    await one.run_until(150.0)
+    assert one.daemon.loop.last.snapshot.unavailable == {"battery"}
+    assert "following:battery" in one.alarms()
+    assert one.command("store") == 0.0
+    assert one.command("heater") == 3.0
+    one.yard.stuck.clear()
+    await one.run_until(400.0)
+    assert one.alarms() == set()
+    assert one.command("store") == 10.0
+
+
+async def test_a_refusal_is_an_alarm(show):
+    one = show()
+    one.yard.drivers["store"].refusing = "overridden at priority 8"
+    one.publish(make_plan({"battery": 10.0}))
+    await one.run_until(15.0)
+    (alarm,) = [a for a in one.daemon._alarms.active if a.key == "refused:battery"]
+    assert alarm.text == "battery refuses its command: overridden at priority 8"
+    assert one.daemon.counters()["setpoints"]["refused"] == 1
+
+
+class TestOrders:
+    async def test_an_override_holds_until_it_expires(self, show):
+        one = show()
+        one.publish(make_plan({"battery": 5.0}))
+        await one.run_until(20.0)
+        one.ask("override", "battery", power_kw=-7.0, for_s=60.0)
+        await one.run_until(31.0)
+        assert one.command("store") == -7.0
+        assert one.daemon._health.state is State.OVERRIDE
+        await one.run_until(100.0)
+        assert one.command("store") == 5.0
+
+    async def test_a_locked_device_is_never_written_not_even_to_release_it(self, show):
+        one = show()
+        one.publish(make_plan({"battery": 5.0, "heat": 3.0}))
+        await one.run_until(20.0)
+        one.ask("lockout", "heater", on=True)
+        one.yard.drivers["heater"].commands["setpoint_kw"] = 7.7
+        await one.run_until(400.0)
+        assert one.command("heater") == 7.7
+        assert one.command("store") == 5.0
+
+    async def test_a_device_without_a_watchdog_is_told_its_safe_value_when_it_leaves_control(self, show):
+        one = show(changes={"devices.heater.safe": {"setpoint_kw": 1.0}})
+        one.publish(make_plan({"battery": 5.0, "heat": 3.0}))
+        await one.run_until(20.0)
+        one.ask("mode", "heater", mode="monitor")
+        one.ask("mode", "store", mode="advise")
+        await one.run_until(31.0)
+        assert one.command("heater") == 1.0
+        one.yard.drivers["heater"].commands["setpoint_kw"] = 7.7
+        await one.run_until(200.0)
+        assert one.command("heater") == 7.7
+        assert one.command("store") == 0.0, "its own watchdog ran out"
+        assert one.daemon.loop.last.outcome.decisions["battery"].kw == 5.0, "advised all the same"
+
+    async def test_release_all_releases_every_commanded_point_once_and_survives_a_restart(self, show):
+        one = show()
+        one.publish(make_plan({"battery": 5.0, "heat": 3.0, "pv": -30.0}))
+        await one.run_until(60.0)
+        number = one.ask("release_all", "yard", on=True)
+        await one.run_until(71.0)
+        assert [one.command(d) for d in ("store", "inverter", "heater", "wallbox")] == [None] * 4
+        writes = one.yard.writes
+        await one.run_until(200.0)
+        assert one.yard.writes == writes
+        await one.daemon.stop()
+        one.daemon = one.build()
+        await one.run_until(300.0)
+        assert one.daemon._health.state is State.OVERRIDE
+        release(one.state, number, "Ada", "done", one.clock.now())
+        one.publish(make_plan({"battery": 5.0}, made_at=one.clock.now()))
+        await one.run_until(320.0)
+        assert one.command("store") == 5.0
+
+
+async def test_a_monitored_site_is_never_written(show):
+    modes = {f"devices.{device}.mode": "monitor" for device in ("inverter", "store", "wallbox", "heater")}
+    one = show(changes=modes)
+    one.publish(make_plan({"battery": 5.0, "heat": 3.0, "pv": -30.0}))
+    await one.run_until(600.0)
+    assert all(v is None for driver in one.yard.drivers.values() for v in driver.commands.values())
+    assert one.daemon.counters()["setpoints"]["issued"] == 0
+    assert one.daemon.loop.last.outcome.decisions["battery"].kw == 5.0
+
+
+async def test_withheld_control_is_advice_until_it_is_allowed(show):
+    one = show()
+    one.publish(make_plan({"battery": 5.0}))
+    one.daemon.withhold("the worst case is being checked")
+    await one.run_until(30.0)
+    assert one.command("store") is None
+    assert "withheld" in one.alarms()
+    one.daemon.withhold("")
+    await one.run_until(50.0)
+    assert one.command("store") == 5.0
+    assert one.alarms() == set()
+
+
+async def test_a_second_instance_is_refused_at_once_and_writes_nothing(show):
+    one = show()
+    began = time.monotonic()
+    with pytest.raises(NotOwner):
+        one.build()
+    assert time.monotonic() - began < 1.0
+    assert all(v is None for driver in one.yard.drivers.values() for v in driver.commands.values())
+
+
+async def test_an_owner_that_slept_past_its_lease_writes_nothing_more(show):
+    one = show()
+    one.publish(make_plan({"battery": 5.0}, slots=96))
+    await one.run_until(30.0)
+    one.clock.advance_to(one.clock.monotonic() + 400.0)
+    writes = one.yard.writes
+    one.publish(make_plan({"battery": -9.0}, made_at=one.clock.now()))
+    await one.run_until(600.0)
+    assert one.yard.writes == writes
+    assert not one.daemon.is_owner
+    assert "owner" in one.alarms()
+
+
+async def test_its_end_leaves_safe_values_behind(show):
+    one = show(sun_kw=lambda _s: 30.0)
+    one.publish(make_plan({"battery": 5.0, "heat": 3.0, "pv": -30.0}, rows=voltage_rows(1.2)))
+    await one.run_until(60.0)
+    await one.daemon.stop()
+    assert (one.command("store"), one.command("inverter"), one.command("heater")) == (0.0, 20.0, None)
+
+
+async def test_a_car_that_comes_asks_for_a_plan(show):
+    one = show(car_in=lambda s: s >= 50)
+    await one.run_until(45.0)
+    plan = next(job for job in one.daemon.timetable.jobs if job.name == "plan")
+    runs = plan.runs
+    await one.run_until(55.0)
+    assert plan.runs == runs + 1
+
+
+async def test_whoever_looks_on_sees_every_point_with_quality_and_age_and_every_reason(show):
+    one = show()
+    await one.daemon.start()
+    one.publish(make_plan({"battery": 5.0}, grid_kw=12.0))
+    await one.run_until(30.0)
+    one.yard.drivers["wallbox"].offline = "unplugged"
+    await one.run_until(70.0)
+    one.daemon._publish()
+    view = one.daemon._stores.live._newest
+    assert view is not None
+    assert view["schema"] == "ems.live/1"
+    assert view["health"]["state"] == "degraded"
+    assert view["points"]["wallbox.power_kw"] == {
+        "value": 0.0, "unit": "kW", "quality": "bad", "age_s": 40.0, "reason": "unplugged",
+    }  # fmt: skip
+    assert view["devices"]["wallbox"]["online"] is False
+    assert view["assets"]["battery"]["planned_kw"] == 5.0
+    assert view["assets"]["battery"]["command_kw"] == 5.0
+    assert view["assets"]["battery"]["reason"].startswith("plan 12:00: charge 5.0 kW")
+    assert view["assets"]["connection"]["planned_kw"] == 12.0
+    assert view["assets"]["houses"]["kw"] == pytest.approx(0.75 * 12.0)
+    assert view["alarms"][0]["key"] == "plan" or "wallbox" in view["alarms"][0]["text"]
+    assert view["counters"]["cycles"] == 7
+
+
+async def test_energy_registers_are_journalled_from_the_first_hour(show):
+    one = show()
+    one.publish(make_plan({"battery": 0.0}, slots=16))
+    await one.run_until(3700.0)
+    one.daemon._stores.journal.close()
+    records = read_records(journal_path(one.state), kind="energy_register")
+    assert len(records) == 2
+    assert all({"meter.import_kwh", "wallbox.energy_kwh"} <= r.body.keys() for r in records)
+    assert records[1].body["meter.import_kwh"] > records[0].body["meter.import_kwh"]
+
+
+async def test_a_cycle_costs_little(show):
+    """The daemon's own work, with drivers that answer at once: the median of a hundred cycles."""
+    one = show()
+    one.publish(make_plan({"battery": 5.0, "heat": 3.0, "pv": -30.0, "car": 0.0}, rows=voltage_rows(), slots=16))
+    await one.run_until(20.0)
+    took = []
+    for _ in range(100):
+        one.clock.advance_to(one.clock.monotonic() + CYCLE_S)
+        began = time.process_time()
+        await one.daemon.cycle()
+        took.append(time.process_time() - began)
+    assert sorted(took)[50] < 0.012
