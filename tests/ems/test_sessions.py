@@ -10,7 +10,7 @@ from stage import NOW, Journal, after, make_site, snapshot
 
 from ems.ceilings import learn_ceiling
 from ems.config.binding import bind
-from ems.sessions import UNKNOWN_KWH, Sessions
+from ems.sessions import METER_DOUBT, UNKNOWN_KWH, Sessions
 from ems.store.requests import Request
 
 SITE = make_site()
@@ -52,7 +52,7 @@ def test_a_wish_is_news_once_and_counts_from_the_register_at_which_it_came():
     assert bay.see(10, 1, ask(20.0), register_kwh=101.0)
     assert not bay.see(20, 1, ask(20.0), register_kwh=101.0)
     bay.see(1000, 2, ask(20.0), register_kwh=106.0, power_kw=20.0)
-    assert bay.car.wanted_kwh(0.92) == pytest.approx(20.0 - 5.0 * 0.92)
+    assert bay.car.wanted_kwh(0.92) == pytest.approx(20.0 * (1.0 + METER_DOUBT) - 5.0 * 0.92)
     bay.see(9000, 2, ask(20.0), register_kwh=130.0)
     assert bay.car.wanted_kwh(0.92) == 0.0
 
@@ -60,12 +60,23 @@ def test_a_wish_is_news_once_and_counts_from_the_register_at_which_it_came():
 def test_a_car_of_which_nobody_said_anything_is_not_stated():
     bay = Bay()
     bay.see(0, 1)
-    assert bay.car.wanted_kwh(1.0) == UNKNOWN_KWH
+    assert bay.car.wanted_kwh(1.0) == pytest.approx(UNKNOWN_KWH * (1.0 + METER_DOUBT))
     assert bay.sessions.stated(NOW) == {}
     bay.see(10, 1, ask(20.0, charge_kw=11.0))
     ((session,),) = bay.sessions.stated(after(10)).values()
-    assert (session.energy_kwh, session.charge_kw, session.arrival) == (20.0, 11.0, NOW)
-    assert session.departure == NOW + timedelta(hours=8)
+    assert (session.energy_kwh, session.charge_kw, session.arrival) == (20.0 * (1.0 + METER_DOUBT), 11.0, NOW)
+    assert session.departure == NOW + timedelta(hours=8) - timedelta(hours=6.0 / 11.0, minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("leaves_h", "charge_kw", "early_h"),
+    [(8.0, 12.0, 6.0 / 12.0 + 1 / 6), (8.0, 6.0, 1.0 + 1 / 6), (1.0, 6.0, 0.25), (0.0, 6.0, 0.0)],
+)
+def test_a_car_is_to_be_ready_before_it_leaves_but_keeps_most_of_its_stay(leaves_h, charge_kw, early_h):
+    bay = Bay()
+    bay.see(0, 1, ask(20.0, leaves_h=leaves_h, charge_kw=charge_kw))
+    ready_h = (bay.car.ready_by(NOW) - NOW) / timedelta(hours=1)
+    assert ready_h == pytest.approx(leaves_h - early_h)
 
 
 def test_a_departure_that_has_passed_is_still_ahead_of_the_planner():
@@ -104,7 +115,7 @@ def test_a_restart_counts_on_from_the_journalled_register():
     second = Bay()
     second.sessions.restore(first.journal.bodies("transition"))
     second.see(3600, 2, ask(20.0), register_kwh=110.0)
-    assert second.car.wanted_kwh(1.0) == pytest.approx(10.0)
+    assert second.car.wanted_kwh(1.0) == pytest.approx(20.0 * (1.0 + METER_DOUBT) - 10.0)
 
 
 def test_a_charge_point_that_cannot_be_read_keeps_its_car():
