@@ -15,7 +15,7 @@ from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
 from ems.live import LiveError, read_live
 
-WELL = frozenset({"NORMAL", "OVERRIDE"})
+WELL = frozenset({"normal", "override"})
 _LATE_CYCLES = 3.0
 _LEAST_LATE_S = 5.0
 
@@ -46,8 +46,9 @@ def snapshot_age_s(snapshot: Mapping[str, Any], now: datetime) -> float | None:
 def degraded_because(site: Site, snapshot: Mapping[str, Any], age_s: float | None) -> list[str]:
     """List what is not as it should be."""
     why = []
-    if (health := snapshot.get("health")) not in WELL:
-        why.append(f"the controller is in state {health}")
+    health = snapshot.get("health") or {}
+    if health.get("state") not in WELL:
+        why.append(f"the controller is in state {health.get('state')}: {health.get('cause')}")
     late_s = max(_LEAST_LATE_S, _LATE_CYCLES * site.file.control.cycle_s)
     if age_s is not None and age_s > late_s:
         why.append(f"the newest snapshot is {age_s:.0f} s old, more than {late_s:.0f} s")
@@ -57,10 +58,12 @@ def degraded_because(site: Site, snapshot: Mapping[str, Any], age_s: float | Non
 def describe(snapshot: Mapping[str, Any], age_s: float | None, why: Sequence[str]) -> Iterator[str]:
     """Turn a snapshot into lines for people."""
     age = "on a clock of its own" if age_s is None else f"{max(0.0, age_s):.1f} s ago"
-    yield f"state     {snapshot.get('health')}, cycle {snapshot.get('cycle')}, at {snapshot['at']} ({age})"
+    state, cycles = (snapshot.get("health") or {}).get("state"), (snapshot.get("counters") or {}).get("cycles")
+    yield f"state     {state}, cycle {cycles}, at {snapshot['at']} ({age})"
     plan = snapshot.get("plan") or {}
     made = f"plan {plan['id']} made at {plan.get('made_at')}, grid {plan.get('ac')}" if plan.get("id") else "no plan"
-    yield f"plan      {made}; steering by {plan.get('rung') or 'rules'}"
+    rungs = sorted({str(asset["rung"]) for asset in (snapshot.get("assets") or {}).values() if asset.get("rung")})
+    yield f"plan      {made}; steering by {', '.join(rungs) or 'nobody'}"
     points = snapshot.get("points") or {}
     qualities = Counter(str(point.get("quality")) for point in points.values())
     yield f"points    {', '.join(f'{count} {quality}' for quality, count in sorted(qualities.items())) or 'none'}"
@@ -71,7 +74,7 @@ def describe(snapshot: Mapping[str, Any], age_s: float | None, why: Sequence[str
         yield f"attention {words}"
 
 
-_POWERS = (("measured", "kw"), ("planned", "planned_kw"), ("commanded", "setpoint_kw"))
+_POWERS = (("measured", "kw"), ("planned", "planned_kw"), ("commanded", "command_kw"))
 
 
 def _kw(value: object) -> str:

@@ -23,11 +23,11 @@ Run = Callable[..., Any]
 
 SNAPSHOT = {
     "schema": "ems.live/1",
-    "cycle": 7,
-    "health": "NORMAL",
-    "plan": {"id": "p1", "made_at": "2026-01-01T00:00:00+00:00", "rung": "plan", "ac": "feasible"},
+    "counters": {"cycles": 7},
+    "health": {"state": "normal", "cause": "everything answers and follows"},
+    "plan": {"id": "p1", "made_at": "2026-01-01T00:00:00+00:00", "ac": "feasible"},
     "points": {"m.power_kw": {"value": 1.0, "quality": "good"}, "m.import_kwh": {"value": None, "quality": "bad"}},
-    "assets": {"battery": {"kw": 1.5, "planned_kw": None, "setpoint_kw": 2.0, "rung": "plan", "reason": "cheap hour"}},
+    "assets": {"battery": {"kw": 1.5, "planned_kw": None, "command_kw": 2.0, "rung": "plan", "reason": "cheap hour"}},
     "alarms": [],
 }
 ALARM = {"code": "device_lost", "since": "2026-01-01T00:00:00Z", "text": "wallbox is lost"}
@@ -46,7 +46,7 @@ async def status(ems: Run, state: Path, *words: str, **changes: object) -> Any:
 async def test_a_well_core_is_ok(ems: Run, state: Path) -> None:
     said = await status(ems, state)
     assert said.status == Exit.OK
-    assert "state     NORMAL, cycle 7" in said.out
+    assert "state     normal, cycle 7" in said.out
     assert "plan      plan p1 made at 2026-01-01T00:00:00+00:00, grid feasible; steering by plan" in said.out
     assert "points    1 bad, 1 good" in said.out
     assert "asset     battery: measured 1.50 kW, planned -, commanded 2.00 kW; cheap hour" in said.out
@@ -55,7 +55,7 @@ async def test_a_well_core_is_ok(ems: Run, state: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"health": "SAFE"}, "the controller is in state SAFE"),
+        ({"health": {"state": "safe", "cause": "meter lost"}}, "the controller is in state safe: meter lost"),
         ({"alarms": [ALARM]}, "alarm wallbox is lost, since 2026-01-01T00:00:00Z"),
         ({"at": datetime.now(UTC) - timedelta(minutes=10)}, "the newest snapshot is 6"),
     ],
