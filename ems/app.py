@@ -50,6 +50,8 @@ logger = logging.getLogger(__name__)
 
 JOURNAL_FILE = "journal.db"
 REGISTERS_EVERY_S = 3600.0
+RENEWAL_SHARE = 0.02
+"""The renewal of ownership is awaited for so small a share of the cycle; a busy file system must not hold control up."""
 FIRST_FETCH_S = 2.0
 LEAST_LEASE_WALL_S = 5.0
 """Ownership survives so long a stall of the machine, however fast the clock runs [wall s]."""
@@ -141,10 +143,12 @@ class Daemon:
     async def cycle(self) -> None:
         """Run one control cycle and tell about it."""
         owner = self._stores.owner
-        lost = None if owner.renew() else "another process has taken over this site: nothing is written any more"
+        kept = await owner.keep(RENEWAL_SHARE * self.loop.cycle_s)
+        lost = None if kept else "another process has taken over this site: nothing is written any more"
         self._alarms.set("owner", lost, self._clock.now())
         self._alarms.set("plan", self.planning.trouble or None, self._clock.now())
         await self.loop.cycle()
+        self._control_job.decided_s = self.loop.decided_s
         if self.loop.last is not None:
             self.planning.observe(self.loop.last.snapshot)
         first_ready = self._solver.ready and not self._solver_was_ready

@@ -87,18 +87,20 @@ class ControlLoop:
 
     def __init__(self, parts: Parts, cycle_s: float) -> None:
         self._parts = parts
-        self._cycle_s = cycle_s
+        self.cycle_s = cycle_s
         self._commanded: set[str] = set()
         self._released = False
         self._tapers_kw: dict[str, float] = {}
         self.wants_plan = False
         """A car came, left or wants something else: a reason to plan soon. Whoever plans takes the flag down."""
         self.last: Cycle | None = None
+        self.decided_s: float | None = None
 
     async def cycle(self) -> None:
         """Input, process, output."""
         sensed_s, snapshot = await self._look()
         standing, outcome = self._decide(snapshot)
+        self.decided_s = self._parts.clock.monotonic()
         await self._act(standing, outcome, snapshot, sensed_s)
 
     async def _look(self) -> tuple[float, Snapshot]:
@@ -114,7 +116,7 @@ class ControlLoop:
 
     async def _read(self, driver: Driver) -> Sequence[Measurement]:
         """Read one device within its deadline; whatever goes wrong is a bad measurement."""
-        limit_s = READ_SHARE * self._cycle_s
+        limit_s = READ_SHARE * self.cycle_s
         try:
             return await self._parts.clock.wait_for(driver.read(), limit_s)
         except TimeoutError:

@@ -3,7 +3,7 @@
 Law 1: a trigger is a pure function of its last due time and now. Both are *steady* instants: an anchor in UTC plus
 monotonic seconds, so that a stepped wall clock moves no deadline.
 Law 2: a job never runs twice at once and never queues: of several passed due times only the newest runs, and every
-other one is counted as missed, as is a run that ends later than one period after its due time.
+other one is counted as missed, as is a run that decides later than one period after its due time.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Job:
     """One named job.
 
     `due_s` is its next due time on the monotonic axis [s]; `missed` counts due times that had no decision in time.
+    A job that decides before it acts says when in `decided_s` [monotonic s]; otherwise its end counts.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Job:
     due_s: float
     runs: int = 0
     missed: int = 0
+    decided_s: float | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ask(self) -> None:
@@ -104,17 +106,17 @@ class Timetable:
             self.take(job, self._clock.monotonic())
             if job.missed > skipped:
                 logger.info("job %s skipped %d due times", job.name, job.missed - skipped)
-        deadline_s = job.due_s
+        deadline_s, job.decided_s = job.due_s, None
         job.wake.clear()
         try:
             await job.work()
         except Exception:
             logger.exception("job %s failed; it runs again at its next due time", job.name)
         job.runs += 1
-        late_s = self._clock.monotonic() - deadline_s
+        late_s = (job.decided_s or self._clock.monotonic()) - deadline_s
         if due and late_s > 0:
             job.missed += 1
-            logger.info("job %s ended %.1f s after its next due time", job.name, late_s)
+            logger.info("job %s decided %.1f s after its next due time", job.name, late_s)
 
     def _after(self, job: Job, due_s: float) -> float:
         steady = self._steady(due_s)

@@ -119,6 +119,19 @@ async def test_a_run_that_ends_later_than_a_period_after_its_due_time_is_missed(
     assert (job.missed, job.due_s) == (missed, next_due_s)
 
 
+async def test_a_run_that_decides_in_time_and_acts_for_long_is_not_missed():
+    clock = SimulatedClock(START)
+    table = Timetable(clock)
+
+    async def work() -> None:
+        job.decided_s = clock.monotonic() + 6.0
+        await clock.sleep(14.0)
+
+    job = table.add("control", every(10.0, table.start), work)
+    await table.run(job)
+    assert job.missed == 0
+
+
 async def test_due_times_that_pass_unserved_are_skipped_and_counted_never_queued():
     clock, ran = SimulatedClock(START), []
     table = Timetable(clock)
