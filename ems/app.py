@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 JOURNAL_FILE = "journal.db"
 REGISTERS_EVERY_S = 3600.0
 RENEWAL_SHARE = 0.02
-"""The renewal of ownership is awaited for so small a share of the cycle; a busy file system must not hold control up."""
+"""The renewal of ownership is awaited for so small a share of the cycle: a busy disk must not hold control up."""
 FIRST_FETCH_S = 2.0
 LEAST_LEASE_WALL_S = 5.0
 """Ownership survives so long a stall of the machine, however fast the clock runs [wall s]."""

@@ -8,12 +8,14 @@ Law 3: whoever takes over raises the epoch, so that the old owner sees it before
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
@@ -26,6 +28,7 @@ LOCK_FILE = "owner.lock"
 RECORD_FILE = "owner.json"
 RECORD_LOCK_FILE = "owner.json.lock"
 _DISK_CHECK_S = 1.0
+_RENEWALS_A_LEASE = 20
 _RECORD_LENGTH = 512
 
 Role = Literal["core", "guard"]
@@ -79,6 +82,8 @@ class Owner:
         self._record: OwnerRecord | None = None
         self._checked_s = 0.0
         self._failing = ""
+        self._renewing: asyncio.Task[bool] | None = None
+        self._changing = threading.Lock()
 
     @property
     def epoch(self) -> int:
@@ -102,6 +107,24 @@ class Owner:
             )
         self._checked_s = self._clock.monotonic()
         log.info("this process owns %s under epoch %d", self._state_dir, self._record.epoch)
+
+    async def keep(self, wait_s: float) -> bool:
+        """Renew the record where a twentieth of its lease has passed; False if ownership is lost for ever (see law 2).
+
+        A busy file system holds up any change of a file, for longer than a control cycle may last: the record is
+        renewed on a thread, and only so long is waited for it [s]. One renewal is under way at a time.
+        """
+        if self._renewing is None or self._renewing.done():
+            record = self._record
+            if (
+                record is None
+                or self._clock.monotonic() - record.renewed_monotonic_s < self._lease_s / _RENEWALS_A_LEASE
+            ):
+                return self.valid()
+            self._renewing = asyncio.create_task(asyncio.to_thread(self.renew))
+        with suppress(TimeoutError):
+            await self._clock.wait_for(asyncio.shield(self._renewing), wait_s)
+        return self.valid()
 
     def renew(self) -> bool:
         """Renew the record; False if ownership is lost for ever (see law 2). Never waits.
@@ -128,9 +151,15 @@ class Owner:
         self._failing = failing
 
     def _renew_locked(self) -> None:
-        if self._record is not None and self._is_mine_on_disk():
-            self._record = replace(self._record, renewed_monotonic_s=self._clock.monotonic())
-            _store(self._state_dir, self._record, durable=False)
+        mine = self._record
+        if mine is None or not self._is_mine_on_disk():
+            return
+        renewed = replace(mine, renewed_monotonic_s=self._clock.monotonic())
+        _store(self._state_dir, renewed, durable=False)
+        with self._changing:
+            # What was lost or given back meanwhile stays so.
+            if self._record is mine:
+                self._record = renewed
 
     def valid(self) -> bool:
         """Tell whether this process may write now; to be asked before every write. False stays False."""
@@ -146,7 +175,8 @@ class Owner:
 
     def release(self) -> None:
         """Give the lock back. The record stays, so that the guard finds out and sets safe values. Idempotent."""
-        self._record = None
+        with self._changing:
+            self._record = None
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -161,7 +191,8 @@ class Owner:
         log.error(
             "ownership of %s under epoch %d is lost: %s; nothing more is written", self._state_dir, self.epoch, why
         )
-        self._record = None
+        with self._changing:
+            self._record = None
 
 
 def read_record(state_dir: Path) -> OwnerRecord | None:

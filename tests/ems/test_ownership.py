@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+import ems.ownership
 from ems.clock import ScaledClock, SimulatedClock
 from ems.ownership import (
     RECORD_FILE,
@@ -276,3 +278,50 @@ def test_a_real_process_that_was_stopped_past_its_lease_writes_nothing_when_it_g
         writer.send_signal(signal.SIGCONT)
         assert [writer.stdout.readline() for _ in range(3)] == ["is no owner\n"] * 3
         writer.stdin.close()
+
+
+async def test_a_busy_file_system_holds_up_nobody_who_keeps_the_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, ready = ScaledClock(datetime(2025, 6, 1, tzinfo=UTC), 0.0, 60.0), threading.Event()
+    owner = Owner(tmp_path, clock, 60.0)
+    owner.acquire()
+    before = read_record(tmp_path)
+    store = ems.ownership._store
+
+    def slow(*args: object, **options: object) -> None:
+        ready.wait(10.0)
+        store(*args, **options)
+
+    monkeypatch.setattr(ems.ownership, "_store", slow)
+    await clock.sleep(4.0)
+    assert await owner.keep(0.1), "it waits for no disk"
+    assert read_record(tmp_path) == before
+    ready.set()
+    assert await owner.keep(600.0)
+    assert read_record(tmp_path).renewed_monotonic_s > before.renewed_monotonic_s
+    owner.release()
+
+
+async def test_what_was_given_back_during_a_renewal_stays_given_back(
+    owner: Owner, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ems.ownership._store
+
+    def meanwhile(*args: object, **options: object) -> None:
+        owner.release()
+        store(*args, **options)
+
+    monkeypatch.setattr(ems.ownership, "_store", meanwhile)
+    pass_time(clock, 10.0)
+    assert not await owner.keep(1.0)
+    assert not owner.valid()
+
+
+async def test_a_fresh_record_is_not_written_again(owner: Owner, clock: SimulatedClock, tmp_path: Path) -> None:
+    pass_time(clock, LEASE_S / 40)
+    assert await owner.keep(1.0)
+    assert read_record(tmp_path).renewed_monotonic_s == 0.0
+    pass_time(clock, LEASE_S / 40)
+    assert await owner.keep(1.0)
+    assert read_record(tmp_path).renewed_monotonic_s == clock.monotonic()
