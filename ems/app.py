@@ -113,7 +113,7 @@ class Daemon:
     def _fill(self, cycle_s: float) -> tuple[Job, Job]:
         start, table = self.timetable.start, self.timetable
         control = table.add("control", every(cycle_s, start), self.cycle)
-        plan = table.add("plan", every(self._site.file.planning.every_s, start), self.plan)
+        plan = table.add("plan", every(self._site.file.planning.every_s, start), self.plan, may_be_cut=True)
         table.add("registers", every(REGISTERS_EVERY_S, start), self._keep_registers)
         if isinstance(self._clock, SystemClock):
             table.add("wall clock", every(CHECK_EVERY_S, start), WallWatch(self._clock, self._alarms).check)

@@ -43,6 +43,7 @@ class Job:
 
     `due_s` is its next due time on the monotonic axis [s]; `missed` counts due times that had no decision in time.
     A job that decides before it acts says when in `decided_s` [monotonic s]; otherwise its end counts.
+    One that `may_be_cut` is given up at a stop; every other finishes its run.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Job:
     runs: int = 0
     missed: int = 0
     decided_s: float | None = None
+    may_be_cut: bool = False
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ask(self) -> None:
@@ -72,14 +74,14 @@ class Timetable:
         """UTC anchor of the steady axis."""
         return self._anchor[0]
 
-    def add(self, name: str, trigger: Trigger, work: Work) -> Job:
+    def add(self, name: str, trigger: Trigger, work: Work, *, may_be_cut: bool = False) -> Job:
         """Add a job; raises `ValueError` for a name that is taken or a trigger that is never due."""
         if any(job.name == name for job in self.jobs):
             raise ValueError(f"a job named {name!r} is already on the timetable: choose another name")
         first = trigger.get_next_fire_time(None, self._steady(self._clock.monotonic()))
         if first is None:
             raise ValueError(f"the trigger of job {name!r} is never due: give it a later end")
-        job = Job(name, trigger, work, self._monotonic_s(first))
+        job = Job(name, trigger, work, self._monotonic_s(first), may_be_cut=may_be_cut)
         self.jobs.append(job)
         return job
 
@@ -137,12 +139,14 @@ class LiveRunner:
         self._timetable = timetable
         self._clock = clock
         self._stopping = False
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self, for_s: float | None = None) -> None:
-        """Run until `stop`, or for so long [s of this clock]; a run that is under way is finished first."""
+        """Run until `stop`, or for so long [s of this clock]; a run that may not be cut is finished first."""
         self._timetable.begin()
-        tasks = [asyncio.create_task(self._serve(job), name=job.name) for job in self._timetable.jobs]
-        done = asyncio.gather(*tasks)
+        jobs = self._timetable.jobs
+        self._tasks = {job.name: asyncio.create_task(self._serve(job), name=job.name) for job in jobs}
+        done = asyncio.gather(*self._tasks.values())
         if for_s is not None:
             try:
                 await self._clock.wait_for(asyncio.shield(done), for_s)
@@ -151,12 +155,24 @@ class LiveRunner:
         await done
 
     def stop(self) -> None:
-        """Let every job end after its present run."""
+        """Let every job end after its present run, or at once if it may be cut.
+
+        Nobody renews the ownership while a long plan is waited for, and the safe values must be written under it.
+        """
         self._stopping = True
         for job in self._timetable.jobs:
             job.ask()
+            if job.may_be_cut and job.name in self._tasks:
+                self._tasks[job.name].cancel()
 
     async def _serve(self, job: Job) -> None:
+        try:
+            await self._repeat(job)
+        except asyncio.CancelledError:
+            if not (self._stopping and job.may_be_cut):
+                raise
+
+    async def _repeat(self, job: Job) -> None:
         while not self._stopping:
             wait_s = job.due_s - self._clock.monotonic()
             if wait_s > 0 and not job.wake.is_set():

@@ -193,6 +193,26 @@ async def test_a_live_runner_stops_between_runs():
     assert len(ran) == count
 
 
+async def test_a_stop_finishes_what_must_be_and_cuts_what_may_be():
+    clock = ScaledClock(START, time.monotonic(), 200.0)
+    table, begun, ended = Timetable(clock), [], []
+
+    async def work(name: str, seconds: float) -> None:
+        begun.append(name)
+        await clock.sleep(seconds)
+        ended.append(name)
+
+    table.add("control", every(100.0, table.start), lambda: work("control", 20.0))
+    table.add("plan", every(100.0, table.start), lambda: work("plan", 1e6), may_be_cut=True)
+    runner = LiveRunner(table, clock)
+    task = asyncio.create_task(runner.run())
+    while len(begun) < 2:
+        await clock.sleep(1.0)
+    runner.stop()
+    await asyncio.wait_for(task, 10.0)
+    assert ended == ["control"]
+
+
 class SteppedClock(SimulatedClock):
     """A clock whose records jump."""
 
