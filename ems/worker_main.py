@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from ems.worker import LENGTH, READY, load_planner
@@ -26,9 +27,11 @@ def main() -> int:
     grid_path, cache_dir, limits = task
     planner = load_planner(grid_path, cache_dir, limits)
     _send(sink, READY)
-    while (question := _receive(source)) is not None:
-        problem, now = question
-        _send(sink, planner.plan(problem, now))
+    # A parent that was killed meanwhile wants no answer any more.
+    with suppress(BrokenPipeError):
+        while (question := _receive(source)) is not None:
+            problem, now = question
+            _send(sink, planner.plan(problem, now))
     return 0
 
 
