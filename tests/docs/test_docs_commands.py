@@ -1,0 +1,130 @@
+"""Every command of the pages is run, in order, as a reader would: in a working copy with a home of its own.
+
+The copy's devices and feeds stand on free ports. Long blocks, marked `<!-- soak -->` on the page, run in the soak only;
+the short run leaves them out and does the rest. What a page shows of an output must be printed, numbers apart.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from docs_pages import PAGES, ROOT, Command, commands, is_shown
+
+from drivers.points import Measurement, Quality
+from ems.clock import SystemClock
+from ems.store.history import History
+from ems.store.journal import Journal
+from ems.store.requests import Request, submit
+from hil.relocate import relocate
+
+WITH_COMMANDS = [page for page in PAGES if commands(page)]
+PAGE_PORT = "8470"
+STATE = Path(".local/state/district-ems/demo_feeder")
+SITE_WAITS = {"ems hil serve": "hil.sock", "ems up": "live.sock"}
+SQLITE = f"""#!{sys.executable}
+import sqlite3, sys
+print(*sqlite3.connect(f"file:{{sys.argv[2]}}?mode=ro", uri=True).execute(sys.argv[3]), sep="\\n")
+"""
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Make a working copy and a home in a short folder, because Unix sockets have short names."""
+    (tmp_path / "sites").mkdir()
+    relocate(ROOT / "sites" / "demo_feeder", tmp_path / "sites" / "demo_feeder")
+    (tmp_path / "bin").mkdir()
+    if shutil.which("sqlite3") is None:
+        (tmp_path / "bin" / "sqlite3").write_text(SQLITE)
+        (tmp_path / "bin" / "sqlite3").chmod(0o755)
+    return tmp_path
+
+
+def _free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def _keep_something(state: Path) -> None:
+    """Leave a state directory as a core would, small."""
+    now = datetime(2025, 5, 22, 12, tzinfo=UTC)
+    journal, history = Journal(state / "journal.db", SystemClock()), History(state / "history.db")
+    journal.record("intent", {"asset": "battery", "power_kw": 5.0, "reason": "a reason"}, at=now)
+    journal.record("plan", {"ac": {"status": "feasible", "worst": "voltage at barn"}}, at=now)
+    points = ("grid_meter.power_kw", "grid_meter.import_kwh")
+    history.append(now, [Measurement(point, 1.0, now, 0.0, Quality.GOOD, "") for point in points])
+    journal.close()
+    history.close()
+    submit(state, Request("ev", "charge_point", {}, "a reason", "a driver", now, now + timedelta(hours=1)))
+
+
+def _script(todo: Sequence[Command], page_port: str) -> str:
+    lines = ["trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT TERM"]
+    for number, command in enumerate(todo):
+        lines += [f"echo; echo @begin {number}", command.text.replace(PAGE_PORT, page_port)]
+        lines.append(f"echo; echo @end {number} $?")
+        lines += [
+            f"for i in $(seq 400); do [ -S ~/{STATE}/{name} ] && break; sleep 0.2; done; sleep 2"
+            for start, name in SITE_WAITS.items()
+            if command.text.startswith(start)
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _run(todo: Sequence[Command], copy: Path, limit_s: float) -> str:
+    """Run the commands in one shell; gives all that was printed."""
+    environment = {key: value for key, value in os.environ.items() if key not in {"EMS_STATE", "XDG_STATE_HOME"}}
+    folders = (copy / "bin", Path(sys.executable).parent)
+    environment |= {"HOME": str(copy), "PATH": ":".join([*map(str, folders), environment["PATH"]])}
+    with subprocess.Popen(
+        ["bash", "-c", _script(todo, _free_port())], cwd=copy, env=environment, text=True, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as shell:  # fmt: skip
+        try:
+            return shell.communicate(timeout=limit_s)[0]
+        finally:
+            if shell.poll() is None:
+                os.killpg(shell.pid, signal.SIGTERM)
+
+
+def _examine(page: Path, todo: Sequence[Command], printed: str) -> None:
+    for number, command in enumerate(todo):
+        told = re.search(rf"@begin {number}\n(.*?)@end {number} (\d+)\n(.*?)(?=@begin|\Z)", printed, re.DOTALL)
+        assert told is not None, f"{page.name}: `{command.text}` was never reached\n{printed[-2000:]}"
+        assert int(told[2]) in command.statuses, f"{page.name}: `{command.text}` gave status {told[2]}:\n{told[1]}"
+        for line in command.shown:
+            assert is_shown(line, told[1] + told[3]), f"{page.name}: `{command.text}` printed no {line!r}:\n{told[1]}"
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
+def test_the_short_commands_of_a_page_do_what_it_says(page: Path, copy: Path) -> None:
+    todo = [command for command in commands(page) if not command.long]
+    _keep_something(copy / STATE)
+    _examine(page, todo, _run(todo, copy, 110.0))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "page", [page for page in WITH_COMMANDS if any(c.long for c in commands(page))], ids=lambda page: page.name
+)
+def test_all_commands_of_a_page_do_what_it_says(page: Path, copy: Path) -> None:
+    todo = commands(page)
+    _examine(page, todo, _run(todo, copy, 1800.0))
+
+
+def test_a_page_that_shows_what_is_not_printed_is_caught() -> None:
+    assert is_shown(
+        "request 1: battery at 5 kW, until 2025-05-22 (...)", "x\nrequest 12: battery at -7.5 kW, until 2024-01-02 (y)"
+    )
+    assert not is_shown("request 1: battery", "request 1: the wallbox")
+    assert not is_shown("...charging...", "discharge")
