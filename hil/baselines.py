@@ -18,6 +18,7 @@ from ems.app import build
 from ems.clock import SimulatedClock
 from ems.config.binding import bind
 from ems.config.site import BatteryAsset, Site
+from ems.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.requests import submit
 from ems.timetable import SimulatedRunner
 from hil.case import Case
@@ -32,6 +33,7 @@ from hil.wishes import car_request
 from hil.world import World
 from optimization.assets import ChargePoint, EvSession
 from optimization.foresight import least_ev_shortfall
+from optimization.network_build import prepare
 from optimization.problem import Problem
 from optimization.slots import uniform
 
@@ -89,6 +91,8 @@ async def _run_rules(case: Case, state: Path) -> dict[str, Any]:
     world = World(site, scenario, case.seed, witness=False)
     world.advance(case.begin_s)
     clock = SimulatedClock(world.now)
+    # Rules keep the limits too: they are to know the feeder as well as a plan does.
+    prepare(grid_path(site), grid_limits(site), cache_dir(state))
     daemon = build(
         site, state, clock, NoSolver(),
         cycle_s=site.file.control.simulated_cycle_s, durable=False,
