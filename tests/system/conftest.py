@@ -1,0 +1,24 @@
+"""One world for all tests of a session: starting it takes longest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from town import Watcher, World
+
+SPEED = 10.0
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = World(tmp_path_factory.mktemp("town"), SPEED)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def watcher(world: World) -> Iterator[Watcher]:
+    made = Watcher(world.state)
+    yield made
+    made.close()
