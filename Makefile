@@ -30,13 +30,15 @@ soak: .stamps/setup .stamps/peers
 clean:
 	rm -rf .venv .stamps tests/peers/node_modules
 
-# The stamps remember which locks were installed: unchanged locks need no network.
+# The stamps remember which locks were installed: unchanged locks need no network. Everything is compiled here once,
+# because every process pays for what is not, where Python may write no bytecode: the core then starts twice as late.
 .stamps/setup: requirements.lock build.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("District EMS needs Python 3.11 to 3.13: run `make PYTHON=python3.11`" if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r build.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock -r build.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock -r build.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q $(ROOMS)
 	@mkdir -p .stamps && touch $@
 
 # Servers that nobody here wrote, for the wire tests.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 
 import numpy as np
 
@@ -86,6 +87,7 @@ def local_days_and_quarters(at_s: Floats, zone: tzinfo) -> tuple[Floats, Floats]
     return np.mod(day + 3.0, 7.0), np.floor_divide(np.mod(local_s, DAY_S), QUARTER_S)
 
 
+@lru_cache(maxsize=2**14)
 def _offset_s(at_s: float, zone: tzinfo) -> float:
     offset = datetime.fromtimestamp(at_s, UTC).astimezone(zone).utcoffset()
     return offset.total_seconds() if offset is not None else 0.0
