@@ -72,7 +72,7 @@ def _script(todo: Sequence[Command], page_port: str) -> str:
     lines = ["trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT TERM"]
     for number, command in enumerate(todo):
         lines += [f"echo; echo @begin {number}", command.text.replace(PAGE_PORT, page_port)]
-        lines.append(f"echo; echo @end {number} $?")
+        lines.append(f"status=$?; echo; echo @end {number} $status")
         lines += [
             f"for i in $(seq 400); do [ -S ~/{STATE}/{name} ] && break; sleep 0.2; done; sleep 2"
             for start, name in SITE_WAITS.items()
