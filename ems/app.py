@@ -43,7 +43,7 @@ from ems.timetable import Job, Timetable, every
 from ems.wall_watch import CHECK_EVERY_S, WallWatch
 from ems.watchman import Watchman
 from ems.worker import Solver
-from ems.writing import COMMIT_WAIT_S, Writer
+from ems.writing import COMMIT_SHARE, COMMIT_WAIT_S, Writer
 from optimization.grid_case import bus_numbers, load_case
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ JOURNAL_FILE = "journal.db"
 REGISTERS_EVERY_S = 3600.0
 RENEWAL_SHARE = 0.02
 """The renewal of ownership is awaited for so small a share of the cycle: a busy disk must not hold control up."""
+SCANS_GATHER_S = 0.5
+"""Scans are flushed to the disk so seldom at most [wall s], however fast the clock runs."""
 FIRST_FETCH_S = 2.0
 LEAST_LEASE_WALL_S = 5.0
 """Ownership survives so long a stall of the machine, however fast the clock runs [wall s]."""
@@ -307,7 +309,7 @@ def _open_stores(state_dir: Path, clock: Clock, *, lease_s: float, durable: bool
     owner = Owner(state_dir, clock, max(lease_s, LEAST_LEASE_WALL_S * _speed(clock)))
     owner.acquire()
     journal = Journal(journal_path(state_dir), clock, durable)
-    history = History(history_path(state_dir), durable)
+    history = History(history_path(state_dir), durable, gather_s=SCANS_GATHER_S if durable else 0.0)
     return Stores(journal, history, RequestBox(state_dir, clock), owner, LiveServer(state_dir))
 
 
@@ -324,7 +326,7 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         owns=stores.owner.valid,
         lease_s=site.file.control.lease_s,
         cycle_s=wiring.cycle_s,
-        commit_wait_s=COMMIT_WAIT_S * _speed(clock),
+        commit_wait_s=min(COMMIT_WAIT_S * _speed(clock), COMMIT_SHARE * wiring.cycle_s),
     )
 
     def keep(at: datetime, measurements: Sequence[Measurement]) -> None:

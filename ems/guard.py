@@ -112,6 +112,7 @@ class Guard:
         self._build = build
         self._wards = wards(site)
         self._record: OwnerRecord | None = None
+        self._owner_lease_s = 0.0
         self._pending: dict[str, Driver] = {}
         self.tally = Tally()
 
@@ -135,7 +136,7 @@ class Guard:
             await self._make_safe(self._record)
 
     def _pause_s(self) -> float:
-        return self._site.file.control.lease_s / _LOOKS_A_LEASE
+        return (self._owner_lease_s or self._site.file.control.lease_s) / _LOOKS_A_LEASE
 
     def _take_over(self) -> str:
         """Take a new epoch if the controller is lost; gives the cause, empty while there is nothing to do."""
@@ -143,6 +144,7 @@ class Guard:
             return ""
         with record_locked(self._state_dir):
             record, now_s = read_record(self._state_dir), self._clock.monotonic()
+            self._owner_lease_s = record.lease_s if record is not None else 0.0
             if record is None or not (why := _why_lost(record, self._state_dir, now_s)):
                 return ""
             self._record = write_record(self._state_dir, "guard", now_s=now_s, lease_s=record.lease_s, settled=False)

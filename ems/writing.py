@@ -1,7 +1,8 @@
 """The output of a control cycle: intents on disk, then leased setpoints to all devices at once, then their results.
 
-Law 1: what changes is journalled before it is written. The loop waits at most `COMMIT_WAIT_S` of wall time for that
-commit: if it is late, commands towards zero and safe values go ahead with an alarm, all others wait for another cycle.
+Law 1: what changes is journalled before it is written. The loop waits at most `COMMIT_WAIT_S` of wall time, and no more
+than a share of the cycle, for that commit: if it is late, commands towards zero and safe values go ahead with an alarm,
+all others wait for another cycle.
 Law 2: right before each device's writes the ownership is asked for; without it nothing is written.
 Law 3: a lease is renewed at a third of its length. Repeating a value is no change and needs no new intent.
 """
@@ -26,7 +27,9 @@ from ems.store.database import StoreError
 logger = logging.getLogger(__name__)
 
 COMMIT_WAIT_S = 0.05
-WRITE_SHARE = 0.35
+COMMIT_SHARE = 0.1
+WRITE_SHARE = 0.3
+"""With the share for reading they leave a tenth of the cycle for thinking: no cycle runs into the next one."""
 SAME = 1e-6
 MOST_TRIES = 3
 """A command that failed is tried again in the next cycles so often, afterwards only when its lease is renewed."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import signal
@@ -151,6 +152,8 @@ async def serve(
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, line.stopped.set)
     async with _on_the_air(world, line, lockstep or state / SOCKET):
+        # A collection that walks through all that was imported would hold up every device's answers.
+        gc.freeze()
         if lockstep is not None:
             await line.stopped.wait()
         else:

@@ -50,13 +50,14 @@ class History:
     Args:
         path: the file, made if missing.
         durable: appended scans survive a power cut; without, the death of the process only.
+        gather_s: how long scans wait for each other before a common commit [s]: each costs the disk a flush.
 
     Raises:
         StoreError: the file is of a newer version, damaged or not writable.
     """
 
-    def __init__(self, path: Path | str, durable: bool = True) -> None:
-        self._writer = Writer(open_writable(Path(path), SCHEMA, durable=durable), "history")
+    def __init__(self, path: Path | str, durable: bool = True, *, gather_s: float = 0.0) -> None:
+        self._writer = Writer(open_writable(Path(path), SCHEMA, durable=durable), "history", gather_s=gather_s)
 
     def append(self, at: datetime, measurements: Sequence[Measurement]) -> Future[int]:
         """Append one scan; never blocks.

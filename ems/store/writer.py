@@ -64,9 +64,12 @@ class Writer:
         connection: opened with `open_writable`; belongs to this object from here on.
         name: what the file is, for messages.
         capacity: how many tasks wait at most, and how many refused ones memory keeps.
+        gather_s: how long a batch waits for more before its commit, where nobody waits for one [s].
     """
 
-    def __init__(self, connection: sqlite3.Connection, name: str, *, capacity: int = 10_000) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, name: str, *, capacity: int = 10_000, gather_s: float = 0.0
+    ) -> None:
         self._connection = connection
         self._name = name
         self._capacity = capacity
@@ -76,6 +79,8 @@ class Writer:
         self._lost = 0
         self._failing = ""
         self._closing = False
+        self._gather_s = gather_s
+        self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{name} writer", daemon=True)
         self._thread.start()
 
@@ -103,6 +108,7 @@ class Writer:
         """Write what is queued, then close the file. Idempotent."""
         if not self._closing:
             self._closing = True
+            self._hurry.set()
             self._queue.put(None)
         self._thread.join(timeout=30.0)
 
@@ -120,6 +126,7 @@ class Writer:
         batch: list[_Task] = []
         try:
             task = self._queue.get(timeout=RETRY_S if self._unwritten else None)
+            self._hurry.wait(self._gather_s)
             while task is not None:
                 batch.append(task)
                 if len(batch) >= BATCH:
