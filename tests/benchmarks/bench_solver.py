@@ -177,4 +177,4 @@ def measure() -> dict:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"solver": measure()}))
+    print(json.dumps(measure()))

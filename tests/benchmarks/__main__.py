@@ -1,0 +1,78 @@
+"""`make bench [ONLY=solver|grid|wires|loop]`: runs the benchmarks, keeps their figures and shows ratios to a limit.
+
+Each runs in a process of its own and leaves `bench-results/<name>.json`, with the versions it ran on. A ratio compares
+two things measured in the same run, so that it means something on a shared machine too. Nothing is judged here.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "bench-results"
+PACKAGES = (
+    "district-ems", "numpy", "scipy", "pyomo", "highspy", "pandapower", "pymodbus", "bacpypes3", "pydantic",
+)  # fmt: skip
+
+RATIOS: dict[str, tuple[tuple[str, str], ...]] = {
+    "solver": (
+        ("ratio", "a plan's re-solve / HiGHS alone on the same matrices"),
+        ("rebuild_over_resolve", "the model built anew through Pyomo's interface / our re-solve"),
+    ),
+    "grid": (("ac96_over_runpp_loop", "AC check of 96 slots / a loop of pandapower's runpp"),),
+    "wires": (("driver_over_raw_socket", "a meter's read through the driver / the same block on a bare socket"),),
+    "loop": (
+        ("cycle_cpu_median_ms", "CPU of a control cycle without wires [ms]"),
+        ("lockstep.warm_speed_vs_real_time", "lock-step over sockets, times real time, once warm"),
+    ),
+}
+
+
+def main() -> int:
+    """Run what is asked for, or all."""
+    asked = sys.argv[1:] or list(RATIOS)
+    if unknown := [name for name in asked if name not in RATIOS]:
+        print(f"no benchmark is called {', '.join(unknown)}: choose from {', '.join(RATIOS)}", file=sys.stderr)
+        return 2
+    RESULTS.mkdir(exist_ok=True)
+    for name in asked:
+        print(f"{name} ...", file=sys.stderr)
+        figures = run(name)
+        document = {"schema_version": 1, "benchmark": name, "at": datetime.now(UTC).isoformat(), **_machine()}
+        (RESULTS / f"{name}.json").write_text(json.dumps(document | {"figures": figures}, indent=1) + "\n")
+        for key, words in RATIOS[name]:
+            print(f"{name:8}{_find(figures, key):>12.4g}  {words}")
+    return 0
+
+
+def run(name: str) -> dict[str, Any]:
+    """Run one benchmark and give its figures."""
+    line = [sys.executable, "-m", f"tests.benchmarks.bench_{name}"]
+    told = subprocess.run(line, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(told.stdout)
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def _find(figures: dict[str, Any], key: str) -> float:
+    found: Any = figures
+    for part in key.split("."):
+        found = found[part]
+    return float(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
