@@ -6,6 +6,7 @@ everything is loaded. An error ends the process with its traceback on stderr: it
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import sys
@@ -26,6 +27,7 @@ def main() -> int:
         return 0
     grid_path, cache_dir, limits = task
     planner = load_planner(grid_path, cache_dir, limits)
+    gc.freeze()
     _send(sink, READY)
     # A parent that was killed meanwhile wants no answer any more.
     with suppress(BrokenPipeError):
