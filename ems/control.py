@@ -90,6 +90,7 @@ class ControlLoop:
         self.cycle_s = cycle_s
         self._commanded: set[str] = set()
         self._released = False
+        self._adopted: Standing | None = None
         self._tapers_kw: dict[str, float] = {}
         self.wants_plan = False
         """A car came, left or wants something else: a reason to plan soon. Whoever plans takes the flag down."""
@@ -189,11 +190,15 @@ class ControlLoop:
         )
 
     async def _act(self, standing: Standing, outcome: Outcome, snapshot: Snapshot, sensed_s: float) -> None:
-        """Write what was decided to the devices that may be written, and hand back those that no longer may."""
+        """Write what was decided to the devices that may be written, and hand back those that no longer may.
+
+        A device that may be written from now on is written in the next cycle: its driver is built anew for that.
+        """
         allowed = {
             asset: decision
             for asset, decision in outcome.decisions.items()
-            if standing.may_write(self._parts.levers[asset].device)
+            if standing.may_write(device := self._parts.levers[asset].device)
+            and (self._adopted is None or self._adopted.may_write(device))
         }
         await self._hand_back(standing, outcome, allowed)
         held = self._parts.writer.held()
@@ -212,6 +217,7 @@ class ControlLoop:
                 self._parts.following.renewed(asset, watch, one.result.outcome)
         self._parts.watchman.answered(written, self._parts.writer, snapshot.at)
         await self._parts.adopt(standing)
+        self._adopted = standing
 
     async def _hand_back(self, standing: Standing, outcome: Outcome, allowed: Mapping[str, Decision]) -> None:
         """Release what was commanded and no longer may be.
