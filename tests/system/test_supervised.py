@@ -10,6 +10,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -155,13 +156,29 @@ class Walk:
 
     def __init__(self, town: World, watcher: Watcher) -> None:
         self._town, self._watcher = town, watcher
+        self._began_s = town.clock.monotonic() - CYCLE_S
 
     def order(self, *words: object, status: int = 0) -> dict[str, Any]:
         """Type a command; the site comes after the command's own first words."""
         return told(*words, "--state", self._town.state, status=status)
 
+    def order_both(self, one: tuple[object, ...], other: tuple[object, ...]) -> None:
+        """Type two commands at once."""
+        with ThreadPoolExecutor(2) as pool:
+            for answer in (pool.submit(self.order, *one), pool.submit(self.order, *other)):
+                answer.result()
+
     def see(self, condition: Any, what: str) -> Snapshot:
         return self._watcher.first(condition, self._town.clock.monotonic(), what)
+
+    def is_granted(self) -> bool:
+        """Tell whether no device has refused a command since the walk began."""
+        shots = self._watcher.since(self._began_s)
+        refused = {one["key"] for shot in shots for one in shot["alarms"] if one["key"].startswith("refused:")}
+        return (
+            not refused
+            and shots[0]["counters"]["setpoints"]["refused"] == shots[-1]["counters"]["setpoints"]["refused"]
+        )
 
     def is_left_alone(self, *devices: str) -> bool:
         """Tell whether nothing is written to devices for longer than commands are renewed."""
@@ -178,7 +195,8 @@ def walk(town: World, watcher: Watcher) -> Walk:
 
 def test_an_override_holds_until_it_is_released(town: World, walk: Walk) -> None:
     site = town.site
-    assert walk.order("override", "set", site, "battery", 500, "--reason", "test", "--for", "1h", status=Exit.DENIED)
+    denied = walk.order("override", "set", site, "battery", 500, "--reason", "test", "--for", "1h", status=Exit.DENIED)
+    assert not denied["ok"]
     walk.order("override", "set", site, "battery", 5, "--reason", "test of the fuse", "--for", "1h")
     shot = walk.see(lambda shot: shot["assets"]["battery"]["rung"] == "operator", "the operator decides")
     assert shot["assets"]["battery"]["decision_kw"] == 5.0
@@ -192,8 +210,10 @@ def test_an_override_holds_until_it_is_released(town: World, walk: Walk) -> None
 
 def test_what_is_advised_or_locked_out_is_written_to_no_more(town: World, walk: Walk) -> None:
     site = town.site
-    walk.order("mode", site, "wallbox", "advise", "--reason", "test")
-    walk.order("lockout", site, "battery_inverter", "--reason", "somebody works on it")
+    walk.order_both(
+        ("mode", site, "wallbox", "advise", "--reason", "test"),
+        ("lockout", site, "battery_inverter", "--reason", "somebody works on it"),
+    )
     shot = walk.see(
         lambda shot: shot["devices"]["wallbox"]["mode"] == "advise" and shot["devices"]["battery_inverter"]["lockout"],
         "the orders are seen",
@@ -201,10 +221,13 @@ def test_what_is_advised_or_locked_out_is_written_to_no_more(town: World, walk: 
     assert "somebody works on it" in shot["devices"]["battery_inverter"]["lockout"]
     walk.order("override", "set", site, "battery", 5, "--reason", "x", "--for", "1h", status=Exit.DENIED)
     assert walk.is_left_alone("wallbox", "battery_inverter")
-    walk.order("mode", site, "wallbox", "control", "--reason", "tested")
-    walk.order("lockout", site, "battery_inverter", "--off", "--reason", "done")
+    walk.order_both(
+        ("mode", site, "wallbox", "control", "--reason", "tested"),
+        ("lockout", site, "battery_inverter", "--off", "--reason", "done"),
+    )
     commanded = ("charge_point", "battery")
     walk.see(lambda shot: all(shot["assets"][a]["command_kw"] is not None for a in commanded), "both are steered again")
+    assert walk.is_granted()
 
 
 def test_all_are_released_to_local_and_taken_back(town: World, walk: Walk) -> None:
@@ -214,6 +237,8 @@ def test_all_are_released_to_local_and_taken_back(town: World, walk: Walk) -> No
     assert walk.is_left_alone(*DEVICES)
     walk.order("release-all", town.site, "--off", "--reason", "he has left")
     until(lambda: steers(town), "every device is steered again")
+    walk.see(decides, "a cycle later")
+    assert walk.is_granted()
 
 
 def test_a_driver_tells_what_the_car_needs(town: World, walk: Walk) -> None:

@@ -28,7 +28,7 @@ from hil.serve import _feed_addresses
 from hil.wishes import car_request
 from hil.world import World
 
-ALTERED_S, UNTIL_S = 900.0, 1510.0
+ALTERED_S, UNTIL_S = 600.0, 910.0
 
 
 @asynccontextmanager
@@ -78,7 +78,7 @@ async def test_another_future_leaves_every_plan_before_it_as_it_was(tmp_path: Pa
     assert len(before[0]) >= 3
     assert before[0] == before[1]
     after = [[plan["inputs_sha256"] for plan in each if plan["made_at"] > begins] for each in (one, other)]
-    assert len(after[0]) >= 2
+    assert len(after[0]) >= 1
     assert after[0] != after[1], "the other future did come"
 
 
