@@ -141,7 +141,7 @@ class Owner:
             self._tell_disk(f"{self._state_dir} takes no renewal: {error}; ownership ends with the lease")
         else:
             self._tell_disk("")
-        return self._record is not None
+        return self.valid()
 
     def _tell_disk(self, failing: str) -> None:
         if failing and not self._failing:
@@ -155,10 +155,13 @@ class Owner:
         if mine is None or not self._is_mine_on_disk():
             return
         renewed = replace(mine, renewed_monotonic_s=self._clock.monotonic())
+        # A process can be stopped between any two lines: what has run out meanwhile is not renewed.
+        if not mine.is_fresh(renewed.renewed_monotonic_s):
+            return
         _store(self._state_dir, renewed, durable=False)
         with self._changing:
             # What was lost or given back meanwhile stays so.
-            if self._record is mine:
+            if self._record is mine and mine.is_fresh(self._clock.monotonic()):
                 self._record = renewed
 
     def valid(self) -> bool:

@@ -125,6 +125,26 @@ def test_a_stop_found_at_renewal_is_as_final(owner: Owner, clock: SimulatedClock
     assert read_record(tmp_path).renewed_monotonic_s == 0.0
 
 
+@pytest.mark.parametrize("where", ["read_record", "_store"])
+def test_a_stop_in_the_middle_of_a_renewal_is_as_final(
+    owner: Owner, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    step = getattr(ems.ownership, where)
+
+    def sleep_after(*given, **named):
+        done = step(*given, **named)
+        pass_time(clock, LEASE_S + 1.0)
+        return done
+
+    pass_time(clock, 10.0)
+    assert owner.valid()
+    pass_time(clock, 0.5)
+    monkeypatch.setattr(ems.ownership, where, sleep_after)
+    assert not owner.renew()
+    monkeypatch.undo()
+    assert not owner.renew() and not owner.valid()
+
+
 def test_a_higher_epoch_ends_ownership_before_the_next_write(
     owner: Owner, tmp_path: Path, clock: SimulatedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
