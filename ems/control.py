@@ -36,7 +36,7 @@ from optimization.problem import Plan
 
 logger = logging.getLogger(__name__)
 
-READ_SHARE = 0.5
+READ_SHARE = 0.45
 """A device's answer is awaited for so large a share of the cycle."""
 NEARLY_FULL_PCT = 80.0
 NEARLY_EMPTY_PCT = 20.0

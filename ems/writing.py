@@ -27,9 +27,9 @@ from ems.store.database import StoreError
 logger = logging.getLogger(__name__)
 
 COMMIT_WAIT_S = 0.05
-COMMIT_SHARE = 0.1
+COMMIT_SHARE = 0.2
 WRITE_SHARE = 0.3
-"""With the share for reading they leave a tenth of the cycle for thinking: no cycle runs into the next one."""
+"""With the share for reading they leave a twentieth of the cycle for thinking: no cycle runs into the next one."""
 SAME = 1e-6
 MOST_TRIES = 3
 """A command that failed is tried again in the next cycles so often, afterwards only when its lease is renewed."""
