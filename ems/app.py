@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ from ems.config.binding import Bindings, bind
 from ems.config.site import Site
 from ems.control import ControlLoop, Parts
 from ems.counters import Counters, report
+from ems.evidence import Evidence
 from ems.feed_desk import Feed
 from ems.fleet import Fleet
 from ems.following import Following
@@ -101,9 +102,10 @@ class Daemon:
         solver: Solver,
         alarms: Alarms,
         health: Health,
+        evidence: Evidence,
         cycle_s: float,
     ) -> None:
-        self._site, self._clock = site, clock
+        self._site, self._clock, self._evidence = site, clock, evidence
         self._stores, self._fleet, self._parts = stores, fleet, parts
         self._solver, self._alarms, self._health = solver, alarms, health
         self._solver_was_ready = False
@@ -116,7 +118,9 @@ class Daemon:
         start, table = self.timetable.start, self.timetable
         control = table.add("control", every(cycle_s, start), self.cycle)
         plan = table.add("plan", every(self._site.file.planning.every_s, start), self.plan, may_be_cut=True)
-        table.add("registers", every(REGISTERS_EVERY_S, start), self._keep_registers)
+        table.add(
+            "registers", every(REGISTERS_EVERY_S, start + timedelta(seconds=REGISTERS_EVERY_S)), self._keep_registers
+        )
         if isinstance(self._clock, SystemClock):
             table.add("wall clock", every(CHECK_EVERY_S, start), WallWatch(self._clock, self._alarms).check)
         return control, plan
@@ -153,6 +157,7 @@ class Daemon:
         self._control_job.decided_s = self.loop.decided_s
         if self.loop.last is not None:
             self.planning.observe(self.loop.last.snapshot)
+            self._evidence.observe(self.loop.last.snapshot, self._points)
         first_ready = self._solver.ready and not self._solver_was_ready
         if self.loop.wants_plan or first_ready:
             self.loop.wants_plan, self._solver_was_ready = False, self._solver.ready
@@ -170,6 +175,7 @@ class Daemon:
 
     async def stop(self) -> None:
         """Write the declared safe values, then close everything."""
+        await self._keep_registers()
         await self.loop.close()
         await self._solver.close()
         await self._fleet.close()
@@ -192,10 +198,8 @@ class Daemon:
 
     async def _keep_registers(self) -> None:
         """Journal every energy register: they cannot be backfilled."""
-        last = self.loop.last
-        if last is not None:
-            body = {p: v for p in self._points() if p.endswith("_kwh") and (v := last.snapshot.good(p)) is not None}
-            self._stores.record("energy_register", body)
+        if self.loop.last is not None:
+            self._evidence.keep(self.loop.last.snapshot)
 
     def _points(self) -> dict[str, Point]:
         return {name: point for driver in self._fleet.drivers.values() for name, point in driver.points.items()}
@@ -252,9 +256,11 @@ def build(
     """
     stores = _open_stores(state_dir, clock, lease_s=site.file.control.lease_s, durable=durable)
     bindings = bind(site)
+    evidence = Evidence(site, bindings, stores.record)
     planning = build_planning(
-        site, bindings, clock, solver=solver, journal=stores.journal, state_dir=state_dir, feeds=feeds
-    )
+        site, bindings, clock,
+        solver=solver, journal=stores.journal, state_dir=state_dir, feeds=feeds, on_issue=evidence.issue,
+    )  # fmt: skip
     orders = Orders(site, stores.box, stores.record)
     orders.withheld = withheld
     fleet = Fleet(site, clock, orders.poll(clock.now()), given=drivers)
@@ -274,6 +280,7 @@ def build(
         solver=solver,
         alarms=alarms,
         health=health,
+        evidence=evidence,
         cycle_s=cycle_s,
     )
     daemon.withhold(withheld)

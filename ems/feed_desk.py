@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -73,15 +73,16 @@ class _Shelf:
     kept: list[tuple[ForecastSeries, Issue]] = field(default_factory=list)
     fresh: bool = False
 
-    def put(self, series: ForecastSeries, now: datetime) -> None:
-        """Keep one more issue; the same issue again replaces itself."""
+    def put(self, series: ForecastSeries, now: datetime) -> bool:
+        """Keep one more issue and tell whether it is new; another edition of an issue replaces it."""
         self.fresh = True
         if any(each == series for each, _ in self.kept):
-            return
+            return False
         older = [k for k in self.kept if k[0].issued_at != series.issued_at and k[0].issued_at > now - KEPT]
         behind = [issue for each, issue in older if each.issued_at < series.issued_at]
         self.kept = sorted([(series, _issue(series, behind)), *older], key=lambda k: k[0].issued_at, reverse=True)
         del self.kept[MOST_ISSUES:]
+        return True
 
 
 class FeedDesk:
@@ -92,13 +93,23 @@ class FeedDesk:
         max_age_h: by name, the age past which an issue is not used [h].
         clock: bounds every fetch.
         limit_s: bound of a fetch [s].
+        on_issue: told every issue once, when it is first seen.
     """
 
-    def __init__(self, feeds: Mapping[str, Feed], max_age_h: Mapping[str, float], clock: Clock, limit_s: float) -> None:
+    def __init__(
+        self,
+        feeds: Mapping[str, Feed],
+        max_age_h: Mapping[str, float],
+        clock: Clock,
+        limit_s: float,
+        *,
+        on_issue: Callable[[ForecastSeries], None] = lambda _series: None,
+    ) -> None:
         self._feeds = feeds
         self._max_age = {name: timedelta(hours=hours) for name, hours in max_age_h.items()}
         self._clock = clock
         self._limit_s = limit_s
+        self._on_issue = on_issue
         self._lost: set[str] = set()
         self._shelves = {point: _Shelf() for points in POINTS.values() for point in points}
 
@@ -116,8 +127,8 @@ class FeedDesk:
             self._note_loss(name, str(error) or f"no answer within {self._limit_s:g} s")
             return
         for series in published:
-            if series.point in expected and series.issued_at <= now:
-                self._shelves[series.point].put(series, now)
+            if series.point in expected and series.issued_at <= now and self._shelves[series.point].put(series, now):
+                self._on_issue(series)
         missing = [p for p in expected if not self._shelves[p].fresh]
         if missing:
             self._note_loss(name, f"it publishes no {', '.join(missing)}")

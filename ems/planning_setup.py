@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from drivers.feeds import FileFeed, HttpFeed
+from drivers.feeds import FileFeed, ForecastSeries, HttpFeed
 from ems.asset_models import asset_models, planned_assets
 from ems.clock import Clock
 from ems.config.binding import Bindings
@@ -39,6 +39,7 @@ def build_planning(
     journal: PlanJournal,
     state_dir: Path,
     feeds: Mapping[str, Feed] | None = None,
+    on_issue: Callable[[ForecastSeries], None] = lambda _series: None,
 ) -> Planning:
     """Build the slow loop of a site.
 
@@ -50,6 +51,7 @@ def build_planning(
         journal: keeps plans.
         state_dir: holds the history and the prepared feeder.
         feeds: where forecasts are published, by name; None to open those of the site file.
+        on_issue: told every published issue once.
 
     Raises:
         GridError: the grid file cannot be read.
@@ -58,7 +60,8 @@ def build_planning(
     file = site.file
     max_age_h = {name: getattr(file.feeds, name).max_age_h for name in POINTS}
     limit_s = FETCH_SHARE * file.planning.every_s
-    desk = FeedDesk(open_feeds(site, clock) if feeds is None else feeds, max_age_h, clock, limit_s)
+    opened = open_feeds(site, clock) if feeds is None else feeds
+    desk = FeedDesk(opened, max_age_h, clock, limit_s, on_issue=on_issue)
     measured = MeasuredPast(_points(site, bindings), partial(read_means, history_path(state_dir)))
     zones = ZoneWatch(_zones(site), bindings)
     foreseer = Foreseer(site, bindings, desk=desk, measured=measured, stored=stored_past(site), zones=zones)
