@@ -35,6 +35,7 @@ from hil.plant.records import RECORD_S
 from hil.relocate import relocate
 from hil.run import tell
 
+SCHEMA = "ems.demo/1"
 SITE, SCENARIO = "demo_feeder", "demo_hour"
 PAGE_PORT = 8470
 LEAD_S = 8.0
@@ -114,6 +115,7 @@ async def _steer(folder: Path, state: Path, clock: ScaledClock, for_s: float | N
     up = await _ems("up", str(folder), "--state", str(state), "--json", "--clock", clock.to_text(),
                     "--page-port", str(port), *ending, stdout=PIPE)  # fmt: skip
     note(f"steering at {clock.speed:g} times real time; look at http://127.0.0.1:{port}")
+    note(f"ask it with `ems status {folder} --state {state}`")
     note("Ctrl-C ends it" if for_s is None else f"it ends by itself {for_s:g} s after the first control cycle")
     try:
         told, _ = await up.communicate()
@@ -159,4 +161,4 @@ def _judge(case: Case, verdict: dict[str, Any], report: dict[str, Any], site: Si
     steered_s = counters["cycles"] * site.file.control.simulated_cycle_s
     due = int(PLANNED_SHARE * steered_s / site.file.planning.every_s)
     result = compare(verdict, counters, rules=rules, no_control=no_control, criteria=criteria, least_plans=due)
-    return {"site": SITE, "scenario": SCENARIO, "seed": case.seed} | result
+    return {"site": SITE, "scenario": SCENARIO, "seed": case.seed} | result | {"schema": SCHEMA}

@@ -65,7 +65,7 @@ def run_case(case: Case) -> dict[str, Any]:
 
 def tell(result: dict[str, Any]) -> str:
     """Write a result for people."""
-    lines = [f"{'':<14}{'plan':>12}{'rules':>12}{'no control':>12}"]
+    lines = [f"{'':<16}{'plan':>12}{'rules':>12}{'no control':>12}"]
     rows = {
         f"cost [{result['currency']}]": "cost",
         "import [kWh]": "energy_kwh",
@@ -76,7 +76,7 @@ def tell(result: dict[str, Any]) -> str:
     }
     for words, key in rows.items():
         figures = (result[arm][key] for arm in ("plan", "rules", "no_control"))
-        lines.append(f"{words:<14}" + "".join(f"{figure:>12.3f}" for figure in figures))
+        lines.append(f"{words:<16}" + "".join(f"{figure:>12.3f}" for figure in figures))
     for criterion in result["criteria"]:
         verdict = "ok  " if criterion["passed"] else "FAIL"
         lines.append(f"{verdict} {criterion['name']}: {criterion['value']:.4g} ({criterion['wanted']})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from datetime import datetime
 
 from ems.commands.asking import Desk, confirm, confirm_end, denied, desk
 from ems.commands.options import add_reason, add_site, opened
@@ -78,8 +79,12 @@ def _release(where: Desk, arguments: argparse.Namespace) -> int:
 def _list(where: Desk, arguments: argparse.Namespace) -> int:
     held = [request for request in where.active() if request.kind == "override"]
     lines = [
-        f"{one.id}  {one.target}  {one.value['power_kw']:g} kW  until {one.expires_at}  {one.by}: {one.reason}"
+        f"{one.id}  {one.target}  {one.value['power_kw']:g} kW  until {_until(one.expires_at)}  {one.by}: {one.reason}"
         for one in held
     ]
     emit("override", {"ok": True, "overrides": held}, lines or ["no override is in force"], as_json=arguments.json)
     return Exit.OK
+
+
+def _until(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at is not None else "released"

@@ -36,7 +36,7 @@ def tariff_echo(site: Site, now: datetime) -> dict[str, Any]:
     at = datetime.combine(now.astimezone(zone).date(), time(13), zone)
     flat = np.array([EXAMPLE_PRICE])
     return {
-        "local": at,
+        "local": at.isoformat(),
         "utc": at.astimezone(UTC),
         "published_per_kwh": EXAMPLE_PRICE,
         "import_per_kwh": float(site.tariff.import_price(flat)[0]),
@@ -73,7 +73,7 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
         yield f"device    {name}: {device['profile']} at {device['address']}, {mode}; {_fallback(device)}"
     for name, asset in facts["assets"].items():
         yield f"asset     {name}: {asset['kind']} at {asset['bus']}{_wiring(asset)}"
-    at = f"{echo['local']:%H:%M} local ({echo['utc']:%H:%M} UTC)"
+    at = f"{datetime.fromisoformat(echo['local']):%H:%M} local ({echo['utc']:%H:%M} UTC)"
     prices = f"import {echo['import_per_kwh']:.4f}, export {echo['export_per_kwh']:.4f} {echo['currency']}/kWh"
     yield f"tariff    {at} at a published {echo['published_per_kwh']:.4f}: {prices}"
     changes = [f"{one['at']:%Y-%m-%d %H:%M} UTC (a day of {one['day_h']:g} h)" for one in facts["clock_changes"]]

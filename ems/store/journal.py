@@ -1,7 +1,7 @@
 """The journal: what was planned, intended, done and seen, in order, append-only.
 
-Kinds of record: `plan, intent, result, request_seen, alarm, health, transition, energy_register, factor`, and with the
-same right any further lower-case word. A record is never changed; a correction is a new record.
+Kinds of record: `plan, intent, result, request_seen, alarm, health, transition, meter_register, energy_register,
+factor`, and with the same right any further lower-case word. A record is never changed; a correction is a new record.
 """
 
 from __future__ import annotations
