@@ -136,14 +136,15 @@ class Daemon:
         self._alarms.set("withheld", why or None, self._clock.now())
 
     async def start(self) -> None:
-        """Begin to warm the solver and to tell live values; raises `NotOwner` if the site was lost while building."""
-        if not self._stores.owner.valid():
-            self._stores.owner.acquire()
+        """Begin to warm the solver and to tell live values; raises `NotOwner` if the site was lost meanwhile."""
         await self._stores.live.start()
         await self._solver.start()
         # The first fetch loads what it needs, which would hold up a control cycle.
         with suppress(TimeoutError):
             await self._clock.wait_for(self.planning.desk.refresh(self._clock.now()), FIRST_FETCH_S)
+        # On a busy machine all this takes longer than a lease, which nobody renews before the first cycle.
+        if not self._stores.owner.valid():
+            self._stores.owner.acquire()
         self._stores.record("transition", {"event": "start", "epoch": self._stores.owner.epoch})
 
     async def cycle(self) -> None:
@@ -171,7 +172,8 @@ class Daemon:
             return
         steered = {a for a, lever in self._parts.levers.items() if last.standing.may_write(lever.device)}
         stated = self._parts.sessions.stated(self._clock.now())
-        await self.planning.plan_once(last.snapshot, stated, steered=steered)
+        overrides = last.standing.overrides
+        await self.planning.plan_once(last.snapshot, stated, steered=steered, overrides=overrides)
 
     async def stop(self) -> None:
         """Write the declared safe values, then close everything."""

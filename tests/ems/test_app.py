@@ -379,3 +379,16 @@ async def test_a_cycle_costs_little(show):
         await one.daemon.cycle()
         took.append(time.process_time() - began)
     assert sorted(took)[50] < 0.012
+
+
+async def test_a_start_that_takes_longer_than_the_lease_costs_no_ownership(show):
+    one = show()
+
+    async def start_slowly() -> None:
+        one.clock.advance_to(one.clock.monotonic() + one.site.file.control.lease_s + 1.0)
+
+    one.daemon._solver.start = start_slowly
+    await one.daemon.start()
+    assert one.daemon.is_owner
+    await one.run_until(one.clock.monotonic() + 30.0)
+    assert one.daemon.is_owner and one.daemon.counters()["setpoints"]["issued"] > 0
