@@ -25,7 +25,7 @@ from optimization.assets import (
     Pv,
     PvInputs,
 )
-from optimization.problem import Plan, Problem, Weights
+from optimization.problem import Plan, PowerBand, Problem, Weights
 from optimization.slots import Floats, Slots
 from optimization.structure import AssetShape, Structure, band_kwh
 
@@ -45,6 +45,8 @@ def coefficients(problem: Problem, shape: Structure) -> Values:
     values = connection(problem)
     for i, (asset, form) in enumerate(zip(problem.assets, shape.assets, strict=True)):
         own = of_asset(asset, problem.inputs[asset.id], form, problem.slots, problem.weights)
+        if asset.id in problem.held:
+            own |= narrowed(asset, own, problem.held[asset.id])
         values |= {f"asset[{i}].{name}": value for name, value in own.items()}
     return values | anchor(problem, shape)
 
@@ -55,7 +57,7 @@ def of_asset(asset: Asset, inputs: Inputs, shape: AssetShape, slots: Slots, weig
         case Load(), LoadInputs():
             return load(inputs, slots, weights)
         case Pv(), PvInputs():
-            return {"available_kw": inputs.available_kw}
+            return {"generation_min_kw": np.zeros(len(slots)), "generation_max_kw": inputs.available_kw}
         case Battery(), BatteryInputs():
             recovery = battery_recovery(asset, inputs, slots, weights) if shape.recovering else {}
             return {**battery(asset, inputs, slots), **recovery}
@@ -65,6 +67,35 @@ def of_asset(asset: Asset, inputs: Inputs, shape: AssetShape, slots: Slots, weig
             return heat_pump(asset, inputs, slots, weights)
         case _:
             raise TypeError(f"{asset.id} is a {type(asset).__name__} but its inputs are {type(inputs).__name__}")
+
+
+def narrowed(asset: Asset, own: Values, band: PowerBand) -> Values:
+    """Derive the bounds of an asset that is held: numbers of the same Params, so that its model stays the same.
+
+    Cars that share a slot take in their order: one after the other up to its limit.
+    """
+    low, high = band.low_kw, band.high_kw
+    match asset:
+        case Pv():
+            return {"generation_min_kw": -high, "generation_max_kw": -low}
+        case Battery():
+            return {
+                "charge_min_kw": np.maximum(low, 0.0),
+                "charge_max_kw": np.maximum(high, 0.0),
+                "discharge_min_kw": np.maximum(-high, 0.0),
+                "discharge_max_kw": np.maximum(-low, 0.0),
+            }
+        case ChargePoint():
+            limit = own["charge_max_kw"]
+            before = np.cumsum(limit, axis=0) - limit
+            return {
+                "charge_min_kw": np.clip(low - before, 0.0, limit),
+                "charge_max_kw": np.clip(high - before, 0.0, limit),
+            }
+        case HeatPump():
+            return {"power_min_kw": low, "power_max_kw": high}
+        case _:
+            raise TypeError(f"{asset.id} is a {type(asset).__name__}: its power is nobody's choice and cannot be held")
 
 
 def load(inputs: LoadInputs, slots: Slots, weights: Weights) -> Values:
@@ -105,6 +136,8 @@ def battery(asset: Battery, inputs: BatteryInputs, slots: Slots) -> Values:
         "fixed_kwh": (1.0 - slots.link) * inputs.energy_kwh - asset.standby_kw * hours,
         "gain_h": asset.charge_efficiency * hours,
         "drain_h": hours / asset.discharge_efficiency,
+        "charge_min_kw": np.zeros(n),
+        "discharge_min_kw": np.zeros(n),
         "charge_max_kw": np.full(n, asset.charge_kw),
         "discharge_max_kw": np.full(n, asset.discharge_kw),
         "energy_low_kwh": np.full(n, min(low, inputs.energy_kwh)),
@@ -131,13 +164,14 @@ def charge_point(asset: ChargePoint, inputs: ChargePointInputs, room: int, slots
     """Derive what each session may draw and wants within the horizon."""
     limit, wanted = np.zeros((room, len(slots))), np.zeros(room)
     for k, session in enumerate(inputs.sessions):
-        limit[k] = session_kw(asset, session) * presence(session, slots)
+        limit[k] = session_limit_kw(asset, session, slots)
         wanted[k] = wanted_kwh(asset, session, slots)
     return {
         "gain_h": asset.efficiency * slots.duration_h,
         "charge_cost": early_cost(slots),
         "wanted_kwh": wanted,
         "shortfall_cost": np.full(room, weights.ev_shortfall),
+        "charge_min_kw": np.zeros_like(limit),
         "charge_max_kw": limit,
     }
 
@@ -145,6 +179,11 @@ def charge_point(asset: ChargePoint, inputs: ChargePointInputs, room: int, slots
 def session_kw(asset: ChargePoint, session: EvSession) -> float:
     """Greatest power of a car at a point [kW]."""
     return asset.charge_kw if session.charge_kw is None else min(asset.charge_kw, session.charge_kw)
+
+
+def session_limit_kw(asset: ChargePoint, session: EvSession, slots: Slots) -> Floats:
+    """Greatest mean power of a car in each slot [kW], shape (n,)."""
+    return session_kw(asset, session) * presence(session, slots)
 
 
 def presence(session: EvSession, slots: Slots) -> Floats:
@@ -183,6 +222,7 @@ def heat_pump(asset: HeatPump, inputs: HeatPumpInputs, slots: Slots, weights: We
         "mass_per_kw": per_kw[:, 1],
         "air_fixed_c": fixed[:, 0],
         "mass_fixed_c": fixed[:, 1],
+        "power_min_kw": np.zeros(len(slots)),
         "power_max_kw": np.full(len(slots), asset.rated_kw),
         "low_c": inputs.comfort_low_c,
         "high_c": inputs.comfort_high_c,
@@ -271,7 +311,7 @@ def reach_kw(problem: Problem) -> tuple[Floats, Floats]:
                 given += discharge
             case ChargePoint(), ChargePointInputs(sessions=sessions):
                 for session in sessions:
-                    taken += session_kw(asset, session) * presence(session, problem.slots)
+                    taken += session_limit_kw(asset, session, problem.slots)
             case HeatPump(rated_kw=rated), _:
                 taken += rated
     return taken, given

@@ -65,6 +65,17 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PowerBand:
+    """Where the power of an asset that people hold must lie [kW, into the asset], shape (n,) each.
+
+    Both ends meet where it is held, and are as wide as the asset can go where it is free: `optimization.holding`.
+    """
+
+    low_kw: Floats
+    high_kw: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Problem:
     """One planning question: everything the plan depends on, and nothing else.
 
@@ -77,6 +88,7 @@ class Problem:
         network: the feeder's linear operator, None to plan without a grid.
         weights: prices of the elastic limits.
         previous: the plan in force, for stability; None at the start.
+        held: assets whose power is not all the planner's choice, by asset id; the others are missing.
     """
 
     slots: Slots
@@ -87,6 +99,7 @@ class Problem:
     network: Network | None = None
     weights: Weights = field(default_factory=Weights)
     previous: Plan | None = None
+    held: Mapping[str, PowerBand] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -71,6 +71,7 @@ def _faults(problem: Problem) -> Iterator[str]:
         yield from _asset(asset, problem.network)
         if asset.id in problem.inputs:
             yield from _inputs(asset, problem.inputs[asset.id], len(problem.slots))
+    yield from _held(problem)
 
 
 def _slots(slots: Slots) -> Iterator[str]:
@@ -89,6 +90,16 @@ def _ids(problem: Problem) -> Iterator[str]:
         yield f"inputs: {unknown!r} is no asset; the assets are {', '.join(ids)}"
     for missing in sorted(set(ids) - problem.inputs.keys()):
         yield f"inputs: {missing!r} has none; give what is measured and foreseen of it"
+
+
+def _held(problem: Problem) -> Iterator[str]:
+    steerable = {asset.id for asset in problem.assets if not isinstance(asset, Load)}
+    for name, band in problem.held.items():
+        if name not in steerable:
+            yield f"held: {name!r} is no asset that can be steered; those are {', '.join(sorted(steerable))}"
+        yield from _series(f"held {name}", band, len(problem.slots), ())
+        if band.low_kw.shape == band.high_kw.shape and (band.low_kw > band.high_kw).any():
+            yield f"held {name}: low_kw lies above high_kw; make the band by optimization.holding"
 
 
 def _asset(asset: Asset, network: Network | None) -> Iterator[str]:

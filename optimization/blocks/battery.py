@@ -16,9 +16,10 @@ def build(block: Any, parent: tuple[int, ...], *, recovering: bool) -> None:
     """Write a battery; `recovering` adds the way back for a store measured outside its band."""
     n = len(parent)
     add_coefficients(block, n, "keep", "fixed_kwh", "gain_h", "drain_h", "charge_max_kw", "discharge_max_kw")
+    add_coefficients(block, n, "charge_min_kw", "discharge_min_kw")
     add_coefficients(block, n, "energy_low_kwh", "energy_high_kwh", "charge_cost", "discharge_cost", "end_value")
-    block.charge_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.charge_max_kw[s]))
-    block.discharge_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.discharge_max_kw[s]))
+    block.charge_kw = pyo.Var(range(n), bounds=lambda b, s: (b.charge_min_kw[s], b.charge_max_kw[s]))
+    block.discharge_kw = pyo.Var(range(n), bounds=lambda b, s: (b.discharge_min_kw[s], b.discharge_max_kw[s]))
     block.energy_kwh = pyo.Var(range(n), bounds=lambda b, s: (b.energy_low_kwh[s], b.energy_high_kwh[s]))
 
     def recursion(b: Any, s: int) -> Any:

@@ -15,7 +15,8 @@ def build(block: Any, parent: tuple[int, ...], *, sessions: int) -> None:
     add_coefficients(block, n, "gain_h", "charge_cost")
     add_coefficients(block, sessions, "wanted_kwh", "shortfall_cost")
     block.charge_max_kw = pyo.Param(every, range(n), mutable=True, initialize=1.0)
-    block.charge_kw = pyo.Var(every, range(n), bounds=lambda b, k, s: (0.0, b.charge_max_kw[k, s]))
+    block.charge_min_kw = pyo.Param(every, range(n), mutable=True, initialize=1.0)
+    block.charge_kw = pyo.Var(every, range(n), bounds=lambda b, k, s: (b.charge_min_kw[k, s], b.charge_max_kw[k, s]))
     block.shortfall_kwh = pyo.Var(every, bounds=lambda b, k: (0.0, b.wanted_kwh[k]))
 
     def delivery(b: Any, k: int) -> Any:

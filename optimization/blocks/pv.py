@@ -12,7 +12,7 @@ from optimization.blocks.parts import add_coefficients
 def build(block: Any, parent: tuple[int, ...]) -> None:
     """Write a photovoltaic plant that may be curtailed at no cost."""
     n = len(parent)
-    add_coefficients(block, n, "available_kw")
-    block.generation_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.available_kw[s]))
+    add_coefficients(block, n, "generation_min_kw", "generation_max_kw")
+    block.generation_kw = pyo.Var(range(n), bounds=lambda b, s: (b.generation_min_kw[s], b.generation_max_kw[s]))
     block.power_kw = pyo.Expression(range(n), rule=lambda b, s: -b.generation_kw[s])
     block.cost = pyo.Expression(expr=0.0)
