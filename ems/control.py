@@ -93,7 +93,10 @@ class ControlLoop:
         self._adopted: Standing | None = None
         self._tapers_kw: dict[str, float] = {}
         self.wants_plan = False
-        """A car came, left or wants something else: a reason to plan soon. Whoever plans takes the flag down."""
+        """A car came, left or wants something else, or an override has changed: a reason to plan soon.
+
+        Whoever plans takes the flag down.
+        """
         self.last: Cycle | None = None
         self.decided_s: float | None = None
 
@@ -134,6 +137,8 @@ class ControlLoop:
         standing = parts.orders.poll(snapshot.at)
         held = parts.writer.held()
         limits = {asset: (h.kw, h.since_s) for asset, h in held.items() if h.kw is not None}
+        if self.last is not None:
+            self.wants_plan |= standing.overrides != self.last.standing.overrides
         self.wants_plan |= parts.sessions.update(snapshot, parts.orders.requests, limits)
         scene = Scene(
             snapshot=snapshot,

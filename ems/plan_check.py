@@ -140,7 +140,15 @@ def _asset_violations(asset: Asset, problem: Problem, schedule: Schedule) -> Seq
             found = _heat_pump(asset, inputs, schedule, problem.slots)
         case _:
             return [f"{asset.id} is a {type(asset).__name__} but its inputs are {type(inputs).__name__}"]
-    return list(found)
+    return [*found, *_held(asset.id, problem, schedule)]
+
+
+def _held(asset_id: str, problem: Problem, schedule: Schedule) -> Iterator[str]:
+    band = problem.held.get(asset_id)
+    if band is None:
+        return
+    off = np.maximum(band.low_kw - schedule.power_kw, schedule.power_kw - band.high_kw)
+    yield from _beyond(f"{asset_id}: not at the power it is held at", off, POWER_TOLERANCE_KW, "kW")
 
 
 def _load(asset: Load, inputs: LoadInputs, schedule: Schedule) -> Iterator[str]:

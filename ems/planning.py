@@ -27,7 +27,8 @@ from ems.plan_check import check_plan
 from ems.plan_record import plan_record
 from ems.process_image import Snapshot
 from ems.question import Questioner, plan_slots
-from ems.situation import read_situation
+from ems.situation import AssetNow, read_situation
+from ems.standing import Override
 from ems.store.database import StoreError
 from ems.worker import Solver
 from optimization.network import Network
@@ -143,7 +144,12 @@ class Planning:
         self._parts.measured.observe(snapshot)
 
     async def plan_once(
-        self, snapshot: Snapshot, sessions: Cars, *, steered: Collection[str] | None = None
+        self,
+        snapshot: Snapshot,
+        sessions: Cars,
+        *,
+        steered: Collection[str] | None = None,
+        overrides: Mapping[str, Override] | None = None,
     ) -> Plan | Refused | None:
         """Plan once.
 
@@ -151,6 +157,7 @@ class Planning:
             snapshot: the process image.
             sessions: cars that stand there and have said what they want, by asset id.
             steered: assets that may be steered now, by mode and lockout; None to go by the site file.
+            overrides: powers that people ask for, by asset id.
 
         Returns:
             The published plan, why the question was refused, or None if nothing was published for another reason.
@@ -165,7 +172,8 @@ class Planning:
             self.counts.unanswered += 1
             self._say("the solver process is still preparing the grid")
             return None
-        question = self._ask(now, snapshot, sessions, network=network, steered=steered)
+        situation = read_situation(self._site, self._bindings, snapshot, steered)
+        question = self._ask(now, situation, sessions, network=network, overrides=overrides)
         if isinstance(question.problem, Refused):
             return self._refuse(question.problem)
         answer = await self._solver.solve(question.problem, now, self._site.file.planning.solve_deadline_s)
@@ -174,18 +182,19 @@ class Planning:
     def _ask(
         self,
         now: datetime,
-        snapshot: Snapshot,
+        situation: Mapping[str, AssetNow],
         sessions: Cars,
         *,
         network: Network | None,
-        steered: Collection[str] | None,
+        overrides: Mapping[str, Override] | None,
     ) -> _Question:
         planning = self._site.file.planning
         slots = plan_slots(now, planning.step_s, planning.horizon_h)
-        situation = read_situation(self._site, self._bindings, snapshot, steered)
         foresight = self._parts.foreseer.foresee(slots, now, situation, sessions)
         self._foresight = foresight
-        problem = self._parts.questioner.ask(slots, situation, foresight, network=network, previous=self._published)
+        problem = self._parts.questioner.ask(
+            slots, situation, foresight, network=network, previous=self._published, overrides=overrides
+        )
         return _Question(problem, foresight, {name: a.blocked for name, a in situation.items() if a.blocked})
 
     async def _judge(

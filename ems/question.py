@@ -15,6 +15,7 @@ from ems.config.binding import Bindings
 from ems.config.site import HeatPumpAsset, LoadAsset, Site
 from ems.foresee import Foresight
 from ems.situation import AssetNow
+from ems.standing import Override
 from optimization.assets import (
     Asset,
     Battery,
@@ -30,6 +31,7 @@ from optimization.assets import (
     PvInputs,
 )
 from optimization.forecast.building import cop, zone_gains_kw
+from optimization.holding import hold
 from optimization.network import Network
 from optimization.problem import Connection, Plan, Problem, Refused, TariffSeries, Weights
 from optimization.slots import Floats, Slots, chain
@@ -84,10 +86,12 @@ class Questioner:
         *,
         network: Network | None = None,
         previous: Plan | None = None,
+        overrides: Mapping[str, Override] | None = None,
     ) -> Problem | Refused:
         """Put the question together; refused only while nothing at all is known of the load.
 
         Of the previous plan it keeps what a plan can depend on: neither its grid rows nor how long its solve took.
+        What people override is held until the override's end; it binds no device that is not steered.
         """
         if foresight.load_kw is None and any(isinstance(a, LoadAsset) for a in self.site.file.assets.values()):
             return Refused(
@@ -95,11 +99,13 @@ class Questioner:
                  "or give series.load in site.yaml",)
             )  # fmt: skip
         tariff = self._tariff(slots, foresight)
-        assets, inputs = [], {}
+        assets, inputs, held = [], {}, {}
         for name, spec in planned_assets(self.site).items():
             asset, given = self._planned(name, spec, slots, situation.get(name), foresight, tariff=tariff)
             assets.append(asset)
             inputs[name] = given
+            if overrides and name in overrides and not isinstance(asset, Load):
+                held[name] = hold(asset, given, slots, overrides[name].kw, overrides[name].until)
         return Problem(
             slots=slots,
             assets=tuple(assets),
@@ -109,6 +115,7 @@ class Questioner:
             network=network,
             weights=self._weights(),
             previous=None if previous is None else replace(previous, grid_rows=None, solve={}),
+            held=held,
         )
 
     def _tariff(self, slots: Slots, foresight: Foresight) -> TariffSeries:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from math import isfinite
 
 from ems.config.site import Mode, Site
@@ -15,10 +16,11 @@ from ems.store.requests import Request
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A power that somebody asked for [kW], and the sentence that says who and why."""
+    """A power that somebody asked for [kW], the sentence that says who and why, and its end, None for none."""
 
     kw: float
     reason: str
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +83,4 @@ def _is_on(request: Request) -> bool:
 def _add_override(overrides: dict[str, Override], request: Request, said: str) -> None:
     power_kw = request.value.get("power_kw")
     if isinstance(power_kw, int | float) and isfinite(power_kw):
-        overrides[request.target] = Override(float(power_kw), f"override {said}")
+        overrides[request.target] = Override(float(power_kw), f"override {said}", request.expires_at)
