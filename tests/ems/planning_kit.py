@@ -200,9 +200,10 @@ class Loop:
     async def plan(self, minutes: float = 0.0, **changes: Any) -> Plan | Refused | None:
         """Plan so many minutes after the start, with changed measurements."""
         sessions, steered = changes.pop("sessions", {}), changes.pop("steered", None)
+        overrides = changes.pop("overrides", None)
         self.clock.advance_to(minutes * 60.0)
         seen = snapshot(self.clock.now(), **changes)
-        return await self.planning.plan_once(seen, sessions, steered=steered)
+        return await self.planning.plan_once(seen, sessions, steered=steered, overrides=overrides)
 
     @property
     def problem(self) -> Problem:

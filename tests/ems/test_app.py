@@ -331,6 +331,39 @@ async def test_a_car_that_comes_asks_for_a_plan(show):
     assert plan.runs == runs + 1
 
 
+async def test_an_override_asks_for_a_plan_when_it_comes_and_when_it_ends(show):
+    one = show()
+    plan = next(job for job in one.daemon.timetable.jobs if job.name == "plan")
+    asked = []
+
+    async def note() -> None:
+        asked.append(one.daemon.loop.last.standing.overrides)
+
+    plan.work = note
+    one.script[42.0] = lambda: one.ask("override", "battery", for_s=60.0, power_kw=5.0)
+    await one.run_until(40.0)
+    asked.clear()
+    await one.run_until(95.0)
+    assert [set(seen) for seen in asked] == [{"battery"}]
+    await one.run_until(130.0)
+    assert [set(seen) for seen in asked] == [{"battery"}, set()]
+
+
+async def test_the_planner_is_told_of_overrides_and_their_end(show, monkeypatch):
+    one = show()
+    one.ask("override", "battery", for_s=1800.0, power_kw=5.0)
+    await one.run_until(20.0)
+    told = {}
+
+    async def plan_once(_snapshot, _sessions, **more):
+        told.update(more)
+
+    monkeypatch.setattr(one.daemon.planning, "plan_once", plan_once)
+    await one.daemon.plan()
+    override = told["overrides"]["battery"]
+    assert (override.kw, override.until) == (5.0, NOW + timedelta(seconds=1800.0))
+
+
 async def test_whoever_looks_on_sees_every_point_with_quality_and_age_and_every_reason(show):
     one = show()
     await one.daemon.start()

@@ -13,7 +13,7 @@ from plan_samples import SLOTS, N, balanced, sample_plan, sample_problem, sample
 
 from ems.plan_check import check_plan
 from optimization.assets import BatteryInputs, LoadInputs
-from optimization.problem import AcVerdict, Plan, Problem, Schedule
+from optimization.problem import AcVerdict, Plan, PowerBand, Problem, Schedule
 from optimization.slots import Floats, chain
 
 Mutation = Callable[[Plan], Plan]
@@ -177,6 +177,16 @@ def test_an_unsteered_source_is_a_negative_demand_that_is_all_served() -> None:
     curtailed = Schedule(demand + 2.0, slack={"unserved_kw": np.full(N, -2.0)})
     mutant = balanced(replace(base, schedules={**base.schedules, "houses": curtailed}))
     assert any("unserved below zero" in sentence for sentence in check_plan(problem, mutant))
+
+
+def test_what_is_held_must_lie_in_its_band() -> None:
+    power_kw = sample_plan().schedules["battery"].power_kw
+    exact = replace(sample_problem(), held={"battery": PowerBand(power_kw, power_kw)})
+    assert check_plan(exact, sample_plan()) == ()
+    for side in (-0.1, 0.1):
+        moved = put(2, float(power_kw[2]) + side)(power_kw.copy())
+        off = replace(sample_problem(), held={"battery": PowerBand(moved, moved)})
+        assert check_plan(off, sample_plan()) == ("battery: not at the power it is held at: 0.1 kW in slot 2",)
 
 
 def test_an_unchecked_plan_is_not_enough_where_there_is_a_grid() -> None:

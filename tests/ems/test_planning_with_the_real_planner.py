@@ -12,6 +12,7 @@ import pytest_asyncio
 from planning_kit import Loop, build_loop, demo_site, prepare_grid
 
 from ems.planning_setup import cache_dir, grid_limits, grid_path
+from ems.standing import Override
 from ems.worker import DirectSolver, WorkerSolver
 from optimization.assets import EvSession
 from optimization.problem import Plan
@@ -71,6 +72,23 @@ async def test_it_plans_around_any_device(state_dir: Path, solver: DirectSolver,
     assert answer.schedules.keys() >= everything
     await loop.plan(5.0)
     assert loop.planning.counts.published == 2
+
+
+async def test_an_override_is_planned_with_until_it_ends(state_dir: Path, solver: DirectSolver) -> None:
+    now = datetime(2025, 5, 14, 9, tzinfo=UTC)
+    loop = started(state_dir, solver, now)
+    order = {"battery": Override(5.0, "override by Ada: test", now + timedelta(minutes=30))}
+    answer = await loop.plan(overrides=order)
+    assert isinstance(answer, Plan), loop.planning.trouble
+    kw = answer.schedules["battery"].power_kw
+    np.testing.assert_allclose(kw[:2], 5.0, atol=1e-3)
+    assert abs(kw[2:] - 5.0).max() > 1.0
+    total = sum(schedule.power_kw for schedule in answer.schedules.values())
+    np.testing.assert_allclose(answer.import_kw - answer.export_kw, total, atol=0.01)
+    others = {"heat_pump", "pv", "charge_point"}
+    answer = await loop.plan(5.0, overrides=order, steered=others, battery_inverter__power_kw=-8.0)
+    assert isinstance(answer, Plan), loop.planning.trouble
+    assert answer.schedules["battery"].power_kw[0] == pytest.approx(-8.0), "an override binds no device in advise"
 
 
 async def test_equal_questions_in_equal_order_get_equal_plans(state_dir: Path) -> None:
