@@ -121,7 +121,7 @@ def is_lost(snapshot: Snapshot, device: str) -> bool:
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_pulled_plug_is_told_and_mended_and_disturbs_nobody(town: World, watcher: Watcher, device: str) -> None:
     pulled_s = town.clock.monotonic()
-    town.ask("fault", device=device, kind="unplug", seconds=45)
+    town.ask("fault", device=device, kind="unplug", seconds=40)
     gone_s = town.clock.monotonic()
     lost = watcher.first(lambda shot: is_lost(shot, device), gone_s, f"{device} is lost")
     polls = [shot for shot in watcher.since(gone_s) if shot["monotonic_s"] <= lost["monotonic_s"]]
@@ -132,7 +132,7 @@ def test_a_pulled_plug_is_told_and_mended_and_disturbs_nobody(town: World, watch
     assert pulled_s - 3 * CYCLE_S <= since_s <= gone_s + CYCLE_S
     assert not lost["devices"][device]["online"]
 
-    until(lambda: town.ask("state")["elapsed_s"] >= gone_s + 47.0, "it is plugged in again")
+    until(lambda: town.ask("state")["elapsed_s"] >= gone_s + 42.0, "it is plugged in again")
     back_s, writes = town.clock.monotonic(), town.writes()[device]
     back = watcher.first(lambda shot: is_controlled(shot, device), back_s, f"{device} is back")
     assert back["monotonic_s"] - back_s <= 60.0
@@ -182,7 +182,7 @@ class Walk:
 
     def is_left_alone(self, *devices: str) -> bool:
         """Tell whether nothing is written to devices for longer than commands are renewed."""
-        before, until_s = self._town.writes(), self._town.clock.monotonic() + 30.0
+        before, until_s = self._town.writes(), self._town.clock.monotonic() + 25.0
         until(lambda: self._town.clock.monotonic() > until_s, "time passes")
         after = self._town.writes()
         return all(before[device] == after[device] for device in devices)
