@@ -84,7 +84,7 @@ class Stores:
         self.box.close()
         self.journal.close()
         self.history.close()
-        self.owner.release()
+        self.owner.release(stopped=True)
 
 
 class Daemon:

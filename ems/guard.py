@@ -2,6 +2,7 @@
 
 Law 1: it keeps quiet while an owner is alive: lock held and record renewed within its lease.
 Law 2: it takes over under a new epoch before it writes, so that a controller that comes back late writes nothing.
+A controller that has stopped in good order is no loss: what it left is made sure of, without alarm.
 Law 3: it looks at the epoch again before each write; whoever has taken a newer one is not disturbed.
 """
 
@@ -28,7 +29,7 @@ from ems.config.binding import role_points
 from ems.config.site import Device, Site
 from ems.exit_codes import CommandError, Exit
 from ems.ownership import OwnerRecord, is_lock_held, read_record, record_locked, settle_record, write_record
-from ems.standing import standing
+from ems.standing import Standing, standing
 from ems.store.database import StoreError
 from ems.store.journal import Journal
 from ems.store.requests import Request, read_active
@@ -82,9 +83,17 @@ def _spec(device: Device) -> DeviceSpec:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why the guard acts, in words, and how loudly it says so: a loss is a warning, a stop is none."""
+
+    words: str
+    level: int = logging.WARNING
+
+
 @dataclass(slots=True)
 class Tally:
-    """What the guard has done: takeovers, safe values applied, attempts that failed."""
+    """What the guard has done: takeovers from a lost controller, safe values applied, attempts that failed."""
 
     takeovers: int = 0
     applied: int = 0
@@ -114,6 +123,8 @@ class Guard:
         self._record: OwnerRecord | None = None
         self._owner_lease_s = 0.0
         self._pending: dict[str, Driver] = {}
+        self._level = logging.WARNING
+        self._done: list[str] = []
         self.tally = Tally()
 
     async def watch(self, stop: asyncio.Event) -> None:
@@ -129,35 +140,40 @@ class Guard:
         await self._let_go()
 
     async def step(self) -> None:
-        """Look once; if the controller is lost, try to make every ward safe."""
-        if self._record is None and (why := self._take_over()):
-            self._begin(why)
+        """Look once; if the controller is gone, try to make every ward safe."""
+        if self._record is None and (cause := self._take_over()) is not None:
+            self._begin(cause)
         if self._record is not None:
             await self._make_safe(self._record)
 
     def _pause_s(self) -> float:
         return (self._owner_lease_s or self._site.file.control.lease_s) / _LOOKS_A_LEASE
 
-    def _take_over(self) -> str:
-        """Take a new epoch if the controller is lost; gives the cause, empty while there is nothing to do."""
+    def _take_over(self) -> Cause | None:
+        """Take a new epoch if the controller is gone; gives the cause, None while there is nothing to do."""
         if read_record(self._state_dir) is None:
-            return ""
+            return None
         with record_locked(self._state_dir):
             record, now_s = read_record(self._state_dir), self._clock.monotonic()
             self._owner_lease_s = record.lease_s if record is not None else 0.0
-            if record is None or not (why := _why_lost(record, self._state_dir, now_s)):
-                return ""
+            if record is None or (cause := _why_gone(record, self._state_dir, now_s)) is None:
+                return None
             self._record = write_record(self._state_dir, "guard", now_s=now_s, lease_s=record.lease_s, settled=False)
-        return why
+        return cause
 
-    def _begin(self, why: str) -> None:
+    def _begin(self, cause: Cause) -> None:
         assert self._record is not None
-        self.tally.takeovers += 1
-        log.warning("%s: the guard takes over under epoch %d and sets safe values", why, self._record.epoch)
-        self._journal.record("transition", {"to": "guard", "epoch": self._record.epoch, "cause": why})
+        self._level, lost = cause.level, cause.level >= logging.WARNING
+        self.tally.takeovers += lost
+        then = "takes over" if lost else "makes sure of the safe values"
+        log.log(cause.level, "%s: the guard %s under epoch %d", cause.words, then, self._record.epoch)
+        self._journal.record("transition", {"to": "guard", "epoch": self._record.epoch, "cause": cause.words})
         orders = standing(self._site, self._requests())
+        self._done = []
         for ward in self._wards:
-            if orders.may_write(ward.device):
+            if why := _why_not(orders, ward.device):
+                self._done.append(f"{ward.device} was not written to ({why})")
+            else:
                 self._pending[ward.device] = self._build(ward.device, ward.spec, unhurried(self._clock))
 
     def _requests(self) -> list[Request]:
@@ -174,19 +190,21 @@ class Guard:
             await self._let_go()
         elif not self._pending:
             settle_record(self._state_dir, record)
-            log.warning("every device is at its safe value: the guard goes back to watching")
+            done = "; ".join(self._done) or "no device depends on the guard, nothing was written"
+            log.log(self._level, "%s: the guard goes back to watching", done)
             await self._let_go()
 
     async def _write(self, ward: Ward, record: OwnerRecord) -> None:
         if self._is_replaced(record):
             return
-        setpoints = [Setpoint(point, value, "the controller is lost", self._clock.monotonic() + record.lease_s)
+        setpoints = [Setpoint(point, value, "there is no controller", self._clock.monotonic() + record.lease_s)
                      for point, value in ward.safe.items()]  # fmt: skip
         self._journal.record("intent", {"epoch": record.epoch, "setpoints": setpoints})
         results = await self._pending[ward.device].write(setpoints, record.lease_s)
         self._journal.record("result", {"epoch": record.epoch, "results": results})
         if all(result.outcome is Outcome.APPLIED for result in results):
             self.tally.applied += len(results)
+            self._done.append(f"{ward.device} has taken its safe values")
             await self._pending.pop(ward.device).close()
         else:
             self.tally.failed += 1
@@ -201,15 +219,25 @@ class Guard:
             await self._pending.popitem()[1].close()
 
 
-def _why_lost(record: OwnerRecord, state_dir: Path, now_s: float) -> str:
-    """Say why the controller is lost, empty while it is alive or its loss has been dealt with."""
+def _why_not(orders: Standing, device: str) -> str:
+    """Say why a device may not be written, empty when it may."""
+    if orders.may_write(device):
+        return ""
+    return orders.released or orders.lockouts.get(device) or f"its mode is {orders.modes[device]}"
+
+
+def _why_gone(record: OwnerRecord, state_dir: Path, now_s: float) -> Cause | None:
+    """Say why there is no controller, None while it is alive or its end has been dealt with."""
     if record.role == "guard":
-        return "" if record.settled else f"a guard ended before it was done under epoch {record.epoch}"
+        return None if record.settled else Cause(f"a guard ended before it was done under epoch {record.epoch}")
     if not is_lock_held(state_dir):
-        return f"process {record.pid} ended without a successor"
+        if record.released:
+            return Cause(f"process {record.pid} has stopped in good order and given the site back", logging.INFO)
+        return Cause(f"process {record.pid} ended without a successor")
     if not record.is_fresh(now_s):
-        return f"process {record.pid} has not renewed its lease for {now_s - record.renewed_monotonic_s:.0f} s"
-    return ""
+        late_s = now_s - record.renewed_monotonic_s
+        return Cause(f"process {record.pid} has not renewed its lease for {late_s:.0f} s")
+    return None
 
 
 def command(argv: Sequence[str]) -> int:

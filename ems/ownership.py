@@ -50,6 +50,7 @@ class OwnerRecord:
         lease_s: how long a renewal holds [s], in seconds of the same clock.
         boot_id: of the running system; monotonic instants of another boot mean nothing.
         settled: the guard's own note that every safe value has been applied.
+        released: the core's last note: it has stopped in good order and gives the site back.
     """
 
     epoch: int
@@ -59,6 +60,7 @@ class OwnerRecord:
     lease_s: float
     boot_id: str
     settled: bool = False
+    released: bool = False
 
     def is_fresh(self, now_s: float) -> bool:
         """Tell whether the record was renewed in this boot and within its lease; `now_s` is monotonic [s]."""
@@ -176,13 +178,29 @@ class Owner:
             self._is_mine_on_disk()
         return self._record is not None
 
-    def release(self) -> None:
-        """Give the lock back. The record stays, so that the guard finds out and sets safe values. Idempotent."""
+    def release(self, *, stopped: bool = False) -> None:
+        """Give the lock back. The record stays, so that the guard finds out and sets safe values. Idempotent.
+
+        Args:
+            stopped: whether the owner has stopped in good order, which the record then says; a loss never says so.
+        """
+        if stopped and self.valid():
+            self._note_release()
         with self._changing:
             self._record = None
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def _note_release(self) -> None:
+        try:
+            with record_locked(self._state_dir):
+                if self._record is not None and self._is_mine_on_disk():
+                    _store(self._state_dir, replace(self._record, released=True), durable=True)
+                with self._changing:
+                    self._record = None
+        except OSError as error:
+            log.warning("%s takes no note of the stop: %s; the guard will call it a loss", self._state_dir, error)
 
     def _is_mine_on_disk(self) -> bool:
         mine, on_disk = self._record, read_record(self._state_dir)

@@ -16,7 +16,7 @@ from ems.app import Daemon, build, journal_path
 from ems.clock import SimulatedClock
 from ems.config.site import Site
 from ems.health import State
-from ems.ownership import NotOwner
+from ems.ownership import NotOwner, read_record
 from ems.store.journal import read_records
 from ems.store.requests import Request, release, submit
 from ems.timetable import SimulatedRunner
@@ -320,6 +320,7 @@ async def test_its_end_leaves_safe_values_behind(show):
     await one.run_until(60.0)
     await one.daemon.stop()
     assert (one.command("store"), one.command("inverter"), one.command("heater")) == (0.0, 20.0, None)
+    assert read_record(one.state).released, "the guard can tell it from a loss"
 
 
 async def test_a_car_that_comes_asks_for_a_plan(show):

@@ -215,6 +215,57 @@ async def test_a_device_that_is_only_monitored_is_not_written_to(tmp_path: Path)
     bench.journal.close()
 
 
+def guard_lines(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
+    return [(r.levelno, r.message) for r in caplog.records if r.name == "ems.guard"]
+
+
+async def test_a_regular_stop_is_no_alarm_and_still_made_safe(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    bench.owner.acquire()
+    pid = read_record(bench.folder).pid
+    bench.device.commands["setpoint_kw"] = 11.0
+    bench.owner.release(stopped=True)
+    await bench.guard.step()
+    await bench.guard.step()
+    assert bench.command_kw == 2.0
+    assert guard_lines(caplog) == [
+        (logging.INFO, f"process {pid} has stopped in good order and given the site back: "
+                       "the guard makes sure of the safe values under epoch 2"),
+        (logging.INFO, "air_handler has taken its safe values: the guard goes back to watching"),
+    ]  # fmt: skip
+    assert bench.guard.tally.takeovers == 0
+
+
+async def test_a_loss_after_a_regular_stop_is_a_loss(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.owner.acquire()
+    bench.owner.release(stopped=True)
+    bench.owner.acquire()
+    bench.owner.release()
+    await bench.guard.step()
+    assert [level for level, _ in guard_lines(caplog)] == [logging.WARNING] * 2
+    assert bench.guard.tally.takeovers == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [
+        ({"mode": "advise"}, "air_handler was not written to (its mode is advise): the guard"),
+        ({"lockout": True}, "air_handler was not written to (locked out by the site file): the guard"),
+        ({"safe": {}, "mode": "monitor"}, "no device depends on the guard, nothing was written: the guard"),
+    ],
+)
+async def test_it_does_not_say_that_what_it_left_alone_is_safe(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, device: dict, words: str
+) -> None:
+    bench = Bench(tmp_path, site_of(tmp_path, **device))
+    bench.owner.acquire()
+    bench.owner.release()
+    await bench.guard.step()
+    assert bench.command_kw is None
+    assert guard_lines(caplog)[-1][1].startswith(words)
+    bench.journal.close()
+
+
 async def test_told_to_stop_it_looks_once_more(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     stop = asyncio.Event()

@@ -145,6 +145,31 @@ def test_a_stop_in_the_middle_of_a_renewal_is_as_final(
     assert not owner.renew() and not owner.valid()
 
 
+def test_a_stop_is_noted_only_by_the_owner_itself(owner: Owner, tmp_path: Path, clock: SimulatedClock) -> None:
+    take_over(tmp_path, clock.monotonic())
+    pass_time(clock, 2.0)
+    owner.release(stopped=True)
+    assert (read_record(tmp_path).role, read_record(tmp_path).released) == ("guard", False)
+    owner.acquire()
+    assert not read_record(tmp_path).released
+    owner.release(stopped=True)
+    assert (read_record(tmp_path).epoch, read_record(tmp_path).released) == (3, True)
+    owner.release()
+    assert read_record(tmp_path).released and not is_lock_held(tmp_path)
+
+
+def test_a_folder_that_takes_no_note_gives_the_lock_back_all_the_same(
+    owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_given, **_named):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(ems.ownership, "_store", full)
+    owner.release(stopped=True)
+    assert not owner.valid() and not is_lock_held(tmp_path)
+    assert "takes no note of the stop" in caplog.text
+
+
 def test_a_higher_epoch_ends_ownership_before_the_next_write(
     owner: Owner, tmp_path: Path, clock: SimulatedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
