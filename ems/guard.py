@@ -137,6 +137,8 @@ class Guard:
             except TimeoutError:
                 continue
         await self.step()
+        if self._pending:
+            log.warning("the guard stops before %s has taken its safe values", ", ".join(sorted(self._pending)))
         await self._let_go()
 
     async def step(self) -> None:

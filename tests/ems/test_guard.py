@@ -276,6 +276,19 @@ async def test_told_to_stop_it_looks_once_more(bench: Bench, caplog: pytest.LogC
     assert bench.command_kw == 2.0
 
 
+async def test_told_to_stop_it_names_what_it_could_not_make_safe(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = asyncio.Event()
+    bench.owner.acquire()
+    bench.owner.release(stopped=True)
+    bench.device.offline = "unplugged"
+    stop.set()
+    await bench.guard.watch(stop)
+    assert (logging.WARNING, "the guard stops before air_handler has taken its safe values") in guard_lines(caplog)
+    assert not read_record(bench.folder).settled
+
+
 def test_the_command_watches_and_tells_what_it_did(tmp_path: Path) -> None:
     state = tmp_path / "state"
     order = [sys.executable, "-m", "ems.cli", "guard", "sites/demo_feeder", "--state", state, "--json"]
