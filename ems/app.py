@@ -14,37 +14,37 @@ from zoneinfo import ZoneInfo
 
 from drivers.driver import Driver
 from drivers.points import Measurement, Point
-from ems.asset_models import asset_models
 from ems.clock import Clock, ScaledClock, SystemClock
 from ems.config.binding import Bindings, bind
 from ems.config.site import Site
 from ems.control import ControlLoop, Parts
-from ems.counters import Counters, report
 from ems.evidence import Evidence
-from ems.feed_desk import Feed
-from ems.fleet import Fleet
-from ems.following import Following
-from ems.grid_eye import GridEye
+from ems.fast.counters import Counters, report
+from ems.fast.fleet import Fleet
+from ems.fast.following import Following
+from ems.fast.grid_eye import GridEye
+from ems.fast.levers import build_levers
+from ems.fast.orders import Orders
+from ems.fast.prices import PriceBook
+from ems.fast.sessions import Sessions
+from ems.fast.snapshot_view import live_view
+from ems.fast.steering import Steering
+from ems.fast.watchman import Watchman
+from ems.fast.writing import COMMIT_SHARE, COMMIT_WAIT_S, Writer
 from ems.health import Alarms, Health
-from ems.levers import build_levers
 from ems.live import LiveServer
-from ems.orders import Orders
 from ems.ownership import Owner
 from ems.planning import Planning
-from ems.planning_setup import build_planning, cache_dir, grid_limits, grid_path, history_path
-from ems.prices import PriceBook
 from ems.process_image import ProcessImage
-from ems.sessions import Sessions
-from ems.snapshot_view import live_view
-from ems.steering import Steering
+from ems.slow.asset_models import asset_models
+from ems.slow.feed_desk import Feed
+from ems.slow.planning_setup import build_planning, cache_dir, grid_limits, grid_path, history_path
 from ems.store.history import History
 from ems.store.journal import Journal, read_records
 from ems.store.requests import RequestBox
 from ems.timetable import Job, Timetable, every
 from ems.wall_watch import CHECK_EVERY_S, WallWatch
-from ems.watchman import Watchman
 from ems.worker import Solver
-from ems.writing import COMMIT_SHARE, COMMIT_WAIT_S, Writer
 from optimization.grid_case import bus_numbers, load_case
 
 logger = logging.getLogger(__name__)

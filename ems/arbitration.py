@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import floor, inf, isfinite
 
-from ems.decisions import AssetKind, Bound, Decision, Held, Lever, Rung, Wish
+from ems.fast.decisions import AssetKind, Bound, Decision, Held, Lever, Rung, Wish
 
 PRECEDENCE = {rung: rank for rank, rung in enumerate(Rung)}
 TRIFLE_KW = 1e-6

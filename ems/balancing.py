@@ -17,7 +17,7 @@ from math import ceil
 
 import numpy as np
 
-from ems.decisions import AssetKind
+from ems.fast.decisions import AssetKind
 from optimization.slots import Floats
 
 EPS = 1e-9

@@ -15,23 +15,23 @@ from datetime import datetime
 
 from drivers.driver import Driver
 from drivers.points import Measurement, Quality
-from ems.ceilings import learn_ceiling
 from ems.clock import Clock
 from ems.config.binding import Bindings
 from ems.config.site import HeatPumpAsset, Site
-from ems.counters import Counters
-from ems.decisions import AssetKind, Decision, Lever
-from ems.following import Following, Watch
-from ems.orders import Orders
-from ems.powers import Powers
-from ems.prices import Prices
+from ems.fast.ceilings import learn_ceiling
+from ems.fast.counters import Counters
+from ems.fast.decisions import AssetKind, Decision, Lever
+from ems.fast.following import Following, Watch
+from ems.fast.orders import Orders
+from ems.fast.powers import Powers
+from ems.fast.prices import Prices
+from ems.fast.scene import Scene
+from ems.fast.sessions import Sessions
+from ems.fast.steering import Outcome, Steering
+from ems.fast.watchman import Watchman
+from ems.fast.writing import Writer
 from ems.process_image import ProcessImage, Snapshot
-from ems.scene import Scene
-from ems.sessions import Sessions
 from ems.standing import Standing
-from ems.steering import Outcome, Steering
-from ems.watchman import Watchman
-from ems.writing import Writer
 from optimization.problem import Plan
 
 logger = logging.getLogger(__name__)

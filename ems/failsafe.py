@@ -22,9 +22,9 @@ import numpy as np
 from ems.config.binding import Bindings, bind
 from ems.config.site import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, LoadAsset, Mode, PvAsset, Site
 from ems.config.verdict import Verdict
-from ems.measured_past import STEP_S
-from ems.planning_setup import cache_dir, grid_limits, grid_path
-from ems.series_files import read_load
+from ems.slow.measured_past import STEP_S
+from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
+from ems.slow.series_files import read_load
 from optimization.ac_check import worst_case
 from optimization.network_build import prepare
 

@@ -3,7 +3,7 @@
 Law 1: it never holds up control. Each client has a short queue; a slow one loses its oldest lines, not the newest.
 Law 2: it is one-way. What a client sends is never read.
 
-What a snapshot says is in `ems/snapshot_view.py`; powers are positive into an asset, instants are ISO 8601 in UTC.
+What a snapshot says is in `ems/fast/snapshot_view.py`; powers are positive into an asset, instants are ISO 8601 in UTC.
 """
 
 from __future__ import annotations

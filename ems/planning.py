@@ -20,14 +20,14 @@ import numpy as np
 from ems.clock import Clock
 from ems.config.binding import Bindings
 from ems.config.site import Site
-from ems.feed_desk import FeedDesk
-from ems.foresee import Cars, Foreseer, Foresight
-from ems.measured_past import MeasuredPast
 from ems.plan_check import check_plan
-from ems.plan_record import plan_record
 from ems.process_image import Snapshot
-from ems.question import Questioner, plan_slots
-from ems.situation import AssetNow, read_situation
+from ems.slow.feed_desk import FeedDesk
+from ems.slow.foresee import Cars, Foreseer, Foresight
+from ems.slow.measured_past import MeasuredPast
+from ems.slow.plan_record import plan_record
+from ems.slow.question import Questioner, plan_slots
+from ems.slow.situation import AssetNow, read_situation
 from ems.standing import Override
 from ems.store.database import StoreError
 from ems.worker import Solver
@@ -81,7 +81,7 @@ class PlanCounts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlanningParts:
-    """What the slow loop is put together from; made by `ems.planning_setup.build_planning`."""
+    """What the slow loop is put together from; made by `ems.slow.planning_setup.build_planning`."""
 
     measured: MeasuredPast
     desk: FeedDesk

@@ -21,7 +21,7 @@ from ems.config.site import Site
 from ems.config.verdict import read_verdict
 from ems.exit_codes import CommandError, Exit
 from ems.ownership import NotOwner
-from ems.planning_setup import cache_dir, grid_limits, grid_path
+from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.database import StoreError
 from ems.store.encoding import to_json
 from ems.timetable import LiveRunner

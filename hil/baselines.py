@@ -18,7 +18,7 @@ from ems.app import build
 from ems.clock import SimulatedClock
 from ems.config.binding import bind
 from ems.config.site import BatteryAsset, Site
-from ems.planning_setup import cache_dir, grid_limits, grid_path
+from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.requests import submit
 from ems.timetable import SimulatedRunner
 from hil.case import Case

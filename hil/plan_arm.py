@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from ems.app import Daemon, build
 from ems.clock import SimulatedClock, SystemClock
 from ems.config.loading import load_site
-from ems.planning_setup import cache_dir, grid_limits, grid_path
+from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.requests import submit
 from ems.timetable import SimulatedRunner
 from ems.worker import DirectSolver

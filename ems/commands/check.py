@@ -13,7 +13,7 @@ from ems.config.site import Site
 from ems.config.verdict import Verdict, write_verdict
 from ems.exit_codes import CommandError, Exit
 from ems.failsafe import is_steered, judge
-from ems.series_files import SeriesError
+from ems.slow.series_files import SeriesError
 from optimization.network import GridError
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import yaml
 
-from ems import rules
-from ems.rules import RuleSettings
+from ems.fast import rules
+from ems.fast.rules import RuleSettings
 from hil.baselines import run_rules
 from hil.case import Case
 from hil.scenario import FOLDER

@@ -13,10 +13,10 @@ from site_file_words import WORDS
 
 from drivers.feeds.series import BELIEVABLE, parse_feed
 from drivers.registry import known_profiles
-from ems.counters import Counters, report
-from ems.decisions import Rung
 from ems.exit_codes import Exit
-from ems.following import Tally
+from ems.fast.counters import Counters, report
+from ems.fast.decisions import Rung
+from ems.fast.following import Tally
 from ems.health import State
 from ems.planning import PlanCounts
 from hil.comparison import ARM_KEYS, DAEMON_KEYS, RUN_KEYS

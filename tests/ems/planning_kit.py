@@ -20,8 +20,8 @@ from ems.config.binding import Bindings, bind
 from ems.config.loading import load_site
 from ems.config.site import Site
 from ems.planning import Planning
-from ems.planning_setup import build_planning
 from ems.process_image import Reading, Snapshot
+from ems.slow.planning_setup import build_planning
 from optimization.assets import (
     BatteryInputs,
     ChargePointInputs,
@@ -213,7 +213,7 @@ class Loop:
 
 def prepare_grid(site: Site, state_dir: Path) -> None:
     """Prepare the feeder once for all tests; pandapower takes seconds to import."""
-    from ems.planning_setup import cache_dir, grid_limits, grid_path
+    from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
     from optimization.grid_case import store_case
 
     store_case(_case(grid_path(site), grid_limits(site)), cache_dir(state_dir))

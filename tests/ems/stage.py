@@ -18,12 +18,12 @@ from drivers.simulated import SimulatedDriver
 from ems.clock import SimulatedClock
 from ems.config.binding import Bindings, bind
 from ems.config.site import Site, SiteFile
-from ems.decisions import Held, Lever
-from ems.levers import build_levers
-from ems.prices import Prices
+from ems.fast.decisions import Held, Lever
+from ems.fast.levers import build_levers
+from ems.fast.prices import Prices
+from ems.fast.scene import Scene
+from ems.fast.sessions import Car
 from ems.process_image import Reading, Snapshot
-from ems.scene import Scene
-from ems.sessions import Car
 from ems.standing import Override, Standing
 from optimization.problem import AcVerdict, GridRows, Plan, Schedule
 from optimization.slots import uniform

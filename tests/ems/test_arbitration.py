@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stage import levers_of, make_site
 
 from ems.arbitration import MOVES, arbitrate, clamp, is_reducing, narrow, runnable, shape, whole_steps
-from ems.decisions import AssetKind, Bound, Decision, Held, Rung, Wish
+from ems.fast.decisions import AssetKind, Bound, Decision, Held, Rung, Wish
 
 LEVERS = levers_of(make_site())
 BATTERY, CAR, HEAT, PV = LEVERS["battery"], LEVERS["car"], LEVERS["heat"], LEVERS["pv"]

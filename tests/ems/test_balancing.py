@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ems.balancing import Balance, Flex, Rows, balance, pv_limit
-from ems.decisions import AssetKind
+from ems.fast.decisions import AssetKind
 
 B, C, H, P = AssetKind.BATTERY, AssetKind.CHARGE_POINT, AssetKind.HEAT_PUMP, AssetKind.PV
 IMPORT, EXPORT = "import", "export"

@@ -6,7 +6,7 @@ import pytest
 from stage import levers_of, make_site
 
 from drivers.points import Outcome
-from ems.following import FIRST_PAUSE_S, Following, Tally, Watch, follows, tolerance_kw
+from ems.fast.following import FIRST_PAUSE_S, Following, Tally, Watch, follows, tolerance_kw
 
 LEVERS = levers_of(make_site())
 CYCLE_S = 10.0

@@ -8,10 +8,20 @@ from zoneinfo import ZoneInfo
 import pytest
 from stage import NOW, after, levers_of, make_plan, make_site
 
-from ems.decisions import AssetKind, Rung
-from ems.ladder import PlanNow, SlotEnergy, Teller, action, keep_grid_side, plan_now, plan_wish, rule_wishes, safe_wish
-from ems.prices import Prices
-from ems.rules import RuleView
+from ems.fast.decisions import AssetKind, Rung
+from ems.fast.ladder import (
+    PlanNow,
+    SlotEnergy,
+    Teller,
+    action,
+    keep_grid_side,
+    plan_now,
+    plan_wish,
+    rule_wishes,
+    safe_wish,
+)
+from ems.fast.prices import Prices
+from ems.fast.rules import RuleView
 
 LEVERS = levers_of(make_site())
 TELLER = Teller("EUR", ZoneInfo("Europe/Berlin"))

@@ -16,9 +16,9 @@ import pytest
 from planning_kit import NOW, Loop, build_loop, demo_site, idle_plan
 
 from ems.config.site import Site
-from ems.plan_record import digest
 from ems.planning import moved_kw
-from ems.question import plan_slots, stored_value
+from ems.slow.plan_record import digest
+from ems.slow.question import plan_slots, stored_value
 from ems.store.database import StoreError
 from ems.store.encoding import to_json
 from optimization.assets import (
@@ -280,7 +280,7 @@ async def test_the_ladder_of_a_lost_feed_labels_the_plan(loop: Loop, caplog: pyt
     fresh = loop.problem.tariff.import_price
     assert loop.journal.records[-1][1]["forecast"] == "fresh"
     loop.feeds["price"].failing = "no route"
-    with caplog.at_level(logging.INFO, "ems.feed_desk"):
+    with caplog.at_level(logging.INFO, "ems.slow.feed_desk"):
         await loop.plan(5.0)
         await loop.plan(10.0)
         assert (loop.problem.tariff.import_price[:100] == fresh[:100]).all()
@@ -455,7 +455,7 @@ def test_the_digest_sees_every_part_of_a_question() -> None:
 
 def test_the_core_side_never_loads_the_heavy_libraries() -> None:
     code = (
-        "import sys, ems.planning_setup, ems.planning, ems.worker, ems.plan_check\n"
+        "import sys, ems.slow.planning_setup, ems.planning, ems.worker, ems.plan_check\n"
         "print([m for m in ('pandas', 'pyomo', 'highspy', 'pandapower', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})

@@ -17,12 +17,12 @@ from ems.clock import SimulatedClock, SystemClock
 from ems.comfort import comfort_band, is_occupied
 from ems.config.binding import Bindings
 from ems.config.site import Comfort
-from ems.feed_desk import FeedDesk
-from ems.measured_past import KEPT_S, STEP_S, MeasuredPast
 from ems.process_image import Reading, Snapshot
-from ems.series_files import SeriesError, read_load, read_sessions
+from ems.slow.feed_desk import FeedDesk
+from ems.slow.measured_past import KEPT_S, STEP_S, MeasuredPast
+from ems.slow.series_files import SeriesError, read_load, read_sessions
+from ems.slow.zone_watch import Zone, ZoneWatch
 from ems.store.history import History, read_means
-from ems.zone_watch import Zone, ZoneWatch
 from optimization.assets import HeatPump
 from optimization.slots import uniform
 

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from planning_kit import Loop, build_loop, demo_site, prepare_grid
 
-from ems.planning_setup import cache_dir, grid_limits, grid_path
+from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.standing import Override
 from ems.worker import DirectSolver, WorkerSolver
 from optimization.assets import EvSession

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from stage import TARIFF
 
-from ems.prices import PriceBook
+from ems.fast.prices import PriceBook
 from optimization.tariff import load_tariff
 
 BERLIN = ZoneInfo("Europe/Berlin")

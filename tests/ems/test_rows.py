@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from stage import voltage_rows
 
-from ems.rows import EXPORT, IMPORT, Margins, build_rows
+from ems.fast.rows import EXPORT, IMPORT, Margins, build_rows
 
 
 def test_without_a_grid_only_the_connection_counts():

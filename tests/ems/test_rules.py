@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ems.rules import (
+from ems.fast.rules import (
     BatteryView,
     CarView,
     PriceSense,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from stage import NOW, Journal, after, make_site, snapshot
 
-from ems.ceilings import learn_ceiling
 from ems.config.binding import bind
-from ems.sessions import METER_DOUBT, UNKNOWN_KWH, Sessions
+from ems.fast.ceilings import learn_ceiling
+from ems.fast.sessions import METER_DOUBT, UNKNOWN_KWH, Sessions
 from ems.store.requests import Request
 
 SITE = make_site()

@@ -8,7 +8,7 @@ import pytest
 from stage import NOW, Journal, make_site
 
 from ems.config.site import Mode
-from ems.orders import Orders
+from ems.fast.orders import Orders
 from ems.standing import standing
 from ems.store.database import StoreError
 from ems.store.requests import Request

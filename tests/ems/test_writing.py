@@ -12,9 +12,9 @@ from stage import Journal, Yard, levers_of, make_site
 from drivers.points import Outcome
 from ems.clock import ScaledClock, SimulatedClock
 from ems.config.binding import bind
-from ems.decisions import Decision, Rung
+from ems.fast.decisions import Decision, Rung
+from ems.fast.writing import Writer
 from ems.store.database import StoreError
-from ems.writing import Writer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SITE = make_site()

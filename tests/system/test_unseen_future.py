@@ -17,7 +17,7 @@ from ems.app import build
 from ems.clock import SimulatedClock
 from ems.config.loading import load_site
 from ems.config.site import Site
-from ems.planning_setup import cache_dir, grid_limits, grid_path
+from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.requests import submit
 from ems.timetable import SimulatedRunner
 from ems.worker import DirectSolver

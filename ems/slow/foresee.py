@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ems.asset_models import planned_assets
 from ems.config.binding import Bindings
 from ems.config.site import ChargePointAsset, GridMeter, HeatPumpAsset, PvAsset, Site
-from ems.feed_desk import FeedDesk, Label
-from ems.measured_past import STEP_S, MeasuredPast, Table
-from ems.situation import AssetNow
-from ems.zone_watch import ZoneWatch
+from ems.slow.asset_models import planned_assets
+from ems.slow.feed_desk import FeedDesk, Label
+from ems.slow.measured_past import STEP_S, MeasuredPast, Table
+from ems.slow.situation import AssetNow
+from ems.slow.zone_watch import ZoneWatch
 from optimization.assets.ev import EvSession
 from optimization.forecast.ev import expected_sessions, typical_guest, without_overlap
 from optimization.forecast.load import foresee_load

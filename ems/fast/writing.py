@@ -21,7 +21,7 @@ from drivers.points import Outcome, Setpoint, WriteResult
 from ems.arbitration import is_reducing
 from ems.clock import Clock
 from ems.config.binding import Bindings
-from ems.decisions import Decision, Held, Lever, Rung
+from ems.fast.decisions import Decision, Held, Lever, Rung
 from ems.store.database import StoreError
 
 logger = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from ems.arbitration import arbitrate, clamp, narrow, runnable
 from ems.balancing import Balance, Flex, balance, pv_limit
 from ems.config.binding import Bindings
 from ems.config.site import Site
-from ems.decisions import AssetKind, Bound, Decision, Lever, Rung, Wish
-from ems.ladder import (
+from ems.fast.decisions import AssetKind, Bound, Decision, Lever, Rung, Wish
+from ems.fast.ladder import (
     NOTHING_KW,
     PlanNow,
     SlotEnergy,
@@ -28,9 +28,9 @@ from ems.ladder import (
     rule_wishes,
     safe_wish,
 )
-from ems.powers import Powers, bounds_of, read_powers, rule_view
-from ems.rows import build_rows
-from ems.scene import Scene
+from ems.fast.powers import Powers, bounds_of, read_powers, rule_view
+from ems.fast.rows import build_rows
+from ems.fast.scene import Scene
 from optimization.problem import GridRows
 
 KEEP_KW: Mapping[AssetKind, float] = {

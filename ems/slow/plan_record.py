@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ems.foresee import Foresight
+from ems.slow.foresee import Foresight
 from optimization.problem import Plan, Problem
 
 DECIMALS = 4

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ems.asset_models import PlannedAsset, asset_models, planned_assets
 from ems.comfort import comfort_band
 from ems.config.binding import Bindings
 from ems.config.site import HeatPumpAsset, LoadAsset, Site
-from ems.foresee import Foresight
-from ems.situation import AssetNow
+from ems.slow.asset_models import PlannedAsset, asset_models, planned_assets
+from ems.slow.foresee import Foresight
+from ems.slow.situation import AssetNow
 from ems.standing import Override
 from optimization.assets import (
     Asset,

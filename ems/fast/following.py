@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from drivers.points import Outcome
 from ems.config.binding import CommandKind
-from ems.decisions import Lever
+from ems.fast.decisions import Lever
 
 WINDOW_CYCLES = 3
 WINDOW_S = 15.0

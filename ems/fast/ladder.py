@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from ems.decisions import AssetKind, Lever, Rung, Wish
-from ems.prices import Prices
-from ems.rules import RuleSettings, RuleView, decide, price_sense
+from ems.fast.decisions import AssetKind, Lever, Rung, Wish
+from ems.fast.prices import Prices
+from ems.fast.rules import RuleSettings, RuleView, decide, price_sense
 from optimization.problem import Plan
 
 NOTHING_KW = 0.3

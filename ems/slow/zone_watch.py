@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ems.config.binding import Bindings
-from ems.measured_past import STEP_S, Table
+from ems.slow.measured_past import STEP_S, Table
 from optimization.assets.heat_pump import HeatPump
 from optimization.forecast.building import ZoneEstimate, ZoneStep, cop, first_estimate, observe, zone_gains_kw
 from optimization.slots import Floats

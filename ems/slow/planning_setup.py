@@ -7,20 +7,20 @@ from functools import partial
 from pathlib import Path
 
 from drivers.feeds import FileFeed, ForecastSeries, HttpFeed
-from ems.asset_models import asset_models, planned_assets
 from ems.clock import Clock
 from ems.config.binding import Bindings
 from ems.config.site import HeatPumpAsset, Site
-from ems.feed_desk import POINTS, Feed, FeedDesk
-from ems.foresee import Foreseer, StoredPast
-from ems.measured_past import STEP_S, MeasuredPast
 from ems.planning import NetworkSource, PlanJournal, Planning, PlanningParts
-from ems.question import Questioner
-from ems.series_files import read_load, read_sessions
-from ems.situation import NEEDED_ROLES, OPTIONAL_ROLES
+from ems.slow.asset_models import asset_models, planned_assets
+from ems.slow.feed_desk import POINTS, Feed, FeedDesk
+from ems.slow.foresee import Foreseer, StoredPast
+from ems.slow.measured_past import STEP_S, MeasuredPast
+from ems.slow.question import Questioner
+from ems.slow.series_files import read_load, read_sessions
+from ems.slow.situation import NEEDED_ROLES, OPTIONAL_ROLES
+from ems.slow.zone_watch import Zone, ZoneWatch
 from ems.store.history import read_means
 from ems.worker import Solver
-from ems.zone_watch import Zone, ZoneWatch
 from optimization.assets import HeatPump
 from optimization.forecast.past import empty
 from optimization.grid_case import bus_numbers, load_case

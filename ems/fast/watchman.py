@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from drivers.driver import Driver
 from drivers.points import Outcome, Quality
-from ems.decisions import Rung
-from ems.following import Following
+from ems.fast.decisions import Rung
+from ems.fast.following import Following
+from ems.fast.steering import Outcome as Decided
+from ems.fast.writing import Writer, Written
 from ems.health import Alarms, Health
 from ems.process_image import Reading, Snapshot
 from ems.standing import Standing
-from ems.steering import Outcome as Decided
-from ems.writing import Writer, Written
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ems.config.binding import Bindings
 from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, PvAsset, Site
-from ems.decisions import AssetKind, Lever
+from ems.fast.decisions import AssetKind, Lever
 
 STEP_KW: Mapping[AssetKind, float] = {AssetKind.BATTERY: 0.1, AssetKind.HEAT_PUMP: 0.2, AssetKind.PV: 0.5}
 """The finest useful change of each kind [kW]; a charge point goes by whole amperes."""

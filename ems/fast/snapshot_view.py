@@ -8,12 +8,12 @@ from typing import Any
 from drivers.points import Point
 from ems.config.site import Site
 from ems.control import Cycle
-from ems.decisions import Held, Lever
+from ems.fast.decisions import Held, Lever
+from ems.fast.prices import Prices
+from ems.fast.watchman import DeviceState
 from ems.health import Alarm, Health
 from ems.live import SCHEMA
-from ems.prices import Prices
 from ems.process_image import Reading, Snapshot
-from ems.watchman import DeviceState
 from optimization.problem import Plan
 
 

@@ -23,10 +23,10 @@ from ems.config.site import (
     PvAsset,
     Site,
 )
-from ems.decisions import Bound, Lever, Rung
+from ems.fast.decisions import Bound, Lever, Rung
+from ems.fast.rules import BatteryView, CarView, RuleView, ZoneView
+from ems.fast.scene import Scene
 from ems.process_image import Snapshot
-from ems.rules import BatteryView, CarView, RuleView, ZoneView
-from ems.scene import Scene
 
 NEEDED: Mapping[type, str] = {BatteryAsset: "soc_pct", ChargePointAsset: "state", HeatPumpAsset: "temperature_c"}
 """The role that steering an asset needs besides its power."""

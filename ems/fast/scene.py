@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ems.decisions import Held
-from ems.prices import Prices
+from ems.fast.decisions import Held
+from ems.fast.prices import Prices
+from ems.fast.sessions import Car
 from ems.process_image import Snapshot
-from ems.sessions import Car
 from ems.standing import Standing
 from optimization.problem import Plan
 

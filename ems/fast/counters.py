@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ems.decisions import Decision
-from ems.following import Tally
+from ems.fast.decisions import Decision
+from ems.fast.following import Tally
 from ems.planning import PlanCounts
 
 SCHEMA = "ems.run/1"

@@ -1,0 +1,1 @@
+"""What the fast loop is made of: look, decide, act, every cycle."""

@@ -1,0 +1,1 @@
+"""What the slow loop is made of: remember, foresee, ask, every few minutes."""
