@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
+import multiprocessing
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -68,6 +71,17 @@ class NoSolver:
 
     async def close(self) -> None:
         """Close nothing."""
+
+
+def run_baselines(case: Case) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Run the arm without control and the rules' arm beside each other, each in a fresh process.
+
+    That nobody plans there is meant, so their daemons do not warn of it.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=context, initializer=logging.disable, initargs=(logging.WARNING,)) as pool:
+        no_control, rules = pool.submit(run_no_control, case), pool.submit(run_rules, case)
+        return no_control.result(), rules.result()
 
 
 def run_no_control(case: Case) -> dict[str, Any]:

@@ -9,13 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import multiprocessing
 import socket
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -27,7 +25,7 @@ from ems.config.site import Site
 from ems.config.sites import find_site
 from ems.exit_codes import CommandError, Exit
 from ems.store.encoding import to_json
-from hil.baselines import run_no_control, run_rules
+from hil.baselines import run_baselines
 from hil.case import Case
 from hil.comparison import compare
 from hil.lockstep import WorldError, WorldLine
@@ -154,9 +152,7 @@ def _page_port() -> int:
 
 def _judge(case: Case, verdict: dict[str, Any], report: dict[str, Any], site: Site) -> dict[str, Any]:
     """Run the baselines on the same inputs, and hold everything beside each other."""
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        arms = [pool.submit(arm, case) for arm in (run_no_control, run_rules)]
-        no_control, rules = (arm.result() for arm in arms)
+    no_control, rules = run_baselines(case)
     counters, criteria = report["run"], case.load()[1].criteria
     steered_s = counters["cycles"] * site.file.control.simulated_cycle_s
     due = int(PLANNED_SHARE * steered_s / site.file.planning.every_s)

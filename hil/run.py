@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from ems.commands.output import note
 from ems.config.sites import find_site
 from ems.exit_codes import CommandError, Exit
 from ems.store.encoding import to_json
-from hil.baselines import run_no_control, run_rules
+from hil.baselines import run_baselines
 from hil.case import Case
 from hil.comparison import compare
 from hil.plan_arm import run_plan
@@ -53,12 +51,10 @@ def run_case(case: Case) -> dict[str, Any]:
     """
     _, scenario = case.load()
     note(f"{case.scenario}, seed {case.seed}, {case.duration_s / DAY_S:g} days: baselines without control and by rules")
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        no_control, rules = pool.submit(run_no_control, case), pool.submit(run_rules, case)
-        baselines = no_control.result(), rules.result()
+    no_control, rules = run_baselines(case)
     with ProgressLine("plan, over sockets") as progress:
         plan, counters, wall_s = run_plan(case, progress)
-    result = compare(plan, counters, rules=baselines[1], no_control=baselines[0], criteria=scenario.criteria)
+    result = compare(plan, counters, rules=rules, no_control=no_control, criteria=scenario.criteria)
     about = {"site": case.folder.name, "scenario": case.scenario, "seed": case.seed, "days": case.duration_s / DAY_S}
     return about | result | {"speed_vs_real_time": case.duration_s / wall_s, "plan_wall_s": wall_s}
 

@@ -25,12 +25,12 @@ SITE = Path(__file__).resolve().parents[2] / "sites" / "demo_feeder"
 DAYS = {"winter_day": ("2025-02-12T00:00:00", 11), "sunny_day": ("2025-05-07T00:00:00", 12)}
 DAY_S = 86400.0
 CANDIDATES: dict[str, tuple[float, ...]] = {
-    "comfort_k": (0.4, 0.8, 1.2),
-    "gain_kw_per_k": (8.0, 16.0, 30.0),
-    "preheat_k": (0.6, 1.2, 2.0),
-    "cheap_share": (0.15, 0.25, 0.35),
-    "dear_share": (0.25, 0.35, 0.5),
-    "late_start": (1.5, 2.0),
+    "comfort_k": (0.4, 1.0),
+    "gain_kw_per_k": (8.0, 30.0),
+    "preheat_k": (1.2, 2.0),
+    "cheap_share": (0.25, 0.35),
+    "dear_share": (0.25, 0.35),
+    "reserve_pct": (10.0, 30.0),
 }
 
 
