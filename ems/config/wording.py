@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 
@@ -79,6 +79,8 @@ def _missing(key: str, _value: Any, _error: Mapping[str, Any], model: Model | No
     text = annotation is str
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"is missing; add a block `{key}:` with {', '.join(annotation.model_fields)}"
+    if get_origin(annotation) is dict:
+        return f"is missing; add a block `{key}:` with one entry for each of them, by its name"
     return f"is missing; add `{key}:` with {'its text' if text else wanted(key)}"
 
 
