@@ -25,8 +25,8 @@ from drivers.points import Outcome, Setpoint
 from drivers.registry import DeviceSpec, build_driver, profile_points
 from ems.clock import Clock, ScaledClock, SystemClock, unhurried
 from ems.commands.options import opened, parser
-from ems.config.binding import role_points
-from ems.config.site import Device, Site
+from ems.config.binding import device_spec, role_points
+from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
 from ems.ownership import OwnerRecord, is_lock_held, read_record, record_locked, settle_record, write_record
 from ems.standing import Standing, standing
@@ -64,23 +64,14 @@ def wards(site: Site) -> tuple[Ward, ...]:
         profile = profile_points(device.protocol, device.profile)
         if device.safe and not profile.has_watchdog:
             points = role_points(name, device, profile)
-            found.append(Ward(name, _spec(device), {points[role]: value for role, value in device.safe.items()}))
+            found.append(
+                Ward(
+                    name,
+                    device_spec(device, writable=True),
+                    {points[role]: value for role, value in device.safe.items()},
+                )
+            )
     return tuple(found)
-
-
-def _spec(device: Device) -> DeviceSpec:
-    return DeviceSpec(
-        protocol=device.protocol,
-        profile=device.profile,
-        host=device.host,
-        port=device.port,
-        unit=device.unit,
-        device_instance=device.device_instance,
-        priority=device.priority,
-        timeout_s=device.timeout_s,
-        writable=True,
-        safe=device.safe,
-    )
 
 
 @dataclass(frozen=True, slots=True)

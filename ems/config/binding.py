@@ -171,3 +171,19 @@ def command_range(asset: DeviceAsset) -> tuple[float, float, float, float]:
             return 0.0, min(asset.charge_kw, asset.maximum_a / per_kw), per_kw, asset.minimum_a
         case GridMeter():
             return 0.0, 0.0, 1.0, 0.0
+
+
+def device_spec(device: Device, *, writable: bool) -> DeviceSpec:
+    """Tell a driver how its device is reached and whether it may be commanded."""
+    return DeviceSpec(
+        protocol=device.protocol,
+        profile=device.profile,
+        host=device.host,
+        port=device.port,
+        unit=device.unit,
+        device_instance=device.device_instance,
+        priority=device.priority,
+        timeout_s=device.timeout_s,
+        writable=writable,
+        safe=device.safe,
+    )

@@ -9,28 +9,13 @@ from collections.abc import Callable, Mapping
 from drivers.driver import Driver
 from drivers.registry import DeviceSpec, build_driver
 from ems.clock import Clock, unhurried
-from ems.config.site import Device, Site
+from ems.config.binding import device_spec
+from ems.config.site import Site
 from ems.standing import Standing
 
 logger = logging.getLogger(__name__)
 
 Build = Callable[[str, DeviceSpec, Clock], Driver]
-
-
-def device_spec(device: Device, *, writable: bool) -> DeviceSpec:
-    """Tell a driver how its device is reached and whether it may be commanded."""
-    return DeviceSpec(
-        protocol=device.protocol,
-        profile=device.profile,
-        host=device.host,
-        port=device.port,
-        unit=device.unit,
-        device_instance=device.device_instance,
-        priority=device.priority,
-        timeout_s=device.timeout_s,
-        writable=writable,
-        safe=device.safe,
-    )
 
 
 class Fleet:

@@ -9,8 +9,9 @@ from stage import make_site, make_standing
 
 from drivers.registry import DeviceSpec
 from ems.clock import SimulatedClock
+from ems.config.binding import device_spec
 from ems.config.site import Mode
-from ems.fast.fleet import Fleet, device_spec
+from ems.fast.fleet import Fleet
 
 SITE = make_site({"devices.store.lockout": True, "devices.heater.mode": "advise"})
 
