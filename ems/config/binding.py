@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from drivers.registry import ProfileInfo, profile_points
+from drivers.registry import DeviceSpec, ProfileInfo, profile_points
 from ems.config.site import (
     BatteryAsset,
     ChargePointAsset,
