@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class RuleSettings:
-    """What was tuned, on days other than the benches'.
+    """What was tuned, on days other than the benches' (`python -m tests.benchmarks.tune_rules`).
 
     Args:
         cheap_share: so large a share of the known prices counts as cheap.
@@ -35,13 +35,13 @@ class RuleSettings:
         late_start: a car starts when the time left is this many times the time needed at full power.
     """
 
-    cheap_share: float = 0.25
+    cheap_share: float = 0.35
     dear_share: float = 0.35
     shave_share: float = 0.9
     reserve_pct: float = 10.0
-    preheat_k: float = 1.2
-    comfort_k: float = 0.4
-    gain_kw_per_k: float = 8.0
+    preheat_k: float = 2.0
+    comfort_k: float = 1.0
+    gain_kw_per_k: float = 30.0
     late_start: float = 1.5
 
 
