@@ -178,6 +178,7 @@ class Daemon:
     async def stop(self) -> None:
         """Write the declared safe values, then close everything."""
         await self._keep_registers()
+        self._parts.following.finish()
         await self.loop.close()
         await self._solver.close()
         await self._fleet.close()

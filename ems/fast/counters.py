@@ -61,6 +61,7 @@ def report(
             "verified": tally.verified,
             "refused": tally.refused,
             "unknown": tally.unknown,
+            "pending": tally.pending,
         },
         "plans": plans.published,
         "ac": {name: plans.ac.get(name, 0) for name in ("feasible", "unavoidable_excess", "unconverged")},

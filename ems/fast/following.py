@@ -8,6 +8,7 @@ How a command is counted:
   kept when the power is at most that much past it.
 - A command replaced inside its window is verified if it was read back as applied and the last metered power was within
   tolerance or had moved towards it. One that was not is counted as issued and never as verified.
+- `pending`: written so shortly before the end that no later reading was taken. It is not counted as issued.
 - A battery near an end of its charge, or a heat pump whose zone is warm enough, limits itself: there its setpoint is
   judged as a limit.
 An asset that has not followed for `LOST_CYCLES` cycles leaves the controllable set. It is asked for its safe value
@@ -41,6 +42,7 @@ class Tally:
     verified: int = 0
     refused: int = 0
     unknown: int = 0
+    pending: int = 0
     moved_kw: float = 0.0
     sense_to_effect_s: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
 
@@ -118,6 +120,14 @@ class Following:
     def forget(self, asset: str) -> None:
         """Stop following an asset that is no longer commanded or cannot be read."""
         self._supersede(asset)
+
+    def finish(self) -> None:
+        """End: a command that no reading has come after cannot be judged any more."""
+        for watch in self._watches.values():
+            if watch.last_kw is None and not watch.settled:
+                self.tally.issued -= 1
+                self.tally.pending += 1
+        self._watches.clear()
 
     def see(self, asset: str, measured_kw: float, measured_s: float, *, limited: bool, now_s: float) -> None:
         """Compare one metered power with the command in force.

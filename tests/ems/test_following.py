@@ -154,3 +154,18 @@ def test_moved_power_adds_up():
     following = start(10.0)
     following.issued("battery", Watch(-5.0, 10.0, 10.1, 10.0), 10.0, Outcome.APPLIED)
     assert following.tally.moved_kw == 25.0
+
+
+def test_what_was_written_last_and_never_read_again_is_pending_and_not_issued():
+    following = start(10.0)
+    see(following, "battery", (10.0, 10.0))
+    following.issued("battery", Watch(-5.0, 10.0, 10.1, 10.0), 10.0, Outcome.APPLIED)
+    following.finish()
+    assert (following.tally.issued, following.tally.verified, following.tally.pending) == (1, 1, 1)
+
+
+def test_a_command_that_was_read_and_not_followed_stays_issued_at_the_end():
+    following = start(10.0)
+    see(following, "battery", (10.0, 0.0))
+    following.finish()
+    assert (following.tally.issued, following.tally.verified, following.tally.pending) == (1, 0, 0)
