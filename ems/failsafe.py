@@ -20,7 +20,17 @@ from pathlib import Path
 import numpy as np
 
 from ems.config.binding import Bindings, bind
-from ems.config.site import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, LoadAsset, Mode, PvAsset, Site
+from ems.config.site import (
+    BatteryAsset,
+    ChargePointAsset,
+    HeatPumpAsset,
+    LoadAsset,
+    MeteredLoad,
+    Mode,
+    Onlooker,
+    PvAsset,
+    Site,
+)
 from ems.config.verdict import Verdict
 from ems.slow.measured_past import STEP_S
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
@@ -70,7 +80,7 @@ def failsafe_extremes(site: Site, bindings: Bindings) -> tuple[Extreme, Extreme]
     spans = {
         name: _span_kw(site, bindings, name, load_kw)
         for name, asset in site.file.assets.items()
-        if not isinstance(asset, GridMeter)
+        if not isinstance(asset, Onlooker)
     }
     highest = {name: high for name, (_, high) in spans.items()}
     lowest = {name: low for name, (low, _) in spans.items()}
@@ -88,11 +98,11 @@ def _span_kw(site: Site, bindings: Bindings, name: str, load_kw: tuple[float, fl
             return (-asset.discharge_kw, asset.charge_kw) if safe_kw is None else (safe_kw, safe_kw)
         case PvAsset():
             return (-asset.rated_kw if safe_kw is None else safe_kw), 0.0
-        case HeatPumpAsset():
-            return 0.0, asset.rated_kw if safe_kw is None else safe_kw
-        case ChargePointAsset():
-            return 0.0, asset.charge_kw if safe_kw is None else safe_kw
-        case GridMeter():
+        case HeatPumpAsset(rated_kw=most_kw) | ChargePointAsset(charge_kw=most_kw):
+            return 0.0, most_kw if safe_kw is None else safe_kw
+        case MeteredLoad():
+            return 0.0, site.file.grid.import_limit_kw
+        case _:
             return 0.0, 0.0
 
 
@@ -115,6 +125,7 @@ def _injections(site: Site, extreme: Extreme) -> dict[str, tuple[float, float]]:
     sums: dict[str, tuple[float, float]] = {}
     for name, power_kw in extreme.power_kw.items():
         asset = site.file.assets[name]
+        assert not isinstance(asset, Onlooker)
         factor = getattr(asset, "power_factor", 1.0)
         active_kw, reactive_kvar = sums.get(asset.bus, (0.0, 0.0))
         sums[asset.bus] = active_kw + power_kw, reactive_kvar + power_kw * math.tan(math.acos(factor))
@@ -127,7 +138,7 @@ def _remedy(site: Site, extreme: Extreme) -> str:
     shares = {
         asset.device: sign * extreme.power_kw[name]
         for name, asset in site.file.assets.items()
-        if not isinstance(asset, LoadAsset | GridMeter) and sign * extreme.power_kw[name] > 0
+        if not isinstance(asset, LoadAsset | MeteredLoad | Onlooker) and sign * extreme.power_kw[name] > 0
     }
     if not shares:
         return "the loads alone exceed it: strengthen the grid or raise the limit"

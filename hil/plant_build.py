@@ -11,7 +11,17 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ems.config.site import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, LoadAsset, PvAsset, Site
+from ems.config.site import (
+    BatteryAsset,
+    ChargePointAsset,
+    HeatPumpAsset,
+    LoadAsset,
+    MeteredLoad,
+    Onlooker,
+    PoweredAsset,
+    PvAsset,
+    Site,
+)
 from hil.plant.ambient import Device
 from hil.plant.battery import Battery
 from hil.plant.building import Building, Occupancy, Shell
@@ -70,13 +80,15 @@ class _Draw:
     def devices(self) -> dict[str, Device]:
         """Draw all devices of the site, by asset id."""
         assets = self._site.file.assets
-        return {n: self._device(n, spec) for n, spec in assets.items() if not isinstance(spec, GridMeter)}
+        return {n: self._device(n, spec) for n, spec in assets.items() if not isinstance(spec, Onlooker)}
 
-    def _device(self, name: str, spec: LoadAsset | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset) -> Device:
+    def _device(self, name: str, spec: PoweredAsset) -> Device:
         rng = stream(self._era.seed, name)
         match spec:
             case LoadAsset():
                 return self._load(name, spec, rng)
+            case MeteredLoad():
+                raise ScenarioError(f"{name}: metered loads have no pretend counterpart yet")
             case PvAsset():
                 return Pv.drawn(
                     rng, bus=spec.bus, rated_kw=spec.rated_kw, module_kw=spec.module_kw, per_k=spec.temperature_per_k

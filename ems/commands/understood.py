@@ -96,7 +96,7 @@ def _device(site: Site, name: str) -> dict[str, Any]:
 
 def _asset(site: Site, bindings: Bindings, name: str) -> dict[str, Any]:
     asset, command = site.file.assets[name], bindings.command(name)
-    facts: dict[str, Any] = {"kind": asset.kind, "bus": asset.bus}
+    facts: dict[str, Any] = {"kind": asset.kind, "bus": getattr(asset, "bus", None)}
     if isinstance(asset, LoadAsset):
         return facts | {"residual_share": asset.residual_share}
     facts |= {"device": asset.device, "points": bindings.points[name]}

@@ -17,14 +17,15 @@ from ems.config.site import (
     BatteryAsset,
     ChargePointAsset,
     Device,
-    GridMeter,
     HeatPumpAsset,
     LoadAsset,
+    MeteredLoad,
+    Onlooker,
     PvAsset,
     Site,
 )
 
-DeviceAsset = GridMeter | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset
+DeviceAsset = Onlooker | MeteredLoad | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset
 
 MEASURED_ROLES: Mapping[str, tuple[str, ...]] = {
     "grid_meter": ("power_kw",),
@@ -32,6 +33,9 @@ MEASURED_ROLES: Mapping[str, tuple[str, ...]] = {
     "battery": ("power_kw", "soc_pct"),
     "charge_point": ("power_kw", "state"),
     "heat_pump": ("power_kw", "temperature_c"),
+    "metered_load": ("power_kw",),
+    "heat_meter": ("heat_kw",),
+    "building_automation": (),
 }
 """What a device of each kind must measure; whatever else its profile offers is taken too."""
 
@@ -169,7 +173,7 @@ def command_range(asset: DeviceAsset) -> tuple[float, float, float, float]:
         case ChargePointAsset():
             per_kw = 1000.0 / (asset.phases * asset.voltage_v)
             return 0.0, min(asset.charge_kw, asset.maximum_a / per_kw), per_kw, asset.minimum_a
-        case GridMeter():
+        case _:
             return 0.0, 0.0, 1.0, 0.0
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA_VERSION = 1
 
@@ -56,14 +56,22 @@ class Control(Strict):
 
 
 class Planning(Strict):
-    """The slow loop and the prices of what is elastic."""
+    """The slow loop and the prices of what is elastic.
+
+    Steps are `step_s` long [s], from `coarse_after_h` on [h] `coarse_step_s` [s]. `carbon_budget_kg_per_week` bounds
+    the emissions of a local week from Monday on [kg]; a kg beyond it costs `carbon_budget_price_per_kg`.
+    """
 
     every_s: Positive = 300.0
     step_s: Positive = 900.0
     horizon_h: Positive = 36.0
+    coarse_after_h: Positive | None = None
+    coarse_step_s: Positive = 3600.0
     max_plan_age_s: Positive = 7200.0
     solve_deadline_s: Positive = 60.0
     carbon_price_per_kg: NotNegative = 0.0
+    carbon_budget_kg_per_week: Positive | None = None
+    carbon_budget_price_per_kg: NotNegative = 1.0
     ev_shortfall_per_kwh: NotNegative = 3.0
     discomfort_per_kh: NotNegative = 1.0
 
@@ -96,10 +104,14 @@ class Feeds(Strict):
 
 
 class Series(Strict):
-    """Stored past that came with the site: files of `series/`, read only before the present instant."""
+    """Stored past that came with the site: files of `series/`, read only before the present instant.
+
+    `history` is a folder of the site with recorded Parquet files.
+    """
 
     load: str | None = None
     ev_sessions: str | None = None
+    history: str | None = None
 
 
 class Mode(StrEnum):
@@ -114,6 +126,7 @@ class Device(Strict):
     """One device on its wire.
 
     `safe` declares the value that each commanded role takes when nobody may steer; null releases it to the device.
+    `host` and `port` are the router's where `bacnet_network` and `bacnet_mac` name a BACnet device behind one.
     """
 
     protocol: Literal["modbus", "bacnet", "simulated"]
@@ -122,6 +135,8 @@ class Device(Strict):
     port: Annotated[Whole, Field(gt=0, lt=65536)]
     unit: Annotated[Whole, Field(ge=0, le=255)] = 1
     device_instance: Annotated[Whole, Field(ge=0, lt=4194303)] | None = None
+    bacnet_network: Annotated[Whole, Field(ge=1, lt=65535)] | None = None
+    bacnet_mac: Annotated[Whole, Field(ge=0, le=254)] | None = None
     priority: Annotated[Whole, Field(ge=7, le=16)] = 12
     timeout_s: Positive = 0.5
     mode: Mode = Mode.MONITOR
@@ -130,7 +145,41 @@ class Device(Strict):
     safe: dict[str, Finite | None] = Field(default_factory=dict)
 
 
-class GridMeter(Strict):
+class Comfort(Strict):
+    """A comfort band by local time of day: occupied hours have their own floor. Hours are local, 0..24."""
+
+    low_c: Finite
+    high_c: Finite
+    occupied_low_c: Finite
+    occupied_high_c: Finite
+    occupied_from_h: HourOfDay = 7.0
+    occupied_to_h: HourOfDay = 19.0
+    occupied_days: tuple[Annotated[Whole, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4)
+
+
+class Privacy(StrEnum):
+    """Who may see single values: everybody, the staff, or nobody but the controller, which then tells sums only."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    PERSONAL = "personal"
+
+
+class DistrictZone(Strict):
+    """A part of the district with a use, a privacy class and a comfort band of its own."""
+
+    use: Literal["public", "business", "residential"]
+    privacy: Privacy = Privacy.INTERNAL
+    comfort: Comfort | None = None
+
+
+class Placed(Strict):
+    """Something that may belong to a zone of the district."""
+
+    zone: Id | None = None
+
+
+class GridMeter(Placed):
     """The meter at the grid connection; import is positive."""
 
     kind: Literal["grid_meter"]
@@ -138,16 +187,49 @@ class GridMeter(Strict):
     bus: str
 
 
-class LoadAsset(Strict):
-    """Fixed load that no device meters: a share of what the grid meter shows and no device explains."""
+class LoadAsset(Placed):
+    """Fixed load that no device meters: a share of what the grid meter shows and no device explains.
+
+    `sigma_share` is the standard deviation of its true power as a share of what is taken for it.
+    """
 
     kind: Literal["load"]
     bus: str
     residual_share: Share
+    sigma_share: Positive = 0.4
     power_factor: Share = 0.97
 
 
-class PvAsset(Strict):
+class MeteredLoad(Placed):
+    """Fixed load with a meter of its own."""
+
+    kind: Literal["metered_load"]
+    device: str
+    bus: str
+    power_factor: Share = 0.97
+
+
+class HeatMeter(Placed):
+    """A meter of the heat that a heat pump gives; read only."""
+
+    kind: Literal["heat_meter"]
+    device: str
+    of: Id
+
+
+class BuildingAutomation(Placed):
+    """A building automation system that publishes live limits: which of its roles limits the power of which asset.
+
+    `fallback_kw` holds by role while a limit cannot be read [kW].
+    """
+
+    kind: Literal["building_automation"]
+    device: str
+    limits: dict[str, Id]
+    fallback_kw: dict[str, NotNegative]
+
+
+class PvAsset(Placed):
     """A photovoltaic plant: `module_kw` at 1000 W/m2 on its plane and 25 degC, `rated_kw` at the inverter."""
 
     kind: Literal["pv"]
@@ -159,7 +241,7 @@ class PvAsset(Strict):
     power_factor: Share = 1.0
 
 
-class BatteryAsset(Strict):
+class BatteryAsset(Placed):
     """A stationary battery."""
 
     kind: Literal["battery"]
@@ -176,8 +258,8 @@ class BatteryAsset(Strict):
     wear_per_kwh: NotNegative = 0.0
 
 
-class ChargePointAsset(Strict):
-    """A charge point for cars."""
+class ChargePointAsset(Placed):
+    """A charge point for cars; points of the same `park` have one queue."""
 
     kind: Literal["charge_point"]
     device: str
@@ -189,21 +271,10 @@ class ChargePointAsset(Strict):
     voltage_v: Positive = 230.0
     efficiency: Share = 0.92
     power_factor: Share = 0.99
+    park: Id | None = None
 
 
-class Comfort(Strict):
-    """A comfort band by local time of day: occupied hours have their own floor. Hours are local, 0..24."""
-
-    low_c: Finite
-    high_c: Finite
-    occupied_low_c: Finite
-    occupied_high_c: Finite
-    occupied_from_h: HourOfDay = 7.0
-    occupied_to_h: HourOfDay = 19.0
-    occupied_days: tuple[Annotated[Whole, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4)
-
-
-class HeatPumpAsset(Strict):
+class HeatPumpAsset(Placed):
     """A heat pump or air handler with its building zone; symbols as in optimization/assets/heat_pump.py."""
 
     kind: Literal["heat_pump"]
@@ -225,15 +296,31 @@ class HeatPumpAsset(Strict):
 
 
 AssetSpec = Annotated[
-    GridMeter | LoadAsset | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset, Field(discriminator="kind")
+    GridMeter
+    | LoadAsset
+    | MeteredLoad
+    | PvAsset
+    | BatteryAsset
+    | ChargePointAsset
+    | HeatPumpAsset
+    | HeatMeter
+    | BuildingAutomation,
+    Field(discriminator="kind"),
 ]
+PoweredAsset = LoadAsset | MeteredLoad | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset
+"""What takes or gives power at a bus."""
+Onlooker = GridMeter | HeatMeter | BuildingAutomation
+"""What only tells: it takes no power of its own."""
 ASSET_KINDS: Mapping[str, type[Strict]] = {
     "grid_meter": GridMeter,
     "load": LoadAsset,
+    "metered_load": MeteredLoad,
     "pv": PvAsset,
     "battery": BatteryAsset,
     "charge_point": ChargePointAsset,
     "heat_pump": HeatPumpAsset,
+    "heat_meter": HeatMeter,
+    "building_automation": BuildingAutomation,
 }
 
 
@@ -248,8 +335,29 @@ class SiteFile(Strict):
     tariff: str
     feeds: Feeds
     series: Series = Series()
+    zones: dict[Id, DistrictZone] = Field(default_factory=dict)
     devices: dict[Id, Device]
     assets: dict[Id, AssetSpec]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _zone_comfort(cls, raw: Any) -> Any:
+        """Give a heat pump without a comfort band that of its zone."""
+        return with_zone_comfort(raw)
+
+
+def with_zone_comfort(raw: Any) -> Any:
+    """Copy a raw site file, each heat pump without a comfort band given that of its zone; other values pass as is."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("assets"), dict) or not isinstance(raw.get("zones"), dict):
+        return raw
+    return {**raw, "assets": {name: _with_comfort(asset, raw["zones"]) for name, asset in raw["assets"].items()}}
+
+
+def _with_comfort(asset: Any, zones: dict[str, Any]) -> Any:
+    if not isinstance(asset, dict) or asset.get("kind") != "heat_pump" or "comfort" in asset:
+        return asset
+    zone = zones.get(str(asset.get("zone")))
+    return {**asset, "comfort": zone["comfort"]} if isinstance(zone, dict) and zone.get("comfort") else asset
 
 
 class Site(BaseModel):

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ems.config.site import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, LoadAsset, PvAsset, Site
+from ems.config.site import (
+    BatteryAsset,
+    ChargePointAsset,
+    HeatPumpAsset,
+    LoadAsset,
+    MeteredLoad,
+    Onlooker,
+    PoweredAsset,
+    PvAsset,
+    Site,
+)
 from optimization.assets import Asset, Battery, ChargePoint, HeatPump, Load, Pv
 
-PlannedAsset = LoadAsset | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset
+PlannedAsset = PoweredAsset
 
 
 def planned_assets(site: Site) -> dict[str, PlannedAsset]:
-    """Give every asset but the grid meter, in the order of the site file."""
-    return {name: spec for name, spec in site.file.assets.items() if not isinstance(spec, GridMeter)}
+    """Give every asset that takes or gives power, in the order of the site file."""
+    return {name: spec for name, spec in site.file.assets.items() if not isinstance(spec, Onlooker)}
 
 
 def asset_models(site: Site, buses: Mapping[str, int]) -> dict[str, Asset]:
@@ -22,7 +32,7 @@ def asset_models(site: Site, buses: Mapping[str, int]) -> dict[str, Asset]:
 
 def _model(name: str, spec: PlannedAsset, bus: int) -> Asset:
     match spec:
-        case LoadAsset():
+        case LoadAsset() | MeteredLoad():
             return Load(name, bus, spec.power_factor)
         case PvAsset():
             return Pv(name, spec.rated_kw, bus, spec.power_factor)
