@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -13,7 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimization.slots import uniform
-from optimization.tariff import Tariff, TariffError, bill, carbon_kg, load_tariff
+from optimization.tariff import (
+    DemandCharge,
+    Tariff,
+    TariffError,
+    bill,
+    carbon_kg,
+    interval_means_kw,
+    interval_starts_s,
+    load_tariff,
+    peak_kw,
+)
 
 START = datetime(2026, 3, 28, 23, tzinfo=UTC)
 DEMO = Path(__file__).resolve().parents[2] / "sites" / "demo_feeder" / "tariff.yaml"
@@ -43,8 +54,16 @@ def test_a_price_is_wanted_for_each_slot():
 def test_a_bill_by_hand():
     times = [START + timedelta(hours=h) for h in (0, 12, 24, 48)]
     written = bill(demo(), times, np.array([10.0, 0.0, 5.0]), np.array([0.0, 8.0, 0.0]), np.array([0.2, 0.1, -0.1]))
-    lines = {"energy": "1.50", "adders": "1.50", "vat": "0.57", "export": "0.69", "fixed": "0.70", "total": "3.58"}
-    assert written.cents() == {name: Decimal(text) for name, text in lines.items()}
+    lines = {
+        "energy": "1.50",
+        "adders": "1.50",
+        "vat": "0.57",
+        "export": "0.69",
+        "fixed": "0.70",
+        "demand": "0.00",
+        "total": "3.58",
+    }
+    assert written.cents() == {"demand": Decimal("0.00")} | {name: Decimal(text) for name, text in lines.items()}
     assert written.total == pytest.approx(1.5 + 1.5 + 0.57 - 8 * 0.086 + 0.7)
 
 
@@ -82,9 +101,14 @@ def test_all_problems_come_in_one_run_and_name_their_keys():
                 "import": {"energy": "spot", "adders": {"fee": "7 ct"}, "vta": 0.19, "vat": -0.1},
                 "export": {"adders": 3, "factor": float("nan")},
                 "fixed_per_day": True,
+                "demand": {"price_per_kw": "9", "interval_s": 600, "period": "year", "floor": 3},
             }
         )
     assert sorted(key for key, _ in caught.value.problems) == [
+        "demand.floor",
+        "demand.interval_s",
+        "demand.period",
+        "demand.price_per_kw",
         "export.adders",
         "export.factor",
         "fixed_per_day",
@@ -95,9 +119,66 @@ def test_all_problems_come_in_one_run_and_name_their_keys():
         "schema_version",
     ]
     assert "write `feed` or a price per kWh" in str(caught.value)
+    assert "write 900 or 1800" in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [None, [], {"schema_version": 1}, {"schema_version": 1, "import": 3}])
 def test_what_is_no_tariff_is_said_so(content):
     with pytest.raises(TariffError, match="no section"):
         load_tariff(content)
+
+
+HALF_HOURS = Tariff(demand=DemandCharge(9.0, 1800))
+
+
+def quarters(count, start=START):
+    return [start + timedelta(minutes=15 * k) for k in range(count + 1)]
+
+
+def test_a_demand_section_is_read():
+    base = {"schema_version": 1, "import": {}}
+    assert load_tariff(base).demand is None
+    assert load_tariff({**base, "demand": {"price_per_kw": 9}}).demand == DemandCharge(9.0, 900, "month")
+    with pytest.raises(TariffError, match=r"demand.price_per_kw: None is not a number"):
+        load_tariff({**base, "demand": {}})
+    with pytest.raises(TariffError, match="demand: None is no section"):
+        load_tariff({**base, "demand": None})
+
+
+def test_demand_by_hand():
+    bought = np.array([1.0, 3.0, 2.0, 2.5, 0.0, 4.0])
+    nothing = np.zeros(6)
+    np.testing.assert_allclose(interval_means_kw(quarters(6), bought, 1800), [8.0, 9.0, 8.0])
+    written = bill(HALF_HOURS, quarters(6), bought, nothing, nothing)
+    assert (written.demand, written.total) == (81.0, 81.0)
+    assert written.cents()["demand"] == Decimal("81.00")
+    assert bill(HALF_HOURS, quarters(6), bought, nothing, nothing, peak_before_kw=8.5).demand == 4.5
+    assert bill(HALF_HOURS, quarters(6), bought, nothing, nothing, peak_before_kw=12.0).demand == 0.0
+
+
+def test_a_part_of_an_interval_gets_no_more_than_its_energy():
+    begun = [START + timedelta(minutes=m) for m in (10, 15, 30, 40)]
+    np.testing.assert_allclose(interval_means_kw(begun, np.array([1.0, 2.0, 1.0]), 900), [4.0, 8.0, 4.0])
+    assert interval_starts_s(begun, 900)[0] == START.timestamp()
+    assert peak_kw([START], np.zeros(0), 900) == 0.0
+
+
+def test_each_local_month_has_a_peak_of_its_own():
+    turn = datetime(2026, 4, 30, 22, tzinfo=UTC)
+    times = quarters(8, turn - timedelta(hours=1))
+    bought = np.array([5.0, 0, 0, 0, 0, 0, 0, 2.0])
+    args = (Tariff(demand=DemandCharge(9.0)), times, bought, np.zeros(8), np.zeros(8))
+    assert bill(*args).demand == 180.0
+    assert bill(*args, zone=ZoneInfo("Europe/Berlin")).demand == 9.0 * (20.0 + 8.0)
+    assert bill(*args, zone=ZoneInfo("Europe/Berlin"), peak_before_kw=18.0).demand == 9.0 * (2.0 + 8.0)
+    assert bill(*args, zone=ZoneInfo("America/New_York")).demand == 180.0
+
+
+@given(st.lists(st.floats(0, 50), min_size=1, max_size=40), st.integers(0, 3), st.sampled_from([900, 1800]))
+def test_interval_means_keep_the_energy_and_know_no_finer_count(bought, late, interval_s):
+    times = quarters(len(bought), START + timedelta(minutes=15 * late))
+    means = interval_means_kw(times, np.array(bought), interval_s)
+    assert means.sum() * interval_s / 3600 == pytest.approx(sum(bought), abs=1e-9)
+    fine = [times[0] + timedelta(minutes=5 * k) for k in range(3 * len(bought) + 1)]
+    finer = interval_means_kw(fine, np.repeat(np.array(bought) / 3, 3), interval_s)
+    np.testing.assert_allclose(means, finer, atol=1e-9)
