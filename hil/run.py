@@ -15,7 +15,7 @@ from hil.baselines import run_baselines
 from hil.case import Case
 from hil.comparison import compare
 from hil.plan_arm import run_plan
-from hil.progress import ProgressLine
+from ems.commands.progress import ProgressLine
 from hil.scenario import ScenarioError
 
 DAY_S = 86400.0
