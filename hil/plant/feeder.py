@@ -39,6 +39,7 @@ class Plant:
 
     Attributes:
         elapsed_s: since the start of the world [s].
+        substep_s: longest sub-step of its physics [s]; months may run at a coarser one.
         commanded_from_s: when somebody first told a device what to do; None while nobody has [s].
         commands: what each asset was last told [kW], None to go by itself; without those that nobody told anything.
         grid: what the feeder carries now. records: what has happened. began: what each device told at the start.
@@ -50,6 +51,7 @@ class Plant:
     ) -> None:  # fmt: skip
         self.devices, self.weather, self.market, self.witness = devices, weather, market, witness
         self.elapsed_s = 0.0
+        self.substep_s = SUBSTEP_S
         self.commanded_from_s: float | None = None
         self.commands: dict[str, float | None] = {}
         self.import_kwh = self.export_kwh = 0.0
@@ -98,12 +100,12 @@ class Plant:
         return self._ambient.voltage_pu[bus]
 
     def advance(self, seconds: float, before_each: Callable[[float], None] | None = None) -> None:
-        """Let time pass [s], in sub-steps of at most 2 s; `before_each` gets the elapsed time of each."""
+        """Let time pass [s], in sub-steps of at most `substep_s`; `before_each` gets the elapsed time of each."""
         until_s = self.elapsed_s + seconds
         while self.elapsed_s < until_s - 1e-6:
             if before_each is not None:
                 before_each(self.elapsed_s)
-            boundary_s = (self.elapsed_s // SUBSTEP_S + 1) * SUBSTEP_S
+            boundary_s = (self.elapsed_s // self.substep_s + 1) * self.substep_s
             self._step(min(boundary_s, until_s) - self.elapsed_s)
 
     def _step(self, dt_s: float) -> None:

@@ -33,22 +33,28 @@ class Kind(StrEnum):
 
     WINTER = "winter"
     SUNNY = "sunny"
+    SEASON = "season"
 
 
 @dataclass(frozen=True, slots=True)
 class Climate:
-    """Figures of a kind of day: temperatures [degC], clearness (share of the clear sky) and passing clouds [1/h]."""
+    """Figures of a kind of day: temperatures [degC], clearness (share of the clear sky) and passing clouds [1/h].
+
+    `season_k` is how far the mean of a day strays over the year, coldest on 20 January [K].
+    """
 
     mean_c: float
     swing_c: float
     clearness: float
     unrest: float
     clouds_per_h: float
+    season_k: float = 0.0
 
 
 CLIMATES = {
     Kind.WINTER: Climate(mean_c=-3.0, swing_c=2.5, clearness=0.4, unrest=0.07, clouds_per_h=1.0),
     Kind.SUNNY: Climate(mean_c=17.0, swing_c=6.0, clearness=0.95, unrest=0.015, clouds_per_h=0.4),
+    Kind.SEASON: Climate(mean_c=9.5, swing_c=4.0, clearness=0.62, unrest=0.08, clouds_per_h=0.7, season_k=9.0),
 }
 
 
@@ -186,7 +192,9 @@ def _hourly_clear(hours: Sequence[datetime]) -> Floats:
 
 def _outdoor(hours: Sequence[datetime], climate: Climate, era: Era) -> Hourly:
     solar_hour = np.array([at.hour + LONGITUDE / 15.0 for at in hours])
+    year = 2.0 * np.pi * (np.array([at.timetuple().tm_yday for at in hours]) - 20.0) / 365.0
     base = climate.mean_c + climate.swing_c * np.cos(2.0 * np.pi * (solar_hour - 14.5) / 24.0)
+    base = base - climate.season_k * np.cos(year)
     deviation = era.wandering("outdoor", len(hours), step_s=3600.0, memory=0.96, deviation=1.4)
     return Hourly(base, deviation, 0.96)
 
@@ -212,6 +220,8 @@ def _shade(elapsed_s: Floats, clouds: Sequence[Cloud]) -> Floats:
     """Give the share of light that passing clouds leave; their edges take 30 s."""
     left = np.ones(len(elapsed_s))
     for cloud in clouds:
-        edge = np.minimum(elapsed_s - cloud.at_s, cloud.at_s + cloud.seconds - elapsed_s)
-        left = np.minimum(left, 1.0 - cloud.depth * np.clip(edge / 30.0, 0.0, 1.0))
+        first, last = np.searchsorted(elapsed_s, [cloud.at_s, cloud.at_s + cloud.seconds])
+        under = elapsed_s[first:last]
+        edge = np.minimum(under - cloud.at_s, cloud.at_s + cloud.seconds - under)
+        left[first:last] = np.minimum(left[first:last], 1.0 - cloud.depth * np.clip(edge / 30.0, 0.0, 1.0))
     return left
