@@ -1,7 +1,7 @@
 """What a snapshot says of powers, and what that means for bounds and rules. Pure.
 
-The power of fixed load is measured by nobody: it is what the grid meter shows and no device explains, shared over the
-loads by the site file.
+The power of fixed load without a meter of its own is what the grid meter shows and no device explains, shared over the
+loads by the site file. What only tells (a heat meter, a building automation system) takes no part in that.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ems.config.site import (
     GridMeter,
     HeatPumpAsset,
     LoadAsset,
+    Onlooker,
     PvAsset,
     Site,
 )
@@ -40,7 +41,7 @@ class Powers:
 
     Args:
         grid_kw: at the connection, import positive; None when its meter may not steer.
-        metered_kw: of every asset with a device that can be read.
+        metered_kw: of every asset with a device that can be read and that takes or gives power.
         loads_kw: of the fixed loads, their shares of the rest; None-free only with a grid meter.
         state: the role that steering needs besides the power, by asset (charge, car, temperature).
         missing: the role that cannot be read, by asset.
@@ -51,6 +52,12 @@ class Powers:
     loads_kw: Mapping[str, float]
     state: Mapping[str, float]
     missing: Mapping[str, str]
+
+    @property
+    def unexplained_kw(self) -> float:
+        """Give what the grid meter shows and nothing on the site file explains [kW]: losses, where no load stands."""
+        known_kw = sum(self.metered_kw.values()) + sum(self.loads_kw.values())
+        return 0.0 if self.grid_kw is None else self.grid_kw - known_kw
 
     def without(self, asset: str, instead: Mapping[str, float | None]) -> float:
         """Give the grid's power without one asset, others at what they are about to take [kW]."""
@@ -68,7 +75,7 @@ def read_powers(site: Site, bindings: Bindings, snapshot: Snapshot) -> Powers:
         power_kw = snapshot.good(bindings.measure(asset, "power_kw"))
         if isinstance(spec, GridMeter):
             grid_kw = power_kw
-        elif power_kw is not None:
+        elif power_kw is not None and not isinstance(spec, Onlooker):
             metered[asset] = power_kw
             role = NEEDED.get(type(spec))
             value = snapshot.good(bindings.measure(asset, role)) if role else None
@@ -84,7 +91,7 @@ def read_powers(site: Site, bindings: Bindings, snapshot: Snapshot) -> Powers:
 
 
 def bounds_of(site: Site, lever: Lever, scene: Scene, powers: Powers) -> tuple[Bound, ...]:
-    """Collect everybody's limits on one asset, except the grid's."""
+    """Collect everybody's limits on one asset, except the grid's and the live ones of its building."""
     spec = site.file.assets[lever.asset]
     bounds = [Bound(Rung.DEVICE, lever.lower_kw, lever.upper_kw, "rating")]
     value = powers.state.get(lever.asset)

@@ -37,6 +37,8 @@ def build_rows(
     grid: GridRows | None,
     slot: int,
     limits_kw: tuple[float, float],
+    *,
+    unexplained_kw: float = 0.0,
     margins: Margins = Margins(),
 ) -> Rows:
     """Stack the limits.
@@ -46,12 +48,13 @@ def build_rows(
         grid: rows of the newest plan; None to know the connection only.
         slot: the slot whose linearisation is used; beyond the last one the last counts.
         limits_kw: import and export limit [kW].
+        unexplained_kw: import at the connection that none of the assets explains [kW].
         margins: how far inside the limits to stay.
     """
     ones = np.ones(len(assets))
     limit = np.array(limits_kw)
     trigger, target = limit * margins.trigger_share, limit * margins.target_share
-    coefficient, constant = np.vstack([ones, -ones]), np.zeros(2)
+    coefficient, constant = np.vstack([ones, -ones]), np.array([unexplained_kw, -unexplained_kw])
     names: tuple[str, ...] = (IMPORT, EXPORT)
     if grid is not None and len(grid.names):
         names += grid.names

@@ -8,13 +8,14 @@ Law 2: every decision lies within the asset's device bounds, whatever plan, rule
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from ems.arbitration import arbitrate, clamp, narrow, runnable
 from ems.balancing import Balance, Flex, balance, pv_limit
 from ems.config.binding import Bindings
 from ems.config.site import Site
+from ems.fast.building import BuildingLimit, bounds_on, read_limits
 from ems.fast.decisions import AssetKind, Bound, Decision, Lever, Rung, Wish
 from ems.fast.ladder import (
     NOTHING_KW,
@@ -61,12 +62,14 @@ class Outcome:
         powers: what was measured.
         unsafe: why safe values are commanded site-wide; empty when they are not.
         excess: rows that stay past their trigger, in words.
+        building: the live limits of building automation systems.
     """
 
     decisions: Mapping[str, Decision]
     powers: Powers
     unsafe: str = ""
     excess: tuple[str, ...] = ()
+    building: tuple[BuildingLimit, ...] = ()
 
 
 class Steering:
@@ -80,15 +83,19 @@ class Steering:
     def decide(self, scene: Scene) -> Outcome:
         """Decide every asset that can be read: wish, arbitrate, balance."""
         powers = read_powers(self._site, self._bindings, scene.snapshot)
+        limits = read_limits(self._site, self._bindings, scene.snapshot)
         readable = {asset: lever for asset, lever in self._levers.items() if asset in powers.metered_kw}
         if powers.grid_kw is None:
             why = "the grid meter cannot be read"
             decisions = {a: self._safe(lever, why) for a, lever in readable.items()}
-            return Outcome(decisions, powers, unsafe=why)
+            return Outcome(decisions, powers, unsafe=why, building=limits)
         wishes = self._wishes(scene, powers, readable)
-        bounds = {asset: bounds_of(self._site, lever, scene, powers) for asset, lever in readable.items()}
+        bounds = {
+            asset: (*bounds_of(self._site, lever, scene, powers), *bounds_on(asset, limits))
+            for asset, lever in readable.items()
+        }
         shaped = {asset: self._settled(wishes[asset], lever, bounds[asset], scene) for asset, lever in readable.items()}
-        return self._balanced(scene, powers, shaped, bounds)
+        return replace(self._balanced(scene, powers, shaped, bounds), building=limits)
 
     def _safe(self, lever: Lever, why: str) -> Decision:
         wish = safe_wish(lever, why)
@@ -157,7 +164,7 @@ class Steering:
         fixed = {a: kw for a, kw in {**powers.metered_kw, **powers.loads_kw}.items() if a not in movable}
         grid, slot = self._grid_slot(scene, powers)
         limits_kw = (self._site.file.grid.import_limit_kw, self._site.file.grid.export_limit_kw)
-        rows = build_rows([*fixed, *movable], grid, slot, limits_kw)
+        rows = build_rows([*fixed, *movable], grid, slot, limits_kw, unexplained_kw=powers.unexplained_kw)
         result = balance(flexes, rows, fixed)
         decisions = dict(shaped)
         for flex in flexes:

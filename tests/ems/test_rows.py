@@ -25,7 +25,7 @@ def test_grid_rows_follow_the_columns_and_unknown_assets_do_not_matter_to_them()
 
 
 def test_voltages_keep_a_distance_and_loadings_a_share():
-    rows = build_rows(["pv"], voltage_rows(), 0, (50.0, 40.0), Margins(0.9, 0.8, 0.004, 0.006))
+    rows = build_rows(["pv"], voltage_rows(), 0, (50.0, 40.0), margins=Margins(0.9, 0.8, 0.004, 0.006))
     np.testing.assert_allclose(rows.trigger, [45.0, 36.0, 1.046, 90.0])
     np.testing.assert_allclose(rows.target, [40.0, 32.0, 1.044, 80.0])
 
