@@ -65,7 +65,8 @@ def _read(name: str, role: str, spec: BuildingAutomation, bindings: Bindings, sn
         return BuildingLimit(name, role, asset, kw, f"{name} allows {kw:.1f} kW")
     # Without a declared fallback the asset stands still: nobody knows what the building stands.
     kw = spec.fallback_kw.get(role, 0.0)
-    trouble = f"{name}: {role} of {asset} cannot be read ({_why(point, snapshot)}); {kw:.1f} kW are allowed until then"
+    why = _why(point, snapshot)
+    trouble = f"{name}: {role} of {asset} cannot be read ({why}); {kw:.1f} kW are allowed until it can"
     reason = f"{name} cannot be read, its fallback allows {kw:.1f} kW"
     return BuildingLimit(name, role, asset, kw, reason, trouble)
 
