@@ -91,12 +91,12 @@ class AcGrid:
             p_kw: power into the assets of each bus, shape (m, slots).
             q_kvar: reactive power likewise.
         """
-        voltage, converged = self._z_bus(p_kw, q_kvar)
+        voltage, converged = self.voltages(p_kw, q_kvar)
         for slot in np.flatnonzero(~converged):
             solved = self._newton(p_kw[:, slot], q_kvar[:, slot])
             converged[slot] = solved is not None
             voltage[:, slot] = np.nan if solved is None else solved
-        return self._result(voltage, converged)
+        return self.result(voltage, converged)
 
     def witness(self, p_kw: Floats, q_kvar: Floats, slot: int) -> tuple[Floats, Floats] | None:
         """Ask pandapower's runpp for one slot: voltages [pu] and loadings [pct]; None where it finds no solution."""
@@ -107,9 +107,23 @@ class AcGrid:
         names = branch_labels(net)
         return net.res_bus.vm_pu.loc[self.bus_ids].to_numpy(), loading[[names.index(n) for n in self.branch_names]]
 
-    def _z_bus(self, p_kw: Floats, q_kvar: Floats) -> tuple[Complex, NDArray[np.bool_]]:
+    def voltages(
+        self, p_kw: Floats, q_kvar: Floats, source_pu: float | None = None
+    ) -> tuple[Complex, NDArray[np.bool_]]:
+        """Solve every slot by the Z-bus method alone, so that nothing heavy is ever loaded.
+
+        Args:
+            p_kw: power into the assets of each bus, shape (m, slots).
+            q_kvar: reactive power likewise.
+            source_pu: magnitude of the voltage of bus 0; None for the file's.
+
+        Returns:
+            The voltages [pu], shape (m, slots), and which slots have converged, shape (slots,); the voltages of the
+            others mean nothing.
+        """
+        slack = self.slack if source_pu is None else self.slack / abs(self.slack) * source_pu
         z = np.linalg.inv(self.y_bus[1:, 1:])
-        no_load = -z @ self.y_bus[1:, 0] * self.slack
+        no_load = -z @ self.y_bus[1:, 0] * slack
         injected = -(p_kw[1:] + 1j * q_kvar[1:]) / self.base_kva
         voltage = np.repeat(no_load[:, None], p_kw.shape[1], axis=1)
         change = np.full(p_kw.shape[1], np.inf)
@@ -121,7 +135,11 @@ class AcGrid:
                 if (change < CLOSE_PU).all():
                     break
             converged = (change < CLOSE_PU) & (np.abs(voltage).min(axis=0) > COLLAPSED_PU)
-        return np.vstack([np.full((1, p_kw.shape[1]), self.slack), voltage]), converged
+        return np.vstack([np.full((1, p_kw.shape[1]), slack), voltage]), converged
+
+    def arriving_kva(self, voltage: Complex) -> Complex:
+        """Give the power that arrives at the lower end of each branch [kW + j kvar], shape (m-1, slots)."""
+        return voltage[1:] * np.conj(-(self.y_lower @ voltage)) * self.base_kva
 
     def _newton(self, p_kw: Floats, q_kvar: Floats) -> Complex | None:
         net = _solved(self.source, self.bus_ids, p_kw, q_kvar)
@@ -131,7 +149,8 @@ class AcGrid:
         solved: Complex = buses.vm_pu.to_numpy() * np.exp(1j * np.radians(buses.va_degree.to_numpy()))
         return solved
 
-    def _result(self, voltage: Complex, converged: NDArray[np.bool_]) -> AcResult:
+    def result(self, voltage: Complex, converged: NDArray[np.bool_]) -> AcResult:
+        """Turn voltages [pu], shape (m, slots), into magnitudes and loadings."""
         down = -(self.y_lower @ voltage)
         at_lower = voltage[1:]
         angle = np.exp(1j * np.angle(at_lower * np.conj(down)))

@@ -35,7 +35,7 @@ def test_agrees_with_runpp_over_stressed_injections(case) -> None:
 @given(POWERS)
 def test_power_is_balanced_at_every_bus(case, powers) -> None:
     p_kw, q_kvar = np.array(powers[:6])[:, None], 0.25 * np.array(powers[6:])[:, None]
-    voltage, converged = case.ac._z_bus(p_kw, q_kvar)
+    voltage, converged = case.ac.voltages(p_kw, q_kvar)
     assert converged.all()
     injected = voltage * np.conj(case.ac.y_bus @ voltage) * case.ac.base_kva
     assert np.abs(injected + p_kw + 1j * q_kvar)[1:].max() < 1e-6
