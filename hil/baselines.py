@@ -7,7 +7,7 @@ import logging
 import math
 import multiprocessing
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -104,25 +104,52 @@ async def _run_rules(case: Case, state: Path) -> dict[str, Any]:
     site, scenario = case.load()
     world = World(site, scenario, case.seed, witness=False)
     world.advance(case.begin_s)
+    await steer_by_rules(site, world, state, seconds=case.duration_s - case.begin_s)
+    return judge(site, world.plant, from_s=case.begin_s)
+
+
+async def steer_by_rules(
+    site: Site,
+    world: World,
+    state: Path,
+    *,
+    seconds: float,
+    cycle_s: float | None = None,
+    advance: Callable[[float], Awaitable[None]] | None = None,
+) -> None:
+    """Let a daemon without a planner steer a world for a while.
+
+    Args:
+        site: the site.
+        world: its world, as far as it has come.
+        state: folder of the daemon's state.
+        seconds: how long [s].
+        cycle_s: the daemon's cycle; None for the site's simulated one [s].
+        advance: lets time pass for the world [s]; None for the world's own way.
+    """
+    began_s = world.plant.elapsed_s
     clock = SimulatedClock(world.now)
     # Rules keep the limits too: they are to know the feeder as well as a plan does.
     prepare(grid_path(site), grid_limits(site), cache_dir(state))
     daemon = build(
         site, state, clock, NoSolver(),
-        cycle_s=site.file.control.simulated_cycle_s, durable=False,
+        cycle_s=site.file.control.simulated_cycle_s if cycle_s is None else cycle_s, durable=False,
         drivers=plant_drivers(world.plant, site, bind(site), clock),
         feeds={what: PublishedFeed(world.published, what) for what in ("price", "carbon", "weather")},
     )  # fmt: skip
 
-    async def advance(until_s: float) -> None:
-        world.advance(case.begin_s + until_s - world.plant.elapsed_s)
+    async def move(until_s: float) -> None:
+        passing_s = began_s + until_s - world.plant.elapsed_s
+        if advance is None:
+            world.advance(passing_s)
+        else:
+            await advance(passing_s)
         for plug_in in world.take_plug_ins():
             submit(state, car_request(plug_in.as_json()))
 
     await daemon.start()
-    await SimulatedRunner(daemon.timetable, clock, advance).run_until(case.duration_s - case.begin_s)
+    await SimulatedRunner(daemon.timetable, clock, move).run_until(seconds)
     await daemon.stop()
-    return judge(site, world.plant, from_s=case.begin_s)
 
 
 def ev_unavoidable_kwh(site: Site, plant: Plant, duration_s: float) -> float:
