@@ -3,6 +3,7 @@
 Law 1: what does not fit its register is refused before anything is sent.
 Law 2: a lease never becomes 0 in a device, because 0 means "for ever" there.
 Law 3: what a device acknowledges proves nothing; what it holds afterwards does.
+Law 4: a limit is never rounded up: what a coarse register holds lies at or below what was asked.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Terms:
     value: float | None = None
     safe: float | None = None
     lease_s: float = 0.0
+    is_limit: bool = False
 
     def of(self, term: Term | float) -> float:
         """Give a term's number; raises `EncodeError` for one that is not known."""
@@ -41,11 +43,12 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
-    """One FC 16 request, and the raw numbers that prove it."""
+    """One FC 16 request, and the raw numbers that prove it; what the device takes back proves nothing."""
 
     address: int
     words: tuple[int, ...]
     raw: tuple[tuple[str, Term | float, float], ...]
+    is_taken_back: bool = False
 
     def held_by(self, scan: Scan) -> bool:
         """Tell whether a device holds all of it; a lease may have begun to run down."""
@@ -53,7 +56,7 @@ class WriteRequest:
 
     def repeats(self, scan: Scan) -> bool:
         """Tell whether writing it would change nothing."""
-        return all(scan.number(name) == raw for name, _, raw in self.raw)
+        return not self.is_taken_back and all(scan.number(name) == raw for name, _, raw in self.raw)
 
 
 def write_requests(
@@ -119,7 +122,8 @@ class Command:
         if self.value is None:
             return write_requests(self.point.release, Terms(), scan, placed)
         safe = safe_value(self.point, self.safe, scan) if self.point.failsafe else None
-        terms = Terms(admitted(self.point, self.value, scan), safe, self.lease_s)
+        is_limit = self.point.role.kind is RoleKind.LIMIT
+        terms = Terms(admitted(self.point, self.value, scan), safe, self.lease_s, is_limit)
         arming = write_requests(self.point.arm, terms, scan, placed)
         commands = write_requests(self.point.command, terms, scan, placed)
         return tuple(request for request in arming if not request.repeats(scan)) + commands
@@ -158,8 +162,9 @@ def _request(step: Step, terms: Terms, scan: Scan, placed: Mapping[str, Placed])
         register = placed[name].register
         raw = _raw(register, term, terms, scan.scale(register))
         words += encode(register, raw)
-        proof.append((name, term, raw))
-    return WriteRequest(placed[step[0][0]].address, tuple(words), tuple(proof))
+        if not register.taken_back:
+            proof.append((name, term, raw))
+    return WriteRequest(placed[step[0][0]].address, tuple(words), tuple(proof), is_taken_back=len(proof) < len(step))
 
 
 def _raw(register: Register, term: Term | float, terms: Terms, scale: Scale | Unusable) -> float:
@@ -168,7 +173,7 @@ def _raw(register: Register, term: Term | float, terms: Terms, scale: Scale | Un
     number = terms.of(term)
     if term is Term.LEASE:
         return max(1, math.ceil(number / register.factor - 1e-9))
-    return to_raw(register, number, scale)
+    return to_raw(register, number, scale, downwards=terms.is_limit and isinstance(term, Term))
 
 
 def _holds(scan: Scan, name: str, term: Term | float, raw: float) -> bool:

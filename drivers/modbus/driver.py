@@ -26,6 +26,7 @@ from drivers.modbus.registers import EncodeError, Register, Table, Unusable
 from drivers.modbus.scan import Placed, Scan, decode_block, spans, unread
 from drivers.modbus.sunspec import Model, NotSunSpec, discover
 from drivers.points import Measurement, Outcome, Point, Setpoint, WriteResult
+from drivers.profiles import RoleKind
 from drivers.readings import all_bad
 from drivers.spec import DeviceSpec
 from drivers.transitions import Transitions
@@ -141,7 +142,8 @@ class ModbusDriver:
             if not point.failsafe:
                 continue
             try:
-                terms = Terms(safe=safe_value(point, self._spec.safe.get(name), self._scan))
+                is_limit = point.role.kind is RoleKind.LIMIT
+                terms = Terms(safe=safe_value(point, self._spec.safe.get(name), self._scan), is_limit=is_limit)
                 requests = write_requests(point.failsafe, terms, self._scan, self._placed)
                 await self._send(link, [request for request in requests if not request.repeats(self._scan)])
                 self._scan = await self._read_back(link, point)

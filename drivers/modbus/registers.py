@@ -101,6 +101,7 @@ class Register:
         percent_of: name of the register with the rating that 100 % mean.
         range: least and greatest value that may be written, before the factor [device's unit or %].
         map: raw state -> canonical state; another raw state is unusable.
+        taken_back: whether the device resets what is written here, as with a sign of life: it proves nothing.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Register:
     percent_of: str | None = None
     range: tuple[float, float] | None = None
     map: Mapping[int, float] | None = None
+    taken_back: bool = False
 
     def __post_init__(self) -> None:
         if self.type not in LAYOUTS:
@@ -182,8 +184,15 @@ def to_canonical(register: Register, raw: float, scale: Scale) -> float | Unusab
     return value if scale.rating is None else value * scale.rating / 100
 
 
-def to_raw(register: Register, value: float, scale: Scale) -> float:
-    """Scale a canonical value into the raw number nearest to it; raises `EncodeError` outside the register's range."""
+def to_raw(register: Register, value: float, scale: Scale, *, downwards: bool = False) -> float:
+    """Scale a canonical value into the raw number nearest to it, or next below it; raises `EncodeError`.
+
+    Args:
+        register: where it goes; a value outside its range is refused.
+        value: what is written [canonical unit].
+        scale: what the register is scaled with.
+        downwards: never above the value, as a limit must be in a coarse register.
+    """
     plain = value / register.factor
     if scale.rating is not None:
         if scale.rating <= 0:
@@ -195,7 +204,21 @@ def to_raw(register: Register, value: float, scale: Scale) -> float:
         low, high = register.range
         raise EncodeError(f"{register.name}: {plain:.6g} is outside {low:g} to {high:g}")
     raw = _shifted(plain, -scale.exponent)
-    return raw if register.type.startswith("float") else round(raw)
+    if register.type == "float32":
+        return _single(register, raw)
+    if register.type.startswith("float"):
+        return raw
+    if not downwards:
+        return round(raw)
+    return math.floor(raw + 1e-6) if register.factor > 0 else math.ceil(raw - 1e-6)
+
+
+def _single(register: Register, raw: float) -> float:
+    """Give the number that 32 bits hold in its place: what is read back is compared with it."""
+    try:
+        return float(register.layout.codec.unpack(register.layout.codec.pack(raw))[0])
+    except OverflowError as error:
+        raise EncodeError(f"{register.name}: {raw} does not fit {register.type}") from error
 
 
 def _shifted(number: float, exponent: int) -> float:

@@ -21,9 +21,11 @@ class Placed:
 
 
 def spans(placed: Mapping[str, Placed], max_registers: int) -> list[Span]:
-    """Say what must be read together: each value with its exponent."""
+    """Say what must be read together: each value with its exponent. What a device takes back is not read at all."""
     found = []
     for name, place in placed.items():
+        if place.register.taken_back:
+            continue
         members = [place]
         if place.register.exponent is not None:
             members.append(placed[place.register.exponent])

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from bacnet_devices import BacnetDevice, free_udp_port
+from maker_images import MAKERS
 from raw_modbus_server import RawModbusServer, battery_image, meter_image, pv_image, wallbox_image
 from wire_words import setpoint
 
@@ -21,6 +22,7 @@ IMAGES = {
     "sunspec_pv": pv_image,
     "sunspec_battery": battery_image,
     "amperfied_wallbox": wallbox_image,
+    **MAKERS,
 }
 EVERY = [(protocol, name) for protocol, names in known_profiles().items() for name in names]
 

@@ -1,0 +1,54 @@
+"""Register images of devices with maps of their makers' own, each telling something that a test can recognise."""
+
+from __future__ import annotations
+
+import struct
+
+from raw_modbus_server import HOLDING, INPUT, LENGTHS, sunspec_image, words32
+
+
+def float_words(value: float, *, low_first: bool = False) -> tuple[int, int]:
+    high, low = struct.unpack(">HH", struct.pack(">f", value))
+    return (low, high) if low_first else (high, low)
+
+
+def solaredge_image() -> dict[tuple[int, int], int]:
+    """30 kW inverter that generates 12.34 kW, not under control, falling back to everything after 380 s."""
+    high, low = words32(1_234_567)
+    image = sunspec_image({1: {}, 103: {14: 1234, 15: 1, 24: high, 25: low, 26: 0}}, LENGTHS)
+    control = dict.fromkeys(range(62208, 62244), 0)
+    for address, value in {62212: 30000.0, 62220: 30000.0, 62226: 100.0, 62242: 100.0}.items():
+        control[address], control[address + 1] = float_words(value, low_first=True)
+    control[62224] = 380
+    return image | {(HOLDING, address): word for address, word in control.items()}
+
+
+def bender_image() -> dict[tuple[int, int], int]:
+    """A charge point that charges a car with 11 kW; its meter has counted 65.536 + 0.002 kWh."""
+    told = dict.fromkeys((*range(100, 150), *range(200, 228)), 0)
+    told |= {122: 3, 131: 6, 132: 0, 218: 1, 219: 2, 221: 11000, 1000: 32}
+    return {(HOLDING, address): word for address, word in told.items()}
+
+
+def vestel_image() -> dict[tuple[int, int], int]:
+    """A charge point that charges a car with 11 kW; its meter has counted 6553.8 kWh."""
+    told = dict.fromkeys(range(1000, 1050), 0) | {1000: 2, 1021: 11000, 1036: 1, 1037: 2}
+    controls = {2000: 6, 2001: 0, 2002: 0, 5004: 32, 6000: 0}
+    return {(INPUT, a): v for a, v in told.items()} | {(HOLDING, a): v for a, v in controls.items()}
+
+
+def heat_meter_image() -> dict[tuple[int, int], int]:
+    """A heat pump's meter: 21.5 kW from 45.25 to 38.5 degC, 12345.5 kWh in all."""
+    image: dict[tuple[int, int], int] = {}
+    for address, value in {100: 12345.5, 500: 21.5, 800: 45.25, 810: 38.5}.items():
+        image |= {(HOLDING, address + i): word for i, word in enumerate(float_words(value))}
+        image[HOLDING, address + 2] = 0
+    return image | {(HOLDING, address): 0 for address in range(803, 810)}
+
+
+MAKERS = {
+    "solaredge_inverter": solaredge_image,
+    "bender_cc612": bender_image,
+    "vestel_evc04": vestel_image,
+    "heat_meter": heat_meter_image,
+}
