@@ -1,0 +1,160 @@
+"""One arm of a study: a controller on a plant over a period, in one process, on a simulated clock.
+
+The daemon is the real one, with its drivers, feeds and solver put in from outside. The oracle is the same daemon whose
+foresight is the truth: what is left between it and the plan is the price of not knowing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ems.app import Daemon, build
+from ems.clock import SimulatedClock, SystemClock
+from ems.config.site import Site
+from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
+from ems.store.requests import submit
+from ems.study.bench import Bench, Period
+from ems.study.oracle import PerfectForesight
+from ems.timetable import SimulatedRunner
+from ems.worker import DirectSolver, Solver
+from optimization.network_build import prepare
+from optimization.problem import Problem
+
+Progress = Callable[[float], None]
+
+CYCLE_S = 30.0
+PLAN_EVERY_S = 900.0
+
+
+class Controller(StrEnum):
+    """Who steers."""
+
+    PLAN = "plan"
+    RULES = "rules"
+    NONE = "none"
+    ORACLE = "oracle"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What became of a period under a controller.
+
+    Args:
+        controller: who steered.
+        verdict: of the plant.
+        counters: of the daemon; empty where nobody steered.
+        track: every 15 minutes.
+        wall_s: how long it took.
+    """
+
+    controller: Controller
+    verdict: Mapping[str, Any]
+    counters: Mapping[str, Any]
+    track: Mapping[str, Sequence[float]]
+    wall_s: float
+
+
+class NoSolver:
+    """Nobody plans: the ladder stays on its rules."""
+
+    ready = False
+
+    async def start(self) -> None:
+        """Start nothing."""
+
+    async def solve(self, problem: Problem, now: datetime, deadline_s: float) -> None:
+        """Give no plan."""
+
+    async def close(self) -> None:
+        """Close nothing."""
+
+
+def run_arm(site: Site, bench: Bench, period: Period, controller: Controller, progress: Progress) -> Arm:
+    """Run one arm.
+
+    Args:
+        site: the site; its cycle and planning period give way to those of studies.
+        bench: its plant, at the start of the period.
+        period: how long.
+        controller: who steers.
+        progress: told the share that is done, 0..1.
+    """
+    wall = SystemClock()
+    began_s = wall.monotonic()
+    counters: Mapping[str, Any] = {}
+    if controller is Controller.NONE:
+        _let_alone(bench, period, progress)
+    else:
+        with tempfile.TemporaryDirectory(prefix="ems-study-") as state:
+            daemon = partial(_daemon, paced(site), bench, controller, Path(state))
+            counters = asyncio.run(_steer(daemon, bench, period, Path(state), progress))
+    return Arm(controller, bench.verdict(), counters, bench.track(), wall.monotonic() - began_s)
+
+
+def paced(site: Site) -> Site:
+    """Give the site with the slower loops of a study."""
+    file = site.file
+    control = file.control.model_copy(
+        update={"simulated_cycle_s": CYCLE_S, "lease_s": max(file.control.lease_s, 3.0 * CYCLE_S)}
+    )
+    planning = file.planning.model_copy(update={"every_s": max(file.planning.every_s, PLAN_EVERY_S)})
+    return site.model_copy(update={"file": file.model_copy(update={"control": control, "planning": planning})})
+
+
+def _let_alone(bench: Bench, period: Period, progress: Progress) -> None:
+    day_s = 86400.0
+    for day in range(int(period.seconds // day_s)):
+        bench.advance((day + 1) * day_s)
+        progress((day + 1) * day_s / period.seconds)
+    bench.advance(period.seconds)
+
+
+async def _steer(
+    wire: Callable[[SimulatedClock], Daemon], bench: Bench, period: Period, state: Path, progress: Progress
+) -> Mapping[str, Any]:
+    clock = SimulatedClock(period.start)
+    daemon = wire(clock)
+
+    async def advance(until_s: float) -> None:
+        for request in bench.advance(until_s):
+            submit(state, request)
+        progress(until_s / period.seconds)
+
+    await daemon.start()
+    # Else each full collection walks through all that the planner's libraries made.
+    gc.collect()
+    gc.freeze()
+    try:
+        await SimulatedRunner(daemon.timetable, clock, advance).run_until(period.seconds)
+    finally:
+        await daemon.stop()
+    return daemon.counters()
+
+
+def _daemon(site: Site, bench: Bench, controller: Controller, state: Path, clock: SimulatedClock) -> Daemon:
+    cache = cache_dir(state)
+    # Rules keep the limits too: they are to know the feeder as well as a plan does.
+    prepare(grid_path(site), grid_limits(site), cache)
+    if controller is Controller.RULES:
+        # That nobody plans there is meant, so it is no warning.
+        logging.getLogger("ems").setLevel(logging.ERROR)
+    solver: Solver = NoSolver() if controller is Controller.RULES else DirectSolver(
+        grid_path(site), cache, grid_limits(site)
+    )  # fmt: skip
+    daemon = build(
+        site, state, clock, solver,
+        cycle_s=site.file.control.simulated_cycle_s, durable=False, drivers=bench.drivers(clock), feeds=bench.feeds,
+    )  # fmt: skip
+    if controller is Controller.ORACLE:
+        daemon.planning.foresee_by(lambda usual: PerfectForesight(usual, bench))
+    return daemon
