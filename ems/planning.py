@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ from ems.config.site import Site
 from ems.plan_check import check_plan
 from ems.process_image import Snapshot
 from ems.slow.feed_desk import FeedDesk
-from ems.slow.foresee import Cars, Foreseer, Foresight
+from ems.slow.foresee import Cars, Foresight
 from ems.slow.measured_past import MeasuredPast
 from ems.slow.plan_record import plan_record
 from ems.slow.question import Questioner, plan_slots
@@ -33,6 +33,7 @@ from ems.store.database import StoreError
 from ems.worker import Solver
 from optimization.network import Network
 from optimization.problem import Plan, Problem, Refused
+from optimization.slots import Slots
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,13 @@ class PlanJournal(Protocol):
 
     def record(self, kind: str, body: Mapping[str, Any], *, at: datetime | None = None) -> Future[int]:
         """Append a record; the future resolves after its commit."""
+
+
+class Foresees(Protocol):
+    """Tells what a plan rests on."""
+
+    def foresee(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow], sessions: Cars) -> Foresight:
+        """Foresee everything on the slots."""
 
 
 class NetworkSource(Protocol):
@@ -85,7 +93,7 @@ class PlanningParts:
 
     measured: MeasuredPast
     desk: FeedDesk
-    foreseer: Foreseer
+    foreseer: Foresees
     questioner: Questioner
     network: NetworkSource | None
 
@@ -138,6 +146,10 @@ class Planning:
     def trouble(self) -> str:
         """Why the last planning cycle published nothing, in words; empty when it did."""
         return self._trouble
+
+    def foresee_by(self, other: Callable[[Foresees], Foresees]) -> None:
+        """Put another foresight, made of the usual one, in its place; for studies."""
+        self._parts = replace(self._parts, foreseer=other(self._parts.foreseer))
 
     def observe(self, snapshot: Snapshot) -> None:
         """Remember a snapshot; called every control cycle, a few microseconds."""
