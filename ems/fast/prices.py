@@ -37,11 +37,19 @@ class Prices:
         import_price: of a kWh bought now; None when no price of this hour is published.
         export_price: of a kWh sold now; None likewise.
         known: import prices of every hour of the local day, and later ones that are published.
+        carbon_kg_per_kwh: published intensity of grid import now [kg/kWh]; None when none is published.
+        day_start: UTC instant of local midnight, at which the two hourly series begin.
+        hourly_price: import price of each hour from then on; None where none is published.
+        hourly_carbon: intensity of each hour from then on [kg/kWh]; None likewise.
     """
 
     import_price: float | None = None
     export_price: float | None = None
     known: tuple[float, ...] = ()
+    carbon_kg_per_kwh: float | None = None
+    day_start: datetime | None = None
+    hourly_price: tuple[float | None, ...] = ()
+    hourly_carbon: tuple[float | None, ...] = ()
 
 
 class PriceBook:
@@ -73,7 +81,18 @@ class PriceBook:
         known = np.isfinite(feed)
         bought, sold = self._tariff.series(slots, np.where(known, feed, 0.0))
         index = int((hour - midnight) / timedelta(hours=1))
-        prices = tuple(float(p) for p in bought[known])
-        if not known[index]:
-            return Prices(known=prices)
-        return Prices(float(bought[index]), float(sold[index]), prices)
+        hourly = _with_gaps(np.where(known, bought, np.nan))
+        carbon = _with_gaps(self._desk.published("carbon", start_s, 3600.0))
+        return Prices(
+            hourly[index],
+            float(sold[index]) if known[index] else None,
+            tuple(float(p) for p in bought[known]),
+            carbon[index],
+            midnight,
+            hourly,
+            carbon,
+        )
+
+
+def _with_gaps(values: Floats) -> tuple[float | None, ...]:
+    return tuple(float(value) if np.isfinite(value) else None for value in values)

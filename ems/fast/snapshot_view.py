@@ -47,8 +47,20 @@ def live_view(
             for name in site.file.assets
         },
         "plan": None if plan is None else _plan(plan, snapshot),
-        "prices": {"import": prices.import_price, "export": prices.export_price, "currency": site.file.site.currency},
+        "prices": _prices(prices, site.file.site.currency),
         "counters": dict(counters),
+    }
+
+
+def _prices(prices: Prices, currency: str) -> dict[str, Any]:
+    hourly = {"price": prices.hourly_price, "carbon_kg_per_kwh": prices.hourly_carbon}
+    return {
+        "import": prices.import_price,
+        "export": prices.export_price,
+        "currency": currency,
+        "carbon_kg_per_kwh": prices.carbon_kg_per_kwh,
+        "hourly_from": None if prices.day_start is None else prices.day_start.isoformat(),
+        "hourly": hourly if prices.day_start is not None else {},
     }
 
 

@@ -77,6 +77,7 @@ def plan_record(problem: Problem, plan: Plan, foresight: Foresight, blocked: Map
         "export_kw": np.round(plan.export_kw, DECIMALS),
         "excess_kw": round(float(plan.excess_kw.max()), DECIMALS),
         "import_price": np.round(problem.tariff.import_price, 6),
+        "carbon_kg_per_kwh": np.round(problem.tariff.carbon_kg_per_kwh, 6),
         "objective": plan.objective,
         "ac": plan.ac,
         "solve": dict(plan.solve),

@@ -24,9 +24,11 @@ class Desk:
         self.asked = 0
 
     def published(self, point: str, start_s, step_s: float):
+        known = (start_s >= self.first_s) & (start_s < self.last_s)
+        if point == "carbon":
+            return np.where(known, start_s % 86400.0 / 86400.0, np.nan)
         assert point == "price"
         self.asked += 1
-        known = (start_s >= self.first_s) & (start_s < self.last_s)
         return np.where(known, start_s % 86400.0 / 3600.0 / 100.0, np.nan)
 
 
@@ -51,6 +53,18 @@ def test_the_local_day_begins_at_local_midnight():
 def test_hours_that_are_not_published_are_left_out():
     prices = book(Desk(NOON.replace(hour=8, minute=0), NOON.replace(hour=14, minute=0))).at(NOON)
     assert len(prices.known) == 6
+
+
+def test_the_hours_of_the_day_have_their_prices_and_their_carbon_in_their_places():
+    first = NOON.replace(hour=8, minute=0)
+    prices = book(Desk(first, NOON.replace(hour=14, minute=0))).at(NOON)
+    assert prices.carbon_kg_per_kwh == pytest.approx(10 / 24)
+    assert prices.day_start == datetime(2025, 5, 19, 22, tzinfo=UTC)
+    gone = (first - prices.day_start) // timedelta(hours=1)
+    assert prices.hourly_price[:gone] == prices.hourly_carbon[:gone] == (None,) * gone
+    assert prices.hourly_price[gone] == pytest.approx(0.08 + 0.1)
+    assert prices.hourly_carbon[gone] == pytest.approx(8 / 24)
+    assert prices.hourly_price[gone + 6 :] == (None,) * (48 - gone - 6)
 
 
 def test_without_this_hour_there_is_no_price():
