@@ -201,7 +201,7 @@ class Planning:
         overrides: Mapping[str, Override] | None,
     ) -> _Question:
         planning = self._site.file.planning
-        slots = plan_slots(now, planning.step_s, planning.horizon_h)
+        slots = plan_slots(now, planning)
         foresight = self._parts.foreseer.foresee(slots, now, situation, sessions)
         self._foresight = foresight
         problem = self._parts.questioner.ask(

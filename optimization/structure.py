@@ -65,7 +65,9 @@ class Structure:
 def structure(problem: Problem) -> Structure:
     """Find the structure of a problem."""
     slots = problem.slots
-    anchor = tuple(int(s) for s in (slots.offset_s < ANCHOR_S).nonzero()[0])
+    # Counted from the end of the first slot, whose length changes from plan to plan: a structure must not.
+    since_s = slots.offset_s - slots.duration_s[0]
+    anchor = tuple(int(s) for s in (since_s < ANCHOR_S).nonzero()[0])
     shapes = tuple(_shape(asset, problem.inputs[asset.id]) for asset in problem.assets)
     network = None if problem.network is None else problem.network.key
     return Structure(tuple(int(p) for p in slots.parent), anchor, shapes, network)

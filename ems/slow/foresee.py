@@ -22,7 +22,7 @@ from ems.slow.zone_watch import ZoneWatch
 from optimization.assets.ev import EvSession
 from optimization.forecast.ev import expected_sessions, typical_guest, without_overlap
 from optimization.forecast.load import foresee_load
-from optimization.forecast.past import Past, epoch_s, merge, slot_middles_s
+from optimization.forecast.past import Past, epoch_s, merge, slot_means, slot_middles_s, slot_pieces
 from optimization.forecast.published import Rung
 from optimization.forecast.pv import PvPlant, apply_calibration, calibrate, pv_power_kw
 from optimization.slots import Floats, Slots
@@ -143,9 +143,14 @@ class Foreseer:
         explained = [table.past(self._bindings.measure(name, "power_kw")).value for name in devices]
         residual = metered.value - np.sum(explained, axis=0)
         past = merge(self._stored.load, Past(metered.at_s, np.maximum(residual, 0.0), STEP_S).known())
-        now_s = epoch_s(now)
-        foreseen = foresee_load(past, np.maximum(slot_middles_s(slots), now_s), now_s, self._zone)
+        foreseen = self._calendar(past, slots, now)
         return foreseen, Label(Rung.FLAT if foreseen is None else Rung.FRESH, now, "measured and stored past")
+
+    def _calendar(self, past: Past, slots: Slots, now: datetime) -> Floats | None:
+        """Foresee a load from its own past, as means over the slots [kW]; None if nothing is known of it."""
+        at_s, slot = slot_pieces(slots)
+        foreseen = foresee_load(past, np.maximum(at_s, epoch_s(now)), epoch_s(now), self._zone)
+        return None if foreseen is None else slot_means(foreseen, slot)
 
     def _pv(
         self, table: Table, slots: Slots, now: datetime, *, past_sun: Floats, foreseen: tuple[Floats, Floats]

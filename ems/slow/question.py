@@ -11,7 +11,7 @@ import numpy as np
 
 from ems.comfort import comfort_band
 from ems.config.binding import Bindings
-from ems.config.site import HeatPumpAsset, LoadAsset, Site
+from ems.config.site import HeatPumpAsset, LoadAsset, Planning, Site
 from ems.slow.asset_models import PlannedAsset, asset_models, planned_assets
 from ems.slow.foresee import Foresight
 from ems.slow.situation import AssetNow
@@ -44,17 +44,24 @@ HEAT_KEPT = 0.5
 """Share of the heat left in a building at the horizon's end that is taken to save heating later."""
 
 
-def plan_slots(now: datetime, step_s: float, horizon_h: float) -> Slots:
-    """Lay the horizon: always the same number of slots, on whole steps of UTC but for the first.
+def plan_slots(now: datetime, planning: Planning) -> Slots:
+    """Lay the horizon: always the same number of slots, fine ones first, coarse ones from `coarse_after_h` on.
 
     The first slot is what remains of the running step, counted from the running minute; a remainder of less than five
-    minutes is joined with the step after it, so that no power is ever planned for a sliver.
+    minutes is joined with the step after it, so that no power is ever planned for a sliver. All other fine slots are
+    whole steps of UTC. The first coarse slot leads from them to the next whole coarse step; all others are whole ones.
     """
-    start = now.replace(second=0, microsecond=0)
+    start, step_s, coarse_s = now.replace(second=0, microsecond=0), planning.step_s, planning.coarse_step_s
     remaining_s = step_s - start.timestamp() % step_s
     first_s = remaining_s if remaining_s >= min(SLIVER_S, step_s) else remaining_s + step_s
-    count = round(horizon_h * 3600.0 / step_s)
-    return chain(start, [first_s] + [step_s] * (count - 1))
+    fine_h = min(planning.coarse_after_h or planning.horizon_h, planning.horizon_h)
+    fine, coarse = max(1, round(fine_h * 3600.0 / step_s)), round((planning.horizon_h - fine_h) * 3600.0 / coarse_s)
+    durations_s = [first_s] + [step_s] * (fine - 1)
+    if coarse:
+        bridge_s = coarse_s - (start.timestamp() + sum(durations_s)) % coarse_s
+        durations_s += [bridge_s if bridge_s >= min(step_s, coarse_s) else bridge_s + coarse_s]
+        durations_s += [coarse_s] * (coarse - 1)
+    return chain(start, durations_s)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,7 +158,7 @@ class Questioner:
                 return model, PvInputs(foresight.pv_kw[name])
             case Battery():
                 energy_kwh = model.capacity_kwh * now.values["soc_pct"] / 100.0
-                return model, BatteryInputs(energy_kwh, stored_value(tariff) * model.discharge_efficiency)
+                return model, BatteryInputs(energy_kwh, stored_value(tariff, slots) * model.discharge_efficiency)
             case ChargePoint():
                 return model, ChargePointInputs(foresight.cars[name])
             case HeatPump() if isinstance(spec, HeatPumpAsset):
@@ -177,7 +184,7 @@ class Questioner:
             gains_kw=zone_gains_kw(spec.gains_kw, spec.window_m2, foresight.irradiance),
             comfort_low_c=low,
             comfort_high_c=high,
-            end_value_per_kwh=heat_value(model, tariff, foresight.outdoor_c, low),
+            end_value_per_kwh=heat_value(model, tariff, slots, foresight.outdoor_c, low),
         )
 
     def _unsteered(
@@ -196,19 +203,25 @@ class Questioner:
         return Load(model.id, model.bus, factor), LoadInputs(demand)
 
 
-def stored_value(tariff: TariffSeries) -> float:
+def stored_value(tariff: TariffSeries, slots: Slots) -> float:
     """Give what a kWh at the terminals is worth after the horizon [currency/kWh].
 
-    It is the mean of the import prices, carbon included, between their first quartile and their median: dear enough not
-    to empty every store at the end, cheap enough not to buy for a future that is not priced yet.
+    It is the mean over time of the import prices, carbon included, between their first quartile and their median: dear
+    enough not to empty every store at the end, cheap enough not to buy for a future that is not priced yet.
     """
-    price = np.sort(tariff.import_price + tariff.carbon_price * tariff.carbon_kg_per_kwh)
-    n = len(price)
-    return max(0.0, float(np.mean(price[n // 4 : max(n // 2, n // 4 + 1)])))
+    price = tariff.import_price + tariff.carbon_price * tariff.carbon_kg_per_kwh
+    order = np.argsort(price, kind="stable")
+    share = np.concatenate([[0.0], np.cumsum(slots.duration_s[order])]) / slots.duration_s.sum()
+    within = np.diff(np.clip(share, 0.25, 0.5))
+    return max(0.0, float(price[order] @ within / within.sum()))
 
 
-def heat_value(model: HeatPump, tariff: TariffSeries, outdoor_c: Floats, low_c: Floats) -> float:
+def heat_value(model: HeatPump, tariff: TariffSeries, slots: Slots, outdoor_c: Floats, low_c: Floats) -> float:
     """Give what a kWh of heat left in the building is worth [currency/kWh]: nothing where it need not be heated."""
-    if float(np.mean(outdoor_c)) >= float(np.mean(low_c)):
+
+    def mean(series: Floats) -> float:
+        return float(np.average(series, weights=slots.duration_s))
+
+    if mean(outdoor_c) >= mean(low_c):
         return 0.0
-    return HEAT_KEPT * stored_value(tariff) / float(np.mean(cop(model, outdoor_c)))
+    return HEAT_KEPT * stored_value(tariff, slots) / mean(cop(model, outdoor_c))

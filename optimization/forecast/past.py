@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from optimization.slots import Floats, Slots
+from optimization.slots import Floats, Ints, Slots
 
 QUARTER_S = 900.0
 DAY_S = 86400.0
@@ -73,6 +73,25 @@ def epoch_s(at: datetime) -> float:
 def slot_middles_s(slots: Slots) -> Floats:
     """Give the middle of each slot [s since 1970], shape (n,)."""
     return epoch_s(slots.start) + slots.offset_s + slots.duration_s / 2.0
+
+
+def slot_pieces(slots: Slots) -> tuple[Floats, Ints]:
+    """Cut each slot into equal pieces of at most a quarter-hour, so that a mean over a long slot can be taken.
+
+    Returns:
+        the middle of each piece [s since 1970] and the slot it belongs to, shape (pieces,) each; a slot of up to a
+        quarter-hour is one piece.
+    """
+    count = np.maximum(1, np.ceil(slots.duration_s / QUARTER_S - 1e-9)).astype(np.int64)
+    slot = np.repeat(np.arange(len(slots)), count)
+    within = np.arange(len(slot)) - np.repeat(np.cumsum(count) - count, count)
+    return epoch_s(slots.start) + slots.offset_s[slot] + (within + 0.5) * (slots.duration_s / count)[slot], slot
+
+
+def slot_means(value: Floats, slot: Ints) -> Floats:
+    """Give the mean over the pieces of each slot, as `slot_pieces` cuts them; shape (n,)."""
+    mean: Floats = np.bincount(slot, value) / np.bincount(slot)
+    return mean
 
 
 def local_days_and_quarters(at_s: Floats, zone: tzinfo) -> tuple[Floats, Floats]:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from planning_kit import NOW, Loop, build_loop, demo_site, idle_plan
 
+from ems.config.site import Planning as PlanningConfig
 from ems.config.site import Site
 from ems.planning import moved_kw
 from ems.slow.plan_record import digest
@@ -31,7 +32,10 @@ from optimization.assets import (
     PvInputs,
 )
 from optimization.problem import AcVerdict, Plan, Problem, Refused, TariffSeries
+from optimization.slots import chain, uniform
 
+EVEN, SHORT = PlanningConfig(horizon_h=36.0), PlanningConfig(horizon_h=6.0)
+COARSE = PlanningConfig(horizon_h=48.0, coarse_after_h=12.0)
 ALL = {"pv", "battery", "charge_point", "heat_pump"}
 
 
@@ -61,7 +65,7 @@ def load_of(problem: Problem, asset: str) -> np.ndarray:
     ],
 )
 def test_the_horizon_is_whole_quarters_but_for_the_first(now: str, start: str, first_s: float) -> None:
-    slots = plan_slots(datetime.fromisoformat(f"2025-01-15T{now}+00:00"), 900.0, 36.0)
+    slots = plan_slots(datetime.fromisoformat(f"2025-01-15T{now}+00:00"), EVEN)
     assert slots.start == datetime.fromisoformat(f"2025-01-15T{start}+00:00")
     assert slots.duration_s[0] == first_s
     assert set(slots.duration_s[1:]) == {900.0}
@@ -71,9 +75,25 @@ def test_the_horizon_is_whole_quarters_but_for_the_first(now: str, start: str, f
 
 def test_there_is_never_a_sliver_and_always_the_same_number_of_slots() -> None:
     for seconds in range(0, 7200, 37):
-        slots = plan_slots(NOW + timedelta(seconds=seconds), 900.0, 36.0)
+        slots = plan_slots(NOW + timedelta(seconds=seconds), EVEN)
         assert 300.0 <= slots.duration_s[0] < 1200.0
         assert len(slots) == 144
+
+
+def test_coarse_slots_are_whole_hours_but_for_the_bridge_that_leads_to_them() -> None:
+    parents = set()
+    for seconds in range(0, 2 * 7200, 37):
+        slots = plan_slots(NOW + timedelta(seconds=seconds), COARSE)
+        ends_s = slots.start.timestamp() + slots.offset_s + slots.duration_s
+        assert (ends_s[:48] % 900.0 == 0.0).all()
+        assert (ends_s[48:] % 3600.0 == 0.0).all()
+        assert set(slots.duration_s[1:48]) == {900.0}
+        assert slots.duration_s[48] in {900.0, 1800.0, 2700.0, 3600.0}
+        assert set(slots.duration_s[49:]) == {3600.0}
+        assert 46.9 <= (slots.end - slots.start).total_seconds() / 3600.0 <= 48.1 + 0.25
+        parents.add((len(slots), tuple(slots.parent)))
+    assert len(parents) == 1
+    assert len(slots) == 84
 
 
 # ---- the question
@@ -426,7 +446,7 @@ def test_moved_kw_compares_by_absolute_time() -> None:
     assert moved_kw(plan, plan) == 0.0
     battery = replace(plan.schedules["battery"], power_kw=plan.schedules["battery"].power_kw + 2.0)
     assert moved_kw(plan, replace(plan, schedules={**plan.schedules, "battery": battery})) == pytest.approx(2.0)
-    assert moved_kw(plan, replace(plan, slots=plan_slots(NOW + timedelta(days=9), 900.0, 6.0))) == 0.0
+    assert moved_kw(plan, replace(plan, slots=plan_slots(NOW + timedelta(days=9), SHORT))) == 0.0
     assert digest(sample_problem()) == digest(sample_problem())
 
 
@@ -435,7 +455,18 @@ def test_moved_kw_compares_by_absolute_time() -> None:
 )
 def test_what_is_left_at_the_end_is_worth_a_lower_middle_price(prices: list[float], value: float) -> None:
     series = np.array(prices)
-    assert stored_value(TariffSeries(series, series, np.zeros_like(series))) == pytest.approx(value)
+    tariff = TariffSeries(series, series, np.zeros_like(series))
+    assert stored_value(tariff, uniform(NOW, len(prices), 900.0)) == pytest.approx(value)
+
+
+def test_an_hour_counts_four_times_a_quarter_in_what_is_left_at_the_end() -> None:
+    hourly = np.array([0.4, 0.1, 0.2, 0.3, 0.15, 0.22])
+    mixed = np.array([0.4, 0.4, 0.4, 0.4, 0.1, 0.2, 0.3, 0.15, 0.22])
+    fine, coarse = (
+        stored_value(TariffSeries(p, p, 0.0 * p), chain(NOW, steps))
+        for p, steps in ((hourly, [3600.0] * 6), (mixed, [900.0] * 4 + [3600.0] * 5))
+    )
+    assert fine == pytest.approx(coarse)
 
 
 def test_the_digest_sees_every_part_of_a_question() -> None:

@@ -7,8 +7,19 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from optimization.forecast.past import Past, empty, epoch_s, local_days_and_quarters, merge, slot_middles_s
+from optimization.forecast.past import (
+    Past,
+    empty,
+    epoch_s,
+    local_days_and_quarters,
+    merge,
+    slot_means,
+    slot_middles_s,
+    slot_pieces,
+)
 from optimization.slots import chain
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -71,3 +82,13 @@ def test_slot_middles_are_in_seconds_of_the_epoch() -> None:
 def test_a_naive_instant_is_refused() -> None:
     with pytest.raises(ValueError, match="no time zone"):
         epoch_s(datetime(2025, 1, 1) + timedelta(0))  # noqa: DTZ001
+
+
+@given(st.lists(st.sampled_from([300.0, 900.0, 1140.0, 2700.0, 3600.0]), min_size=1, max_size=12))
+def test_pieces_cover_their_slots_and_give_their_means(durations: list[float]) -> None:
+    slots = chain(datetime(2025, 1, 15, 9, 5, tzinfo=UTC), durations)
+    at_s, slot = slot_pieces(slots)
+    assert (np.bincount(slot) == np.ceil(np.array(durations) / 900.0)).all()
+    middles_s = slots.start.timestamp() + slots.offset_s + slots.duration_s / 2
+    # A straight line's mean over a slot is its value in the middle of it.
+    np.testing.assert_allclose(slot_means(at_s - at_s[0], slot), middles_s - at_s[0], atol=1e-6)
