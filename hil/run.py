@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ems.commands.output import note
+from ems.commands.progress import ProgressLine
 from ems.config.sites import find_site
 from ems.exit_codes import CommandError, Exit
 from ems.store.encoding import to_json
@@ -15,7 +16,6 @@ from hil.baselines import run_baselines
 from hil.case import Case
 from hil.comparison import compare
 from hil.plan_arm import run_plan
-from ems.commands.progress import ProgressLine
 from hil.scenario import ScenarioError
 
 DAY_S = 86400.0
