@@ -20,6 +20,7 @@ from ems.config.site import Site
 from ems.control import ControlLoop, Parts
 from ems.evidence import Evidence
 from ems.fast.counters import Counters, report
+from ems.fast.demand import KEPT, RECORD, DemandDesk
 from ems.fast.fleet import Fleet
 from ems.fast.following import Following
 from ems.fast.grid_eye import GridEye
@@ -39,8 +40,8 @@ from ems.process_image import ProcessImage
 from ems.slow.asset_models import asset_models
 from ems.slow.feed_desk import Feed
 from ems.slow.planning_setup import build_planning, cache_dir, grid_limits, grid_path, history_path
-from ems.store.history import History
-from ems.store.journal import Journal, read_records
+from ems.store.history import History, read_at
+from ems.store.journal import Journal, read_records, records_since
 from ems.store.requests import RequestBox
 from ems.timetable import Job, Timetable, every
 from ems.wall_watch import CHECK_EVERY_S, WallWatch
@@ -56,6 +57,8 @@ RENEWAL_SHARE = 0.02
 SCANS_GATHER_S = 0.5
 """Scans are flushed to the disk so seldom at most [wall s], however fast the clock runs."""
 FIRST_FETCH_S = 2.0
+NEAR_S = 60.0
+"""A stored register within so much of a metering interval's start tells its first value [s]."""
 LEAST_LEASE_WALL_S = 5.0
 """Ownership survives so long a stall of the machine, however fast the clock runs [wall s]."""
 
@@ -351,6 +354,7 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         image=ProcessImage(site.file.control.stale_after_s),
         orders=orders,
         sessions=sessions,
+        demand=_demand(wiring),
         steering=Steering(site, bindings, levers, _eye(site, wiring.state_dir).rows),
         writer=writer,
         following=Following(levers, wiring.cycle_s),
@@ -361,6 +365,15 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         keep=keep,
         adopt=wiring.fleet.adopt,
     )
+
+
+def _demand(wiring: _Wiring) -> DemandDesk:
+    """Take up the running metering interval and the month's peak from what is stored."""
+    path, now = wiring.state_dir, wiring.clock.now()
+    desk = DemandDesk(wiring.site, wiring.bindings, wiring.stores.record)
+    kept = records_since(journal_path(path), RECORD, now - KEPT)
+    desk.restore((one.body for one in kept), lambda point, at: read_at(history_path(path), point, at, NEAR_S), now)
+    return desk
 
 
 def _transitions(state_dir: Path) -> Iterator[Mapping[str, Any]]:

@@ -7,12 +7,13 @@ Law 1: relief is sought in a fixed order: battery, charge point, heat pump, and 
 Law 2: no step raises an excess of any row, nor lifts another row over its limit.
 Law 3: a photovoltaic plant always carries an upper bound that the rows stand, so that a sudden sun lifts nothing.
 Law 4: relief goes to `target`, but starts only past `trigger`: between the two the commands in force are kept.
+Law 5: a soft level ranks below every limit: it is sought last, by the assets that it names, within the limits' room.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 import numpy as np
@@ -74,6 +75,25 @@ class Flex:
     reserved: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Soft:
+    """A lower level of one row that is sought only as far as it is worth it.
+
+    Args:
+        row: index of the row.
+        name: why assets move for it.
+        trigger: value past which relief starts.
+        target: value to which relief goes.
+        flexes: the assets that take part, in the order of relief, with the powers to which this may move them.
+    """
+
+    row: int
+    name: str
+    trigger: float
+    target: float
+    flexes: Sequence[Flex]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Balance:
     """The outcome.
@@ -110,18 +130,24 @@ class _Scene:
         self.power[asset] = kw
 
 
-def balance(flexes: Sequence[Flex], rows: Rows, fixed_kw: Mapping[str, float]) -> Balance:
+def balance(flexes: Sequence[Flex], rows: Rows, fixed_kw: Mapping[str, float], soft: Soft | None = None) -> Balance:
     """Move as little as needed, in the fixed order, until every row is at its target or nothing is left to move.
 
     Args:
         flexes: assets that may be moved.
         rows: the limits.
         fixed_kw: power of every other asset by id: measured, or its share of what no meter explains.
+        soft: a lower level of one row, sought last.
     """
     scene = _scene(flexes, rows, fixed_kw)
-    if (scene.value > rows.trigger + EPS).any() or _moves(flexes):
+    wanted = soft is not None and scene.value[soft.row] > soft.trigger + EPS
+    if wanted or (scene.value > rows.trigger + EPS).any() or _moves(flexes):
         _relieve_all(scene, flexes)
+        if soft is not None:
+            scene.rows = _softened(rows, soft)
+            _relieve_softly(scene, soft)
         _keep(scene, flexes)
+        scene.rows = rows
     excess = np.maximum(scene.value - rows.trigger, 0.0)
     plants = [flex for flex in flexes if flex.kind is AssetKind.PV]
     most_kw = {asset: -kw for asset, kw in _pv_caps(scene, plants, rows.trigger).items()}
@@ -147,6 +173,22 @@ def _relieve_all(scene: _Scene, flexes: Sequence[Flex]) -> None:
             if scene.value[row] <= scene.rows.target[row] + EPS:
                 break
             _relieve(scene, int(row), flex)
+
+
+def _softened(rows: Rows, soft: Soft) -> Rows:
+    """Lower one row to its soft level; a limit that is tighter stays."""
+    trigger, target, names = rows.trigger.copy(), rows.target.copy(), list(rows.names)
+    trigger[soft.row] = min(trigger[soft.row], soft.trigger)
+    target[soft.row] = min(target[soft.row], soft.target)
+    names[soft.row] = soft.name
+    return replace(rows, trigger=trigger, target=target, names=tuple(names))
+
+
+def _relieve_softly(scene: _Scene, soft: Soft) -> None:
+    for flex in soft.flexes:
+        if scene.value[soft.row] <= scene.rows.target[soft.row] + EPS:
+            break
+        _relieve(scene, soft.row, flex)
 
 
 def _relieve(scene: _Scene, row: int, flex: Flex) -> None:

@@ -21,7 +21,9 @@ from ems.config.site import HeatPumpAsset, Site
 from ems.fast.ceilings import learn_ceiling
 from ems.fast.counters import Counters
 from ems.fast.decisions import AssetKind, Decision, Lever
+from ems.fast.demand import DemandDesk, DemandNow
 from ems.fast.following import Following, Watch
+from ems.fast.ladder import plan_now
 from ems.fast.orders import Orders
 from ems.fast.powers import Powers
 from ems.fast.prices import Prices
@@ -57,6 +59,7 @@ class Parts:
     image: ProcessImage
     orders: Orders
     sessions: Sessions
+    demand: DemandDesk
     steering: Steering
     writer: Writer
     following: Following
@@ -75,6 +78,7 @@ class Cycle:
     snapshot: Snapshot
     standing: Standing
     outcome: Outcome
+    demand: DemandNow | None = None
 
 
 class ControlLoop:
@@ -140,21 +144,24 @@ class ControlLoop:
         if self.last is not None:
             self.wants_plan |= standing.overrides != self.last.standing.overrides
         self.wants_plan |= parts.sessions.update(snapshot, parts.orders.requests, limits)
+        plan, planning = parts.plan(), parts.site.file.planning
+        in_force = plan_now(plan, snapshot.at, every_s=planning.every_s, max_age_s=planning.max_plan_age_s)
         scene = Scene(
             snapshot=snapshot,
             standing=standing,
-            plan=parts.plan(),
+            plan=plan,
             prices=parts.prices(snapshot.at),
             cars=parts.sessions.cars,
             held=held,
             tapers_kw=self._tapers_kw,
+            demand=parts.demand.update(snapshot, in_force.plan if in_force else None),
         )
         outcome = parts.steering.decide(scene)
         self._follow(snapshot, outcome.powers, limits)
         parts.watchman.look(snapshot)
         parts.watchman.judge(outcome, standing, parts.following, snapshot)
         parts.counters.count(outcome.decisions.values(), snapshot.monotonic_s)
-        self.last = Cycle(snapshot, standing, outcome)
+        self.last = Cycle(snapshot, standing, outcome, scene.demand)
         return standing, outcome
 
     def _follow(self, snapshot: Snapshot, powers: Powers, held: Mapping[str, tuple[float, float]]) -> None:

@@ -13,13 +13,17 @@ from ems.config.binding import CommandKind
 
 
 class Rung(StrEnum):
-    """Who decides, highest first; also the ladder's rungs `plan`, `shifted_plan`, `rules`, `safe`."""
+    """Who decides, highest first; also the ladder's rungs `plan`, `shifted_plan`, `rules`, `safe`.
+
+    `demand` is the target of the running metering interval: a matter of price, moved by no more than it is worth.
+    """
 
     LOCKOUT = "lockout"
     DEVICE = "device"
     BUILDING = "building"
     GRID = "grid"
     OPERATOR = "operator"
+    DEMAND = "demand"
     PLAN = "plan"
     SHIFTED_PLAN = "shifted_plan"
     RULES = "rules"

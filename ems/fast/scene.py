@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ems.fast.decisions import Held
+from ems.fast.demand import DemandNow
 from ems.fast.prices import Prices
 from ems.fast.sessions import Car
 from ems.process_image import Snapshot
@@ -25,6 +26,7 @@ class Scene:
         cars: at the charge points, by asset.
         held: commands in force, by asset.
         tapers_kw: what a battery near an end of its charge takes at the most, by asset.
+        demand: the running metering interval; None where the tariff has no demand charge.
     """
 
     snapshot: Snapshot
@@ -34,3 +36,4 @@ class Scene:
     cars: Mapping[str, Car] = field(default_factory=dict)
     held: Mapping[str, Held] = field(default_factory=dict)
     tapers_kw: Mapping[str, float] = field(default_factory=dict)
+    demand: DemandNow | None = None

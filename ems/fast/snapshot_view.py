@@ -9,6 +9,7 @@ from drivers.points import Point
 from ems.config.site import Site
 from ems.control import Cycle
 from ems.fast.decisions import Held, Lever
+from ems.fast.demand import DemandNow
 from ems.fast.prices import Prices
 from ems.fast.watchman import DeviceState
 from ems.health import Alarm, Health
@@ -48,6 +49,7 @@ def live_view(
         },
         "plan": None if plan is None else _plan(plan, snapshot),
         "prices": _prices(prices, site.file.site.currency),
+        "demand": None if cycle.demand is None else _demand(cycle.demand),
         "counters": dict(counters),
     }
 
@@ -122,6 +124,22 @@ def planned_kw(plan: Plan | None, asset: str, kind: str, snapshot: Snapshot) -> 
         return float(plan.import_kw[slot] - plan.export_kw[slot])
     schedule = plan.schedules.get(asset)
     return None if schedule is None else float(schedule.power_kw[slot])
+
+
+def _demand(now: DemandNow) -> dict[str, Any]:
+    """Describe the running metering interval: its mean so far and what may still be drawn [kW]."""
+    running = now.running
+    return {
+        "start": running.start.isoformat(),
+        "interval_s": running.interval_s,
+        "left_s": round(running.left_s, 1),
+        "unknown_s": round(running.unknown_s, 1),
+        "mean_kw": running.mean_kw,
+        "target_kw": now.target_kw,
+        "basis": now.basis,
+        "allowed_kw": now.allowed_kw,
+        "peak_kw": now.peak_kw,
+    }
 
 
 def _plan(plan: Plan, snapshot: Snapshot) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.fast.building import BuildingLimit, bounds_on, read_limits
 from ems.fast.decisions import AssetKind, Bound, Decision, Lever, Rung, Wish
+from ems.fast.demand_row import soft_level
 from ems.fast.ladder import (
     NOTHING_KW,
     PlanNow,
@@ -30,7 +31,7 @@ from ems.fast.ladder import (
     safe_wish,
 )
 from ems.fast.powers import Powers, bounds_of, read_powers, rule_view
-from ems.fast.rows import build_rows
+from ems.fast.rows import IMPORT, build_rows
 from ems.fast.scene import Scene
 from optimization.problem import GridRows
 
@@ -165,7 +166,8 @@ class Steering:
         grid, slot = self._grid_slot(scene, powers)
         limits_kw = (self._site.file.grid.import_limit_kw, self._site.file.grid.export_limit_kw)
         rows = build_rows([*fixed, *movable], grid, slot, limits_kw, unexplained_kw=powers.unexplained_kw)
-        result = balance(flexes, rows, fixed)
+        soft = soft_level(self._site, rows.names.index(IMPORT), flexes, scene, powers)
+        result = balance(flexes, rows, fixed, soft)
         decisions = dict(shaped)
         for flex in flexes:
             wanted, limits = shaped[flex.asset], bounds[flex.asset]
@@ -176,7 +178,8 @@ class Steering:
                     flex, wanted, result, limits, worth_kw=worth_kw, blind_kw=safe_kw
                 )
             else:
-                decisions[flex.asset] = self._final(flex, wanted, result, limits)
+                rung = Rung.DEMAND if soft and result.because.get(flex.asset) == soft.name else Rung.GRID
+                decisions[flex.asset] = self._final(flex, wanted, result, limits, rung=rung)
         over = tuple(name for name, excess in zip(rows.names, result.excess, strict=True) if excess > 1e-6)
         return Outcome(decisions, powers, excess=over)
 
@@ -225,14 +228,16 @@ class Steering:
         taken_kw = (powers.grid_kw or 0.0) - powers.metered_kw[lever.asset]
         return max(taken_kw + SPARE_KW, -(at.power_kw(lever.asset) or 0.0), 0.0)
 
-    def _final(self, flex: Flex, shaped: Decision, result: Balance, bounds: tuple[Bound, ...]) -> Decision:
+    def _final(
+        self, flex: Flex, shaped: Decision, result: Balance, bounds: tuple[Bound, ...], *, rung: Rung
+    ) -> Decision:
         """Clamp last: what the rows ask for, inside the bounds that rank above the grid's."""
         row = result.because.get(flex.asset)
         if row is None:
             return shaped
         kw = result.power_kw[flex.asset]
         above = [bound for bound in bounds if bound.rung is not Rung.OPERATOR]
-        wish = Wish(Rung.GRID, kw, f"{row}: {action(flex.kind, kw)}")
+        wish = Wish(rung, kw, f"{row}: {action(flex.kind, kw)}")
         return runnable(self._levers[flex.asset], clamp(flex.asset, wish, above))
 
     def _final_pv(

@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
@@ -108,6 +108,27 @@ def read(
         return np.empty(0), np.empty((0, len(points)))
     times, values = (np.concatenate(arrays, dtype=np.float64) for arrays in zip(*parts, strict=True))
     return times, values
+
+
+def read_at(path: Path | str, point: str, at: datetime, within_s: float) -> float | None:
+    """Read a register at an instant, on the straight line between the last good value before it and the first after it.
+
+    Args:
+        path: the file.
+        point: id of the point.
+        at: aware instant.
+        within_s: how far from it the values may lie [s].
+
+    Returns:
+        The value; None where the history holds no good value on one of both sides.
+    """
+    reach = timedelta(seconds=within_s)
+    times, values = read(path, [point], at - reach, at + reach)
+    good = np.isfinite(values[:, 0])
+    times, value, at_s = times[good], values[good, 0], at.timestamp()
+    if not times.size or not times[0] <= at_s <= times[-1]:
+        return None
+    return float(np.interp(at_s, times, value))
 
 
 def read_means(

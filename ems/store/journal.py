@@ -105,6 +105,11 @@ def read_records(path: Path | str, kind: str | None = None, after_id: int = 0, l
     return _select(Path(path), f"WHERE {where} id > ? ORDER BY id LIMIT ?", (*parameters, after_id, limit))
 
 
+def records_since(path: Path | str, kind: str, since: datetime) -> list[Record]:
+    """Read the records of a kind from an aware instant on, oldest first. Raises `StoreError` as `read_records` does."""
+    return _select(Path(path), "WHERE kind = ? AND at >= ? ORDER BY id", (kind, to_instant(since)))
+
+
 def latest_record(path: Path | str, kind: str) -> Record | None:
     """Read the newest record of a kind; None if there is none. Raises `StoreError` as `read_records` does."""
     rows = _select(Path(path), "WHERE kind = ? ORDER BY id DESC LIMIT 1", (kind,))

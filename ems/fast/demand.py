@@ -1,0 +1,170 @@
+"""The demand charge in the fast loop: which mean import the running interval aims at, and what that is worth.
+
+A kW of an interval's mean costs `price_per_kw` once it is the month's highest, so a kWh that is not drawn is worth
+`price_per_kw / interval_h`. An asset takes part where not drawing costs less: a battery its wear, a car nothing as long
+as it can still be full in time and its shortfall price after that, a heat pump nothing while its zone is warm enough
+and discomfort below that.
+
+Law 1: the target is the plan's, never below the month's peak so far, which is paid already. Without a plan it is that
+peak, once `LEAST_DAYS` of the month were metered: before, a quiet night would set it. Otherwise there is none.
+Law 2: every interval that ends is journalled, so that a restart knows the month's peak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+from ems.config.binding import Bindings
+from ems.config.site import GridMeter, Site
+from ems.fast.metering import Closed, Running, advance, begin, begin_at_register, interval_start
+from ems.process_image import Snapshot
+from optimization.tariff import DemandCharge
+
+RECORD = "demand_interval"
+"""Journal kind of a metering interval that is over."""
+AIM_SHARE = 0.99
+"""So much of the target is aimed at: a device answers a cycle or two late."""
+LEAST_DAYS = 3.0
+DAY_S = 86_400.0
+SO_FAR = "the month's peak so far"
+KEPT = timedelta(days=31)
+"""Journalled intervals older than this say nothing of a running month."""
+
+Record = Callable[[str, Mapping[str, Any]], object]
+RegisterAt = Callable[[str, datetime], float | None]
+"""Looks up what a register read at an instant of the stored past."""
+
+
+class PlanLike(Protocol):
+    """What is needed of a plan in force."""
+
+    @property
+    def made_at(self) -> datetime:
+        """UTC instant of the plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemandNow:
+    """The running metering interval and its target.
+
+    Args:
+        running: what was imported so far.
+        price_per_kw: what a kW of the month's peak costs [currency/kW].
+        target_kw: mean import that shall not be passed [kW]; None where nobody knows one.
+        basis: where the target comes from, in words.
+        peak_kw: the month's highest known mean so far [kW]; None as long as none is known.
+    """
+
+    running: Running
+    price_per_kw: float
+    target_kw: float | None
+    basis: str
+    peak_kw: float | None
+
+    @property
+    def worth_per_kwh(self) -> float:
+        """Give what it is worth not to draw a kWh in this interval [currency/kWh]."""
+        return self.price_per_kw * 3600.0 / self.running.interval_s
+
+    @property
+    def allowed_kw(self) -> float | None:
+        """Give the import that the rest of the interval may draw [kW]; None without a target."""
+        return None if self.target_kw is None else self.running.allowed_kw(AIM_SHARE * self.target_kw)
+
+    def words(self) -> str:
+        """Say for an operator what is aimed at and what is known."""
+        if self.target_kw is None:
+            return f"no demand target: {self.basis}"
+        unknown = f", {self.running.unknown_s:.0f} s of it unknown" if self.running.unknown_s >= 1.0 else ""
+        return f"demand target {self.target_kw:.1f} kW ({self.basis}) to {self.running.end:%H:%M} UTC{unknown}"
+
+
+class DemandDesk:
+    """Keeps the running interval and the month's peak.
+
+    Args:
+        site: the site.
+        bindings: which point measures what.
+        record: appends to the journal.
+    """
+
+    def __init__(self, site: Site, bindings: Bindings, record: Record) -> None:
+        self._charge: DemandCharge | None = getattr(site.tariff, "demand", None)
+        self._zone = ZoneInfo(site.file.site.timezone)
+        self._record = record
+        meter = next((name for name, spec in site.file.assets.items() if isinstance(spec, GridMeter)), "")
+        self._power = bindings.measure(meter, "power_kw")
+        self._register = bindings.measure(meter, "import_kwh")
+        self._running: Running | None = None
+        self._peaks: dict[tuple[int, int], _Peak] = {}
+
+    def restore(self, bodies: Iterable[Mapping[str, Any]], register_at: RegisterAt, now: datetime) -> None:
+        """Take up after a restart: the month's intervals that were journalled, and the running one's first register."""
+        for body in bodies:
+            closed = Closed(
+                datetime.fromisoformat(str(body["start"])),
+                float(body["mean_kw"]),
+                float(body["unknown_s"]),
+                float(body["interval_s"]),
+            )
+            self._note(closed)
+        if self._charge is None or self._register is None:
+            return
+        start = interval_start(now, self._charge.interval_s)
+        register_kwh = register_at(self._register, start)
+        if register_kwh is not None:
+            self._running = begin_at_register(start, register_kwh, self._charge.interval_s)
+
+    def update(self, snapshot: Snapshot, plan: PlanLike | None) -> DemandNow | None:
+        """Account for one snapshot; None where the tariff has no demand charge.
+
+        Args:
+            snapshot: the process image.
+            plan: the plan in force now; None without one.
+        """
+        charge = self._charge
+        if charge is None:
+            return None
+        power_kw, register_kwh = snapshot.good(self._power), snapshot.good(self._register)
+        running = self._running or begin(snapshot.at, charge.interval_s)
+        self._running = running = advance(running, snapshot.at, power_kw, register_kwh)
+        for closed in running.closed:
+            self._close(closed)
+        peak = self._peaks.get(self._month(running.start))
+        target_kw, basis = _target(plan, peak)
+        return DemandNow(running, charge.price_per_kw, target_kw, basis, None if peak is None else peak.kw)
+
+    def _close(self, closed: Closed) -> None:
+        body = {"start": closed.start.isoformat(), "interval_s": closed.interval_s}
+        self._record(RECORD, body | {"mean_kw": closed.mean_kw, "unknown_s": closed.unknown_s})
+        self._note(closed)
+
+    def _note(self, closed: Closed) -> None:
+        if closed.is_known:
+            peak = self._peaks.setdefault(self._month(closed.start), _Peak())
+            peak.kw, peak.metered_s = max(peak.kw, closed.mean_kw), peak.metered_s + closed.interval_s
+
+    def _month(self, at: datetime) -> tuple[int, int]:
+        local = at.astimezone(self._zone)
+        return local.year, local.month
+
+
+@dataclass(slots=True)
+class _Peak:
+    """A month's highest known mean [kW], and how much of the month it was taken from [s]."""
+
+    kw: float = 0.0
+    metered_s: float = 0.0
+
+
+def _target(plan: PlanLike | None, peak: _Peak | None) -> tuple[float | None, str]:
+    planned_kw: float | None = getattr(plan, "demand_target_kw", None)
+    if planned_kw is not None:
+        return (planned_kw, "planned") if peak is None or planned_kw >= peak.kw else (peak.kw, SO_FAR)
+    if peak is None or peak.metered_s < LEAST_DAYS * DAY_S:
+        return None, f"no plan names one and less than {LEAST_DAYS:g} days of the month were metered"
+    return peak.kw, SO_FAR
