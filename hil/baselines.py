@@ -32,7 +32,7 @@ from hil.plant.draws import Floats
 from hil.plant.feeder import Plant
 from hil.published import Published
 from hil.verdict import judge
-from hil.wishes import car_request
+from hil.wishes import car_requests
 from hil.world import World
 from optimization.assets import ChargePoint, EvSession
 from optimization.foresight import least_ev_shortfall
@@ -144,8 +144,9 @@ async def steer_by_rules(
             world.advance(passing_s)
         else:
             await advance(passing_s)
-        for plug_in in world.take_plug_ins():
-            submit(state, car_request(plug_in.as_json()))
+        for event in world.take_events():
+            for request in car_requests(event.as_json()):
+                submit(state, request)
 
     await daemon.start()
     await SimulatedRunner(daemon.timetable, clock, move).run_until(seconds)

@@ -30,9 +30,12 @@ class Case:
 
     @classmethod
     def of(cls, folder: Path, scenario: str, seed: int, duration_s: float | None) -> Case:
-        """Name a case; the scenario's own length where none is given. Raises `ScenarioError`."""
-        return cls(folder, scenario, seed, load_scenario(scenario).duration_s if duration_s is None else duration_s)
+        """Name a case; the scenario's own length where none is given. Raises `SiteError` or `ScenarioError`."""
+        if duration_s is None:
+            duration_s = load_scenario(scenario, load_site(folder).file.site.id).duration_s
+        return cls(folder, scenario, seed, duration_s)
 
     def load(self) -> tuple[Site, Scenario]:
         """Read the site and the scenario; raises `SiteError` or `ScenarioError`."""
-        return load_site(self.folder), load_scenario(self.scenario).lasting(self.duration_s)
+        site = load_site(self.folder)
+        return site, load_scenario(self.scenario, site.file.site.id).lasting(self.duration_s)

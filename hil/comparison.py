@@ -75,14 +75,15 @@ def judge_criteria(
     plan, rules, no_control = arms["plan"], arms["rules"], arms["no_control"]
     setpoints = counters["setpoints"]
     verified = setpoints["verified"] / max(1, setpoints["issued"])
-    allowed_kwh = no_control["ev_unavoidable_kwh"] * (1.0 + criteria.ev_shortfall_above_unavoidable_at_most)
     judged = [
         _at_most("missed_deadlines", counters["missed_deadlines"], 0),
         _at_most("plan_excursions", plan["plant_limits"]["excursions"], criteria.plan_excursions_at_most),
         _at_most("plans_unconverged", counters["ac"]["unconverged"], 0),
         _at_least("setpoints_verified_share", verified, VERIFIED_SHARE),
-        _at_most("ev_shortfall_kwh", plan["ev_shortfall_kwh"], allowed_kwh + EV_GRAIN_KWH),
     ]
+    if (above := criteria.ev_shortfall_above_unavoidable_at_most) is not None:
+        allowed_kwh = no_control["ev_unavoidable_kwh"] * (1.0 + above)
+        judged.append(_at_most("ev_shortfall_kwh", plan["ev_shortfall_kwh"], allowed_kwh + EV_GRAIN_KWH))
     if criteria.plan_cost_below_rules:
         judged.append(_at_most("plan_cost_minus_rules_cost", plan["cost"] - rules["cost"], 0.0))
     if (least := criteria.no_control_violation_share_at_least) is not None:

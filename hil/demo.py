@@ -153,7 +153,7 @@ def _page_port() -> int:
 def _judge(case: Case, verdict: dict[str, Any], report: dict[str, Any], site: Site) -> dict[str, Any]:
     """Run the baselines on the same inputs, and hold everything beside each other."""
     no_control, rules = run_baselines(case)
-    counters, criteria = report["run"], case.load()[1].criteria
+    counters, criteria = report["run"], case.load()[1].holding
     steered_s = counters["cycles"] * site.file.control.simulated_cycle_s
     due = int(PLANNED_SHARE * steered_s / site.file.planning.every_s)
     result = compare(verdict, counters, rules=rules, no_control=no_control, criteria=criteria, least_plans=due)

@@ -9,7 +9,17 @@ from drivers.points import Measurement, Outcome, Point, Quality, Setpoint, Write
 from drivers.profiles import ProfileInfo
 from drivers.registry import profile_points
 from ems.config.binding import Bindings, CommandBinding
-from ems.config.site import GridMeter, LoadAsset, Site
+from ems.config.site import (
+    AssetSpec,
+    BuildingAutomation,
+    ChargePointAsset,
+    GridMeter,
+    HeatMeter,
+    LoadAsset,
+    MeteredLoad,
+    Onlooker,
+    Site,
+)
 from hil.plant.feeder import Plant
 
 NOMINAL_V = 230.0
@@ -22,7 +32,7 @@ class PlantDriver:
 
     Args:
         device: id of the device.
-        asset: id of the asset behind it.
+        asset: id of the asset behind it. spec: that asset.
         info: what its profile offers.
         command: how the asset is commanded; None for a meter.
     """
@@ -35,10 +45,11 @@ class PlantDriver:
         *,
         device: str,
         asset: str,
+        spec: AssetSpec,
         command: CommandBinding | None,
     ) -> None:
         self._plant, self._clock, self._info = plant, clock, info
-        self._device, self._asset, self._command = device, asset, command
+        self._device, self._asset, self._spec, self._command = device, asset, spec, command
         self._points = {role.at(device).id: role.at(device) for role in info.roles.values()}
         self._held: float | None = None
 
@@ -85,12 +96,30 @@ class PlantDriver:
         return WriteResult(setpoint.point, Outcome.APPLIED, setpoint.value)
 
     def _tells(self) -> dict[str, float]:
-        told = _meter(self._plant) if self._command is None else dict(self._plant.state(self._asset))
-        if "connected" in told:
-            told["state"] = told["connected"] * (2.0 if told["power_kw"] > CHARGING_KW else 1.0)
+        told = _told(self._plant, self._asset, self._spec)
         if self._command is not None:
             told[self._command.role] = 0.0 if self._held is None else self._held
         return told
+
+
+def _told(plant: Plant, asset: str, spec: AssetSpec) -> dict[str, float]:
+    """Give what an asset's device measures, by role."""
+    match spec:
+        case GridMeter():
+            return _meter(plant)
+        case MeteredLoad():
+            state = plant.state(asset)
+            volts = plant.voltage_pu(spec.bus) * NOMINAL_V
+            return {"power_kw": state["power_kw"], "import_kwh": state["energy_kwh"], "voltage_v": volts}
+        case HeatMeter():
+            return dict(plant.state(spec.of))
+        case BuildingAutomation():
+            return dict(plant.published_limits(asset))
+        case ChargePointAsset():
+            told = dict(plant.state(asset))
+            return told | {"state": told["connected"] * (2.0 if told["power_kw"] > CHARGING_KW else 1.0)}
+        case _:
+            return dict(plant.state(asset))
 
 
 def _meter(plant: Plant) -> dict[str, float]:
@@ -110,7 +139,9 @@ def plant_drivers(plant: Plant, site: Site, bindings: Bindings, clock: DriverClo
         if isinstance(spec, LoadAsset):
             continue
         device = site.file.devices[spec.device]
-        command = None if isinstance(spec, GridMeter) else bindings.command(asset)
+        command = None if isinstance(spec, Onlooker | MeteredLoad) else bindings.command(asset)
         info = profile_points(device.protocol, device.profile)
-        drivers[spec.device] = PlantDriver(plant, clock, info, device=spec.device, asset=asset, command=command)
+        drivers[spec.device] = PlantDriver(
+            plant, clock, info, device=spec.device, asset=asset, spec=spec, command=command
+        )
     return drivers

@@ -26,7 +26,7 @@ from ems.worker import DirectSolver
 from hil.case import Case
 from hil.lockstep import WorldLine
 from hil.relocate import relocate
-from hil.wishes import car_request
+from hil.wishes import car_requests
 
 Progress = Callable[[float], None]
 
@@ -99,7 +99,8 @@ class _Pace:
         """Let the world live until an instant [s]."""
         answer = await self._line.ask("advance", to_s=until_s)
         for event in answer["events"]:
-            submit(self._state, car_request(event))
+            for request in car_requests(event):
+                submit(self._state, request)
         self._progress(until_s / self.duration_s)
 
 

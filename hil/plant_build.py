@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from datetime import datetime
+from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from ems.config.site import (
     BatteryAsset,
+    BuildingAutomation,
     ChargePointAsset,
+    HeatMeter,
     HeatPumpAsset,
     LoadAsset,
     MeteredLoad,
@@ -23,26 +23,31 @@ from ems.config.site import (
     Site,
 )
 from hil.plant.ambient import Device
+from hil.plant.automation import Automation, Rule, Spell, charging_programme, heating_programme
 from hil.plant.battery import Battery
 from hil.plant.building import Building, Occupancy, Shell
+from hil.plant.car_park import CarPark
 from hil.plant.charge_point import Car, ChargePoint
 from hil.plant.draws import Floats, off, stream
 from hil.plant.feeder import Plant
-from hil.plant.load import Load, demand, read_series
+from hil.plant.hydronics import Hydronics
+from hil.plant.load import Load, demand, read_columns
 from hil.plant.market import Market
 from hil.plant.power_flow import PowerFlow, Witness, matrices, perturbed
 from hil.plant.pv import Pv
+from hil.plant.surroundings import Nature
 from hil.plant.weather import Era, Weather
 from hil.scenario import Scenario, ScenarioError
+from hil.visits import draw_cars, places
 
 SLACK_S = 6 * 3600.0
 COMPRESSOR_MINIMUM = 0.12
-STAY = ("arrival", "departure")
+TOTAL = "total_kw"
 
 
 def build_plant(
     site: Site, scenario: Scenario, seed: int, *, altered_from_s: float | None = None, altered_seed: int = 0,
-    witness: bool = True,
+    witness: bool = True, nature: Nature | None = None,
 ) -> Plant:  # fmt: skip
     """Draw the plant of a site.
 
@@ -53,28 +58,39 @@ def build_plant(
         altered_from_s: from when on another seed rules weather, prices, loads and cars [s since the start].
         altered_seed: that other seed.
         witness: whether pandapower's power flow is asked now and then.
+        nature: weather, prices and loads in place of those that scenario and seed would make; the run begins where its
+            sky does.
     """
     zone = ZoneInfo(site.file.site.timezone)
     era = Era(seed, altered_from_s, altered_seed)
-    draw = _Draw(site, scenario, era, scenario.starts_at(zone))
-    clouds = [cloud.cloud() for cloud in scenario.clouds]
-    weather = Weather(draw.start, scenario.duration_s + SLACK_S, scenario.weather, era, clouds)
+    nature = nature or drawn_nature(scenario, zone, era)
+    draw = _Draw(site, scenario, era, nature)
     net = perturbed(site.folder / site.file.grid.file, stream(seed, "grid"))
+    devices = draw.devices()
     return Plant(
-        draw.devices(),
-        weather,
-        Market(weather, scenario.price, zone, era),
+        devices,
+        nature,
         flow=PowerFlow(matrices(net)),
         witness=Witness(net) if witness else None,
         zone=zone,
+        parks=draw.parks(devices),
+        automations=draw.automations(),
     )
+
+
+def drawn_nature(scenario: Scenario, zone: ZoneInfo, era: Era) -> Nature:
+    """Draw weather and prices of a scenario."""
+    clouds = [cloud.cloud() for cloud in scenario.clouds]
+    sky = Weather(scenario.starts_at(zone), scenario.duration_s + SLACK_S, scenario.weather, era, clouds)
+    spells = [(spell.at_s, spell.seconds, spell.price) for spell in scenario.price_spells]
+    return Nature(sky, Market(sky, scenario.price, zone, era, spells))
 
 
 class _Draw:
     """Draws one device after the other."""
 
-    def __init__(self, site: Site, scenario: Scenario, era: Era, start: datetime) -> None:
-        self._site, self._scenario, self._era, self.start = site, scenario, era, start
+    def __init__(self, site: Site, scenario: Scenario, era: Era, nature: Nature) -> None:
+        self._site, self._scenario, self._era, self._nature = site, scenario, era, nature
         self._span_s = scenario.duration_s + SLACK_S
 
     def devices(self) -> dict[str, Device]:
@@ -82,13 +98,25 @@ class _Draw:
         assets = self._site.file.assets
         return {n: self._device(n, spec) for n, spec in assets.items() if not isinstance(spec, Onlooker)}
 
+    def parks(self, devices: Mapping[str, Device]) -> dict[str, CarPark]:
+        """Draw the car parks over their charge points."""
+        found = {}
+        for park, names in places(self._site).items():
+            points = {name: point for name in names if isinstance(point := devices[name], ChargePoint)}
+            if park not in points:
+                found[park] = CarPark(points, self._cars[park])
+        return found
+
+    def automations(self) -> dict[str, Automation]:
+        """Draw the building automation systems."""
+        assets = self._site.file.assets
+        return {n: self._automation(n, spec) for n, spec in assets.items() if isinstance(spec, BuildingAutomation)}
+
     def _device(self, name: str, spec: PoweredAsset) -> Device:
         rng = stream(self._era.seed, name)
         match spec:
-            case LoadAsset():
+            case LoadAsset() | MeteredLoad():
                 return self._load(name, spec, rng)
-            case MeteredLoad():
-                raise ScenarioError(f"{name}: metered loads have no pretend counterpart yet")
             case PvAsset():
                 return Pv.drawn(
                     rng, bus=spec.bus, rated_kw=spec.rated_kw, module_kw=spec.module_kw, per_k=spec.temperature_per_k
@@ -98,18 +126,36 @@ class _Draw:
             case ChargePointAsset():
                 return self._charge_point(name, spec, rng)
             case HeatPumpAsset():
-                return self._building(spec, rng)
+                return self._building(name, spec, rng)
 
-    def _load(self, name: str, spec: LoadAsset, rng: np.random.Generator) -> Load:
-        watched = demand(self._measured, self.start, self._span_s, name=name, era=self._era)
-        share = off(rng, spec.residual_share, 0.0, 0.08) * self._scenario.load_scale
-        return Load(spec.bus, share * watched, math.tan(math.acos(min(0.995, off(rng, spec.power_factor, 0.0, 0.015)))))
+    def _load(self, name: str, spec: LoadAsset | MeteredLoad, rng: np.random.Generator) -> Load:
+        demand_kw = self._demand_kw(name, spec, rng)
+        power_factor = min(0.995, off(rng, spec.power_factor, 0.0, 0.015))
+        return Load(spec.bus, demand_kw, math.tan(math.acos(power_factor)), metered=isinstance(spec, MeteredLoad))
+
+    def _demand_kw(self, name: str, spec: LoadAsset | MeteredLoad, rng: np.random.Generator) -> Floats:
+        """Give the power of a fixed load every 10 s: its own column, or its share of what all take together."""
+        if name in self._nature.load_kw:
+            return self._nature.load_kw[name]
+        times, columns = self._series
+        own, start, scale = f"{name}_kw", self._nature.sky.start, self._scenario.load_scale
+        if own in columns:
+            return scale * demand((times, columns[own]), start, self._span_s, name=name, era=self._era)
+        if TOTAL not in columns or isinstance(spec, MeteredLoad):
+            known = ", ".join(columns)
+            raise ScenarioError(f"{name}: the load series has no column {own!r}, only {known}: add the column")
+        watched = demand((times, columns[TOTAL]), start, self._span_s, name=name, era=self._era)
+        return off(rng, spec.residual_share, 0.0, 0.08) * scale * watched
 
     @cached_property
-    def _measured(self) -> tuple[Floats, Floats]:
+    def _series(self) -> tuple[Floats, dict[str, Floats]]:
         if self._site.file.series.load is None:
             raise ScenarioError("fixed loads have no measured series: name one as series.load in the site file")
-        return read_series(self._site.folder / "series" / self._site.file.series.load, "total_kw")
+        return read_columns(self._site.folder / "series" / self._site.file.series.load)
+
+    @cached_property
+    def _cars(self) -> dict[str, list[Car]]:
+        return draw_cars(self._site, self._scenario, self._era, self._nature.sky.start, self._span_s)
 
     def _battery(self, spec: BatteryAsset, rng: np.random.Generator) -> Battery:
         return Battery.drawn(
@@ -130,29 +176,25 @@ class _Draw:
             efficiency=spec.efficiency,
             phases=spec.phases,
             voltage_v=spec.voltage_v,
-            cars=self._cars(name),
+            cars=() if spec.park else self._cars[name],
         )
 
-    def _cars(self, name: str) -> list[Car]:
-        """Draw the cars; one that comes in an altered future wants another amount."""
-        cars = []
-        for i, (arrival_s, departure_s, energy_kwh, charge_kw) in enumerate(self._visits()):
-            later = self._era.altered_from_s is not None and arrival_s >= self._era.altered_from_s
-            rng = stream(self._era.altered_seed if later else self._era.seed, f"{name} car {i}")
-            wanted_kwh = energy_kwh * float(rng.uniform(0.5, 0.9)) if later else energy_kwh
-            cars.append(Car.drawn(rng, stay_s=(arrival_s, departure_s), energy_kwh=wanted_kwh, charge_kw=charge_kw))
-        return cars
+    def _automation(self, name: str, spec: BuildingAutomation) -> Automation:
+        return Automation({role: self._rule(name, role, asset) for role, asset in spec.limits.items()})
 
-    def _visits(self) -> list[tuple[float, float, float, float]]:
-        """List the stays: arrival and departure [s since the start], energy [kWh], power [kW]."""
-        if self._scenario.cars is not None:
-            return [(v.arrival_s, v.arrival_s + v.stay_s, v.energy_kwh, v.charge_kw) for v in self._scenario.cars]
-        if self._site.file.series.ev_sessions is None:
-            return []
-        recorded = _recorded(self._site.folder / "series" / self._site.file.series.ev_sessions, self.start)
-        return [visit for visit in recorded if 0.0 <= visit[0] < self._span_s]
+    def _rule(self, name: str, role: str, asset: str) -> Rule:
+        target, rng = self._site.file.assets[asset], stream(self._era.seed, f"{name} {role}")
+        ordered = (limit for limit in self._scenario.limits if (limit.asset, limit.role) == (name, role))
+        spells = [Spell(limit.at_s, limit.seconds, limit.limit_kw) for limit in ordered]
+        match target:
+            case HeatPumpAsset():
+                return Rule(asset, target.rated_kw, heating_programme(rng), spells)
+            case ChargePointAsset():
+                return Rule(asset, target.charge_kw, charging_programme(rng), spells)
+            case _:
+                raise ScenarioError(f"{name}.{role} limits {asset}, a {target.kind}: name a heat pump or charge point")
 
-    def _building(self, spec: HeatPumpAsset, rng: np.random.Generator) -> Building:
+    def _building(self, name: str, spec: HeatPumpAsset, rng: np.random.Generator) -> Building:
         shell = Shell(
             spec.air_kwh_per_k,
             spec.mass_kwh_per_k,
@@ -181,12 +223,9 @@ class _Draw:
             tan_phi=math.tan(math.acos(spec.power_factor)),
             air_c=self._scenario.zone_c,
             mass_c=self._scenario.zone_c,
+            water=self._water(name, spec, rng),
         )
 
-
-def _recorded(path: Path, start: datetime) -> list[tuple[float, float, float, float]]:
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    instants = [[(datetime.fromisoformat(r[key]) - start).total_seconds() for key in STAY] for r in rows]
-    facts = [[float(r[key]) for key in ("energy_kwh", "charge_kw")] for r in rows]
-    return [(a, d, kwh, kw) for (a, d), (kwh, kw) in zip(instants, facts, strict=True)]
+    def _water(self, name: str, spec: HeatPumpAsset, rng: np.random.Generator) -> Hydronics | None:
+        metered = {each.of for each in self._site.file.assets.values() if isinstance(each, HeatMeter)}
+        return Hydronics.drawn(rng, spec.cop_0 * spec.rated_kw) if name in metered else None

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from hil.plant.draws import Floats
 from hil.plant.feeder import Plant
+from hil.plant.market import Market
+from hil.plant.weather import Weather
+from hil.scenario import ScenarioError
 
 HOURS = 48
 PAST_HOURS = 24
@@ -22,15 +26,49 @@ SOURCE = "pretend world, synthetic"
 VERSION = "1"
 
 
-class Published:
-    """The publisher of one plant's world; usable without a socket.
+class Published(Protocol):
+    """What a world publishes; usable without a socket."""
+
+    def document(self, what: str, at: datetime) -> dict[str, Any]:
+        """Give the document of `price`, `carbon` or `weather` as it was published at an instant.
+
+        An instant ahead of the world is answered as of now. Raises `KeyError` for another word.
+        """
+
+
+class RecordedPublished:
+    """What was really published, by instant of issue.
 
     Args:
-        plant: whose weather and market are foreseen.
+        documents: of each of `price`, `carbon` and `weather`, in any order; forms as the daemon's feeds read them.
+        now: gives the instant of the world, past which nothing is told.
+    """
+
+    def __init__(self, documents: Mapping[str, Iterable[Mapping[str, Any]]], now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._issues = {what: _by_point(each) for what, each in documents.items()}
+
+    def document(self, what: str, at: datetime) -> dict[str, Any]:
+        """Give the newest issue of every point up to an instant; raises `KeyError` for another word."""
+        at = min(at, self._now())
+        found = []
+        for instants, issues in self._issues[what].values():
+            if index := bisect_right(instants, at):
+                found.append(issues[index - 1])
+        return {"schema_version": 1, "series": found}
+
+
+class DrawnPublished:
+    """The publisher of a plant whose weather and market are drawn.
+
+    Args:
+        plant: whose weather and market are foreseen; raises `ScenarioError` where they are records.
     """
 
     def __init__(self, plant: Plant) -> None:
-        self._plant = plant
+        if not isinstance(plant.weather, Weather) or not isinstance(plant.market, Market):
+            raise ScenarioError("a recorded nature foresees nothing: give the world the documents that were published")
+        self._plant, self._sky, self._market = plant, plant.weather, plant.market
         self._made: dict[tuple[str, int, int], dict[str, Any]] = {}
 
     def document(self, what: str, at: datetime) -> dict[str, Any]:
@@ -39,8 +77,8 @@ class Published:
         An instant ahead of the world is answered as of now. Raises `KeyError` for another word.
         """
         at = min(at, self._plant.now)
-        issued = self._plant.weather.hour_index(at)
-        key = (what, issued, self._plant.market.decided_until(at))
+        issued = self._sky.hour_index(at)
+        key = (what, issued, self._market.decided_until(at))
         if key not in self._made:
             makers = {"price": self._price, "carbon": self._carbon, "weather": self._weather}
             self._made = {k: v for k, v in self._made.items() if k[0] != what}
@@ -49,15 +87,15 @@ class Published:
 
     def _price(self, issued: int, at: datetime) -> list[dict[str, Any]]:
         first = max(0, issued - PAST_HOURS)
-        values = self._plant.market.foreseen_price(at, first, issued - first + HOURS)
+        values = self._market.foreseen_price(at, first, issued - first + HOURS)
         return [self._series("price", "EUR/kWh", issued, values, first)]
 
     def _carbon(self, issued: int, at: datetime) -> list[dict[str, Any]]:  # noqa: ARG002
-        values = self._plant.market.carbon.forecast(issued, issued, HOURS)
+        values = self._market.carbon.forecast(issued, issued, HOURS)
         return [self._series("carbon", "kg/kWh", issued, values, issued)]
 
     def _weather(self, issued: int, at: datetime) -> list[dict[str, Any]]:  # noqa: ARG002
-        weather = self._plant.weather
+        weather = self._sky
         outdoor = weather.foreseen_outdoor_c(issued, issued, HOURS)
         sun = weather.foreseen_irradiance_w_m2(issued, issued, HOURS)
         return [
@@ -66,7 +104,7 @@ class Published:
         ]
 
     def _series(self, point: str, unit: str, issued: int, values: Floats, first: int) -> dict[str, Any]:
-        origin = self._plant.weather.first_hour
+        origin = self._sky.first_hour
         return {
             "point": point,
             "unit": unit,
@@ -137,6 +175,19 @@ def _response(status: int, document: dict[str, Any]) -> bytes:
         f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
+
+
+def _by_point(
+    documents: Iterable[Mapping[str, Any]],
+) -> dict[str, tuple[list[datetime], list[Mapping[str, Any]]]]:
+    """Sort the series of documents by point and instant of issue."""
+    issues: dict[str, list[tuple[datetime, Mapping[str, Any]]]] = {}
+    for document in documents:
+        for series in document["series"]:
+            issued_at = datetime.fromisoformat(series["issued_at"])
+            issues.setdefault(series["point"], []).append((issued_at, series))
+    ordered = {point: sorted(each, key=lambda issue: issue[0]) for point, each in issues.items()}
+    return {point: ([at for at, _ in each], [series for _, series in each]) for point, each in ordered.items()}
 
 
 def _text(at: datetime) -> str:

@@ -54,7 +54,7 @@ def run_case(case: Case) -> dict[str, Any]:
     no_control, rules = run_baselines(case)
     with ProgressLine("plan, over sockets") as progress:
         plan, counters, wall_s = run_plan(case, progress)
-    result = compare(plan, counters, rules=rules, no_control=no_control, criteria=scenario.criteria)
+    result = compare(plan, counters, rules=rules, no_control=no_control, criteria=scenario.holding)
     about = {"site": case.folder.name, "scenario": case.scenario, "seed": case.seed, "days": case.duration_s / DAY_S}
     return about | result | {"speed_vs_real_time": case.duration_s / wall_s, "plan_wall_s": wall_s}
 

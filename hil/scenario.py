@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hil.plant.market import LEVELS
 from hil.plant.weather import Cloud, Kind
 
+DAY_S = 86400.0
 FOLDER = Path(__file__).parent / "scenarios"
 
 
@@ -56,9 +57,31 @@ class PassingCloud(Strict):
         return Cloud(self.at_s, self.seconds, self.depth)
 
 
-class Visit(Strict):
-    """A car that the scenario orders: arrival [s since the start], stay [s], wanted energy [kWh], its power [kW]."""
+class OrderedLimit(Strict):
+    """A limit that a building automation system publishes: of which asset and role, from when, how long, how much."""
 
+    at_s: float = Field(ge=0)
+    seconds: float = Field(gt=0)
+    asset: str
+    role: str
+    limit_kw: float = Field(ge=0)
+
+
+class PriceSpell(Strict):
+    """Prices that the scenario orders: from when [s since the start], how long [s], how much [currency/kWh]."""
+
+    at_s: float = Field(ge=0)
+    seconds: float = Field(gt=0)
+    price: float
+
+
+class Visit(Strict):
+    """A car that the scenario orders: arrival [s since the start], stay [s], wanted energy [kWh], its power [kW].
+
+    `place` is a car park, or a charge point without one; a site with a single place needs none.
+    """
+
+    place: str | None = None
     arrival_s: float
     stay_s: float = Field(gt=0)
     energy_kwh: float = Field(gt=0)
@@ -69,12 +92,16 @@ class Criteria(Strict):
     """What must hold for a run to pass; the names say how.
 
     `no_control_violation_share_at_least` keeps a scenario honest: without control the limits must be broken.
+    `ev_shortfall_above_unavoidable_at_most` is a share of what no controller could have charged;
+    `plan_drivers_short_share_of_rules_at_most` a share of the drivers that the rules leave short.
     """
 
     no_control_violation_share_at_least: float | None = None
     plan_excursions_at_most: int = 0
     plan_cost_below_rules: bool = True
-    ev_shortfall_above_unavoidable_at_most: float = 0.01
+    ev_shortfall_above_unavoidable_at_most: float | None = 0.01
+    plan_drivers_short_share_of_rules_at_most: float | None = None
+    plan_automation_excess_kwh_at_most: float | None = None
 
 
 class Scenario(Strict):
@@ -88,6 +115,10 @@ class Scenario(Strict):
         battery_soc_pct: state of charge at the start [%]. zone_c: air and mass of the buildings at the start [degC].
         cars: visits in place of the site's recorded sessions; None for the recorded ones.
         clouds: clouds besides those of chance. faults: what goes wrong.
+        limits: limits that building automation publishes besides its programme. price_spells: prices against all
+            expectation.
+        month_peak_before_kw: highest mean import of a metering interval in this month before the start [kW].
+        criteria: what must hold; first_day: in their place where the run lasts a day at most.
     """
 
     name: str
@@ -102,7 +133,11 @@ class Scenario(Strict):
     cars: tuple[Visit, ...] | None = None
     clouds: tuple[PassingCloud, ...] = ()
     faults: tuple[Fault, ...] = ()
+    limits: tuple[OrderedLimit, ...] = ()
+    price_spells: tuple[PriceSpell, ...] = ()
+    month_peak_before_kw: float = Field(default=0.0, ge=0)
     criteria: Criteria = Criteria()
+    first_day: Criteria | None = None
 
     def starts_at(self, zone: ZoneInfo) -> datetime:
         """Give the start in UTC."""
@@ -112,20 +147,32 @@ class Scenario(Strict):
         """Give the same scenario with another length [s]."""
         return self.model_copy(update={"duration_s": duration_s})
 
+    @property
+    def holding(self) -> Criteria:
+        """Give the criteria that go with the length of the run."""
+        return self.first_day if self.first_day is not None and self.duration_s <= DAY_S else self.criteria
+
 
 def scenario_names() -> tuple[str, ...]:
     """Name the scenarios that come with the pretend world."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
 
-def load_scenario(name_or_path: str) -> Scenario:
-    """Read a scenario by name or from a file; raises `ScenarioError`."""
+def load_scenario(name_or_path: str, site_id: str | None = None) -> Scenario:
+    """Read a scenario by name or from a file; raises `ScenarioError`.
+
+    Args:
+        name_or_path: a name, or a file that ends in `.yaml`.
+        site_id: whose figures to take: the keys below `sites.<id>` of the file stand in place of the general ones.
+    """
     path = Path(name_or_path) if name_or_path.endswith(".yaml") else FOLDER / f"{name_or_path}.yaml"
     if not path.is_file():
         raise ScenarioError(f"there is no scenario {name_or_path!r}: choose one of {', '.join(scenario_names())}")
     try:
-        scenario = Scenario.model_validate({"name": path.stem} | yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, yaml.YAMLError) as error:
+        raw = {"name": path.stem} | yaml.safe_load(path.read_text(encoding="utf-8"))
+        special = raw.pop("sites", {})
+        scenario = Scenario.model_validate(raw | special.get(site_id, {}))
+    except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise ScenarioError(f"{path.name}: {error}") from error
     if scenario.price not in LEVELS:
         raise ScenarioError(f"{path.name}: price {scenario.price!r} is no kind of price; write one of {list(LEVELS)}")

@@ -5,9 +5,11 @@ plug-in, and gives its verdict at SIGTERM. In lock-step it moves only when told,
 socket (`hil.sock` in the state directory when free-running) takes JSON lines:
 
     {"op": "advance", "to_s": 20.0}  ->  {"ok": true, "events": [{"kind": "plug_in", ...}]}         lock-step only
+    {"op": "assign", "park": "market", "car": "market-7", "point": "market_2"}  ->  {"ok": true, "went": true}
     {"op": "fault", "device": "wallbox", "kind": "unplug", "seconds": 30}  ->  {"ok": true}
     {"op": "state"}  ->  {"ok": true, "elapsed_s": ..., "import_kw": ..., "assets": {"battery": {"power_kw": ...}},
-                          "commands": {"battery": 12.0}, "writes": {"battery_inverter": 3}}
+                          "commands": {"battery": 12.0}, "writes": {"battery_inverter": 3},
+                          "parks": {"market": {"waiting": 2}}, "limits": {"school_bas": {"hvac_limit_kw": 24.0}}}
     {"op": "verdict"}  ->  {"ok": true, "verdict": {...}}
     {"op": "stop"}  ->  {"ok": true}
 
@@ -40,7 +42,7 @@ from hil.plant_build import SLACK_S
 from hil.published import FeedServer
 from hil.scenario import FaultKind, Scenario, ScenarioError, load_scenario
 from hil.verdict import judge
-from hil.wishes import car_request
+from hil.wishes import car_requests
 from hil.world import World, WorldError
 
 log = logging.getLogger(__name__)
@@ -99,11 +101,15 @@ class Line:
             case "fault":
                 await self._world.inject(request["device"], FaultKind(request["kind"]), float(request["seconds"]))
                 return {}
+            case "assign":
+                return {"went": self._world.assign(request["park"], request["car"], request["point"])}
             case "state":
                 plant = self._world.plant
                 assets = {name: dict(device.state()) for name, device in plant.devices.items()}
                 writes = {device: wire.writes for device, wire in self._world.wires.items()}
                 told = {"elapsed_s": plant.elapsed_s, "import_kw": plant.grid.import_kw, "assets": assets}
+                told |= {"parks": {name: dict(park.state()) for name, park in plant.parks.items()}}
+                told |= {"limits": {name: plant.published_limits(name) for name in plant.automations}}
                 return told | {"commands": dict(plant.commands), "writes": writes}
             case "verdict":
                 return {"verdict": verdict_of(self._world)}
@@ -111,7 +117,7 @@ class Line:
                 self.stopped.set()
                 return {}
             case _:
-                raise WorldError(f"{op!r} is no operation: write advance, fault, state, verdict or stop")
+                raise WorldError(f"{op!r} is no operation: write advance, assign, fault, state, verdict or stop")
 
     async def _advance(self, to_s: float) -> dict[str, Any]:
         if not self._lockstep:
@@ -121,7 +127,7 @@ class Line:
             raise WorldError(f"the world stands at {self._world.plant.elapsed_s} s and cannot go back to {to_s} s")
         self._world.advance(max(0.0, ahead_s))
         await self._world.settle()
-        return {"events": [plug_in.as_json() for plug_in in self._world.take_plug_ins()]}
+        return {"events": [event.as_json() for event in self._world.take_events()]}
 
 
 def verdict_of(world: World) -> dict[str, Any]:
@@ -148,6 +154,7 @@ async def serve(
         OSError: an address is taken.
     """
     world = World(site, scenario, seed)
+    world.call_cars()
     line = Line(world, lockstep=lockstep is not None)
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, line.stopped.set)
@@ -189,8 +196,9 @@ async def _run_freely(world: World, clock: ScaledClock, state: Path, stopped: as
         if behind_s >= SUBSTEP_S:
             world.advance(min(behind_s // SUBSTEP_S * SUBSTEP_S, CATCH_UP_S))
             await world.settle()
-            for plug_in in world.take_plug_ins():
-                submit(state, car_request(plug_in.as_json()))
+            for event in world.take_events():
+                for request in car_requests(event.as_json()):
+                    submit(state, request)
         await clock.sleep(SUBSTEP_S - (clock.monotonic() - world.plant.elapsed_s))
 
 
@@ -208,7 +216,7 @@ def command(argv: Sequence[str]) -> int:
     site, state = opened(arguments)
     state.mkdir(parents=True, exist_ok=True)
     try:
-        scenario = load_scenario(arguments.scenario)
+        scenario = load_scenario(arguments.scenario, site.file.site.id)
         scenario = scenario if arguments.duration is None else scenario.lasting(arguments.duration)
         clock = _clock(arguments.clock, scenario, site)
         told = asyncio.run(serve(site, scenario, arguments.seed, state=state, clock=clock, lockstep=arguments.lockstep))

@@ -18,7 +18,7 @@ from hil.plant.draws import Floats
 from hil.plant.weather import Kind
 from hil.scenario import Scenario
 from hil.verdict import judge
-from hil.wishes import car_request
+from hil.wishes import car_requests
 from hil.world import World
 from optimization.assets import EvSession
 
@@ -46,7 +46,7 @@ class PretendBench:
     def advance(self, to_s: float) -> Sequence[Request]:
         """Let the plant live until an instant [s since the start]; gives what cars asked for on the way."""
         self._world.advance(to_s - self._world.plant.elapsed_s)
-        return [car_request(plug_in.as_json()) for plug_in in self._world.take_plug_ins()]
+        return [request for event in self._world.take_events() for request in car_requests(event.as_json())]
 
     def verdict(self) -> Mapping[str, object]:
         """Judge what has happened."""

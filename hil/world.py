@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ from hil.endpoints.sunspec_devices import BatteryInverter, Meter, PvInverter
 from hil.endpoints.wallbox import Wallbox
 from hil.plant.charge_point import Car, ChargePoint
 from hil.plant_build import build_plant
-from hil.published import Published
+from hil.published import DrawnPublished, Published, RecordedPublished
 from hil.scenario import Fault, FaultKind, Scenario
 
 log = logging.getLogger(__name__)
@@ -49,25 +49,30 @@ class Wire(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PlugIn:
-    """A car that has come: at which charge point, what it wants and when it leaves."""
+class CarEvent:
+    """What a car does: `waiting` for a park's free point, `plug_in`, `left` or `gave_up` waiting.
 
-    asset: str
+    Args:
+        kind: which of these.
+        car: its name. park: the car park, None for a charge point of its own. asset: the charge point, None in a queue.
+        at: UTC instant.
+        energy_kwh: what it wants. departure: when it leaves. charge_kw: what it takes at the most.
+        waited: whether it waited before.
+    """
+
+    kind: str
+    car: str
+    park: str | None
+    asset: str | None
     at: datetime
     energy_kwh: float
     departure: datetime
     charge_kw: float
+    waited: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Write it as an event of the lock-step line."""
-        return {
-            "kind": "plug_in",
-            "asset": self.asset,
-            "at": self.at.isoformat(),
-            "energy_kwh": self.energy_kwh,
-            "departure": self.departure.isoformat(),
-            "charge_kw": self.charge_kw,
-        }
+        return asdict(self) | {"at": self.at.isoformat(), "departure": self.departure.isoformat()}
 
 
 @dataclass(slots=True)
@@ -88,20 +93,24 @@ class World:
     Args:
         site: the site; its addresses are bound.
         scenario: what it meets. seed: of chance.
-        options: of `build_plant`: an altered future, no witness.
+        documents: what was published, in place of what the drawn nature foresees (see `hil/published.py`).
+        options: of `build_plant`: an altered future, no witness, a recorded nature.
     """
 
-    def __init__(self, site: Site, scenario: Scenario, seed: int, **options: Any) -> None:
+    def __init__(
+        self, site: Site, scenario: Scenario, seed: int, *,
+        documents: Mapping[str, Iterable[Mapping[str, Any]]] | None = None, **options: Any,
+    ) -> None:  # fmt: skip
         self.site, self.scenario = site, scenario
         self.plant = build_plant(site, scenario, seed, **options)
-        self.published = Published(self.plant)
-        self.plug_ins: list[PlugIn] = []
+        self.published: Published = (
+            DrawnPublished(self.plant) if documents is None else RecordedPublished(documents, lambda: self.now)
+        )
+        self._events: list[CarEvent] = []
         self.registers = {spec.device: self._front(asset) for asset, spec in _wired(site).items()}
         self.wires: dict[str, Wire] = dict(self._wires())
         self._troubles = [_Trouble(fault) for fault in scenario.faults]
-        for asset, device in self.plant.devices.items():
-            if isinstance(device, ChargePoint):
-                device.on_arrival = lambda car, asset=asset: self._plugged_in(asset, car)
+        self._listen()
 
     @property
     def now(self) -> datetime:
@@ -142,20 +151,50 @@ class World:
         self._troubles.append(_Trouble(Fault(at_s=self.plant.elapsed_s, device=device, kind=kind, seconds=seconds)))
         await self.settle()
 
-    def take_plug_ins(self) -> list[PlugIn]:
-        """Give the cars that have come since the last time."""
-        taken, self.plug_ins = self.plug_ins, []
+    def take_events(self) -> list[CarEvent]:
+        """Give what cars have done since the last time."""
+        taken, self._events = self._events, []
         return taken
+
+    def call_cars(self, *, called: bool = True) -> None:
+        """Let drivers of waiting cars wait until they are called to a point, or again take their turn by themselves."""
+        for park in self.plant.parks.values():
+            park.called = called
+
+    def assign(self, park: str, car: str, point: str) -> bool:
+        """Call a waiting car to a charge point; tells whether it went there. Raises `WorldError` for unknown names."""
+        found = self.plant.parks.get(park)
+        if found is None or point not in found.points:
+            known = {name: list(each.points) for name, each in self.plant.parks.items()}
+            raise WorldError(f"there is no charge point {point!r} in a park {park!r}: the parks are {known}")
+        return found.assign(car, point, self.plant.elapsed_s)
 
     def _tick(self, now_s: float) -> None:
         for registers in self.registers.values():
             registers.tick(now_s)
 
-    def _plugged_in(self, asset: str, car: Car) -> None:
-        departure = self.plant.start + timedelta(seconds=car.departure_s)
-        charge_kw = car.phases * 230.0 * car.maximum_a / 1000.0
-        self.plug_ins.append(PlugIn(asset, self.now, car.energy_kwh, departure, charge_kw))
-        log.info("%s plugs in at %s: %.1f kWh until %s", asset, self.now, car.energy_kwh, departure)
+    def _listen(self) -> None:
+        """Hear of every car that comes, waits and goes."""
+        parks = {name: park for park, spec in self.plant.parks.items() for name in spec.points}
+        for asset, device in self.plant.devices.items():
+            if isinstance(device, ChargePoint):
+                device.on_arrival = self._teller("plug_in", parks.get(asset), asset)
+                device.on_departure = self._teller("left", parks.get(asset), asset)
+        for park, spec in self.plant.parks.items():
+            spec.on_waiting = self._teller("waiting", park, None)
+            spec.on_give_up = self._teller("gave_up", park, None)
+
+    def _teller(self, kind: str, park: str | None, asset: str | None) -> Callable[[Car], None]:
+        def tell(car: Car) -> None:
+            departure = self.plant.start + timedelta(seconds=car.departure_s)
+            charge_kw = car.phases * 230.0 * car.maximum_a / 1000.0
+            self._events.append(
+                CarEvent(kind, car.name, park, asset, self.now, car.energy_kwh, departure, charge_kw,
+                         waited=car.waited_s > 0.0)
+            )  # fmt: skip
+            log.info("%s %s at %s: %.1f kWh until %s", car.name, kind, asset or park, car.energy_kwh, departure)
+
+        return tell
 
     async def _begin(self, fault: Fault) -> None:
         wire = self.wires[fault.device]

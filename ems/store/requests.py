@@ -1,6 +1,7 @@
 """Requests: what people and the world ask of the controller, append-only, in a file that several processes write.
 
 Law 1: nothing is changed or deleted: a release is a row too, and the newest of a kind and target replaces the older.
+Many cars may wait for one car park: there the newest of a car replaces the older, and a release may name the car.
 Law 2: a request says who, why and until when; nobody may ask in silence.
 """
 
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 FILE = "requests.db"
 BUSY_S = 5.0
 
-Kind = Literal["override", "mode", "lockout", "release_all", "ev", "release"]
+Kind = Literal["override", "mode", "lockout", "release_all", "ev", "ev_waiting", "release"]
 
 SCHEMA = Schema(
     name="requests",
@@ -39,7 +40,9 @@ SCHEMA = Schema(
 
 _COLUMNS = "id, kind, target, value, reason, by, at, expires_at"
 _INSERT = "INSERT INTO request (kind, target, value, reason, by, at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
-_NEWEST = f"SELECT {_COLUMNS} FROM request WHERE id IN (SELECT max(id) FROM request GROUP BY kind, target) ORDER BY id"  # noqa: S608
+_ONE_OF_MANY = "CASE kind WHEN 'ev_waiting' THEN json_extract(value, '$.car') END"
+_NEWEST_IDS = f"SELECT max(id) FROM request GROUP BY kind, target, {_ONE_OF_MANY}"  # noqa: S608
+_NEWEST = f"SELECT {_COLUMNS} FROM request WHERE id IN ({_NEWEST_IDS}) ORDER BY id"  # noqa: S608
 _RELEASES = f"SELECT {_COLUMNS} FROM request WHERE kind = 'release' ORDER BY id"  # noqa: S608
 _AFTER = f"SELECT {_COLUMNS} FROM request WHERE id > ? ORDER BY id"  # noqa: S608
 
@@ -54,7 +57,7 @@ class Request:
 
     Args:
         kind: `override` an asset's power, `mode` or `lockout` of a device, `release_all` of the site, a car at a charge
-            point (`ev`), or the `release` of an earlier request.
+            point (`ev`) or waiting for one (`ev_waiting`, of a car park), or the `release` of an earlier request.
         target: asset, device or site id.
         value: what is asked, for example `{"power_kw": 4.2}` or `{"energy_kwh": 20.0, "departure": "..."}`.
         reason: why, in words.
@@ -188,10 +191,14 @@ def _in_force(connection: sqlite3.Connection, now: datetime) -> list[Request]:
 
 
 def _is_released(request: Request, releases: Iterable[Request]) -> bool:
-    return any(
-        row.id > request.id and (row.value["id"] == request.id if "id" in row.value else row.target == request.target)
-        for row in releases
-    )
+    return any(row.id > request.id and _ends(row.value, row.target, request) for row in releases)
+
+
+def _ends(value: Mapping[str, Any], target: str, request: Request) -> bool:
+    """Tell whether a release means a request: by its number, by target and car, or by target alone."""
+    if "id" in value:
+        return bool(value["id"] == request.id)
+    return target == request.target and ("car" not in value or value["car"] == request.value.get("car"))
 
 
 def _check(request: Request) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from hil.plant.ambient import Ambient, approach
 from hil.plant.draws import off
+from hil.plant.hydronics import Hydronics
 
 LAG_S = 6.0
 HOT_C = 27.0
@@ -70,6 +71,7 @@ class Building:
         cop_0: COP at 0 degC. cop_slope: its change per kelvin.
         shell: the true shell. occupancy: what the local thermostat knows.
         air_c: air. mass_c: mass.
+        water: the circuit that a heat meter looks at; None without one.
     """
 
     bus: str
@@ -86,6 +88,7 @@ class Building:
     energy_kwh: float = 0.0
     outdoor_c: float = 0.0
     setpoint_kw: float | None = None
+    water: Hydronics | None = None
 
     @property
     def reactive_kvar(self) -> float:
@@ -106,21 +109,24 @@ class Building:
         self.outdoor_c = ambient.outdoor_c
         self.power_kw = approach(self.power_kw, self._target_kw(ambient), dt_s, LAG_S)
         self.energy_kwh += self.power_kw * dt_s / 3600.0
-        self._flow(ambient, dt_s / 3600.0)
+        heat_kw = self.cop(ambient.outdoor_c, self.power_kw) * self.power_kw
+        self._flow(ambient, heat_kw, dt_s / 3600.0)
+        if self.water is not None:
+            self.water.step(heat_kw, self.air_c, dt_s)
 
     def state(self) -> Mapping[str, float]:
-        """Tell power [kW], energy [kWh], air, mass and outdoor temperatures [degC]."""
-        return {
+        """Tell power [kW], energy [kWh], air, mass and outdoor temperatures [degC], and metered heat."""
+        told = {
             "power_kw": self.power_kw,
             "energy_kwh": self.energy_kwh,
             "temperature_c": self.air_c,
             "mass_c": self.mass_c,
             "outdoor_c": self.outdoor_c,
         }
+        return told if self.water is None else told | self.water.state()
 
-    def _flow(self, ambient: Ambient, hours: float) -> None:
+    def _flow(self, ambient: Ambient, heat_kw: float, hours: float) -> None:
         shell = self.shell
-        heat_kw = self.cop(ambient.outdoor_c, self.power_kw) * self.power_kw
         sun_kw = shell.window_m2 * ambient.irradiance_w_m2 / 1000.0
         exchange = (self.mass_c - self.air_c) / shell.air_mass_k_per_kw
         air = exchange + (ambient.outdoor_c - self.air_c) / shell.air_out_k_per_kw + heat_kw

@@ -20,6 +20,7 @@ from hil.plant.draws import off
 LAG_S = 3.0
 MINIMUM_A = 6.0
 POWER_FACTOR = 0.99
+LONGEST_MOVE_S = 900.0
 
 
 @dataclass(slots=True)
@@ -31,6 +32,9 @@ class Car:
         energy_kwh: what it wants in its battery.
         phases: 1 or 3. maximum_a: what its charger takes per phase.
         capacity_kwh: its battery. soc: its state of charge on arrival, 0..1.
+        name: of the car.
+        moves_after_s: how long its driver needs to drive off once told that it is full and others wait [s].
+        waited_s: how long it waited for a free point [s].
     """
 
     arrival_s: float
@@ -41,16 +45,21 @@ class Car:
     capacity_kwh: float
     soc: float
     delivered_kwh: float = 0.0
+    name: str = ""
+    moves_after_s: float = 600.0
+    waited_s: float = 0.0
 
     @classmethod
     def drawn(
-        cls, rng: np.random.Generator, *, stay_s: tuple[float, float], energy_kwh: float, charge_kw: float
-    ) -> Car:
+        cls, rng: np.random.Generator, *, stay_s: tuple[float, float], energy_kwh: float, charge_kw: float,
+        name: str = "",
+    ) -> Car:  # fmt: skip
         """Draw a car that takes `charge_kw` and will be nearly full with `energy_kwh` more."""
         phases = 1 if charge_kw < 8.0 else 3
         capacity_kwh = max(float(rng.choice([42.0, 58.0, 77.0])), energy_kwh * 1.15)
         soc = max(0.02, float(rng.uniform(0.80, 0.92)) - energy_kwh / capacity_kwh)
-        return cls(*stay_s, energy_kwh, phases, charge_kw * 1000.0 / (phases * 230.0), capacity_kwh, soc)
+        maximum_a, moves_after_s = charge_kw * 1000.0 / (phases * 230.0), float(rng.uniform(180.0, LONGEST_MOVE_S))
+        return cls(*stay_s, energy_kwh, phases, maximum_a, capacity_kwh, soc, name=name, moves_after_s=moves_after_s)
 
     @property
     def missing_kwh(self) -> float:
@@ -67,11 +76,12 @@ class Car:
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A car that has left: when [s], what it wanted and what it got [kWh]."""
+    """A car that has left: when [s], what it wanted and what it got [kWh], how long it waited for a point [s]."""
 
     at_s: float
     wanted_kwh: float
     delivered_kwh: float
+    waited_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -83,7 +93,7 @@ class ChargePoint:
         maximum_a: greatest current per phase.
         efficiency: of the cars' chargers.
         phases: of the point, to turn a commanded power into a current. voltage_v: phase to neutral, nominal.
-        cars: in order of arrival.
+        cars: in order of arrival; none at a point of a car park, which sends its own.
     """
 
     bus: str
@@ -99,6 +109,7 @@ class ChargePoint:
     car: Car | None = None
     departures: list[Departure] = field(default_factory=list)
     on_arrival: Callable[[Car], None] | None = None
+    on_departure: Callable[[Car], None] | None = None
     _next: int = 0
 
     @classmethod
@@ -161,12 +172,31 @@ class ChargePoint:
             "accepts_kw": self.car.phases * self.voltage_v * self.car.maximum_a / 1000.0,
         }
 
+    def free_at(self, elapsed_s: float) -> bool:
+        """Tell whether nobody stands here, or only who leaves at this instant [s since the start]."""
+        return self.car is None or elapsed_s >= self.car.departure_s
+
+    def plug_in(self, car: Car, elapsed_s: float) -> None:
+        """Let a car stand here [s since the start]; raises `ValueError` where another one stands."""
+        if not self.free_at(elapsed_s):
+            raise ValueError(f"{car.name} cannot plug in: another car stands here")
+        self.unplug(elapsed_s)
+        self.car = car
+        if self.on_arrival is not None:
+            self.on_arrival(car)
+
+    def unplug(self, elapsed_s: float) -> None:
+        """Let the car that stands here drive off [s since the start]."""
+        if (car := self.car) is None:
+            return
+        self.departures.append(Departure(elapsed_s, car.energy_kwh, car.delivered_kwh, car.waited_s))
+        self.car = None
+        if self.on_departure is not None:
+            self.on_departure(car)
+
     def _come_and_go(self, elapsed_s: float) -> None:
         if self.car is not None and elapsed_s >= self.car.departure_s:
-            self.departures.append(Departure(elapsed_s, self.car.energy_kwh, self.car.delivered_kwh))
-            self.car = None
+            self.unplug(elapsed_s)
         if self.car is None and self._next < len(self.cars) and elapsed_s >= self.cars[self._next].arrival_s:
-            self.car = self.cars[self._next]
+            self.plug_in(self.cars[self._next], elapsed_s)
             self._next += 1
-            if self.on_arrival is not None:
-                self.on_arrival(self.car)

@@ -13,14 +13,16 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from hil.plant.ambient import Ambient, Device
-from hil.plant.charge_point import ChargePoint
+from hil.plant.automation import Automation
+from hil.plant.car_park import CarPark
+from hil.plant.charge_point import ChargePoint, Departure
 from hil.plant.draws import Floats
-from hil.plant.load import Load
-from hil.plant.market import Market
+from hil.plant.load import Load, LoadTable
+from hil.plant.local_time import LocalTime
 from hil.plant.power_flow import GridState, PowerFlow, Witness
 from hil.plant.pv import Pv
 from hil.plant.records import RECORD_S, Records
-from hil.plant.weather import Weather
+from hil.plant.surroundings import Nature
 
 SUBSTEP_S = 2.0
 WITNESS_EVERY = 500
@@ -32,10 +34,11 @@ class Plant:
 
     Args:
         devices: by asset id.
-        weather: the weather of the run.
-        market: prices and carbon of the run.
+        nature: weather, prices and carbon of the run.
         flow: the fast power flow. witness: pandapower's, sampled; None to go without.
         zone: local time of the site, for thermostats.
+        parks: car parks by id; their points are devices.
+        automations: building automation systems by asset id.
 
     Attributes:
         elapsed_s: since the start of the world [s].
@@ -46,24 +49,30 @@ class Plant:
     """
 
     def __init__(
-        self, devices: Mapping[str, Device], weather: Weather, market: Market, *, flow: PowerFlow,
-        witness: Witness | None, zone: ZoneInfo,
+        self, devices: Mapping[str, Device], nature: Nature, *, flow: PowerFlow, witness: Witness | None,
+        zone: ZoneInfo, parks: Mapping[str, CarPark] | None = None,
+        automations: Mapping[str, Automation] | None = None,
     ) -> None:  # fmt: skip
-        self.devices, self.weather, self.market, self.witness = devices, weather, market, witness
+        self.devices, self.parks, self.automations = devices, parks or {}, automations or {}
+        self.weather, self.market, self.witness = nature.sky, nature.market, witness
         self.elapsed_s = 0.0
         self.substep_s = SUBSTEP_S
         self.commanded_from_s: float | None = None
         self.commands: dict[str, float | None] = {}
         self.import_kwh = self.export_kwh = 0.0
-        self._flow, self._zone = flow, zone
+        self._flow, self._local = flow, LocalTime(nature.sky.start, zone)
         place = {name: i for i, name in enumerate(flow.grid.buses)}
-        self._placed = [(device, place[device.bus]) for device in devices.values()]
+        placed = [(device, place[device.bus]) for device in devices.values()]
+        self._loads = LoadTable([(d, bus) for d, bus in placed if isinstance(d, Load)], len(place))
+        self._placed = [(d, bus) for d, bus in placed if not isinstance(d, Load)]
         self._p_kw, self._q_kvar = (np.zeros(len(place)) for _ in range(2))
         self._ambient = Ambient()
         self._look_around()
         self.grid: GridState = self._solve()
         self.began = {name: device.state() for name, device in devices.items()}
         self._told = [(name, key) for name, d in devices.items() for key in RECORDED if key in _tells(d)]
+        self._told += [(name, "waiting") for name in self.parks]
+        self._told += [(name, role) for name, system in self.automations.items() for role in system.rules]
         columns = ["time_s", "import_kw", "import_kwh", "export_kwh"]
         columns += [f"v:{bus}" for bus in flow.grid.buses] + [f"loading:{branch}" for branch in flow.grid.branches]
         self.records = Records((*columns, *(f"{name}:{key}" for name, key in self._told)))
@@ -95,6 +104,16 @@ class Plant:
         """Tell what a sensor could know of a device."""
         return self.devices[asset].state()
 
+    def published_limits(self, asset: str) -> Mapping[str, float]:
+        """Tell which limits a building automation system publishes now, by role [kW]."""
+        return self.automations[asset].limits_kw(self._ambient)
+
+    def departures(self) -> list[Departure]:
+        """List the cars that have left: from charge points and from queues."""
+        points = (device for device in self.devices.values() if isinstance(device, ChargePoint))
+        left = [each for point in points for each in point.departures]
+        return left + [each for park in self.parks.values() for each in park.gave_up]
+
     def voltage_pu(self, bus: str) -> float:
         """Give the voltage of a bus now."""
         return self._ambient.voltage_pu[bus]
@@ -110,6 +129,9 @@ class Plant:
 
     def _step(self, dt_s: float) -> None:
         self._look_around()
+        for park in self.parks.values():
+            park.step(self.elapsed_s)
+        self._loads.step(self._ambient, dt_s)
         for device, _ in self._placed:
             device.step(self._ambient, dt_s)
         self.elapsed_s += dt_s
@@ -126,13 +148,11 @@ class Plant:
         around.elapsed_s = elapsed_s
         around.outdoor_c = self.weather.outdoor_c(elapsed_s)
         around.irradiance_w_m2 = self.weather.irradiance_w_m2(elapsed_s)
-        local = self.now.astimezone(self._zone)
-        around.weekday = local.weekday()
-        around.local_hour = local.hour + local.minute / 60.0 + local.second / 3600.0
+        around.weekday, around.local_hour = self._local.at(elapsed_s)
 
     def _solve(self) -> GridState:
         p_kw, q_kvar = self._p_kw, self._q_kvar
-        p_kw[:] = q_kvar[:] = 0.0
+        p_kw[:], q_kvar[:] = self._loads.p_kw, self._loads.q_kvar
         for device, bus in self._placed:
             p_kw[bus] += device.power_kw
             q_kvar[bus] += device.reactive_kvar
@@ -144,6 +164,8 @@ class Plant:
         row = [self.elapsed_s, self._sums.mean_import_kw, self.import_kwh, self.export_kwh]
         row += self._sums.mean_v_pu.tolist() + self._sums.mean_loading_pct.tolist()
         told = {name: device.state() for name, device in self.devices.items()}
+        told |= {name: park.state() for name, park in self.parks.items()}
+        told |= {name: system.limits_kw(self._ambient) for name, system in self.automations.items()}
         row += [told[name].get(key, 0.0) for name, key in self._told]
         self.records.append(row)
         self._sums.clear()

@@ -36,7 +36,7 @@ class Level:
     offset: float
 
 
-LEVELS = {"winter": Level(0.14, 0.0), "solar": Level(0.13, 0.015)}
+LEVELS = {"winter": Level(0.14, 0.0), "solar": Level(0.13, 0.015), "mixed": Level(0.135, 0.008)}
 
 
 class Market:
@@ -47,9 +47,14 @@ class Market:
         kind: `winter` or `solar`.
         zone: local time of the market; the prices of a day are published at noon of the day before.
         era: seeds of chance.
+        spells: prices that a scenario orders: from when, how long [s since the start] and how much [currency/kWh]; the
+            auction tells them like all prices of a day, and nothing foresees them before.
     """
 
-    def __init__(self, weather: Weather, kind: str, zone: ZoneInfo, era: Era) -> None:
+    def __init__(
+        self, weather: Weather, kind: str, zone: ZoneInfo, era: Era,
+        spells: Sequence[tuple[float, float, float]] = (),
+    ) -> None:  # fmt: skip
         self._zone = zone
         self._weather = weather
         local = [at.astimezone(zone) for at in weather.hours]
@@ -63,6 +68,7 @@ class Market:
             0.9,
             -0.5,
             1.0,
+            _events(weather, spells),
         )
         self.carbon = Hourly(
             0.15 + 0.35 * residual,
@@ -92,6 +98,18 @@ class Market:
             datetime.fromordinal(local.toordinal() + days).date(), datetime.min.time(), self._zone
         )
         return min(self._weather.hour_index(midnight), len(self._weather.hours)) - 1
+
+
+def _events(weather: Weather, spells: Sequence[tuple[float, float, float]]) -> Floats | None:
+    """Lay ordered prices over the hours that begin within their spells, NaN elsewhere."""
+    if not spells:
+        return None
+    lead_s = (weather.start - weather.first_hour).total_seconds()
+    hours_s = np.arange(len(weather.hours)) * 3600.0 - lead_s
+    found = np.full(len(hours_s), np.nan)
+    for at_s, seconds, price in spells:
+        found[(hours_s >= at_s) & (hours_s < at_s + seconds)] = price
+    return found
 
 
 def _residual(local: Sequence[datetime], weather: Weather) -> Floats:

@@ -26,6 +26,8 @@ class Hourly:
         deviation: what the shocks add, shape (hours,).
         memory: what is left of a deviation after an hour, 0..1.
         lower: least possible value. upper: greatest possible value.
+        event: what happens against all expectation, shape (hours,), NaN for nothing; None for never. It is a fact from
+            its hour on and not foreseen before.
     """
 
     base: Floats
@@ -33,15 +35,20 @@ class Hourly:
     memory: float
     lower: float = -np.inf
     upper: float = np.inf
+    event: Floats | None = None
 
     @property
     def truth(self) -> Floats:
         """Give what really happens at each full hour, shape (hours,)."""
-        return np.clip(self.base + self.deviation, self.lower, self.upper)
+        usual = np.clip(self.base + self.deviation, self.lower, self.upper)
+        return usual if self.event is None else np.where(np.isnan(self.event), usual, self.event)
 
     def forecast(self, issued: int, first: int, hours: int) -> Floats:
         """Foresee `hours` values from hour `first` on with the knowledge of hour `issued` (earlier ones are facts)."""
         at = np.arange(first, first + hours)
         lead = np.maximum(at - issued, 0)
         known = self.deviation[np.minimum(at, issued)]
-        return np.clip(self.base[at] + self.memory**lead * known, self.lower, self.upper)
+        usual = np.clip(self.base[at] + self.memory**lead * known, self.lower, self.upper)
+        if self.event is None:
+            return usual
+        return np.where((at <= issued) & ~np.isnan(self.event[at]), self.event[at], usual)

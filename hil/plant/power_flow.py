@@ -24,7 +24,9 @@ from hil.plant.draws import Floats
 Complexes = NDArray[np.complex128]
 
 TOLERANCE_PU = 1e-9
-MAX_ITERATIONS = 12
+MAX_ITERATIONS = 20
+SLOW = 0.1
+"""A gap that shrinks to no less than this share in an iteration wants a new Jacobian."""
 
 
 class PowerFlowError(Exception):
@@ -132,7 +134,7 @@ def _full_load(net: Any, base_kva: float) -> tuple[Floats, Floats]:
 
 
 class PowerFlow:
-    """The fast solver, warm from the last solution.
+    """The fast solver: warm from the last solution, with the inverse of an earlier Jacobian while that leads on.
 
     Args:
         grid: the feeder in per unit.
@@ -142,44 +144,57 @@ class PowerFlow:
         self.grid = grid
         self._free = np.array([i for i in range(len(grid.buses)) if i != grid.slack])
         self._v = np.full(len(grid.buses), grid.slack_v, dtype=complex)
+        ends = ((grid.y_from, grid.full_load_from), (grid.y_to, grid.full_load_to))
+        self._loading = np.concatenate([100.0 * y / full[:, None] for y, full in ends])
+        self._y_free = grid.y[self._free]
+        self._inverse: Floats | None = None
         self.iterations = 0
 
     def solve(self, p_kw: Floats, q_kvar: Floats) -> GridState:
         """Find the state for powers into each bus's devices [kW, kvar], shape (buses,); raises `PowerFlowError`."""
-        given = -(p_kw + 1j * q_kvar) / self.grid.base_kva
-        v, free, y = self._v.copy(), self._free, self.grid.y
+        given = -(p_kw + 1j * q_kvar)[self._free] / self.grid.base_kva
+        v, last, fresh = self._v.copy(), np.inf, False
         for _ in range(MAX_ITERATIONS):
-            current = y @ v
-            gap = (v * current.conj() - given)[free]
-            if max(abs(gap.real).max(), abs(gap.imag).max()) < TOLERANCE_PU:
+            current = self._y_free @ v
+            gap = v[self._free] * current.conj() - given
+            worst = float(np.abs(gap).max())
+            if worst < TOLERANCE_PU:
                 self._v = v
                 return self._state(v)
-            v[free] = self._better(v, current, gap)
-            self.iterations += 1
-        self._v[:] = self.grid.slack_v
+            if self._inverse is None or (worst > SLOW * last and not fresh):
+                self._inverse, fresh = self._inverted(v), True
+            else:
+                fresh = False
+            v[self._free] = self._better(v[self._free], gap, self._inverse)
+            self.iterations, last = self.iterations + 1, worst
+        self._v[:], self._inverse = self.grid.slack_v, None
         raise PowerFlowError(f"no power flow for {p_kw.round(1).tolist()} kW: check the injections and the grid file")
 
-    def _better(self, v: Complexes, current: Complexes, gap: Complexes) -> Complexes:
-        free = self._free
+    def _better(self, v: Complexes, gap: Complexes, inverse: Floats) -> Complexes:
+        step = inverse @ np.concatenate([gap.real, gap.imag])
+        n, size = len(v), np.abs(v)
+        return np.asarray(v / size * (size - step[n:]) * np.exp(-1j * step[:n]))
+
+    def _inverted(self, v: Complexes) -> Floats:
+        """Invert the Jacobian at a state, shape (2n, 2n)."""
+        free, current = self._free, self.grid.y @ v
         unit = v / np.abs(v)
         by_size = v[:, None] * (self.grid.y * unit).conj()
         by_angle = -1j * v[:, None] * (self.grid.y * v).conj()
         np.fill_diagonal(by_size, by_size.diagonal() + current.conj() * unit)
         np.fill_diagonal(by_angle, by_angle.diagonal() + 1j * v * current.conj())
         by_size, by_angle = by_size[np.ix_(free, free)], by_angle[np.ix_(free, free)]
-        jacobian = np.block([[by_angle.real, by_size.real], [by_angle.imag, by_size.imag]])
-        step = np.linalg.solve(jacobian, np.concatenate([gap.real, gap.imag]))
-        size, angle = np.abs(v[free]), np.angle(v[free])
-        n = len(free)
-        return np.asarray((size - step[n:]) * np.exp(1j * (angle - step[:n])))
+        return np.linalg.inv(np.block([[by_angle.real, by_size.real], [by_angle.imag, by_size.imag]]))
 
     def _state(self, v: Complexes) -> GridState:
         grid = self.grid
-        from_i, to_i = grid.y_from @ v, grid.y_to @ v
-        loading = 100.0 * np.maximum(abs(from_i) / grid.full_load_from, abs(to_i) / grid.full_load_to)
+        both = np.abs(self._loading @ v)
+        half = len(both) // 2
+        loading = np.maximum(both[:half], both[half:])
         source = v[grid.slack] * (grid.y[grid.slack] @ v).conjugate() * grid.base_kva
-        metered = -v[grid.metered_bus] * to_i[grid.transformer].conjugate() * grid.base_kva
-        metered = metered if grid.transformer >= 0 else source
+        metered = source
+        if grid.transformer >= 0:
+            metered = -v[grid.metered_bus] * (grid.y_to[grid.transformer] @ v).conjugate() * grid.base_kva
         return GridState(np.abs(v), loading, float(metered.real), float(metered.imag), float(source.real))
 
 

@@ -14,7 +14,7 @@ from drivers.feeds import parse_document
 from ems.config.site import Site
 from hil.plant.feeder import Plant
 from hil.plant_build import build_plant
-from hil.published import FeedServer, Published
+from hil.published import DrawnPublished, FeedServer
 from hil.scenario import load_scenario
 
 
@@ -24,8 +24,8 @@ def plant(site: Site) -> Plant:
 
 
 @pytest.fixture
-def published(plant: Plant) -> Published:
-    return Published(plant)
+def published(plant: Plant) -> DrawnPublished:
+    return DrawnPublished(plant)
 
 
 def at_hour(plant: Plant, hour: float) -> datetime:
@@ -43,7 +43,7 @@ def values(document: dict[str, Any], point: str) -> list[float]:
     [("price", {"price"}), ("carbon", {"carbon"}), ("weather", {"outdoor_c", "irradiance_w_m2"})],
 )
 def test_the_documents_are_what_the_daemons_feeds_read(
-    plant: Plant, published: Published, what: str, points: set[str]
+    plant: Plant, published: DrawnPublished, what: str, points: set[str]
 ) -> None:
     now = at_hour(plant, 7.5)
     series = parse_document(published.document(what, now))
@@ -54,14 +54,14 @@ def test_the_documents_are_what_the_daemons_feeds_read(
         assert len(each.values) >= 48 and each.source and each.version
 
 
-def test_prices_of_the_day_so_far_are_there_too(plant: Plant, published: Published) -> None:
+def test_prices_of_the_day_so_far_are_there_too(plant: Plant, published: DrawnPublished) -> None:
     now = at_hour(plant, 7.5)
     (price,) = parse_document(published.document("price", now))
     assert price.valid_from == plant.start
     assert price.values[7] == pytest.approx(plant.market.price_at(now), abs=1e-5)
 
 
-def test_tomorrow_is_exact_from_noon_on(plant: Plant, published: Published) -> None:
+def test_tomorrow_is_exact_from_noon_on(plant: Plant, published: DrawnPublished) -> None:
     truth = plant.market.price.truth[24:48]
     before = values(published.document("price", at_hour(plant, 11.9)), "price")[24:48]
     after = values(published.document("price", at_hour(plant, 12.0)), "price")[24:48]
@@ -69,7 +69,7 @@ def test_tomorrow_is_exact_from_noon_on(plant: Plant, published: Published) -> N
     assert max(abs(before - truth)) > 0.002
 
 
-def test_a_later_issue_knows_better(plant: Plant, published: Published) -> None:
+def test_a_later_issue_knows_better(plant: Plant, published: DrawnPublished) -> None:
     truth = plant.weather.outdoor.truth
     errors = []
     for issue in range(0, 24, 3):
@@ -78,13 +78,13 @@ def test_a_later_issue_knows_better(plant: Plant, published: Published) -> None:
     assert errors[-1] < 0.6
 
 
-def test_the_past_is_answered_as_it_was_published_then(plant: Plant, published: Published) -> None:
+def test_the_past_is_answered_as_it_was_published_then(plant: Plant, published: DrawnPublished) -> None:
     early = json.dumps(published.document("weather", at_hour(plant, 3.0)))
     at_hour(plant, 20.0)
     assert json.dumps(published.document("weather", plant.start + timedelta(hours=3))) == early
 
 
-def test_nobody_is_told_the_future(plant: Plant, published: Published) -> None:
+def test_nobody_is_told_the_future(plant: Plant, published: DrawnPublished) -> None:
     now = at_hour(plant, 3.0)
     assert published.document("price", now + timedelta(hours=20)) == published.document("price", now)
 
@@ -95,12 +95,12 @@ def test_an_altered_future_is_not_in_what_was_published(site: Site) -> None:
     other = build_plant(site, scenario, 1, altered_from_s=6 * 3600.0, altered_seed=9, witness=False)
     for what in ("price", "carbon", "weather"):
         for hour in (0.0, 3.0, 6.0):
-            ours, theirs = (Published(p).document(what, at_hour(p, hour)) for p in (plain, other))
+            ours, theirs = (DrawnPublished(p).document(what, at_hour(p, hour)) for p in (plain, other))
             assert ours == theirs
 
 
 @pytest.fixture
-async def server(published: Published) -> AsyncIterator[FeedServer]:
+async def server(published: DrawnPublished) -> AsyncIterator[FeedServer]:
     made = FeedServer(published, "127.0.0.1", 0)
     await made.open()
     yield made
@@ -123,7 +123,7 @@ async def get(server: FeedServer, *requests: str) -> list[tuple[int, dict[str, A
     return found
 
 
-async def test_one_connection_serves_many_requests(plant: Plant, published: Published, server: FeedServer) -> None:
+async def test_one_connection_serves_many_requests(plant: Plant, published: DrawnPublished, server: FeedServer) -> None:
     now = at_hour(plant, 5.0)
     at = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     answers = await get(server, f"GET /price?at={at}", f"GET /carbon?at={at}", f"GET /weather?at={now.isoformat()}")

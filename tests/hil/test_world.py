@@ -128,13 +128,13 @@ async def test_refused_writes_are_told(bench: Bench) -> None:
 
 async def test_cars_announce_themselves_once(bench: Bench) -> None:
     await bench.advance(890.0)
-    assert bench.world.take_plug_ins() == []
+    assert bench.world.take_events() == []
     await bench.advance(20.0)
-    (told,) = bench.world.take_plug_ins()
+    (told,) = bench.world.take_events()
     assert (told.asset, told.energy_kwh, told.charge_kw) == ("charge_point", 12.0, pytest.approx(22.0))
     assert (told.departure - bench.world.plant.start).total_seconds() == 9900.0
     assert told.as_json()["kind"] == "plug_in"
-    assert bench.world.take_plug_ins() == []
+    assert bench.world.take_events() == []
 
 
 async def test_faults_of_the_scenario_begin_and_end_by_themselves(site: Site, demo_hour: Scenario) -> None:

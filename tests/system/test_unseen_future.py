@@ -25,7 +25,7 @@ from hil.published import FeedServer
 from hil.relocate import relocate
 from hil.scenario import load_scenario
 from hil.serve import _feed_addresses
-from hil.wishes import car_request
+from hil.wishes import car_requests
 from hil.world import World
 
 ALTERED_S, UNTIL_S = 600.0, 910.0
@@ -55,8 +55,9 @@ async def plans(folder: Path, **altered: Any) -> list[dict[str, Any]]:
         async def advance(until_s: float) -> None:
             world.advance(until_s - world.plant.elapsed_s)
             await world.settle()
-            for plug_in in world.take_plug_ins():
-                submit(state, car_request(plug_in.as_json()))
+            for event in world.take_events():
+                for request in car_requests(event.as_json()):
+                    submit(state, request)
 
         solver = DirectSolver(grid_path(site), cache_dir(state), grid_limits(site))
         daemon = build(site, state, clock, solver, cycle_s=10.0, durable=False)
