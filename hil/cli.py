@@ -1,4 +1,4 @@
-"""`ems hil`: serve a pretend world, or run a site against one in lock-step and judge it."""
+"""`ems hil`: serve a pretend world, run a site against one in lock-step and judge it, or write a simulated past."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from ems.exit_codes import CommandError, Exit
 
 
 def command(argv: Sequence[str]) -> int:
-    """Run `ems hil serve` or `ems hil run`."""
-    actions: dict[str, Callable[[Sequence[str]], int]] = {"run": _run, "serve": _serve}
+    """Run `ems hil serve`, `ems hil run` or `ems hil history`."""
+    actions: dict[str, Callable[[Sequence[str]], int]] = {"run": _run, "serve": _serve, "history": _history}
     name = argv[0] if argv else ""
     if name in actions:
         return actions[name](argv[1:])
     if name in {"-h", "--help"}:
-        sys.stdout.write("usage: ems hil run|serve SITE --scenario NAME ...; `ems hil run --help` tells more\n")
+        sys.stdout.write("usage: ems hil run|serve|history SITE ...; `ems hil run --help` tells more\n")
         return Exit.OK
-    raise CommandError(f"`ems hil {name}` is unknown; write `ems hil run` or `ems hil serve`", Exit.USAGE)
+    known = ", ".join(f"`ems hil {action}`" for action in actions)
+    raise CommandError(f"`ems hil {name}` is unknown; write one of {known}", Exit.USAGE)
 
 
 def _serve(argv: Sequence[str]) -> int:
@@ -30,3 +31,9 @@ def _run(argv: Sequence[str]) -> int:
     from hil.run import command as run  # noqa: PLC0415 - a lazy command, like all of `ems`
 
     return run(argv)
+
+
+def _history(argv: Sequence[str]) -> int:
+    from hil.history import command as history  # noqa: PLC0415 - a lazy command, like all of `ems`
+
+    return history(argv)
