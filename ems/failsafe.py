@@ -2,8 +2,9 @@
 
 A device that is steered (mode control, not locked out) falls to its declared safe value: a setpoint is held, a limit is
 exhausted. What is released to its own control, monitored, advised or locked out may do whatever its rating allows.
-Loads lie between the least and the greatest value of the site's own load series times their share; without a series,
-between nothing and the import limit.
+A metered load lies between the least and the greatest value of its own column of the load series; the others lie
+between the least and the greatest value of all unmetered loads together, times their share. Without a series, each group
+lies between nothing and the import limit.
 
     import extreme: every asset at the greatest power into it;  export extreme: every asset at the least
 
@@ -13,6 +14,7 @@ Symbols: powers [kW] into the asset, reactive power q = p * tan(acos(power facto
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,8 +36,9 @@ from ems.config.site import (
 from ems.config.verdict import Verdict
 from ems.slow.measured_past import STEP_S
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
-from ems.slow.series_files import read_load
+from ems.slow.series_files import read_load_file
 from optimization.ac_check import worst_case
+from optimization.forecast.past import Past
 from optimization.network_build import prepare
 
 
@@ -76,9 +79,9 @@ def judge(site: Site, state_dir: Path, at: datetime) -> Verdict:
 
 def failsafe_extremes(site: Site, bindings: Bindings) -> tuple[Extreme, Extreme]:
     """Give the state of greatest import and the state of greatest export."""
-    load_kw = _load_span_kw(site)
+    loads_kw = _load_spans_kw(site)
     spans = {
-        name: _span_kw(site, bindings, name, load_kw)
+        name: _span_kw(site, bindings, name, loads_kw)
         for name, asset in site.file.assets.items()
         if not isinstance(asset, Onlooker)
     }
@@ -87,21 +90,21 @@ def failsafe_extremes(site: Site, bindings: Bindings) -> tuple[Extreme, Extreme]
     return Extreme("import", highest), Extreme("export", lowest)
 
 
-def _span_kw(site: Site, bindings: Bindings, name: str, load_kw: tuple[float, float]) -> tuple[float, float]:
+def _span_kw(
+    site: Site, bindings: Bindings, name: str, loads_kw: Mapping[str, tuple[float, float]]
+) -> tuple[float, float]:
     """Give the least and the greatest power into an asset with all devices in failsafe [kW]."""
     asset, command = site.file.assets[name], bindings.command(name)
     safe_kw = bindings.safe_kw(name) if command is not None and is_steered(site, command.device) else None
     match asset:
-        case LoadAsset():
-            return asset.residual_share * load_kw[0], asset.residual_share * load_kw[1]
+        case LoadAsset() | MeteredLoad():
+            return loads_kw[name]
         case BatteryAsset():
             return (-asset.discharge_kw, asset.charge_kw) if safe_kw is None else (safe_kw, safe_kw)
         case PvAsset():
             return (-asset.rated_kw if safe_kw is None else safe_kw), 0.0
         case HeatPumpAsset(rated_kw=most_kw) | ChargePointAsset(charge_kw=most_kw):
             return 0.0, most_kw if safe_kw is None else safe_kw
-        case MeteredLoad():
-            return 0.0, site.file.grid.import_limit_kw
         case _:
             return 0.0, 0.0
 
@@ -111,13 +114,22 @@ def is_steered(site: Site, device: str) -> bool:
     return site.file.devices[device].mode is Mode.CONTROL and not site.file.devices[device].lockout
 
 
-def _load_span_kw(site: Site) -> tuple[float, float]:
-    """Give the least and the greatest load of the whole site [kW]."""
-    name = site.file.series.load
-    past = read_load(site.folder / "series" / name, STEP_S).known() if name else None
-    if past is None or not past.value.size:
-        return 0.0, site.file.grid.import_limit_kw
-    return float(np.min(past.value)), float(np.max(past.value))
+def _load_spans_kw(site: Site) -> dict[str, tuple[float, float]]:
+    """Give the least and the greatest power of every load by asset id [kW]."""
+    assets, name = site.file.assets, site.file.series.load
+    table = read_load_file(site.folder / "series" / name) if name else None
+    unmetered = {name: asset for name, asset in assets.items() if isinstance(asset, LoadAsset)}
+    metered = [name for name, asset in assets.items() if isinstance(asset, MeteredLoad)]
+    residual = _extent_kw(site, table.residual(list(unmetered), STEP_S) if table and unmetered else None)
+    spans = {name: (load.residual_share * residual[0], load.residual_share * residual[1])
+             for name, load in unmetered.items()}  # fmt: skip
+    return spans | {name: _extent_kw(site, table.metered(name, STEP_S) if table else None) for name in metered}
+
+
+def _extent_kw(site: Site, past: Past | None) -> tuple[float, float]:
+    """Give the least and the greatest known value of a past, without one what the connection could carry [kW]."""
+    known = past.known().value if past is not None else ()
+    return (float(np.min(known)), float(np.max(known))) if len(known) else (0.0, site.file.grid.import_limit_kw)
 
 
 def _injections(site: Site, extreme: Extreme) -> dict[str, tuple[float, float]]:

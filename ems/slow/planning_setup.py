@@ -9,7 +9,7 @@ from pathlib import Path
 from drivers.feeds import FileFeed, ForecastSeries, HttpFeed
 from ems.clock import Clock
 from ems.config.binding import Bindings
-from ems.config.site import HeatPumpAsset, Site
+from ems.config.site import HeatPumpAsset, LoadAsset, Site
 from ems.planning import NetworkSource, PlanJournal, Planning, PlanningParts
 from ems.slow.asset_models import asset_models, planned_assets
 from ems.slow.feed_desk import POINTS, Feed, FeedDesk
@@ -117,7 +117,8 @@ def _open_feed(source: str, site: Site, clock: Clock) -> Feed:
 def stored_past(site: Site) -> StoredPast:
     """Read what came with the site; raises `SeriesError`."""
     series, folder = site.file.series, site.folder / "series"
-    load = read_load(folder / series.load, STEP_S) if series.load is not None else empty(STEP_S)
+    loads = [name for name, asset in site.file.assets.items() if isinstance(asset, LoadAsset)]
+    load = read_load(folder / series.load, STEP_S, loads) if series.load is not None else empty(STEP_S)
     return StoredPast(load, read_sessions(folder / series.ev_sessions) if series.ev_sessions is not None else ())
 
 

@@ -7,51 +7,112 @@ them.
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from optimization.assets.ev import EvSession
-from optimization.forecast.past import Past, empty
+from optimization.forecast.past import Past
+from optimization.slots import Floats
+
+TOTAL = "total_kw"
+"""The column of all unmetered loads together."""
 
 
 class SeriesError(ValueError):
     """A series file cannot be read: the message names file, line and remedy."""
 
 
-def read_load(path: Path, step_s: float) -> Past:
-    """Read `start,total_kw`: the residual load of the whole site, mean from each start to the next one [kW].
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadFile:
+    """The stored past of the loads: mean powers over equal steps.
+
+    Args:
+        path: the file, for messages.
+        at_s: UTC start of each step [s since 1970], ascending, shape (n,).
+        own_s: the file's own step [s]; None for a file of fewer than two lines.
+        columns: mean power by name of the column [kW], `nan` for a gap, shape (n,) each.
+    """
+
+    path: Path
+    at_s: Floats
+    own_s: float | None
+    columns: Mapping[str, Floats]
+
+    def residual(self, loads: Sequence[str], step_s: float) -> Past:
+        """Give all unmetered loads together [kW]: `total_kw`, or the sum of their own columns where there is none.
+
+        Args:
+            loads: ids of the unmetered loads.
+            step_s: the step to give it on, a divisor of the file's own [s].
+
+        Raises:
+            SeriesError: a column is missing, or the steps cannot be cut so.
+        """
+        names = [TOTAL] if TOTAL in self.columns or not loads else [own_column(load) for load in loads]
+        return self._past(np.sum([self._column(name) for name in names], axis=0), step_s)
+
+    def metered(self, load: str, step_s: float) -> Past:
+        """Give one load from its own column [kW]; raises `SeriesError` as `residual` does."""
+        return self._past(self._column(own_column(load)), step_s)
+
+    def _column(self, name: str) -> Floats:
+        if name not in self.columns:
+            known = ",".join(("start", *self.columns))
+            raise SeriesError(f"{self.path}:1: the column {name} is missing from {known}; write it")
+        return self.columns[name]
+
+    def _past(self, value: Floats, step_s: float) -> Past:
+        own_s = step_s if self.own_s is None else self.own_s
+        pieces = round(own_s / step_s)
+        if pieces < 1 or abs(pieces * step_s - own_s) > 1e-6:
+            raise SeriesError(
+                f"{self.path}: steps of {own_s:g} s cannot be cut into {step_s:g} s; write a multiple of it"
+            )
+        fine_s = (self.at_s[:, None] + step_s * np.arange(pieces)[None, :]).ravel()
+        return Past(fine_s, np.repeat(value, pieces), step_s)
+
+
+def own_column(load: str) -> str:
+    """Name the column of a load that has its own."""
+    return f"{load}_kw"
+
+
+def read_load_file(path: Path) -> LoadFile:
+    """Read `start` and one column or more in kW: means from each start to the next one.
 
     Args:
         path: the file; an empty field is a gap, not zero.
-        step_s: the step to give it on, a divisor of the file's own [s].
-
-    Returns:
-        The series, cut into steps of `step_s`.
 
     Raises:
-        SeriesError: a line cannot be read or the steps are not equal.
+        SeriesError: a line cannot be read, the steps are not equal, or there is no column of powers.
     """
-    rows = _rows(path, ("start", "total_kw"))
-    if not rows:
-        return empty(step_s)
+    names, rows = _rows(path, ("start",))
+    powers = [name for name in names if name.endswith("_kw")]
+    if not powers:
+        raise SeriesError(f"{path}:1: there is no column of powers; write start,{TOTAL}, or a column <load>_kw a load")
     at_s = np.array([_instant(path, line, row["start"]).timestamp() for line, row in rows])
-    value = np.array([_number(path, line, row["total_kw"]) for line, row in rows])
-    own_s = float(np.min(np.diff(at_s))) if len(at_s) > 1 else step_s
-    if len(at_s) > 1 and (np.diff(at_s) % own_s).any():
+    columns = {
+        name: np.array([_number(path, line, row[name] or "") for line, row in rows], dtype=float) for name in powers
+    }
+    own_s = float(np.min(np.diff(at_s))) if len(at_s) > 1 else None
+    if own_s is not None and (own_s <= 0.0 or (np.diff(at_s) % own_s).any()):
         raise SeriesError(f"{path}: the starts are not whole multiples of {own_s:g} s apart; write equal steps")
-    pieces = round(own_s / step_s)
-    if pieces < 1 or abs(pieces * step_s - own_s) > 1e-6:
-        raise SeriesError(f"{path}: steps of {own_s:g} s cannot be cut into {step_s:g} s; write a multiple of it")
-    fine_s = (at_s[:, None] + step_s * np.arange(pieces)[None, :]).ravel()
-    return Past(fine_s, np.repeat(value, pieces), step_s)
+    return LoadFile(path, at_s, own_s, columns)
+
+
+def read_load(path: Path, step_s: float, loads: Sequence[str] = ()) -> Past:
+    """Read all unmetered loads together [kW], as `LoadFile.residual` gives them; raises `SeriesError`."""
+    return read_load_file(path).residual(loads, step_s)
 
 
 def read_sessions(path: Path) -> tuple[EvSession, ...]:
     """Read `arrival,departure,energy_kwh,charge_kw`: stays of cars, in order of arrival; raises `SeriesError`."""
     sessions = []
-    for line, row in _rows(path, ("arrival", "departure", "energy_kwh")):
+    for line, row in _rows(path, ("arrival", "departure", "energy_kwh"))[1]:
         arrival, departure = (_instant(path, line, row[key]) for key in ("arrival", "departure"))
         energy_kwh, charge_kw = (_number(path, line, row.get(key) or "") for key in ("energy_kwh", "charge_kw"))
         if departure <= arrival or not energy_kwh >= 0.0:
@@ -60,14 +121,15 @@ def read_sessions(path: Path) -> tuple[EvSession, ...]:
     return tuple(sorted(sessions, key=lambda s: s.arrival))
 
 
-def _rows(path: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+def _rows(path: Path, needed: tuple[str, ...]) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Read the names of the columns, and the rows with the numbers of their lines."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             lines = csv.DictReader(file)
             missing = [name for name in needed if name not in (lines.fieldnames or ())]
             if missing:
                 raise SeriesError(f"{path}:1: the columns {missing} are missing; write {','.join(needed)}")
-            return [(lines.line_num, row) for row in lines]
+            return list(lines.fieldnames or ()), [(lines.line_num, row) for row in lines]
     except OSError as error:
         raise SeriesError(
             f"{path} cannot be read ({error.strerror}); put the file there or take it out of site.yaml"

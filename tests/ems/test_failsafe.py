@@ -15,6 +15,7 @@ from ems.config.loading import load_site
 from ems.config.site import Site
 from ems.config.verdict import Verdict
 from ems.failsafe import failsafe_extremes, judge
+from ems.slow.series_files import SeriesError
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 LOAD_KW = (2.0, 40.0)
@@ -75,6 +76,45 @@ def test_without_a_series_the_import_limit_is_the_peak(variant: Callable[[Spoil]
     highest, lowest = powers(variant(lambda text: text["series"].pop("load")))
     assert highest["houses_far"] == pytest.approx(0.4 * 58)
     assert lowest["houses_far"] == 0.0
+
+
+METERED = {"kind": "metered_load", "device": "office_meter", "bus": "office"}
+COLUMNS = """start,houses_near_kw,houses_far_kw,office_load_kw
+2025-01-01T00:00:00Z,2,1,4
+2025-01-01T00:15:00Z,6,,9
+2025-01-01T00:30:00Z,3,4,
+"""
+
+
+def with_a_meter(text: dict) -> None:
+    text["devices"]["office_meter"] = {"protocol": "modbus", "profile": "sunspec_meter", "port": 15030}
+    text["assets"]["office_load"] = METERED
+    for name in ("houses_near", "houses_far"):
+        text["assets"][name]["residual_share"] = 0.5
+
+
+def test_a_metered_load_lies_within_its_own_column(variant: Callable[[Spoil], Site]) -> None:
+    site = variant(with_a_meter)
+    (site.folder / "series" / "load.csv").write_text(COLUMNS, encoding="utf-8")
+    highest, lowest = powers(site)
+    assert (lowest["office_load"], highest["office_load"]) == (4.0, 9.0)
+    assert (lowest["houses_near"], highest["houses_near"]) == (1.5, 3.5)
+
+
+def test_a_metered_load_without_a_series_may_take_what_the_connection_carries(
+    variant: Callable[[Spoil], Site],
+) -> None:
+    def spoil(text: dict) -> None:
+        with_a_meter(text)
+        text["series"].pop("load")
+
+    highest, lowest = powers(variant(spoil))
+    assert (lowest["office_load"], highest["office_load"]) == (0.0, 58.0)
+
+
+def test_a_metered_load_without_a_column_is_said(variant: Callable[[Spoil], Site]) -> None:
+    with pytest.raises(SeriesError, match="the column office_load_kw is missing from start,total_kw"):
+        powers(variant(with_a_meter))
 
 
 def verdict(site: Site, state: Path) -> Verdict:

@@ -20,7 +20,7 @@ from ems.config.site import Comfort
 from ems.process_image import Reading, Snapshot
 from ems.slow.feed_desk import FeedDesk
 from ems.slow.measured_past import KEPT_S, STEP_S, MeasuredPast
-from ems.slow.series_files import SeriesError, read_load, read_sessions
+from ems.slow.series_files import SeriesError, read_load, read_load_file, read_sessions
 from ems.slow.zone_watch import Zone, ZoneWatch
 from ems.store.history import History, read_means
 from optimization.assets import HeatPump
@@ -115,6 +115,30 @@ def test_a_load_series_is_cut_into_steps_and_its_gaps_stay(tmp_path: Path) -> No
     assert past.at_s[:5].tolist() == [datetime(2025, 1, 1, tzinfo=UTC).timestamp() + 900.0 * k for k in range(5)]
     assert np.array_equal(past.value, [4.0] * 4 + [np.nan] * 4 + [6.5] * 4, equal_nan=True)
     assert not read_load(written(tmp_path / "empty.csv", "start,total_kw\n"), 900.0).at_s.size
+
+
+OWN_COLUMNS = """start,total_kw,office_kw,shop_kw
+2025-01-01T00:00:00Z,7,1,2
+2025-01-01T00:15:00Z,,1.5,
+2025-01-01T00:30:00Z,9,2,3
+"""
+
+
+def test_loads_with_columns_of_their_own_are_added_up_or_told_apart(tmp_path: Path) -> None:
+    path = written(tmp_path / "load.csv", OWN_COLUMNS.replace(",total_kw", ",house_kw"))
+    file = read_load_file(path)
+    assert file.metered("office", 900.0).value.tolist() == [1.0, 1.5, 2.0]
+    assert np.array_equal(file.residual(["house", "shop"], 900.0).value, [9.0, np.nan, 12.0], equal_nan=True)
+    assert file.residual(["shop"], 300.0).value[:3].tolist() == [2.0, 2.0, 2.0]
+    with pytest.raises(SeriesError, match=r"load\.csv:1: the column barn_kw is missing from start,house_kw,office_kw"):
+        file.residual(["house", "barn"], 900.0)
+    with pytest.raises(SeriesError, match="total_kw is missing"):
+        read_load(path, 900.0)
+
+
+def test_the_total_of_a_file_speaks_for_all_unmetered_loads(tmp_path: Path) -> None:
+    past = read_load(written(tmp_path / "load.csv", OWN_COLUMNS), 900.0, ["house", "barn"])
+    assert np.array_equal(past.value, [7.0, np.nan, 9.0], equal_nan=True)
 
 
 def test_sessions_come_in_order_of_arrival(tmp_path: Path) -> None:
