@@ -61,7 +61,8 @@ class Matrices:
         y: bus admittances, shape (n, n). y_from, y_to: branch admittances, shape (branches, n).
         full_load_from, full_load_to: current at 100 % loading at each end [pu], shape (branches,).
         transformer: number of the branch whose lower (`to`) side is metered; -1 without one.
-        slack: number of the slack bus. slack_v: its voltage [pu, complex].
+        slack: number of the slack bus.
+        idle_v: voltages while nothing is connected [pu, complex], shape (n,): a transformer may turn their angle far.
         base_kva: power base.
     """
 
@@ -75,7 +76,7 @@ class Matrices:
     transformer: int
     metered_bus: int
     slack: int
-    slack_v: complex
+    idle_v: Complexes
     base_kva: float
 
 
@@ -112,7 +113,7 @@ def matrices(net: Any) -> Matrices:
         transformer=lines if trafos else -1,
         metered_bus=list(net.bus.index).index(int(net.trafo["lv_bus"].iloc[0])) if trafos else slack,
         slack=slack,
-        slack_v=complex(float(net.res_bus["vm_pu"].iloc[slack])),
+        idle_v=np.asarray(net.res_bus["vm_pu"] * np.exp(1j * np.radians(net.res_bus["va_degree"])), dtype=complex),
         base_kva=base_kva,
     )
 
@@ -143,7 +144,7 @@ class PowerFlow:
     def __init__(self, grid: Matrices) -> None:
         self.grid = grid
         self._free = np.array([i for i in range(len(grid.buses)) if i != grid.slack])
-        self._v = np.full(len(grid.buses), grid.slack_v, dtype=complex)
+        self._v = grid.idle_v.copy()
         ends = ((grid.y_from, grid.full_load_from), (grid.y_to, grid.full_load_to))
         self._loading = np.concatenate([100.0 * y / full[:, None] for y, full in ends])
         self._y_free = grid.y[self._free]
@@ -167,7 +168,7 @@ class PowerFlow:
                 fresh = False
             v[self._free] = self._better(v[self._free], gap, self._inverse)
             self.iterations, last = self.iterations + 1, worst
-        self._v[:], self._inverse = self.grid.slack_v, None
+        self._v[:], self._inverse = self.grid.idle_v, None
         raise PowerFlowError(f"no power flow for {p_kw.round(1).tolist()} kW: check the injections and the grid file")
 
     def _better(self, v: Complexes, gap: Complexes, inverse: Floats) -> Complexes:
