@@ -37,13 +37,14 @@ from ems.commands.output import emit, note
 from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
 from ems.store.requests import submit
+from hil.fronts import WorldError
 from hil.plant.feeder import SUBSTEP_S
 from hil.plant_build import SLACK_S
 from hil.published import FeedServer
 from hil.scenario import FaultKind, Scenario, ScenarioError, load_scenario
 from hil.verdict import judge
 from hil.wishes import car_requests
-from hil.world import World, WorldError
+from hil.world import World
 
 log = logging.getLogger(__name__)
 

@@ -8,19 +8,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from ems.config.site import (
-    BatteryAsset,
-    ChargePointAsset,
-    GridMeter,
-    HeatPumpAsset,
-    LoadAsset,
-    PvAsset,
-    Site,
-)
-from hil.endpoints.bacnet_device import BacnetDevice
+from ems.config.site import Site
+from hil.endpoints.bacnet_device import OnBacnet
 from hil.endpoints.modbus_server import ModbusServer, Registers, Trouble
-from hil.endpoints.sunspec_devices import BatteryInverter, Meter, PvInverter
-from hil.endpoints.wallbox import Wallbox
+from hil.fronts import Fronts, WorldError
 from hil.plant.charge_point import Car, ChargePoint
 from hil.plant_build import build_plant
 from hil.published import DrawnPublished, Published, RecordedPublished
@@ -31,15 +22,14 @@ log = logging.getLogger(__name__)
 DELAY_S = 2.0
 
 
-class WorldError(Exception):
-    """The world cannot be built: the message names the thing, the value and the remedy."""
-
-
 class Wire(Protocol):
     """What a fault can be done to; `writes` counts the write requests that have come in."""
 
-    trouble: Trouble
     writes: int
+
+    @property
+    def trouble(self) -> Trouble:
+        """What is wrong with it at present."""
 
     async def open(self) -> None:
         """Plug it in."""
@@ -107,7 +97,7 @@ class World:
             DrawnPublished(self.plant) if documents is None else RecordedPublished(documents, lambda: self.now)
         )
         self._events: list[CarEvent] = []
-        self.registers = {spec.device: self._front(asset) for asset, spec in _wired(site).items()}
+        self.registers = Fronts(site, self.plant).by_device()
         self.wires: dict[str, Wire] = dict(self._wires())
         self._troubles = [_Trouble(fault) for fault in scenario.faults]
         self._listen()
@@ -126,7 +116,7 @@ class World:
         """Unbind every device."""
         for wire in dict.fromkeys(self.wires.values()):
             await wire.close()
-            if isinstance(wire, BacnetDevice):
+            if isinstance(wire, OnBacnet):
                 wire.shut_down()
 
     def advance(self, seconds: float) -> None:
@@ -222,35 +212,13 @@ class World:
             case FaultKind.DELAY:
                 wire.trouble.delay_s = 0.0
 
-    def _front(self, asset: str) -> Any:
-        """Put the registers or objects that the device's profile promises in front of an asset."""
-        spec = self.site.file.assets[asset]
-        plant = self.plant
-        match spec:
-            case GridMeter():
-                return Meter(plant, asset, spec.bus)
-            case PvAsset():
-                return PvInverter(plant, asset, spec.bus, spec.rated_kw)
-            case BatteryAsset():
-                return BatteryInverter(plant, asset, spec.bus, spec.charge_kw, spec.capacity_kwh)
-            case ChargePointAsset():
-                return Wallbox(plant, asset, spec.bus, phases=spec.phases, voltage_v=spec.voltage_v)
-            case HeatPumpAsset():
-                device = self.site.file.devices[spec.device]
-                return BacnetDevice(
-                    plant, asset, rated_kw=spec.rated_kw, host=device.host, port=device.port,
-                    instance=device.device_instance or 0,
-                )  # fmt: skip
-            case LoadAsset():
-                raise WorldError(f"{asset} is a load without a device")
-
     def _wires(self) -> Mapping[str, Wire]:
         """Give every device its wire; devices on one address share it under their unit numbers."""
         wires: dict[str, Wire] = {}
         shared: dict[tuple[str, int], dict[int, Registers]] = {}
         for name, registers in self.registers.items():
             device = self.site.file.devices[name]
-            if isinstance(registers, BacnetDevice):
+            if isinstance(registers, OnBacnet):
                 wires[name] = registers
             else:
                 shared.setdefault((device.host, device.port), {})[device.unit] = registers
@@ -259,7 +227,3 @@ class World:
             device = self.site.file.devices[name]
             wires[name] = servers[device.host, device.port]
         return dict(sorted(wires.items()))
-
-
-def _wired(site: Site) -> dict[str, Any]:
-    return {name: spec for name, spec in site.file.assets.items() if not isinstance(spec, LoadAsset)}

@@ -118,26 +118,44 @@ class SunSpecDevice:
         self.image.put(raw)
 
 
-class Meter(SunSpecDevice):
-    """Grid meter, model 203: import is positive."""
+class _Model203(SunSpecDevice):
+    """A three-phase meter, model 203: import is positive."""
 
     def __init__(self, plant: PlantFace, asset: str, bus: str) -> None:
         super().__init__(plant, asset, bus, (1, 203), {})
         self.image.put({"203.A_SF": -1, "203.V_SF": -1, "203.Hz_SF": -2, "203.W_SF": 1, "203.VAR_SF": 1})
         self.image.put({"203.TotWh_SF": 0})
 
-    def refresh(self) -> None:
-        """Read powers, voltages and energy registers off the plant."""
-        grid, volts = self.plant.grid, NOMINAL_V * self.plant.voltage_pu(self.bus)
-        phase_a = (grid.import_kw**2 + grid.import_kvar**2) ** 0.5 * 1000.0 / (3.0 * volts)
+    def put_meter(self, power_kw: float, reactive_kvar: float, import_kwh: float, export_kwh: float) -> None:
+        """Fill model 203; the registers count from the day that the meter was mounted."""
+        volts = NOMINAL_V * self.plant.voltage_pu(self.bus)
+        phase_a = (power_kw**2 + reactive_kvar**2) ** 0.5 * 1000.0 / (3.0 * volts)
         raw = {f"203.{name}": scaled(volts, -1) for name in ("PhV", "PhVphA", "PhVphB", "PhVphC")}
         raw |= {f"203.{name}": scaled(phase_a, -1) for name in ("AphA", "AphB", "AphC")}
-        raw |= {f"203.W{phase}": scaled(grid.import_kw * 1000.0 / 3.0, 1) for phase in ("phA", "phB", "phC")}
-        raw |= {"203.W": scaled(grid.import_kw * 1000.0, 1), "203.VAR": scaled(grid.import_kvar * 1000.0, 1)}
+        raw |= {f"203.W{phase}": scaled(power_kw * 1000.0 / 3.0, 1) for phase in ("phA", "phB", "phC")}
+        raw |= {"203.W": scaled(power_kw * 1000.0, 1), "203.VAR": scaled(reactive_kvar * 1000.0, 1)}
         raw |= {"203.A": scaled(3.0 * phase_a, -1), "203.Hz": 5000}
-        raw |= {"203.TotWhImp": scaled((SERVED_KWH + self.plant.import_kwh) * 1000.0, 0)}
-        raw |= {"203.TotWhExp": scaled((SERVED_KWH + self.plant.export_kwh) * 1000.0, 0)}
+        raw |= {"203.TotWhImp": scaled((SERVED_KWH + import_kwh) * 1000.0, 0)}
+        raw |= {"203.TotWhExp": scaled((SERVED_KWH + export_kwh) * 1000.0, 0)}
         self.image.put(raw)
+
+
+class Meter(_Model203):
+    """Grid meter."""
+
+    def refresh(self) -> None:
+        """Read powers, voltages and energy registers off the plant."""
+        grid = self.plant.grid
+        self.put_meter(grid.import_kw, grid.import_kvar, self.plant.import_kwh, self.plant.export_kwh)
+
+
+class SubMeter(_Model203):
+    """The meter of one load, with the voltage of its own bus."""
+
+    def refresh(self) -> None:
+        """Read power and energy off the load."""
+        state = self.plant.state(self.asset)
+        self.put_meter(state["power_kw"], state.get("reactive_kvar", 0.0), state["energy_kwh"], 0.0)
 
 
 class PvInverter(SunSpecDevice):

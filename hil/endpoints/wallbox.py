@@ -9,89 +9,48 @@ it until a current is written again. It is delivered with the watchdog off and t
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Mapping
 
-from hil.endpoints.modbus_server import Fault, ModbusFault, Table
-from hil.endpoints.sunspec_devices import NOMINAL_V, PlantFace
+from hil.endpoints.charge_box import ChargeBox, Controls
+from hil.endpoints.modbus_server import Table
 
 MINIMUM, MAXIMUM = 60, 320
 WATCHDOG, STANDBY, LOCK, CURRENT, FAILSAFE = 257, 258, 259, 261, 262
-LIMITS = {WATCHDOG: (0, 0xFFFF), STANDBY: (0, 4), LOCK: (0, 1), CURRENT: (0, MAXIMUM), FAILSAFE: (0, MAXIMUM)}
 
 
-class Wallbox:
-    """The register image of a charge point.
+class Wallbox(ChargeBox):
+    """An Amperfied box."""
 
-    Args:
-        plant: the plant. asset: id of the charge point. bus: its bus.
-        phases: of the point. voltage_v: nominal, to turn the current into the plant's power.
-    """
-
-    garbage_word = 0xFFFF
-
-    def __init__(self, plant: PlantFace, asset: str, bus: str, *, phases: int, voltage_v: float) -> None:
-        self.plant, self.asset, self.bus = plant, asset, bus
-        self._kw_per_a = phases * voltage_v / 1000.0
-        self._holding = {WATCHDOG: 0, STANDBY: 4, LOCK: 1, CURRENT: MAXIMUM, FAILSAFE: 0}
-        self._heard_at_s = 0.0
-        self._in_failsafe = False
+    controls = Controls(
+        watchdog=WATCHDOG,
+        current=CURRENT,
+        failsafe=FAILSAFE,
+        step_a=0.1,
+        watchdog_s=0.001,
+        defaults={WATCHDOG: 0, STANDBY: 4, LOCK: 1, CURRENT: MAXIMUM, FAILSAFE: 0},
+        limits={WATCHDOG: (0, 0xFFFF), STANDBY: (0, 4), LOCK: (0, 1), CURRENT: (0, MAXIMUM), FAILSAFE: (0, MAXIMUM)},
+    )
 
     @property
-    def offered(self) -> int:
-        """Current that the box allows [0.1 A]."""
-        current = self._holding[FAILSAFE if self._in_failsafe else CURRENT]
-        return current if self._holding[LOCK] == 1 else 0
+    def allowed(self) -> int:
+        """Current that the box allows [0.1 A]; none while it is locked."""
+        return super().allowed if self.holding[LOCK] == 1 else 0
 
-    def read(self, table: Table, address: int, count: int) -> bytes:
-        """Give registers as of now; raises `ModbusFault`."""
-        self._heard_at_s = self.plant.elapsed_s
-        registers = self._holding if table is Table.HOLDING else self._input()
-        try:
-            return struct.pack(f">{count}H", *(registers[a] for a in range(address, address + count)))
-        except KeyError:
-            raise ModbusFault(Fault.ILLEGAL_ADDRESS) from None
-
-    def write(self, address: int, values: tuple[int, ...]) -> None:
-        """Take holding registers, all or none; raises `ModbusFault`."""
-        self._heard_at_s = self.plant.elapsed_s
-        asked = dict(enumerate(values, start=address))
-        if not asked.keys() <= LIMITS.keys():
-            raise ModbusFault(Fault.ILLEGAL_ADDRESS)
-        if not all(_allowed(register, value) for register, value in asked.items()):
-            raise ModbusFault(Fault.ILLEGAL_VALUE)
-        self._holding |= asked
-        self._in_failsafe = self._in_failsafe and CURRENT not in asked
-        self._apply()
-
-    def tick(self, now_s: float) -> None:
-        """Fall to the failsafe current when nobody has spoken for too long."""
-        watchdog_s = self._holding[WATCHDOG] / 1000.0
-        if watchdog_s > 0.0 and not self._in_failsafe and now_s - self._heard_at_s >= watchdog_s:
-            self._in_failsafe = True
-            self._apply()
-
-    def _apply(self) -> None:
-        full = self.offered == MAXIMUM
-        self.plant.command(self.asset, None if full else self.offered / 10.0 * self._kw_per_a)
+    def image(self, table: Table) -> Mapping[int, int]:
+        """Give the registers of a table as of now."""
+        return self.holding if table is Table.HOLDING else self._input()
 
     def _input(self) -> dict[int, int]:
-        state, volts = self.plant.state(self.asset), NOMINAL_V * self.plant.voltage_pu(self.bus)
-        power_va = round(state["power_kw"] * 1000.0)
-        tenths = round(state["current_a"] * 10.0)
-        energy = divmod(round(state["energy_kwh"] * 1000.0), 0x10000)
-        one_phase = state["current_a"] > 0.0 and power_va < 1.5 * volts * state["current_a"]
-        told = {4: 0x0108, 5: self._state_code(state["connected"] > 0.0, power_va > 0), 9: 250, 13: self._holding[LOCK]}
-        told |= {6: tenths, 7: 0 if one_phase else tenths, 8: 0 if one_phase else tenths, 14: power_va}
-        told |= dict.fromkeys((10, 11, 12), round(volts)) | dict(zip((15, 16), energy, strict=True))
-        return told | dict(zip((17, 18), energy, strict=True)) | {100: MAXIMUM // 10, 101: MINIMUM // 10}
+        told = self.told()
+        tenths = round(told.current_a * 10.0)
+        energy = divmod(told.energy_wh, 0x10000)
+        one_phase = told.current_a > 0.0 and told.power_w < 1.5 * told.volts * told.current_a
+        image = {4: 0x0108, 5: self._state_code(told.is_connected, told.power_w > 0), 9: 250, 13: self.holding[LOCK]}
+        image |= {6: tenths, 7: 0 if one_phase else tenths, 8: 0 if one_phase else tenths, 14: told.power_w}
+        image |= dict.fromkeys((10, 11, 12), round(told.volts)) | dict(zip((15, 16), energy, strict=True))
+        return image | dict(zip((17, 18), energy, strict=True)) | {100: MAXIMUM // 10, 101: MINIMUM // 10}
 
     def _state_code(self, connected: bool, charging: bool) -> int:
         """Give the state of IEC 61851: A (2, 3) no car, B (4, 5) car, C (6, 7) charging; odd if allowed."""
         letter = 2 if not connected else 6 if charging else 4
-        return letter + (1 if self.offered >= MINIMUM else 0)
-
-
-def _allowed(register: int, value: int) -> bool:
-    lower, upper = LIMITS[register]
-    in_gap = register in (CURRENT, FAILSAFE) and 0 < value < MINIMUM
-    return lower <= value <= upper and not in_gap
+        return letter + (1 if self.allowed >= MINIMUM else 0)

@@ -17,6 +17,7 @@ from bacpypes3.pdu import Address
 from bacpypes3.primitivedata import Null, Real
 
 from hil.endpoints.bacnet_device import BacnetDevice, BindError
+from hil.endpoints.bacnet_links import DirectLink
 from hil.scenario import FaultKind
 from hil.world import World
 
@@ -140,6 +141,7 @@ async def test_troubles(world: World, asker: Asker, device: BacnetDevice) -> Non
 
 async def test_a_taken_port_is_noticed(world: World) -> None:
     spec = world.site.file.devices["air_handler"]
-    other = BacnetDevice(world.plant, "heat_pump", rated_kw=15.0, host=spec.host, port=spec.port, instance=77)
+    link = DirectLink(spec.host, spec.port)
+    other = BacnetDevice(world.plant, "heat_pump", rated_kw=15.0, link=link, instance=77)
     with pytest.raises(BindError, match=r"is taken .*give the device another port"):
         await other.open()

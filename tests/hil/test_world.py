@@ -12,8 +12,9 @@ from drivers.points import Outcome, Quality, Setpoint
 from drivers.registry import DeviceSpec, build_driver
 from ems.clock import SimulatedClock
 from ems.config.site import Site
+from hil.fronts import WorldError
 from hil.scenario import Fault, FaultKind, Scenario
-from hil.world import World, WorldError
+from hil.world import World
 
 COMMANDS = {
     "pv_inverter": ("limit_kw", 30.0),

@@ -26,6 +26,7 @@ from drivers.points import Outcome, Quality
 from drivers.registry import DeviceSpec, build_driver
 from ems.clock import SystemClock
 from hil.endpoints.bacnet_device import BacnetDevice as PretendAirHandler
+from hil.endpoints.bacnet_links import DirectLink
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.peer
@@ -218,7 +219,8 @@ class StillPlant:
 
 async def test_node_bacnets_client_agrees_with_the_pretend_air_handler() -> None:
     plant, port = StillPlant(), free_udp_port()
-    handler = PretendAirHandler(plant, "heat_pump", rated_kw=15.0, host="127.0.0.1", port=port, instance=3001)
+    link = DirectLink("127.0.0.1", port)
+    handler = PretendAirHandler(plant, "heat_pump", rated_kw=15.0, link=link, instance=3001)
     await handler.open()
     try:
         said = await ask_with_node_bacnet(port, 3001)

@@ -1,0 +1,134 @@
+"""Which pretend device stands in front of an asset: the one whose registers or objects the site's profile promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ems.config.site import (
+    ASSET_KINDS,
+    BatteryAsset,
+    BuildingAutomation,
+    ChargePointAsset,
+    Device,
+    GridMeter,
+    HeatMeter,
+    HeatPumpAsset,
+    MeteredLoad,
+    PvAsset,
+    Site,
+)
+from hil.endpoints import bacnet_device, heat_meter
+from hil.endpoints.bacnet_links import BacnetLink, DirectLink, Router
+from hil.endpoints.charge_boxes import BenderBox, VestelBox
+from hil.endpoints.solaredge import SolarEdgeInverter
+from hil.endpoints.sunspec_devices import BatteryInverter, Meter, PvInverter, SubMeter
+from hil.endpoints.wallbox import Wallbox
+
+LIMIT_ROLES = ("hvac_limit_kw", "charging_limit_kw")
+"""What the pretend building automation publishes, in the order of its objects."""
+
+
+class WorldError(Exception):
+    """The world cannot be built: the message names the thing, the value and the remedy."""
+
+
+class Fronts:
+    """Builds the devices of a site in front of its plant.
+
+    Args:
+        site: the site. plant: what the devices measure and steer.
+    """
+
+    def __init__(self, site: Site, plant: Any) -> None:
+        self.plant = plant
+        self._site = site
+        self._routers: dict[tuple[str, int], Router] = {}
+
+    def by_device(self) -> dict[str, Any]:
+        """Build all of them, by device id; raises `WorldError`."""
+        assets = self._site.file.assets
+        return {spec.device: self._front(asset, spec) for asset, spec in assets.items() if hasattr(spec, "device")}
+
+    def link(self, device: Device) -> BacnetLink:
+        """Give a BACnet device its place: a socket, or an address behind the router there."""
+        if device.bacnet_network is None or device.bacnet_mac is None:
+            return DirectLink(device.host, device.port)
+        address = (device.host, device.port)
+        router = self._routers.setdefault(address, Router(*address))
+        return router.place(device.bacnet_network, device.bacnet_mac)
+
+    def _front(self, asset: str, spec: Any) -> Any:
+        device = self._site.file.devices[spec.device]
+        builders = _BUILDERS.get(device.profile)
+        if builders is None or device.protocol == "simulated":
+            raise WorldError(
+                f"{spec.device}: there is no pretend device for {device.protocol} profile {device.profile!r}; "
+                f"write one of {', '.join(sorted(_BUILDERS))} on its own protocol"
+            )
+        build = builders.get(type(spec))
+        if build is None:
+            fitting = " or a ".join(kind for kind, made in ASSET_KINDS.items() if made in builders)
+            raise WorldError(
+                f"{spec.device}: profile {device.profile!r} does not fit {asset}, a {spec.kind}; "
+                f"it is the profile of a {fitting}"
+            )
+        return build(self, asset, spec, device)
+
+
+Builder = Callable[[Fronts, str, Any, Device], Any]
+
+
+def _meter(fronts: Fronts, asset: str, spec: GridMeter, _: Device) -> Meter:
+    return Meter(fronts.plant, asset, spec.bus)
+
+
+def _sub_meter(fronts: Fronts, asset: str, spec: MeteredLoad, _: Device) -> SubMeter:
+    return SubMeter(fronts.plant, asset, spec.bus)
+
+
+def _pv(fronts: Fronts, asset: str, spec: PvAsset, _: Device) -> PvInverter:
+    return PvInverter(fronts.plant, asset, spec.bus, spec.rated_kw)
+
+
+def _solaredge(fronts: Fronts, asset: str, spec: PvAsset, _: Device) -> SolarEdgeInverter:
+    return SolarEdgeInverter(fronts.plant, asset, spec.bus, spec.rated_kw)
+
+
+def _battery(fronts: Fronts, asset: str, spec: BatteryAsset, _: Device) -> BatteryInverter:
+    return BatteryInverter(fronts.plant, asset, spec.bus, spec.charge_kw, spec.capacity_kwh)
+
+
+def _heat_meter(fronts: Fronts, _: str, spec: HeatMeter, __: Device) -> heat_meter.HeatMeter:
+    return heat_meter.HeatMeter(fronts.plant, spec.of)
+
+
+def _heat_pump(fronts: Fronts, asset: str, spec: HeatPumpAsset, device: Device) -> bacnet_device.BacnetDevice:
+    link, instance = fronts.link(device), device.device_instance or 0
+    return bacnet_device.BacnetDevice(fronts.plant, asset, rated_kw=spec.rated_kw, link=link, instance=instance)
+
+
+def _building(fronts: Fronts, asset: str, _: BuildingAutomation, device: Device) -> bacnet_device.BuildingAutomation:
+    link, instance = fronts.link(device), device.device_instance or 0
+    return bacnet_device.BuildingAutomation(fronts.plant, asset, LIMIT_ROLES, link=link, instance=instance)
+
+
+def _box(make: Callable[..., Any]) -> Builder:
+    def build(fronts: Fronts, asset: str, spec: ChargePointAsset, _: Device) -> Any:
+        return make(fronts.plant, asset, spec.bus, phases=spec.phases, voltage_v=spec.voltage_v)
+
+    return build
+
+
+_BUILDERS: Mapping[str, Mapping[type, Builder]] = {
+    "sunspec_meter": {GridMeter: _meter, MeteredLoad: _sub_meter},
+    "sunspec_pv": {PvAsset: _pv},
+    "solaredge_inverter": {PvAsset: _solaredge},
+    "sunspec_battery": {BatteryAsset: _battery},
+    "amperfied_wallbox": {ChargePointAsset: _box(Wallbox)},
+    "bender_cc612": {ChargePointAsset: _box(BenderBox)},
+    "vestel_evc04": {ChargePointAsset: _box(VestelBox)},
+    "heat_meter": {HeatMeter: _heat_meter},
+    "heat_pump": {HeatPumpAsset: _heat_pump},
+    "building_automation": {BuildingAutomation: _building},
+}
