@@ -96,17 +96,17 @@ class PlantDriver:
         return WriteResult(setpoint.point, Outcome.APPLIED, setpoint.value)
 
     def _tells(self) -> dict[str, float]:
-        told = _told(self._plant, self._asset, self._spec)
+        told = told_by(self._plant, self._asset, self._spec)
         if self._command is not None:
             told[self._command.role] = 0.0 if self._held is None else self._held
         return told
 
 
-def _told(plant: Plant, asset: str, spec: AssetSpec) -> dict[str, float]:
+def told_by(plant: Plant, asset: str, spec: AssetSpec) -> dict[str, float]:
     """Give what an asset's device measures, by role."""
     match spec:
         case GridMeter():
-            return _meter(plant)
+            return _meter(plant, spec)
         case MeteredLoad():
             state = plant.state(asset)
             volts = plant.voltage_pu(spec.bus) * NOMINAL_V
@@ -122,12 +122,12 @@ def _told(plant: Plant, asset: str, spec: AssetSpec) -> dict[str, float]:
             return dict(plant.state(asset))
 
 
-def _meter(plant: Plant) -> dict[str, float]:
+def _meter(plant: Plant, spec: GridMeter) -> dict[str, float]:
     return {
         "power_kw": plant.grid.import_kw,
         "import_kwh": plant.import_kwh,
         "export_kwh": plant.export_kwh,
-        "voltage_v": plant.voltage_pu(plant.buses[1]) * NOMINAL_V,
+        "voltage_v": plant.voltage_pu(spec.bus) * NOMINAL_V,
         "frequency_hz": NOMINAL_HZ,
     }
 
