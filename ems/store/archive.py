@@ -170,6 +170,7 @@ def _parquet(file: ArchiveFile, wanted: Wanted) -> pd.DataFrame:
     schema = pq.read_schema(file.path)
     if "at" not in schema.names:
         raise ArchiveError(f"{file.path} has no column `at`; a history has one row for each instant `at`, in UTC")
+    _check_clock(file.path, schema)
     held = [point for point in wanted.points if point in schema.names]
     rows = pq.read_table(file.path, columns=["at", *held]).to_pandas().set_index("at").astype(float)
     rows = rows[~rows.index.duplicated(keep="last")].sort_index()
@@ -177,6 +178,18 @@ def _parquet(file: ArchiveFile, wanted: Wanted) -> pd.DataFrame:
     found = rows[registers].reindex(wanted.bounds())
     powers = [point for point in wanted.powers if point in held]
     return found.join(_averaged(rows[powers], wanted)) if powers else found
+
+
+def _check_clock(path: Path, schema: pa.Schema) -> None:
+    """Refuse instants that are not UTC or do not lie on quarter-hours: they would be left out in silence."""
+    if not pa.types.is_timestamp(schema.field("at").type) or schema.field("at").type.tz != "UTC":
+        raise ArchiveError(f"{path}: `at` is {schema.field('at').type}; write timestamps in UTC")
+    instants = pq.read_table(path, columns=["at"]).column("at").to_pandas()
+    odd = instants[instants != instants.dt.floor(f"{STEP_S:.0f}s")]
+    if len(odd):
+        raise ArchiveError(
+            f"{path}: {len(odd)} rows lie beside the quarter-hours, first {odd.iloc[0]}; write rows at them"
+        )
 
 
 def _averaged(rows: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:

@@ -1,0 +1,137 @@
+"""The meters of a site as a report sees them: which point counts which flow of energy, and what may be shown of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ems.config.binding import Bindings, bind
+from ems.config.site import (
+    BatteryAsset,
+    ChargePointAsset,
+    HeatPumpAsset,
+    Privacy,
+    PvAsset,
+    Site,
+)
+
+ROOM = 1.5
+"""A device may take so much more than its rating before its register is said to leap."""
+GRID_ROOM = 3.0
+"""Nobody promises that a connection stays at its limit while nobody is in control."""
+
+
+class Flow(StrEnum):
+    """A flow of energy over the site's boundary or within it."""
+
+    GRID_IMPORT = "grid_import"
+    GRID_EXPORT = "grid_export"
+    PV = "pv"
+    BATTERY_CHARGE = "battery_charge"
+    BATTERY_DISCHARGE = "battery_discharge"
+    EV = "ev"
+    HEAT_PUMP = "heat_pump"
+    METERED_LOAD = "metered_load"
+
+
+SIGN = {
+    Flow.GRID_IMPORT: 1.0,
+    Flow.GRID_EXPORT: -1.0,
+    Flow.PV: 1.0,
+    Flow.BATTERY_CHARGE: -1.0,
+    Flow.BATTERY_DISCHARGE: 1.0,
+    Flow.EV: -1.0,
+    Flow.HEAT_PUMP: -1.0,
+    Flow.METERED_LOAD: -1.0,
+}
+"""What a flow gives to the site (+) or takes from it (-): what is left over is unaccounted for."""
+END_USES = (Flow.EV, Flow.HEAT_PUMP, Flow.METERED_LOAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """One point that counts one flow.
+
+    Args:
+        asset: id of the asset.
+        flow: what is counted.
+        point: id of the register, or of a power where there is no register.
+        is_register: whether `point` is a register of energy.
+        power_sign: 1 if a power into the asset is the flow's direction, else -1; registers count their own way.
+        largest_kw: more than this never flows [kW].
+        zone: of the asset; empty for none.
+        is_personal: whether its zone may only be told as a sum.
+    """
+
+    asset: str
+    flow: Flow
+    point: str
+    is_register: bool
+    power_sign: float
+    largest_kw: float
+    zone: str
+    is_personal: bool
+
+    @property
+    def label(self) -> str:
+        """The line of a report that it belongs to: its own, or that of its zone."""
+        return f"zone {self.zone}: {self.flow}" if self.is_personal else f"{self.asset}: {self.flow}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a kind of asset is metered: the flow, the role of its register (if any), the sign of its power."""
+
+    flow: Flow
+    register: str | None
+    power_sign: float
+
+
+_WAYS: Mapping[str, tuple[_Way, ...]] = {
+    "grid_meter": (_Way(Flow.GRID_IMPORT, "import_kwh", 1.0), _Way(Flow.GRID_EXPORT, "export_kwh", -1.0)),
+    "pv": (_Way(Flow.PV, "energy_kwh", -1.0),),
+    "battery": (_Way(Flow.BATTERY_CHARGE, None, 1.0), _Way(Flow.BATTERY_DISCHARGE, None, -1.0)),
+    "charge_point": (_Way(Flow.EV, "energy_kwh", 1.0),),
+    "heat_pump": (_Way(Flow.HEAT_PUMP, "energy_kwh", 1.0),),
+    "metered_load": (_Way(Flow.METERED_LOAD, "import_kwh", 1.0),),
+}
+"""By kind of asset; an asset of another kind has no meter of electricity."""
+
+
+def meters_of(site: Site) -> tuple[Meter, ...]:
+    """List the meters of a site in the order of its assets."""
+    return tuple(_meters(site, bind(site)))
+
+
+def _meters(site: Site, bindings: Bindings) -> Iterator[Meter]:
+    for name, asset in site.file.assets.items():
+        zone = asset.zone or ""
+        is_personal = bool(zone) and site.file.zones[zone].privacy is Privacy.PERSONAL
+        for way in _WAYS.get(asset.kind, ()):
+            register = bindings.measure(name, way.register) if way.register else None
+            point = register or bindings.measure(name, "power_kw")
+            if point is not None:
+                yield Meter(
+                    asset=name,
+                    flow=way.flow,
+                    point=point,
+                    is_register=register is not None,
+                    power_sign=way.power_sign,
+                    largest_kw=_largest_kw(site, asset),
+                    zone=zone,
+                    is_personal=is_personal,
+                )
+
+
+def _largest_kw(site: Site, asset: object) -> float:
+    grid = site.file.grid
+    match asset:
+        case PvAsset() | HeatPumpAsset():
+            return ROOM * asset.rated_kw
+        case BatteryAsset():
+            return ROOM * max(asset.charge_kw, asset.discharge_kw)
+        case ChargePointAsset():
+            return ROOM * asset.charge_kw
+        case _:
+            return GRID_ROOM * max(grid.import_limit_kw, grid.export_limit_kw)
