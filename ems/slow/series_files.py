@@ -111,14 +111,20 @@ def read_load(path: Path, step_s: float, loads: Sequence[str] = ()) -> Past:
 
 def read_sessions(path: Path) -> tuple[EvSession, ...]:
     """Read `arrival,departure,energy_kwh,charge_kw`: stays of cars, in order of arrival; raises `SeriesError`."""
-    sessions = []
+    return tuple(session for _, session in read_places(path))
+
+
+def read_places(path: Path) -> list[tuple[str, EvSession]]:
+    """Read the same with the place of each stay: its `park`, else its `asset`, else nothing; raises `SeriesError`."""
+    found = []
     for line, row in _rows(path, ("arrival", "departure", "energy_kwh"))[1]:
         arrival, departure = (_instant(path, line, row[key]) for key in ("arrival", "departure"))
         energy_kwh, charge_kw = (_number(path, line, row.get(key) or "") for key in ("energy_kwh", "charge_kw"))
         if departure <= arrival or not energy_kwh >= 0.0:
             raise SeriesError(f"{path}:{line}: a car leaves after it came and wants energy that is not negative")
-        sessions.append(EvSession(arrival, departure, energy_kwh, None if np.isnan(charge_kw) else charge_kw))
-    return tuple(sorted(sessions, key=lambda s: s.arrival))
+        session = EvSession(arrival, departure, energy_kwh, None if np.isnan(charge_kw) else charge_kw)
+        found.append((row.get("park") or row.get("asset") or "", session))
+    return sorted(found, key=lambda each: each[1].arrival)
 
 
 def _rows(path: Path, needed: tuple[str, ...]) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

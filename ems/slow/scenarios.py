@@ -1,0 +1,288 @@
+"""Scenarios of the next hours: for every asset what it may take, for every zone how warm it may be.
+
+What is foreseen plus one block of past errors a scenario. An asset that is steered follows the plan; any other does
+what it does by itself: the sun's full power, cars that charge at once and fully, heat pumps as on such days, batteries
+as they stand. Law: nothing that lies after the present instant is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from ems.config.binding import Bindings
+from ems.config.site import (
+    BatteryAsset,
+    ChargePointAsset,
+    GridMeter,
+    HeatPumpAsset,
+    LoadAsset,
+    MeteredLoad,
+    PvAsset,
+    Site,
+)
+from ems.process_image import Snapshot
+from ems.slow.asset_models import planned_assets
+from ems.slow.foresee import Cars
+from ems.slow.measured_past import STEP_S, Table
+from optimization.assets.ev import EvSession
+from optimization.forecast.load import foresee_load
+from optimization.forecast.past import Past, empty, epoch_s, merge
+from optimization.forecast.spread import Errors, Issued
+from optimization.outlook import SLOT_S
+from optimization.outlook_cars import Point, Standing, Visit, charging_kw, past_days
+from optimization.problem import Plan
+from optimization.slots import Floats, Slots
+
+SLOTS = 36
+SCENARIOS = 60
+LOAD, AIR = "load", ":temperature_c"
+PV_FLOOR = 0.05
+"""An error of the sun's power counts as a share of what is foreseen plus so large a share of the rating."""
+ASSUMED = {"load": 2.0, "pv": 0.25, "zone": 0.4}
+"""Errors that stand in until own ones are known: kW of a load or heat pump, share of the sun's power, K of a zone."""
+HELD_BACK = 0.95
+CHARGING_KW = 0.3
+SPLIT_MEMORY = 0.6
+"""What is left after 10 minutes of a house's deviation from its share."""
+MOST_GUESSES = 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """What came with the site: the unmetered loads together, metered loads by asset [kW], and the visits of cars."""
+
+    load: Past
+    metered: Mapping[str, Past] = field(default_factory=dict)
+    visits: tuple[Visit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """What is known at the present instant.
+
+    Args:
+        now: UTC.
+        snapshot: the process image.
+        table: the measured past.
+        slots, pv_kw: the slots of the newest foresight and what the sun will give on them, by asset [kW].
+        cars: cars that stand there and have said what they want, by asset.
+        plan: the plan in force. steered: assets that follow it.
+    """
+
+    now: datetime
+    snapshot: Snapshot
+    table: Table
+    slots: Slots
+    pv_kw: Mapping[str, Floats]
+    cars: Cars
+    plan: Plan | None = None
+    steered: Collection[str] = ()
+
+    @property
+    def start_s(self) -> float:
+        """Start of the first slot: the next full ten minutes [s since 1970]."""
+        return float(np.ceil(epoch_s(self.now) / SLOT_S) * SLOT_S)
+
+    @property
+    def middles_s(self) -> Floats:
+        """Middles of the slots [s since 1970], shape (SLOTS,)."""
+        return np.asarray(self.start_s + SLOT_S * (np.arange(SLOTS) + 0.5), dtype=np.float64)
+
+    def laid(self, slots: Slots, value: Floats) -> Floats:
+        """Lay means over other slots on these slots, shape (SLOTS,)."""
+        after_s = self.middles_s - epoch_s(slots.start)
+        index = np.searchsorted(slots.offset_s, after_s, side="right") - 1
+        return np.asarray(value[np.clip(index, 0, len(value) - 1)], dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scenarios:
+    """Powers into assets [kW] and zone temperatures [degC], shape (SCENARIOS, SLOTS) each, by asset."""
+
+    power_kw: Mapping[str, Floats]
+    air_c: Mapping[str, Floats]
+
+
+class ScenarioMaker:
+    """Makes the scenarios of one site and learns from how its forecasts went.
+
+    Args:
+        site: the site.
+        bindings: which point measures what.
+        stored: what came with the site.
+    """
+
+    def __init__(self, site: Site, bindings: Bindings, stored: Stored) -> None:
+        self._bindings, self._stored = bindings, stored
+        self._specs = planned_assets(site)
+        self._zone = ZoneInfo(site.file.site.timezone)
+        self._meter = next((n for n, a in site.file.assets.items() if isinstance(a, GridMeter)), "")
+        assumed = {LOAD: ASSUMED["load"]}
+        for name, spec in self._specs.items():
+            assumed[name] = ASSUMED["pv"] if isinstance(spec, PvAsset) else ASSUMED["load"]
+            assumed[name + AIR] = ASSUMED["zone"]
+        self.errors = Errors(SLOT_S, SLOTS, assumed)
+        self._split = self._draw_split()
+        self._since: dict[str, datetime] = {}
+
+    def make(self, view: View) -> Scenarios:
+        """Make the scenarios of an instant and remember what was foreseen."""
+        came = self._came(view.table)
+        now_s = epoch_s(view.now)
+        self.errors.learn(came, now_s)
+        issued = self._issue(view, came)
+        self.errors.keep(issued)
+        drawn = self.errors.draw(tuple(issued.foreseen), now_s, SCENARIOS)
+        paths = {n: issued.foreseen[n] + issued.scale[n] * drawn[n] for n in issued.foreseen}
+        cars = self._cars(view)
+        power = {n: self._power(n, view, paths, cars) for n in self._specs}
+        return Scenarios(power, {n: paths[n + AIR] for n in self._specs if n + AIR in paths})
+
+    def _came(self, table: Table) -> dict[str, Past]:
+        """Give what was measured of everything that is foreseen, by quantity."""
+        found = {}
+        explained = np.zeros(len(table.at_s))
+        for name, spec in self._specs.items():
+            measured = table.past(self._bindings.measure(name, "power_kw"))
+            if isinstance(spec, LoadAsset):
+                continue
+            explained = explained + measured.value
+            if isinstance(spec, MeteredLoad | HeatPumpAsset):
+                found[name] = measured
+            if isinstance(spec, HeatPumpAsset):
+                found[name + AIR] = table.past(self._bindings.measure(name, "temperature_c"))
+            if isinstance(spec, PvAsset):
+                limit_kw = table.past(self._bindings.measure(name, "limit_kw")).value
+                # A limit of zero that a released inverter reports is none; a limited one tells nothing of the sun.
+                limited = (limit_kw > 0.0) & (-measured.value >= HELD_BACK * limit_kw) & (limit_kw < spec.rated_kw)
+                found[name] = Past(measured.at_s, np.where(limited, np.nan, -measured.value), STEP_S)
+        total = table.past(self._bindings.measure(self._meter, "power_kw")).value
+        return found | {LOAD: Past(table.at_s, np.maximum(total - explained, 0.0), STEP_S)}
+
+    def _issue(self, view: View, came: Mapping[str, Past]) -> Issued:
+        foreseen, scale = {}, {}
+        now_s, one = epoch_s(view.now), np.ones(SLOTS)
+        for name, past in came.items():
+            spec = self._specs.get(name)
+            if isinstance(spec, PvAsset):
+                foreseen[name] = view.laid(view.slots, view.pv_kw[name])
+                scale[name] = foreseen[name] + PV_FLOOR * spec.rated_kw
+                continue
+            older = self._stored.load if name == LOAD else self._stored.metered.get(name, empty(STEP_S))
+            path = foresee_load(merge(older, past.known()), view.middles_s, now_s, self._zone)
+            if path is not None:
+                foreseen[name], scale[name] = path, one
+        return Issued(now_s, view.start_s, foreseen, scale)
+
+    def _power(self, name: str, view: View, paths: Mapping[str, Floats], cars: Mapping[str, Floats]) -> Floats:
+        """Give one asset's power in all scenarios [kW]."""
+        spec = self._specs[name]
+        planned = self._planned(name, view)
+        match spec:
+            case LoadAsset():
+                return self._split[name] * np.maximum(paths.get(LOAD, np.zeros((SCENARIOS, SLOTS))), 0.0)
+            case PvAsset():
+                sun = np.clip(paths[name], 0.0, spec.rated_kw)
+                return -(sun if planned is None else np.minimum(sun, self._allowed(name, spec, view, -planned)))
+            case _ if planned is not None:
+                return np.tile(planned, (SCENARIOS, 1))
+            case ChargePointAsset():
+                return cars[name]
+            case BatteryAsset():
+                return np.tile(self._as_it_stands(name, spec, view), (SCENARIOS, 1))
+            case _:
+                rated_kw = spec.rated_kw if isinstance(spec, HeatPumpAsset) else np.inf
+                return np.clip(paths.get(name, np.zeros((SCENARIOS, SLOTS))), 0.0, rated_kw)
+
+    def _planned(self, name: str, view: View) -> Floats | None:
+        if view.plan is None or name not in view.steered or name not in view.plan.schedules:
+            return None
+        return view.laid(view.plan.slots, view.plan.schedules[name].power_kw)
+
+    def _allowed(self, name: str, spec: PvAsset, view: View, planned_kw: Floats) -> Floats:
+        """Give what the plan lets a plant generate: where it does not curtail, everything [kW]."""
+        foreseen = view.laid(view.slots, view.pv_kw[name])
+        return np.where(planned_kw < HELD_BACK * foreseen, planned_kw, spec.rated_kw)
+
+    def _as_it_stands(self, name: str, spec: BatteryAsset, view: View) -> Floats:
+        """Let a battery go on as now until it is full or empty [kW]."""
+        power_kw = view.snapshot.good(self._bindings.measure(name, "power_kw")) or 0.0
+        soc_pct = view.snapshot.good(self._bindings.measure(name, "soc_pct"))
+        if soc_pct is None or abs(power_kw) < CHARGING_KW:
+            return np.zeros(SLOTS)
+        room_pct = 100.0 - soc_pct if power_kw > 0.0 else soc_pct
+        lasts_s = 3600.0 * room_pct / 100.0 * spec.capacity_kwh / abs(power_kw)
+        return np.where(view.middles_s - epoch_s(view.now) < lasts_s, power_kw, 0.0)
+
+    def _cars(self, view: View) -> dict[str, Floats]:
+        points = {
+            name: Point(spec.park or name, spec.charge_kw, spec.efficiency, self._standing(name, spec, view))
+            for name, spec in self._specs.items()
+            if isinstance(spec, ChargePointAsset)
+        }
+        days = past_days(self._stored.visits, view.now, self._zone)
+        grid = (view.start_s - epoch_s(view.now), SLOT_S, SLOTS)
+        return charging_kw(points, days, view.now, slots_s=grid, count=SCENARIOS)
+
+    def _standing(self, name: str, spec: ChargePointAsset, view: View) -> tuple[Standing, ...]:
+        """Guess what the car that stands there still takes: as it said, else as such cars did that took more by now."""
+        connected = (view.snapshot.good(self._bindings.measure(name, "state")) or 0.0) >= 1.0
+        if not connected:
+            self._since.pop(name, None)
+            return ()
+        since = self._since.setdefault(name, view.now)
+        power_kw = view.snapshot.good(self._bindings.measure(name, "power_kw")) or 0.0
+        told = [car for car in view.cars.get(name, ()) if not car.expected]
+        if told:
+            return (_as_told(told[0], spec, view.now, power_kw),)
+        stood_s = (view.now - since).total_seconds()
+        drawn = view.table.past(self._bindings.measure(name, "power_kw")).since(epoch_s(since)).known()
+        given_kwh = float(drawn.value.sum()) * STEP_S / 3600.0
+        here = [v for v in self._stored.visits if v.departure <= view.now and v.place in {spec.park, name, ""}]
+        alike = [v for v in here if _stay_s(v) > stood_s and v.energy_kwh / spec.efficiency > given_kwh] or here
+        if not alike:
+            return (Standing(0.0, 0.0, np.inf),)
+        chosen = [alike[i] for i in np.linspace(0, len(alike) - 1, min(MOST_GUESSES, len(alike))).round().astype(int)]
+        return tuple(_as_others(v, spec, power_kw, stood_s, given_kwh) for v in chosen)
+
+    def _draw_split(self) -> dict[str, Floats]:
+        """Draw how the unmetered loads share what they take together, shape (SCENARIOS, SLOTS) each."""
+        loads = {n: spec for n, spec in self._specs.items() if isinstance(spec, LoadAsset)}
+        rng = np.random.default_rng(len(loads))
+        weights = {}
+        for name, spec in loads.items():
+            wander = rng.standard_normal((SCENARIOS, SLOTS))
+            for slot in range(1, SLOTS):
+                wander[:, slot] = SPLIT_MEMORY * wander[:, slot - 1] + (1 - SPLIT_MEMORY**2) ** 0.5 * wander[:, slot]
+            # Skewed to the right, with the stated deviation: a house takes little for long and much for short.
+            width = float(np.sqrt(np.log1p(spec.sigma_share**2)))
+            weights[name] = spec.residual_share * np.exp(width * wander - width**2 / 2.0)
+        total = sum(weights.values()) if weights else 1.0
+        shares = sum(spec.residual_share for spec in loads.values())
+        return {name: shares * weight / total for name, weight in weights.items()}
+
+
+def _stay_s(visit: Visit) -> float:
+    return (visit.departure - visit.arrival).total_seconds()
+
+
+def _as_told(car: EvSession, spec: ChargePointAsset, now: datetime, power_kw: float) -> Standing:
+    charge_kw = power_kw if power_kw > CHARGING_KW else min(spec.charge_kw, car.charge_kw or spec.charge_kw)
+    return Standing(car.energy_kwh / spec.efficiency, charge_kw, max(300.0, (car.departure - now).total_seconds()))
+
+
+def _as_others(visit: Visit, spec: ChargePointAsset, power_kw: float, stood_s: float, given_kwh: float) -> Standing:
+    leaves_s = max(600.0, _stay_s(visit) - stood_s)
+    if power_kw <= CHARGING_KW:
+        return Standing(0.0, 0.0, leaves_s)
+    return Standing(max(0.0, visit.energy_kwh / spec.efficiency - given_kwh), power_kw, leaves_s)
+
+
+def utc(at_s: float) -> datetime:
+    """Turn seconds since 1970 into a UTC instant."""
+    return datetime.fromtimestamp(at_s, UTC)
