@@ -28,13 +28,14 @@ from optimization.assets import (
     Pv,
     PvInputs,
 )
-from optimization.problem import Plan, Problem, Schedule
+from optimization.problem import DemandTerms, Plan, Problem, Schedule
 from optimization.slots import Floats, Slots
 
 POWER_TOLERANCE_KW = 1e-3
 ENERGY_TOLERANCE_KWH = 5e-3
 SESSION_TOLERANCE_KWH = 0.05
 TEMPERATURE_TOLERANCE_K = 0.02
+CARBON_TOLERANCE_KG = 1e-2
 PUBLISHABLE = ("feasible", "unavoidable_excess", "unchecked")
 
 
@@ -52,6 +53,7 @@ def check_plan(problem: Problem, plan: Plan) -> tuple[str, ...]:
     if shape:
         return shape
     found = [*_verdict_violations(problem, plan), *_connection_violations(problem, plan)]
+    found += [*_demand_violations(problem, plan), *_carbon_violations(problem, plan)]
     for asset in problem.assets:
         found.extend(_asset_violations(asset, problem, plan.schedules[asset.id]))
     return tuple(found)
@@ -123,6 +125,64 @@ def _connection_violations(problem: Problem, plan: Plan) -> Iterator[str]:
     yield from _beyond("import above the connection limit", over, POWER_TOLERANCE_KW, "kW")
     over = plan.export_kw - connection.export_limit_kw - plan.excess_kw
     yield from _beyond("export above the connection limit", over, POWER_TOLERANCE_KW, "kW")
+
+
+def _demand_violations(problem: Problem, plan: Plan) -> Iterator[str]:
+    """Meter the plan as the utility would, and compare the highest mean of the running month with what it promises."""
+    demand, target_kw = problem.demand, plan.demand_target_kw
+    if demand is None:
+        if target_kw is not None:
+            yield f"the plan promises a peak of {target_kw:g} kW although nobody asked for one"
+        return
+    if target_kw is None or not np.isfinite(target_kw):
+        yield f"the plan promises a peak of {target_kw} kW; a number was asked for"
+        return
+    below_kw = demand.free_kw[0] - target_kw
+    yield from _beyond("the promised peak below the free one", np.array([below_kw]), POWER_TOLERANCE_KW, "kW")
+    above_kw = _metered_kw(plan, demand)[_metered_in_first_month(plan.slots, demand)] - target_kw
+    yield from _beyond("a metering interval above the promised peak", above_kw, POWER_TOLERANCE_KW, "kW")
+
+
+def _metering_borders_s(slots: Slots, interval_s: float) -> Floats:
+    first = slots.start.timestamp() // interval_s
+    last = -(-slots.end.timestamp() // interval_s)
+    return np.arange(first, last + 1.0) * interval_s - slots.start.timestamp()
+
+
+def _metered_kw(plan: Plan, demand: DemandTerms) -> Floats:
+    """Give the mean import of each metering interval; the running one holds what was imported before the plan."""
+    slots, borders_s = plan.slots, _metering_borders_s(plan.slots, demand.interval_s)
+    at_s = np.append(slots.offset_s, slots.offset_s[-1] + slots.duration_s[-1])
+    read_kwh = np.concatenate([[0.0], np.cumsum(plan.import_kw * slots.duration_h)])
+    energy_kwh = np.diff(np.interp(borders_s, at_s, read_kwh))
+    energy_kwh[0] += demand.begun_kwh
+    metered: Floats = energy_kwh / (demand.interval_s / 3600.0)
+    return metered
+
+
+def _metered_in_first_month(slots: Slots, demand: DemandTerms) -> NDArray[np.bool_]:
+    """Say which intervals belong to the running month: those that begin before the first slot of the next one.
+
+    One that outlasts the horizon is the next plan's, unless it is the one that runs.
+    """
+    later, borders_s = slots.offset_s[demand.month > 0], _metering_borders_s(slots, demand.interval_s)
+    ends_s = float(later[0]) if later.size else np.inf
+    horizon_s = (slots.end - slots.start).total_seconds()
+    whole = (borders_s[1:] <= horizon_s + 1e-6) | (np.arange(len(borders_s) - 1) == 0)
+    inside: NDArray[np.bool_] = whole & (borders_s[:-1] < ends_s - 1e-6)
+    return inside
+
+
+def _carbon_violations(problem: Problem, plan: Plan) -> Iterator[str]:
+    budget, excess = problem.carbon_budget, plan.carbon_excess_kg
+    if budget is None:
+        return
+    if excess is None or np.shape(excess) != budget.left_kg.shape or not np.isfinite(excess).all():
+        yield f"the plan admits carbon beyond the budget of {excess} kg; {len(budget.left_kg)} numbers were asked for"
+        return
+    emitted_kg = plan.import_kw * problem.tariff.carbon_kg_per_kwh * plan.slots.duration_h
+    hidden_kg = (budget.share * emitted_kg).sum(axis=1) - budget.left_kg - excess
+    yield from _beyond("carbon beyond the week's budget that is not admitted", hidden_kg, CARBON_TOLERANCE_KG, "kg")
 
 
 def _asset_violations(asset: Asset, problem: Problem, schedule: Schedule) -> Sequence[str]:

@@ -25,6 +25,7 @@ from optimization.assets import (
     Pv,
     PvInputs,
 )
+from optimization.periods import carbon_coefficients, demand_coefficients
 from optimization.problem import Plan, PowerBand, Problem, Weights
 from optimization.slots import Floats, Slots
 from optimization.structure import AssetShape, Structure, band_kwh
@@ -48,7 +49,14 @@ def coefficients(problem: Problem, shape: Structure) -> Values:
         if asset.id in problem.held:
             own |= narrowed(asset, own, problem.held[asset.id])
         values |= {f"asset[{i}].{name}": value for name, value in own.items()}
-    return values | anchor(problem, shape)
+    return values | anchor(problem, shape) | periods(problem, shape)
+
+
+def periods(problem: Problem, shape: Structure) -> Values:
+    """Derive the demand charge and the carbon budget, where there are any."""
+    demand, budget = problem.demand, problem.carbon_budget
+    charged = {} if demand is None else demand_coefficients(demand, problem.slots, shape.demand_reach)
+    return charged | ({} if budget is None else carbon_coefficients(budget, problem.slots, problem.tariff))
 
 
 def of_asset(asset: Asset, inputs: Inputs, shape: AssetShape, slots: Slots, weights: Weights) -> Values:

@@ -56,14 +56,15 @@ def find_pairs(groups: Sequence[tuple[Sequence[str], Sequence[str]]], columns: M
 
 
 def netted(lp: Lp, pairs: Pairs, x: Floats) -> Floats:
-    """Take off both of a pair what cancels out at no loss, where the matrix sees only their difference.
+    """Take off both of a pair what cancels out at no loss, where it can break no row.
 
-    Import and export at once is such a pair: where buying costs no less than selling earns, netting never costs.
+    Import and export at once is such a pair: where buying costs no less than selling earns, netting never costs. The
+    balance sees only their difference; a peak and a carbon budget have the more room the less is imported.
     """
     a, b = pairs.first[:, 0], pairs.second[:, 0]
     both = np.minimum(x[a], x[b])
     dense = np.flatnonzero(both > 0.0)
-    free = [i for i in dense if _opposite(lp, int(a[i]), int(b[i])) and lp.cost[a[i]] + lp.cost[b[i]] >= 0.0]
+    free = [i for i in dense if _nettable(lp, int(a[i]), int(b[i])) and lp.cost[a[i]] + lp.cost[b[i]] >= 0.0]
     clean = x.copy()
     clean[a[free]] -= both[free]
     clean[b[free]] -= both[free]
@@ -111,8 +112,14 @@ def _members(groups: tuple[Ints, Ints], columns: int) -> csr_matrix:
     return csr_matrix((np.ones(len(row)), (row, table[row, place])), shape=(len(table), columns))
 
 
-def _opposite(lp: Lp, a: int, b: int) -> bool:
-    """Say whether two columns enter the same rows with opposite signs."""
-    first, second = (slice(*lp.matrix.indptr[j : j + 2]) for j in (a, b))
-    same = np.array_equal(lp.matrix.indices[first], lp.matrix.indices[second])
-    return same and bool((lp.matrix.data[first] == -lp.matrix.data[second]).all())
+def _nettable(lp: Lp, a: int, b: int) -> bool:
+    """Say whether taking the same off two columns breaks no row, wherever the rows stand."""
+    sums: dict[int, float] = {}
+    for column in (a, b):
+        place = slice(*lp.matrix.indptr[column : column + 2])
+        for row, value in zip(lp.matrix.indices[place].tolist(), lp.matrix.data[place].tolist(), strict=True):
+            sums[row] = sums.get(row, 0.0) + value
+    return all(
+        (value <= 0.0 or lp.row_lower[row] == -np.inf) and (value >= 0.0 or lp.row_upper[row] == np.inf)
+        for row, value in sums.items()
+    )

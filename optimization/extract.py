@@ -41,6 +41,8 @@ class Solution:
         q_kvar: reactive power likewise.
         grid_excess_kva: what the linear network exceeds its limits by, all of them together, shape (n,).
         solve: figures of the solve: `status`, `iterations`, `wall_s`, `gap`, `start`, `binaries`.
+        peak_kw: highest mean import of each month, shape (months,); (0,) where it costs nothing.
+        carbon_excess_kg: beyond each week's budget, shape (weeks,); (0,) without one.
     """
 
     schedules: Mapping[str, Schedule]
@@ -52,6 +54,8 @@ class Solution:
     q_kvar: Floats
     grid_excess_kva: Floats
     solve: Mapping[str, float | str]
+    peak_kw: Floats
+    carbon_excess_kg: Floats
 
 
 def extract(problem: Problem, shape: Structure, columns: Columns, figures: Mapping[str, float | str]) -> Solution:
@@ -72,6 +76,8 @@ def extract(problem: Problem, shape: Structure, columns: Columns, figures: Mappi
         q_kvar=q_kvar,
         grid_excess_kva=_grid_excess(problem.network, columns, len(problem.slots)),
         solve={name: value for name, value in figures.items() if name != "objective"},
+        peak_kw=columns["peak_kw"] if problem.demand is not None else np.empty(0),
+        carbon_excess_kg=columns["carbon_excess_kg"] if problem.carbon_budget is not None else np.empty(0),
     )
 
 

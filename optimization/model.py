@@ -3,6 +3,7 @@
     sum of power[i, s] = import[s] + import_excess[s] - export[s] - export_excess[s]                              [kW]
     minimise  bill + carbon_price * kg + wear - end value + weights * (excess, unserved, shortfall, discomfort)
               + move * |power[i, s] - previous[i, s]| (first two hours) + a preference for early (in the charge costs)
+              + the demand of each month and the carbon beyond each week's budget (`optimization.periods`)
 
 Built once for a structure and compiled (`optimization.affine`); numbers arrive as Params of the same name from
 `optimization.coefficients`. At most one of import and export is above zero: `optimization.exclusive` sees to it.
@@ -19,6 +20,7 @@ from optimization.blocks import battery, ev, heat_pump, load, pv
 from optimization.blocks.parts import add_coefficients
 from optimization.network import Network
 from optimization.network_block import add_network
+from optimization.periods_block import add_carbon_budget, add_demand
 from optimization.structure import AssetShape, Structure
 
 Group = tuple[str, ...]
@@ -35,8 +37,10 @@ def build_model(shape: Structure, network: Network | None) -> Any:
     _add_connection(m, len(shape.parent))
     _add_anchor(m, shape)
     grid = _add_feeder(m, shape, network) if network is not None else 0.0
+    periods = add_demand(m, len(shape.parent), shape.months, shape.demand_reach) if shape.months else 0.0
+    periods += add_carbon_budget(m, len(shape.parent), shape.weeks) if shape.weeks else 0.0
     assets = pyo.quicksum(m.asset[i].cost for i in range(len(shape.assets)))
-    m.objective = pyo.Objective(expr=assets + m.connection_cost + m.move_cost_total + grid)
+    m.objective = pyo.Objective(expr=assets + m.connection_cost + m.move_cost_total + grid + periods)
     return m
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from optimization.slots import Floats, Slots
+from optimization.slots import Floats, Ints, Slots
 
 if TYPE_CHECKING:
     from optimization.assets import Asset, Inputs
@@ -76,6 +76,41 @@ class PowerBand:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class DemandTerms:
+    """What the highest mean import of a metering interval costs in each calendar month that the horizon touches.
+
+    Args:
+        price_per_kw: of each month [currency/kW].
+        interval_s: metering interval, on whole multiples of it in UTC [s]. In a longer slot its mean stands for all of
+            its intervals; a slot that begins before a month's end counts to that month.
+        month: the month of each slot, counted from that of the first one, shape (n,).
+        free_kw: mean import of each month that costs nothing more, for it was or will be reached anyway, (months,).
+        begun_kwh: imported before the horizon in the interval that runs at its start [kWh].
+    """
+
+    price_per_kw: float
+    interval_s: float
+    month: Ints
+    free_kw: Floats
+    begun_kwh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CarbonBudget:
+    """What may be emitted within the horizon in each week that it touches; more is paid for.
+
+    Args:
+        share: part of each slot that lies in each week, shape (weeks, n).
+        left_kg: what the budget leaves for the horizon, shape (weeks,), never negative.
+        price_per_kg: of a kg beyond it [currency/kg].
+    """
+
+    share: Floats
+    left_kg: Floats
+    price_per_kg: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Problem:
     """One planning question: everything the plan depends on, and nothing else.
 
@@ -89,6 +124,8 @@ class Problem:
         weights: prices of the elastic limits.
         previous: the plan in force, for stability; None at the start.
         held: assets whose power is not all the planner's choice, by asset id; the others are missing.
+        demand: what the highest mean import costs; None where it costs nothing.
+        carbon_budget: what may be emitted in a week; None without a budget.
     """
 
     slots: Slots
@@ -100,6 +137,8 @@ class Problem:
     weights: Weights = field(default_factory=Weights)
     previous: Plan | None = None
     held: Mapping[str, PowerBand] = field(default_factory=dict)
+    demand: DemandTerms | None = None
+    carbon_budget: CarbonBudget | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,6 +211,9 @@ class Plan:
         ac: the verdict of the AC power flow.
         grid_rows: linear rows for the fast loop; None without a grid.
         solve: figures of the solve: `status`, `iterations`, `wall_s`, `gap`, `start` (cold or warm).
+        demand_target_kw: mean import that no metering interval of the running month shall exceed; None where the
+            highest one costs nothing.
+        carbon_excess_kg: emissions of the horizon beyond the budget of each week, shape (weeks,); None without one.
     """
 
     id: str
@@ -185,6 +227,8 @@ class Plan:
     ac: AcVerdict
     grid_rows: GridRows | None = None
     solve: Mapping[str, float | str] = field(default_factory=dict)
+    demand_target_kw: float | None = None
+    carbon_excess_kg: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)

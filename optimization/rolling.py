@@ -225,6 +225,8 @@ class Planner:
             objective=solution.objective,
             ac=AcVerdict("unchecked"),
             solve=solution.solve,
+            demand_target_kw=None if problem.demand is None else float(solution.peak_kw[0]),
+            carbon_excess_kg=None if problem.carbon_budget is None else solution.carbon_excess_kg,
         )
 
 

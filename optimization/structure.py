@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from optimization.assets import Asset, Battery, BatteryInputs, ChargePoint, ChargePointInputs, HeatPump, Inputs
+from optimization.periods import Reach, reach
 from optimization.problem import Problem
 
 ANCHOR_S = 2 * 3600.0
@@ -49,12 +50,18 @@ class Structure:
         anchor_slots: slots that are held to the previous plan.
         assets: shapes, in the problem's order.
         network: the network's key; None without one.
+        months: of which the highest mean import costs; 0 where it costs nothing.
+        demand_reach: slots that each row about it looks at, as in `optimization.periods`.
+        weeks: with a carbon budget.
     """
 
     parent: tuple[int, ...]
     anchor_slots: tuple[int, ...]
     assets: tuple[AssetShape, ...]
     network: str | None
+    months: int = 0
+    demand_reach: Reach = ()
+    weeks: int = 0
 
     @property
     def anchored(self) -> tuple[int, ...]:
@@ -70,7 +77,16 @@ def structure(problem: Problem) -> Structure:
     anchor = tuple(int(s) for s in (since_s < ANCHOR_S).nonzero()[0])
     shapes = tuple(_shape(asset, problem.inputs[asset.id]) for asset in problem.assets)
     network = None if problem.network is None else problem.network.key
-    return Structure(tuple(int(p) for p in slots.parent), anchor, shapes, network)
+    demand, budget = problem.demand, problem.carbon_budget
+    return Structure(
+        parent=tuple(int(p) for p in slots.parent),
+        anchor_slots=anchor,
+        assets=shapes,
+        network=network,
+        months=0 if demand is None else len(demand.free_kw),
+        demand_reach=() if demand is None else reach(slots, demand.interval_s),
+        weeks=0 if budget is None else len(budget.left_kg),
+    )
 
 
 def reactive_per_active(asset: Asset) -> float:

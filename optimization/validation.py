@@ -72,6 +72,8 @@ def _faults(problem: Problem) -> Iterator[str]:
         if asset.id in problem.inputs:
             yield from _inputs(asset, problem.inputs[asset.id], len(problem.slots))
     yield from _held(problem)
+    yield from _demand(problem)
+    yield from _carbon_budget(problem)
 
 
 def _slots(slots: Slots) -> Iterator[str]:
@@ -100,6 +102,29 @@ def _held(problem: Problem) -> Iterator[str]:
         yield from _series(f"held {name}", band, len(problem.slots), ())
         if band.low_kw.shape == band.high_kw.shape and (band.low_kw > band.high_kw).any():
             yield f"held {name}: low_kw lies above high_kw; make the band by optimization.holding"
+
+
+def _demand(problem: Problem) -> Iterator[str]:
+    demand, n = problem.demand, len(problem.slots)
+    if demand is None:
+        return
+    yield from _number("demand.price_per_kw", demand.price_per_kw, low=0.0)
+    yield from _number("demand.interval_s", demand.interval_s, above=0.0)
+    yield from _number("demand.begun_kwh", demand.begun_kwh, low=0.0)
+    months = len(demand.free_kw)
+    yield from _array("demand.free_kw", demand.free_kw, months, not_negative=True)
+    if np.shape(demand.month) != (n,) or not ((demand.month >= 0) & (demand.month < months)).all():
+        yield f"demand.month: must name one of {months} months for each of {n} slots; make it by month_of_slots"
+
+
+def _carbon_budget(problem: Problem) -> Iterator[str]:
+    budget, n = problem.carbon_budget, len(problem.slots)
+    if budget is None:
+        return
+    yield from _number("carbon_budget.price_per_kg", budget.price_per_kg, low=0.0)
+    yield from _array("carbon_budget.left_kg", budget.left_kg, len(budget.left_kg), not_negative=True)
+    if np.shape(budget.share) != (len(budget.left_kg), n) or not np.isfinite(budget.share).all():
+        yield f"carbon_budget.share: {np.shape(budget.share)} where {len(budget.left_kg)} weeks and {n} slots are"
 
 
 def _asset(asset: Asset, network: Network | None) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -21,8 +22,17 @@ from optimization.assets import (
     Pv,
     PvInputs,
 )
-from optimization.problem import AcVerdict, Connection, Plan, Problem, TariffSeries, Weights
-from optimization.slots import uniform
+from optimization.problem import (
+    AcVerdict,
+    CarbonBudget,
+    Connection,
+    DemandTerms,
+    Plan,
+    Problem,
+    TariffSeries,
+    Weights,
+)
+from optimization.slots import chain, uniform
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 LOAD = Load("load")
@@ -42,11 +52,11 @@ def tariff(price, export=None, carbon=0.0, carbon_price=0.0):
     return TariffSeries(price, export, np.full(price.shape, carbon), carbon_price)
 
 
-def problem(pairs, price, *, limit=50.0, step_s=900.0, weights=None, start=START, export=None, **more):
+def problem(pairs, price, *, limit=50.0, step_s=900.0, durations=None, weights=None, start=START, export=None, **more):
     """Make a problem of (asset, inputs) pairs with one price a slot."""
     n = len(price)
     return Problem(
-        slots=uniform(start, n, step_s),
+        slots=uniform(start, n, step_s) if durations is None else chain(start, durations),
         assets=tuple(asset for asset, _ in pairs),
         inputs={asset.id: inputs for asset, inputs in pairs},
         tariff=tariff(price, export),
@@ -74,6 +84,8 @@ def as_plan(asked, solution, made_at=None):
         excess_kw=solution.excess_kw,
         objective=solution.objective,
         ac=AcVerdict("unchecked"),
+        demand_target_kw=float(solution.peak_kw[0]) if asked.demand is not None else None,
+        carbon_excess_kg=solution.carbon_excess_kg if asked.carbon_budget is not None else None,
     )
 
 
@@ -87,6 +99,10 @@ def money(asked, solution):
             schedule = solution.schedules[asset.id]
             paid += asset.wear_per_kwh * np.maximum(-schedule.power_kw, 0) @ slots.duration_h
             paid -= asked.inputs[asset.id].end_value_per_kwh * schedule.states["energy_kwh"][-1]
+    if asked.demand is not None:
+        paid += asked.demand.price_per_kw * float((solution.peak_kw - asked.demand.free_kw).sum())
+    if asked.carbon_budget is not None:
+        paid += asked.carbon_budget.price_per_kg * float(solution.carbon_excess_kg.sum())
     return float(paid)
 
 
@@ -180,6 +196,7 @@ def districts(draw, n=6, negative_prices=True):
     """Any valid question about a small district, however odd the measured state."""
     low_price = -0.2 if negative_prices else 0.05
     price = draw(series(n, low_price, 0.6))
+    durations = [*draw(st.sampled_from(STEPS))][:n] + [900.0] * (n - 6)
     export = draw(st.sampled_from([0.5, 1.0])) * price - draw(st.sampled_from([0.0, 0.01]))
     arrival = draw(st.integers(-4, 3)) / 4
     session = EvSession(
@@ -192,4 +209,33 @@ def districts(draw, n=6, negative_prices=True):
         (POINT, ChargePointInputs((session,))),
         (PUMP, zone(n, temperature=draw(numbers), mass=draw(numbers), outdoor=draw(numbers) / 2)),
     ]
-    return problem(pairs, price, limit=draw(st.sampled_from([0.0, 5.0, 50.0])), export=export)
+    asked = problem(pairs, price, durations=durations, limit=draw(st.sampled_from([0.0, 5.0, 50.0])), export=export)
+    return replace(asked, demand=draw(demands(asked.slots)), carbon_budget=draw(budgets(asked.slots)))
+
+
+STEPS = ([900.0] * 6, [300.0, 900.0, 900.0, 900.0, 1800.0, 3600.0], [1140.0, 900.0, 900.0, 2700.0, 3600.0, 3600.0])
+
+
+@st.composite
+def demands(draw, slots):
+    """No demand charge, or one with a peak so far and an interval that has begun."""
+    if draw(st.booleans()):
+        return None
+    first = draw(st.integers(1, len(slots)))
+    return DemandTerms(
+        draw(st.sampled_from([0.0, 0.5, 9.0])),
+        draw(st.sampled_from([900.0, 1800.0])),
+        (np.arange(len(slots)) >= first).astype(int),
+        np.array([draw(st.sampled_from([0.0, 4.0, 30.0])), draw(st.sampled_from([0.0, 12.0]))]),
+        draw(st.sampled_from([0.0, 1.5])),
+    )
+
+
+@st.composite
+def budgets(draw, slots):
+    """No carbon budget, or one over two weeks."""
+    if draw(st.booleans()):
+        return None
+    turn = draw(st.lists(st.floats(0, 1), min_size=len(slots), max_size=len(slots)).map(sorted).map(np.array))
+    left = draw(st.lists(st.sampled_from([0.0, 1.0, 100.0]), min_size=2, max_size=2).map(np.array))
+    return CarbonBudget(np.stack([1.0 - turn, turn]), left, draw(st.sampled_from([0.0, 0.3])))

@@ -1,0 +1,44 @@
+"""Equations of `optimization.periods` in Pyomo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyomo.environ as pyo
+
+from optimization.blocks.parts import add_coefficients
+from optimization.periods import Reach
+
+
+def add_demand(m: Any, n: int, months: int, pairs: Reach) -> Any:
+    """Add the highest mean import of each month to a model that has a connection; returns what it costs."""
+    add_coefficients(m, months, "peak_free_kw", "peak_cost", "peak_free_cost")
+    add_coefficients(m, 2 * n, "demand_begun_kw")
+    m.peak_of_month = pyo.Param(range(2 * n), range(months), mutable=True, initialize=1.0)
+    m.demand_share = pyo.Param(list(pairs), mutable=True, initialize=1.0)
+    m.peak_kw = pyo.Var(range(months), bounds=lambda b, k: (b.peak_free_kw[k], None))
+    seen: dict[int, list[int]] = {}
+    for row, slot in pairs:
+        seen.setdefault(row, []).append(slot)
+
+    def above(b: Any, row: int) -> Any:
+        mean = pyo.quicksum(b.demand_share[row, t] * (b.import_kw[t] + b.import_excess_kw[t]) for t in seen[row])
+        peak = pyo.quicksum(b.peak_of_month[row, k] * b.peak_kw[k] for k in range(months))
+        return mean - peak <= -b.demand_begun_kw[row]
+
+    m.peak = pyo.Constraint(range(2 * n), rule=above)
+    return pyo.quicksum(m.peak_cost[k] * m.peak_kw[k] - m.peak_free_cost[k] for k in range(months))
+
+
+def add_carbon_budget(m: Any, n: int, weeks: int) -> Any:
+    """Add the budget of each week to a model that has a connection; returns what the excess costs."""
+    add_coefficients(m, weeks, "carbon_left_kg", "carbon_excess_cost")
+    m.carbon_kg_per_kw = pyo.Param(range(weeks), range(n), mutable=True, initialize=1.0)
+    m.carbon_excess_kg = pyo.Var(range(weeks), bounds=(0.0, None))
+
+    def within(b: Any, w: int) -> Any:
+        kg = pyo.quicksum(b.carbon_kg_per_kw[w, s] * (b.import_kw[s] + b.import_excess_kw[s]) for s in range(n))
+        return kg - b.carbon_excess_kg[w] <= b.carbon_left_kg[w]
+
+    m.carbon_budget = pyo.Constraint(range(weeks), rule=within)
+    return pyo.quicksum(m.carbon_excess_cost[w] * m.carbon_excess_kg[w] for w in range(weeks))
