@@ -139,8 +139,9 @@ class Foreseer:
     def _load(self, table: Table, slots: Slots, now: datetime) -> tuple[Floats | None, Label]:
         """Foresee what the grid meter shows and no device explains."""
         metered = table.past(self._bindings.measure(self._meter, "power_kw"))
-        devices = [name for name in self._bindings.devices if name != self._meter]
-        explained = [table.past(self._bindings.measure(name, "power_kw")).value for name in devices]
+        powers = [self._bindings.measure(name, "power_kw") for name in self._bindings.devices if name != self._meter]
+        # What tells no power, a heat meter for one, explains none.
+        explained = [table.past(point).value for point in powers if point is not None]
         residual = metered.value - np.sum(explained, axis=0)
         past = merge(self._stored.load, Past(metered.at_s, np.maximum(residual, 0.0), STEP_S).known())
         foreseen = self._calendar(past, slots, now)

@@ -39,13 +39,22 @@ FLEXIBLE = (BatteryAsset, ChargePointAsset, PvAsset)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outlook:
-    """What one look found: the feeder's state now (None where it cannot be estimated) and the warnings in force."""
+    """What one look found.
+
+    Args:
+        at: UTC.
+        state: the feeder's now; None where it cannot be estimated.
+        warnings: in force. ended: by this look.
+        expected: everything that may come, also what is too unlikely for a warning.
+        present: which dangers are breached now.
+    """
 
     at: datetime
     state: FeederState | None
     warnings: tuple[EarlyWarning, ...]
     ended: tuple[EarlyWarning, ...]
-    known_errors: int
+    expected: tuple[Expected, ...]
+    present: Mapping[tuple[Kind, str], bool]
 
     def as_json(self) -> dict[str, Any]:
         """Write it for the live view: `estimate` and `warnings`."""
@@ -100,8 +109,9 @@ class Lookout:
         traits = self._traits(case, placing, power, estimator.stretch, view)
         traits += self._comfort(scenarios, view)
         found = [self._told(risk, view, names, power) for risk in risks(traits)]
-        ended = self.desk.update(view.now, found, self.present(view.snapshot, state))
-        self.newest = Outlook(view.now, state, tuple(self.desk.open), tuple(ended), len(self.maker.errors))
+        present = self.present(view.snapshot, state)
+        ended = self.desk.update(view.now, found, present)
+        self.newest = Outlook(view.now, state, tuple(self.desk.open), tuple(ended), tuple(found), present)
         return self.newest
 
     def _ready(self, case: GridCase) -> tuple[Estimator, Placing]:

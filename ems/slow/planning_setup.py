@@ -62,8 +62,8 @@ def build_planning(
     limit_s = FETCH_SHARE * file.planning.every_s
     opened = open_feeds(site, clock) if feeds is None else feeds
     desk = FeedDesk(opened, max_age_h, clock, limit_s, on_issue=on_issue)
-    measured = MeasuredPast(_points(site, bindings), partial(read_means, history_path(state_dir)))
-    zones = ZoneWatch(_zones(site), bindings)
+    measured = MeasuredPast(measured_points(site, bindings), partial(read_means, history_path(state_dir)))
+    zones = ZoneWatch(watched_zones(site), bindings)
     foreseer = Foreseer(site, bindings, desk=desk, measured=measured, stored=stored_past(site), zones=zones)
     questioner = Questioner.of(site, bindings, site.tariff, bus_numbers(grid_path(site)))
     parts = PlanningParts(measured, desk, foreseer, questioner, network_source(site, cache_dir(state_dir)))
@@ -122,13 +122,15 @@ def stored_past(site: Site) -> StoredPast:
     return StoredPast(load, read_sessions(folder / series.ev_sessions) if series.ev_sessions is not None else ())
 
 
-def _points(site: Site, bindings: Bindings) -> list[str]:
+def measured_points(site: Site, bindings: Bindings) -> list[str]:
+    """Name the points whose past is kept."""
     roles = sorted({role for needed in NEEDED_ROLES.values() for role in needed} | set(OPTIONAL_ROLES))
     found = [bindings.measure(name, role) for name in site.file.assets for role in roles]
     return sorted({point for point in found if point is not None})
 
 
-def _zones(site: Site) -> dict[str, Zone]:
+def watched_zones(site: Site) -> dict[str, Zone]:
+    """Give the heated zones of a site, by asset id."""
     models = asset_models(site, {})
     zones = {}
     for name, spec in planned_assets(site).items():

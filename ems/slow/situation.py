@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ems.config.binding import Bindings
-from ems.config.site import GridMeter, LoadAsset, Mode, Site
+from ems.config.site import GridMeter, LoadAsset, Mode, Onlooker, Site
 from ems.process_image import Snapshot
 
 NEEDED_ROLES: Mapping[str, tuple[str, ...]] = {
@@ -14,6 +14,7 @@ NEEDED_ROLES: Mapping[str, tuple[str, ...]] = {
     "battery": ("power_kw", "soc_pct"),
     "charge_point": ("power_kw", "state"),
     "heat_pump": ("power_kw", "temperature_c"),
+    "metered_load": ("power_kw",),
 }
 """Without a good value of each of these an asset is not planned with."""
 
@@ -49,7 +50,7 @@ def read_situation(
     return {
         name: _read(name, site, bindings, snapshot, steered)
         for name, spec in site.file.assets.items()
-        if not isinstance(spec, GridMeter | LoadAsset)
+        if not isinstance(spec, Onlooker | LoadAsset)
     }
 
 
