@@ -17,6 +17,8 @@ class DeviceSpec:
         port: TCP port of Modbus, UDP port of BACnet.
         unit: Modbus unit id.
         device_instance: BACnet device instance that must answer there; None to take whoever answers.
+        bacnet_network: network of a BACnet device behind the router at `host` and `port`; None for one that is there.
+        bacnet_mac: its address on that network.
         priority: BACnet priority slot of our commands.
         timeout_s: longest wait for one answer [s].
         writable: whether it may be commanded; False never writes anything, not even a failsafe value.
@@ -29,6 +31,8 @@ class DeviceSpec:
     port: int = 502
     unit: int = 1
     device_instance: int | None = None
+    bacnet_network: int | None = None
+    bacnet_mac: int | None = None
     priority: int = 12
     timeout_s: float = 0.5
     writable: bool = False

@@ -20,9 +20,13 @@ def _free_port(held: ExitStack, kind: socket.SocketKind) -> int:
     return port
 
 
-def _move_device(device: dict[str, Any], held: ExitStack) -> None:
+def _move_device(device: dict[str, Any], held: ExitStack, routers: dict[tuple[str, int], int]) -> None:
     kind = socket.SOCK_DGRAM if device["protocol"] == "bacnet" else socket.SOCK_STREAM
-    device.update(host="127.0.0.1", port=_free_port(held, kind))
+    old = (str(device.get("host")), int(device["port"]))
+    port = routers.get(old) or _free_port(held, kind)
+    if device.get("bacnet_network") is not None:
+        routers[old] = port  # devices behind one router stay behind one router
+    device.update(host="127.0.0.1", port=port)
 
 
 def _move_feeds(feeds: dict[str, dict[str, Any]], held: ExitStack) -> None:
@@ -39,8 +43,9 @@ def relocate(folder: Path, target: Path) -> Path:
     path = target / "site.yaml"
     site = yaml.safe_load(path.read_text(encoding="utf-8"))
     with ExitStack() as held:
+        routers: dict[tuple[str, int], int] = {}
         for device in site["devices"].values():
-            _move_device(device, held)
+            _move_device(device, held, routers)
         _move_feeds(site["feeds"], held)
     path.write_text(yaml.safe_dump(site, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return target

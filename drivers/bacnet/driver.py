@@ -7,22 +7,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bacpypes3.primitivedata import Null, ObjectIdentifier, Real
-
 from drivers.backoff import Backoff
+from drivers.bacnet.apdu import OBJECT_IDENTIFIER, OBJECT_TYPES, PRESENT_VALUE, STATUS_FLAGS, ObjectId, Route
+from drivers.bacnet.denials import Denial, Silence
 from drivers.bacnet.objects import is_same, name_of, overriding, reading
 from drivers.bacnet.profile import BacnetProfile, ObjectMap
-from drivers.bacnet.station import (
-    OBJECT_IDENTIFIER,
-    PRESENT_VALUE,
-    STATUS_FLAGS,
-    Denial,
-    Peer,
-    Silence,
-    Station,
-    release,
-    share,
-)
+from drivers.bacnet.station import Peer, Station, release, share
 from drivers.driver import DriverClock
 from drivers.leases import objection, outside
 from drivers.points import Measurement, Outcome, Point, Setpoint, WriteResult
@@ -43,12 +33,12 @@ class BacnetDriver:
         self._profile = profile
         self._clock = clock
         self._station: Station | None = None
-        self._peer = Peer(spec.host, spec.port, clock, spec.timeout_s)
+        self._peer = Peer(spec.host, spec.port, clock, spec.timeout_s, _route(spec))
         self._turn = asyncio.Lock()
-        self._pause = Backoff(f"{spec.host}:{spec.port}/{spec.device_instance}")
+        self._pause = Backoff(f"{self._peer.name}/{spec.device_instance}")
         self._is_known = False
         self._per_request = max(1, profile.max_properties // len(PROPERTIES))
-        self._ids = {name: ObjectIdentifier((p.object_type, p.instance)) for name, p in profile.points.items()}
+        self._ids = {name: (OBJECT_TYPES[p.object_type], p.instance) for name, p in profile.points.items()}
         self._points = {f"{device}.{name}": point.role.at(device) for name, point in profile.points.items()}
         self._transitions = Transitions(device, _LOG)
 
@@ -111,9 +101,9 @@ class BacnetDriver:
     async def _identify(self, station: Station, instance: int) -> None:
         """Make sure that it is the device that was meant: it alone knows itself under its instance."""
         try:
-            await station.read_one(self._peer, ObjectIdentifier(("device", instance)), OBJECT_IDENTIFIER)
+            await station.read_one(self._peer, (OBJECT_TYPES["device"], instance), OBJECT_IDENTIFIER)
         except Denial as denial:
-            raise Denial(f"the device at {self._peer.address} is not device {instance}: {denial}") from denial
+            raise Denial(f"the device at {self._peer.name} is not device {instance}: {denial}") from denial
 
     def _lose(self, error: Silence | Denial) -> None:
         self._is_known = False
@@ -146,7 +136,7 @@ class BacnetDriver:
                 ids = ids[count:]
         return answers
 
-    async def _read_singly(self, station: Station, ids: Sequence[ObjectIdentifier]) -> dict[Any, Any]:
+    async def _read_singly(self, station: Station, ids: Sequence[ObjectId]) -> dict[Any, Any]:
         answers: dict[Any, Any] = {}
         for object_id in ids:
             for name in PROPERTIES:
@@ -185,8 +175,7 @@ class BacnetDriver:
         object_id = self._ids[point.role.point]
         outcome, reason = Outcome.APPLIED, ""
         try:
-            value = Null(()) if wanted is None else Real(wanted)
-            await station.write(self._peer, object_id, value, self._spec.priority)
+            await station.write(self._peer, object_id, wanted, self._spec.priority)
         except Denial as denial:
             outcome, reason = Outcome.REFUSED, str(denial)
         except Silence as silence:
@@ -220,3 +209,10 @@ class BacnetDriver:
         if stronger is None:
             return f"{name_of(point)} holds our command but does not show it"
         return f"overridden at priority {stronger}"
+
+
+def _route(spec: DeviceSpec) -> Route | None:
+    """Say where behind a router the device is; MAC addresses there are single octets."""
+    if spec.bacnet_network is None or spec.bacnet_mac is None:
+        return None
+    return spec.bacnet_network, bytes((spec.bacnet_mac,))

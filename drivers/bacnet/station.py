@@ -1,62 +1,61 @@
-"""This process on the BACnet network: one application for all devices, and single requests with a deadline.
+"""This process on the BACnet network: one socket for all devices, single requests with a deadline.
 
-Law 1: a request that nobody waits for any more is forgotten by the stack too, so that its late answer finds no reader.
-Law 2: bacpypes3 signals errors with classes under `BaseException`; none of them leaves this file.
+Law 1: a late answer finds no reader: it counts for the one request whose sender, route and invoke id it carries.
+Law 2: nothing is sent twice. What became of an unanswered write is found out by reading.
+Law 3: what is read here is read here; a device that needs more (answers in several pieces, constructed values) is read
+       through bacpypes3, and remembered.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Sequence
-from typing import Any, TypeVar
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from bacpypes3.apdu import AbortPDU, AbortReason, ErrorRejectAbortNack, RejectPDU, RejectReason
-from bacpypes3.appservice import ABORTED
-from bacpypes3.basetypes import ErrorType, PropertyIdentifier
-from bacpypes3.ipv4.app import NormalApplication
-from bacpypes3.local.device import DeviceObject
-from bacpypes3.pdu import Address, IPv4Address
-from bacpypes3.primitivedata import ObjectIdentifier
-from bacpypes3.vendor import get_vendor_info
-
+from drivers.bacnet import apdu
+from drivers.bacnet.apdu import Malformed, ObjectId, Route, Unusual
+from drivers.bacnet.denials import Denial, Silence
 from drivers.driver import DriverClock
 
-T = TypeVar("T")
-PATIENCE_MS = 10_000
-"""The stack's own timeout [ms]: far above every device's, because deadlines are kept on the injected clock."""
-OUR_INSTANCE = 4194302  # the highest that a device may have: nobody asks us for anything
-NO_ANSWER = {AbortReason.tsmTimeout, AbortReason.noResponse}
-TOO_LONG = {AbortReason.bufferOverflow, AbortReason.segmentationNotSupported, AbortReason.apduTooLong}
+if TYPE_CHECKING:
+    from drivers.bacnet.stack import Stack, StackPeer
+
+_LOG = logging.getLogger(__name__)
+PATIENCE_S = 10.0
+"""Our own timeout [s]: far above every device's, because deadlines are kept on the injected clock, which may stand."""
+LONGEST_DATAGRAM = 2048
+
+Where = tuple[str, int]
 
 
-class Silence(Exception):
-    """No usable answer. What was asked may or may not have happened."""
-
-
-class Denial(Exception):
-    """The device's own no: a BACnet error, reject or abort.
+class Peer:
+    """A device's address, how long to wait for it, and what was learnt of it.
 
     Args:
-        reason: its words.
-        is_too_long: it could not fit its answer into one message.
-        is_unknown_service: it does not know the service at all.
+        host: address or name, of the device or of the router before it. port: UDP port.
+        clock: for deadlines. timeout_s: longest wait for one answer [s].
+        route: network and station address behind the router; None for a device that is reached directly.
     """
 
-    def __init__(self, reason: str, *, is_too_long: bool = False, is_unknown_service: bool = False) -> None:
-        super().__init__(reason)
-        self.is_too_long = is_too_long
-        self.is_unknown_service = is_unknown_service
+    def __init__(self, host: str, port: int, clock: DriverClock, timeout_s: float, route: Route | None = None) -> None:
+        self.host, self.port, self.route = host, port, route
+        self.clock = clock
+        self.timeout_s = timeout_s
+        self.where: Where | None = None
+        self.is_beyond_us = False
+        """Whether it is read through the stack."""
+        self.stack_peer: StackPeer | None = None
 
-
-class _Application(NormalApplication):
-    """The stack's application, at ease with an answer that comes just after its caller has given up."""
-
-    async def confirmation(self, apdu: Any) -> None:
-        """Hand an answer to whoever waits for it."""
-        with contextlib.suppress(asyncio.InvalidStateError):
-            await super().confirmation(apdu)
+    @property
+    def name(self) -> str:
+        """Its address as an operator writes it."""
+        station = f"{self.host}:{self.port}"
+        return (
+            station if self.route is None else f"{self.route[0]}:{int.from_bytes(self.route[1], 'big')} via {station}"
+        )
 
 
 class Station:
@@ -64,105 +63,157 @@ class Station:
 
     def __init__(self) -> None:
         self.users = 0
-        device = DeviceObject(
-            objectIdentifier=("device", OUR_INSTANCE),
-            objectName="district-ems",
-            vendorIdentifier=999,
-            apduTimeout=PATIENCE_MS,
-            numberOfApduRetries=0,
-        )
-        # A port of its own: bacpypes3 hands what goes to any 127.* address on its own port to itself.
-        self._app = _Application(device, IPv4Address("0.0.0.0:0"))
-        self._vendor = get_vendor_info(0)
+        self._loop = asyncio.get_running_loop()
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._loop.add_reader(self._socket, self._readable)
+        self._waiting: dict[tuple[Where, Route | None, int], asyncio.Future[bytes]] = {}
+        self._last_id = 0
+        self._stack: Stack | None = None
 
     async def read_many(
-        self, peer: Peer, wanted: Sequence[tuple[ObjectIdentifier, Sequence[PropertyIdentifier]]]
-    ) -> dict[tuple[ObjectIdentifier, PropertyIdentifier], Any]:
+        self, peer: Peer, wanted: Sequence[tuple[ObjectId, Sequence[int]]]
+    ) -> dict[tuple[ObjectId, int], Any]:
         """Read properties of several objects in one request; a property that failed comes as a `Denial`."""
-        request = [part for object_id, properties in wanted for part in (object_id, list(properties))]
-        rows = await self._ask(peer, self._app.read_property_multiple(peer.address, request, vendor_info=self._vendor))
-        return {(row[0], row[1]): _or_denial(row[3]) for row in rows or ()}
+        if not peer.is_beyond_us:
+            try:
+                body = await self._ask(peer, apdu.READ_MANY, lambda number: apdu.read_many(number, wanted))
+                return apdu.property_values(body)
+            except (Unusual, Denial) as beyond:
+                _leave_to_the_stack(peer, beyond)
+            except (Malformed, IndexError) as error:
+                raise Silence(f"its answer cannot be read: {error}") from error
+        stack, stack_peer = await self._through_stack(peer)
+        return await stack.read_many(stack_peer, wanted)
 
-    async def read_one(self, peer: Peer, object_id: ObjectIdentifier, name: PropertyIdentifier) -> Any:
-        """Read one property."""
-        return await self._ask(peer, self._app.read_property(peer.address, object_id, name))
+    async def read_one(self, peer: Peer, object_id: ObjectId, name: int, index: int | None = None) -> Any:
+        """Read one property, or one element of an array."""
+        try:
+            body = await self._ask(peer, apdu.READ, lambda number: apdu.read_property(number, object_id, name, index))
+            return apdu.property_value(body, object_id, name, index)
+        except (Unusual, Denial) as beyond:
+            _leave_to_the_stack(peer, beyond)
+        except (Malformed, IndexError) as error:
+            raise Silence(f"its answer cannot be read: {error}") from error
+        stack, stack_peer = await self._through_stack(peer)
+        return await stack.read_one(stack_peer, object_id, name, index)
 
-    async def read_slot(self, peer: Peer, object_id: ObjectIdentifier, priority: int) -> float | None:
+    async def read_slot(self, peer: Peer, object_id: ObjectId, priority: int) -> float | None:
         """Read what one slot of a priority array holds; None if it is free."""
-        return _held(await self._ask(peer, self._app.read_property(peer.address, object_id, PRIORITY_ARRAY, priority)))
+        return _held(await self.read_one(peer, object_id, apdu.PRIORITY_ARRAY, priority))
 
-    async def read_slots(self, peer: Peer, object_id: ObjectIdentifier) -> list[float | None]:
-        """Read what the 16 slots of a priority array hold."""
-        slots = await self._ask(peer, self._app.read_property(peer.address, object_id, PRIORITY_ARRAY))
-        return [_held(slot) for slot in slots]
+    async def read_slots(self, peer: Peer, object_id: ObjectId) -> list[float | None]:
+        """Read what the slots of a priority array hold."""
+        said = await self.read_one(peer, object_id, apdu.PRIORITY_ARRAY)
+        return [_held(slot) for slot in said] if isinstance(said, list) else []
 
-    async def write(self, peer: Peer, object_id: ObjectIdentifier, value: Any, priority: int) -> None:
-        """Write a present value into one slot."""
-        await self._ask(
-            peer, self._app.write_property(peer.address, object_id, PRESENT_VALUE, value, priority=priority)
-        )
+    async def write(self, peer: Peer, object_id: ObjectId, value: float | None, priority: int) -> None:
+        """Write a present value, or None to give it back, into one slot."""
+        try:
+            await self._ask(
+                peer,
+                apdu.WRITE,
+                lambda number: apdu.write_property(number, object_id, apdu.PRESENT_VALUE, value, priority),
+            )
+        except (Unusual, Malformed, IndexError) as error:
+            raise Silence(f"its answer cannot be read: {error}") from error
 
     def close(self) -> None:
-        """Close the socket."""
-        self._app.close()
+        """Close the sockets."""
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        if self._stack is not None:
+            self._stack.close()
 
-    async def _ask(self, peer: Peer, answer: Awaitable[T]) -> T:
-        """Wait for an answer; raises `Silence` or `Denial`."""
+    # ---- one request ------------------------------------------------------------------------------------------------
+
+    async def _ask(self, peer: Peer, service: int, request: Callable[[int], bytes]) -> bytes:
+        """Send a request and give what its acknowledgement says; raises `Silence`, or what `acknowledged` raises."""
+        where = peer.where or await self._resolved(peer)
+        number = self._free_id(where, peer.route)
+        key = (where, peer.route, number)
+        answer: asyncio.Future[bytes] = self._loop.create_future()
+        self._waiting[key] = answer
+        patience = self._loop.call_later(PATIENCE_S, _give_up, answer)
         try:
-            return await peer.clock.wait_for(answer, peer.timeout_s)
-        except ErrorRejectAbortNack as nack:
-            if isinstance(nack, AbortPDU) and nack.apduAbortRejectReason in NO_ANSWER:
-                raise Silence("no answer") from None
-            raise _denial(nack) from None
+            self._socket.sendto(apdu.framed(request(number), peer.route), where)
+            said = await peer.clock.wait_for(answer, peer.timeout_s)
         except TimeoutError:
             raise Silence(f"no answer within {peer.timeout_s:g} s") from None
-        except Exception as error:
-            raise Silence(f"its answer cannot be read: {error or type(error).__name__}") from error
+        except OSError as error:
+            raise Silence(f"{peer.name} cannot be reached: {error.strerror or error}") from error
         finally:
-            self._forget(peer)
+            patience.cancel()
+            del self._waiting[key]
+        return apdu.acknowledged(said, service)
 
-    def _forget(self, peer: Peer) -> None:
-        """Drop what the stack still waits for from a peer: with one request at a time, nothing is left to answer."""
-        for transaction in list(self._app.asap.clientTransactions):
-            if transaction.pdu_address == peer.address:
-                transaction.set_state(ABORTED)
+    async def _resolved(self, peer: Peer) -> Where:
+        """Find the address behind a name."""
+        try:
+            found = await self._loop.getaddrinfo(peer.host, peer.port, family=socket.AF_INET, type=socket.SOCK_DGRAM)
+        except OSError as error:
+            raise Silence(f"{peer.host} is no address: {error.strerror or error}") from error
+        host, port = found[0][4][:2]
+        peer.where = (str(host), int(port))
+        return peer.where
+
+    def _free_id(self, where: Where, route: Route | None) -> int:
+        """Give an invoke id on which nobody waits; one that was used last comes again last."""
+        for _ in range(256):
+            self._last_id = (self._last_id + 1) % 256
+            if (where, route, self._last_id) not in self._waiting:
+                return self._last_id
+        raise Silence("too many requests are under way")
+
+    def _readable(self) -> None:
+        try:
+            datagram, where = self._socket.recvfrom(LONGEST_DATAGRAM)
+            packet = apdu.unframed(datagram)
+        except (OSError, Malformed):
+            return
+        if packet.unreachable is not None:
+            self._refused_by_router(where, packet.unreachable)
+            return
+        number = apdu.invoke_id_of(packet.apdu)
+        answer = None if number is None else self._waiting.get((where, packet.source, number))
+        if answer is not None and not answer.done():
+            answer.set_result(packet.apdu)
+
+    def _refused_by_router(self, where: Where, network: int) -> None:
+        for (asked, route, _), answer in self._waiting.items():
+            if asked == where and route is not None and route[0] == network and not answer.done():
+                answer.set_exception(Silence(f"the router does not reach network {network}"))
+
+    async def _through_stack(self, peer: Peer) -> tuple[Stack, StackPeer]:
+        """Have bacpypes3 at hand, and the peer's address in its words."""
+        from drivers.bacnet.stack import Stack, StackPeer  # noqa: PLC0415 -- it takes its time, and few devices need it
+
+        if self._stack is None:
+            self._stack = Stack()
+        if peer.stack_peer is None:
+            peer.stack_peer = StackPeer(
+                peer.where or await self._resolved(peer), peer.route, peer.clock, peer.timeout_s
+            )
+        return self._stack, peer.stack_peer
 
 
-class Peer:
-    """A device's address and how long to wait for it."""
+def _leave_to_the_stack(peer: Peer, beyond: Unusual | Denial) -> None:
+    """Remember a device whose answers are more than we read; any other no is raised again."""
+    if isinstance(beyond, Denial) and not beyond.wants_pieces:
+        raise beyond
+    if not peer.is_beyond_us:
+        _LOG.info("%s is read through bacpypes3 from now on: %s", peer.name, beyond)
+        peer.is_beyond_us = True
 
-    def __init__(self, host: str, port: int, clock: DriverClock, timeout_s: float) -> None:
-        self.address = Address(f"{host}:{port}")
-        self.clock = clock
-        self.timeout_s = timeout_s
 
-
-PRESENT_VALUE = PropertyIdentifier("present-value")
-STATUS_FLAGS = PropertyIdentifier("status-flags")
-PRIORITY_ARRAY = PropertyIdentifier("priority-array")
-OBJECT_IDENTIFIER = PropertyIdentifier("object-identifier")
+def _give_up(answer: asyncio.Future[bytes]) -> None:
+    if not answer.done():
+        answer.set_exception(Silence("no answer"))
 
 
 def _held(slot: Any) -> float | None:
-    """Read one slot of a priority array: a choice of many types, Null being free."""
-    kind = getattr(slot, "_choice", None)
-    if kind is None or kind == "null":
-        return None
-    value = getattr(slot, kind)
-    return float(value) if isinstance(value, int | float) else float("nan")
-
-
-def _or_denial(value: Any) -> Any:
-    return Denial(f"BACnet {value.errorClass}: {value.errorCode}") if isinstance(value, ErrorType) else value
-
-
-def _denial(nack: ErrorRejectAbortNack) -> Denial:
-    reason = getattr(nack, "apduAbortRejectReason", None)
-    return Denial(
-        f"BACnet {str(nack).strip() or type(nack).__name__}",
-        is_too_long=isinstance(nack, AbortPDU) and reason in TOO_LONG,
-        is_unknown_service=isinstance(nack, RejectPDU) and reason == RejectReason.unrecognizedService,
-    )
+    """Read one slot of a priority array: None is free, and what is no number is none."""
+    return None if slot is None else float(slot) if isinstance(slot, int | float) else float("nan")
 
 
 _STATIONS: WeakKeyDictionary[asyncio.AbstractEventLoop, Station] = WeakKeyDictionary()

@@ -186,6 +186,8 @@ def device_spec(device: Device, *, writable: bool) -> DeviceSpec:
         port=device.port,
         unit=device.unit,
         device_instance=device.device_instance,
+        bacnet_network=device.bacnet_network,
+        bacnet_mac=device.bacnet_mac,
         priority=device.priority,
         timeout_s=device.timeout_s,
         writable=writable,

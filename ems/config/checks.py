@@ -35,6 +35,7 @@ def check_parts(parts: Parts, folder: Path) -> Iterator[Complaint]:
     yield from _order(parts)
     yield from _time(parts)
     yield from _addresses(parts)
+    yield from _routes(parts)
     yield from _references(parts)
     yield from _roles(parts)
     yield from _shares(parts)
@@ -88,12 +89,26 @@ def _addresses(parts: Parts) -> Iterator[Complaint]:
         protocol, host, port = text(device, "protocol"), text(device, "host"), number(device, "port")
         if protocol not in {"modbus", "bacnet"} or host is None or port is None:
             continue
-        # BACnet/IP has one device a UDP port; Modbus tells the devices behind one TCP port apart by their unit.
+        # BACnet/IP has one device a UDP port, or one an address of a network behind the router there; Modbus tells the
+        # devices behind one TCP port apart by their unit.
         bacnet = protocol == "bacnet"
-        unit = None if bacnet else number(device, "unit")
-        words = f"{host}:{port:.0f}" + ("" if unit is None else f" unit {unit:.0f}")
-        if (other := taken.setdefault((bacnet, host, port, unit), name)) != name:
+        keys = ("bacnet_network", "bacnet_mac") if bacnet else ("unit",)
+        within = {key: value for key in keys if (value := number(device, key)) is not None}
+        words = " ".join((f"{host}:{port:.0f}", *(f"{key} {value:.0f}" for key, value in within.items())))
+        if (other := taken.setdefault((bacnet, host, port, *within.items()), name)) != name:
             yield ("devices", name, "port"), f"{words} is also the address of {other}; write each device's own address"
+
+
+def _routes(parts: Parts) -> Iterator[Complaint]:
+    """Find devices behind a router that cannot be addressed there."""
+    for name, device in parts.named("devices"):
+        given = {key for key in ("bacnet_network", "bacnet_mac") if number(device, key) is not None}
+        if given and text(device, "protocol") != "bacnet":
+            yield ("devices", name, min(given)), "only a bacnet device is behind a BACnet router; leave it out"
+        elif len(given) == 1:
+            missing = "bacnet_mac" if "bacnet_network" in given else "bacnet_network"
+            path: Keys = ("devices", name, min(given))
+            yield path, f"a device behind a router needs its network and its address there; write {missing} too"
 
 
 def _references(parts: Parts) -> Iterator[Complaint]:
