@@ -59,7 +59,7 @@ def judge(site: Site, plant: Plant, *, from_s: float = 0.0) -> dict[str, Any]:
         from_s: steps before this are not judged against limits [s since the start]: nobody was in control yet.
 
     Returns:
-        `cost` [currency] and its `cost_parts`, `energy_kwh` (grid import), `co2_kg`, `violation_share`,
+        `cost` [currency] and its `cost_parts`, `energy_kwh` (grid import), `peak_import_kw`, `co2_kg`, `violation_share`,
         `ev_shortfall_kwh`, `comfort_kh`, `plant_limits`, `reaction_s` (how long a step's own mean stayed beyond a
         limit), `power_flow` (the witness), `currency`.
     """
@@ -71,6 +71,7 @@ def judge(site: Site, plant: Plant, *, from_s: float = 0.0) -> dict[str, Any]:
         "cost_parts": parts,
         "energy_kwh": _total(plant.records, "import_kwh"),
         "export_kwh": _total(plant.records, "export_kwh"),
+        **_peaks(plant.records),
         "co2_kg": carbon_of(plant),
         "violation_share": float(limits.violated.mean()) if len(limits.violated) else 0.0,
         "ev_shortfall_kwh": ev_shortfall_kwh(plant),
@@ -188,6 +189,16 @@ def _metered(records: Records) -> tuple[Floats, Floats, Floats]:
         for name in ("import_kwh", "export_kwh")
     )
     return ends_s, imported, exported
+
+
+def _peaks(records: Records) -> dict[str, float]:
+    """Give the highest mean import and export of a quarter-hour [kW]."""
+    ends_s, imported, exported = _metered(records)
+    hours = np.diff(ends_s) / 3600.0
+    return {
+        "peak_import_kw": float(np.max(imported / hours, initial=0.0)),
+        "peak_export_kw": float(np.max(exported / hours, initial=0.0)),
+    }
 
 
 def _total(records: Records, column: str) -> float:
