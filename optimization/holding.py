@@ -58,6 +58,40 @@ def hold(asset: Asset, inputs: Inputs, slots: Slots, kw: float, until: datetime 
             raise TypeError(f"{asset.id} is a {type(asset).__name__}: its power is nobody's choice and cannot be held")
 
 
+def limited(asset: Asset, inputs: Inputs, slots: Slots, limit_kw: Floats, band: PowerBand | None) -> PowerBand:
+    """Narrow what an asset can do, or is held at, to a limit on the magnitude of its power.
+
+    Args:
+        asset: what is limited; a car pauses where the limit is below the least power at which it charges.
+        inputs: what is foreseen of it.
+        slots: the horizon.
+        limit_kw: greatest magnitude, inf where there is no limit, shape (n,) [kW].
+        band: where it is held; None where it is free.
+
+    Raises:
+        TypeError: the asset cannot be steered.
+    """
+    if isinstance(asset, ChargePoint):
+        limit_kw = np.where(limit_kw < asset.minimum_kw, 0.0, limit_kw)
+    least, most = _reach(asset, inputs, slots) if band is None else (band.low_kw, band.high_kw)
+    return PowerBand(np.clip(least, -limit_kw, limit_kw), np.clip(most, -limit_kw, limit_kw))
+
+
+def _reach(asset: Asset, inputs: Inputs, slots: Slots) -> tuple[Floats, Floats]:
+    n = len(slots)
+    match asset, inputs:
+        case Pv(), PvInputs():
+            return -inputs.available_kw, np.zeros(n)
+        case HeatPump(), _:
+            return np.zeros(n), np.full(n, asset.rated_kw)
+        case Battery(), _:
+            return np.full(n, -asset.discharge_kw), np.full(n, asset.charge_kw)
+        case ChargePoint(), ChargePointInputs():
+            return np.zeros(n), np.full(n, asset.charge_kw)
+        case _:
+            raise TypeError(f"{asset.id} is a {type(asset).__name__}: its power is nobody's choice and cannot be held")
+
+
 def held_share(slots: Slots, until: datetime | None) -> Floats:
     """Share of each slot that lies before an instant, shape (n,); all of it where there is none."""
     if until is None:

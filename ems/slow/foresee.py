@@ -6,23 +6,32 @@ Law: everything here reads `now` once and nothing that lies after it but publish
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from ems.config.binding import Bindings
-from ems.config.site import ChargePointAsset, GridMeter, HeatPumpAsset, PvAsset, Site
+from ems.config.site import (
+    BuildingAutomation,
+    ChargePointAsset,
+    GridMeter,
+    HeatPumpAsset,
+    LoadAsset,
+    MeteredLoad,
+    PvAsset,
+    Site,
+)
 from ems.slow.asset_models import planned_assets
 from ems.slow.feed_desk import FeedDesk, Label
 from ems.slow.measured_past import STEP_S, MeasuredPast, Table
 from ems.slow.situation import AssetNow
 from ems.slow.zone_watch import ZoneWatch
 from optimization.assets.ev import EvSession
-from optimization.forecast.ev import expected_sessions, typical_guest, without_overlap
+from optimization.forecast.ev import expected_stays, shared_out, typical_guest, without_overlap
 from optimization.forecast.load import foresee_load
-from optimization.forecast.past import Past, epoch_s, merge, slot_means, slot_middles_s, slot_pieces
+from optimization.forecast.past import DAY_S, Past, empty, epoch_s, merge, slot_means, slot_middles_s, slot_pieces
 from optimization.forecast.published import Rung
 from optimization.forecast.pv import PvPlant, apply_calibration, calibrate, pv_power_kw
 from optimization.slots import Floats, Slots
@@ -33,16 +42,31 @@ HELD_BACK = 0.95
 HEADROOM = 1.1
 """... and may have been within a step in which its limit did not lie so far above what the sun was to give."""
 OVERSTAY = timedelta(hours=1)
+LIMIT_HELD_S = 3600.0
+"""A limit of building automation is taken to stay as it is for so long."""
 
 Cars = Mapping[str, tuple[EvSession, ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredPast:
-    """What came with the site: the residual load of all `load` assets [kW], and the stays of cars."""
+    """What came with the site.
+
+    Args:
+        load: residual load of all `load` assets together [kW].
+        sessions: all stays of cars, in order of arrival.
+        metered: metered loads, by asset id [kW].
+        places: the stays by park or charge point, where the file names one.
+    """
 
     load: Past
     sessions: tuple[EvSession, ...] = ()
+    metered: Mapping[str, Past] = field(default_factory=dict)
+    places: Mapping[str, tuple[EvSession, ...]] = field(default_factory=dict)
+
+    def stays(self, name: str, park: str | None) -> tuple[EvSession, ...]:
+        """Give the stays of a charge point: those of its park, else its own, else those that name no place."""
+        return self.places.get(park or name, self.places.get(name, () if self.places else self.sessions))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +83,8 @@ class Foresight:
         cars: present and expected, by asset id.
         mass_c: building mass now, by asset id [degC]; a zone never measured is missing.
         labels: how good each published series and the load are.
+        metered_kw: each metered load, by asset id [kW]; one of which nothing is known is missing.
+        limit_kw: what building automation will allow, by asset id [kW]; inf where no limit is foreseen.
     """
 
     price: Floats
@@ -70,6 +96,8 @@ class Foresight:
     cars: Cars
     mass_c: Mapping[str, float]
     labels: Mapping[str, Label]
+    metered_kw: Mapping[str, Floats] = field(default_factory=dict)
+    limit_kw: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def degraded(self) -> tuple[str, ...]:
@@ -126,6 +154,8 @@ class Foreseer:
             cars=self._cars(table, slots, now, situation=situation, sessions=sessions),
             mass_c=self._mass(table, now, past_sun),
             labels=labels,
+            metered_kw=self._metered(table, slots, now),
+            limit_kw=self._limits(table, slots, now, situation),
         )
 
     def _corrected_outdoor(self, published: Floats, slots: Slots, situation: Mapping[str, AssetNow]) -> Floats:
@@ -138,14 +168,47 @@ class Foreseer:
 
     def _load(self, table: Table, slots: Slots, now: datetime) -> tuple[Floats | None, Label]:
         """Foresee what the grid meter shows and no device explains."""
-        metered = table.past(self._bindings.measure(self._meter, "power_kw"))
-        powers = [self._bindings.measure(name, "power_kw") for name in self._bindings.devices if name != self._meter]
-        # What tells no power, a heat meter for one, explains none.
-        explained = [table.past(point).value for point in powers if point is not None]
-        residual = metered.value - np.sum(explained, axis=0)
-        past = merge(self._stored.load, Past(metered.at_s, np.maximum(residual, 0.0), STEP_S).known())
-        foreseen = self._calendar(past, slots, now)
+        foreseen = self._calendar(self.residual_past(table), slots, now)
         return foreseen, Label(Rung.FLAT if foreseen is None else Rung.FRESH, now, "measured and stored past")
+
+    def residual_past(self, table: Table) -> Past:
+        """Give the stored and measured past of what the grid meter shows and no device explains [kW]."""
+        metered = table.past(self._bindings.measure(self._meter, "power_kw"))
+        devices = [name for name, spec in planned_assets(self._site).items() if not isinstance(spec, LoadAsset)]
+        explained = [table.past(self._bindings.measure(name, "power_kw")).value for name in devices]
+        residual = metered.value - np.sum(explained, axis=0)
+        return merge(self._stored.load, Past(metered.at_s, np.maximum(residual, 0.0), STEP_S).known())
+
+    def metered_past(self, name: str, table: Table) -> Past:
+        """Give the stored and measured past of a metered load [kW]."""
+        measured = table.past(self._bindings.measure(name, "power_kw")).known()
+        return merge(self._stored.metered.get(name, empty(STEP_S)), measured)
+
+    def _metered(self, table: Table, slots: Slots, now: datetime) -> dict[str, Floats]:
+        names = [name for name, spec in planned_assets(self._site).items() if isinstance(spec, MeteredLoad)]
+        found = {name: self._calendar(self.metered_past(name, table), slots, now) for name in names}
+        return {name: foreseen for name, foreseen in found.items() if foreseen is not None}
+
+    def _limits(
+        self, table: Table, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]
+    ) -> dict[str, Floats]:
+        """Foresee limits of building automation: as now for an hour, then as on the last day at the same time of UTC.
+
+        Where nothing was published then, no limit is foreseen; the least of a slot counts.
+        """
+        at_s, slot = slot_pieces(slots)
+        ahead_s, first = at_s - epoch_s(now), np.flatnonzero(np.diff(slot, prepend=-1))
+        day_before_s = at_s - DAY_S * np.maximum(1.0, np.ceil((ahead_s + STEP_S) / DAY_S))
+        found: dict[str, Floats] = {}
+        for name, spec in self._site.file.assets.items():
+            for role, asset in spec.limits.items() if isinstance(spec, BuildingAutomation) else ():
+                seen = table.past(self._bindings.measure(name, role)).at(day_before_s)
+                now_kw = situation[asset].limit_kw if asset in situation else None
+                kw = np.where(np.isnan(seen), np.inf, seen)
+                kw = np.where((ahead_s < LIMIT_HELD_S) & (now_kw is not None), now_kw or 0.0, kw)
+                least = np.minimum.reduceat(kw, first)
+                found[asset] = np.minimum(least, found.get(asset, least))
+        return found
 
     def _calendar(self, past: Past, slots: Slots, now: datetime) -> Floats | None:
         """Foresee a load from its own past, as means over the slots [kW]; None if nothing is known of it."""
@@ -179,7 +242,7 @@ class Foreseer:
     def _cars(
         self, table: Table, slots: Slots, now: datetime, *, situation: Mapping[str, AssetNow], sessions: Cars
     ) -> dict[str, tuple[EvSession, ...]]:
-        expected = expected_sessions(self._stored.sessions, now, slots.end, self._zone)
+        expected = self.expected_cars(now, slots.end)
         found = {}
         for name, spec in planned_assets(self._site).items():
             if isinstance(spec, ChargePointAsset):
@@ -187,7 +250,21 @@ class Foreseer:
                 here = self._standing(name, spec, table, now, sessions.get(name, ())) if connected else []
                 if not connected:
                     self._car_since.pop(name, None)
-                found[name] = without_overlap(here, expected)
+                found[name] = without_overlap(here, expected[name])
+        return found
+
+    def expected_cars(self, now: datetime, until: datetime) -> dict[str, list[EvSession]]:
+        """Foresee the cars of each charge point; those of a park are shared out over its points."""
+        points = {n: spec for n, spec in planned_assets(self._site).items() if isinstance(spec, ChargePointAsset)}
+        parks: dict[str, list[str]] = {}
+        for name, spec in points.items():
+            shares = spec.park is not None and spec.park in self._stored.places
+            parks.setdefault(spec.park if shares and spec.park else name, []).append(name)
+        found: dict[str, list[EvSession]] = {}
+        for names in parks.values():
+            stays = self._stored.stays(names[0], points[names[0]].park)
+            shared = shared_out(expected_stays(stays, now, until, self._zone), now, len(names))
+            found |= dict(zip(names, shared, strict=True))
         return found
 
     def _standing(
@@ -198,7 +275,7 @@ class Foreseer:
         if told:
             return told
         since = given[0].arrival if given else self._car_since.setdefault(name, now)
-        guest = typical_guest(self._stored.sessions, since, now, self._zone)
+        guest = typical_guest(self._stored.stays(name, spec.park), since, now, self._zone)
         power = table.past(self._bindings.measure(name, "power_kw")).since(epoch_s(since)).known()
         given_kwh = spec.efficiency * float(power.value.sum()) * STEP_S / 3600.0
         charge_kw = given[0].charge_kw if given else None

@@ -9,19 +9,19 @@ from pathlib import Path
 from drivers.feeds import FileFeed, ForecastSeries, HttpFeed
 from ems.clock import Clock
 from ems.config.binding import Bindings
-from ems.config.site import HeatPumpAsset, LoadAsset, Site
+from ems.config.site import BuildingAutomation, HeatPumpAsset, LoadAsset, MeteredLoad, Site
 from ems.planning import NetworkSource, PlanJournal, Planning, PlanningParts
 from ems.slow.asset_models import asset_models, planned_assets
 from ems.slow.feed_desk import POINTS, Feed, FeedDesk
 from ems.slow.foresee import Foreseer, StoredPast
 from ems.slow.measured_past import STEP_S, MeasuredPast
 from ems.slow.question import Questioner
-from ems.slow.series_files import read_load, read_sessions
+from ems.slow.series_files import read_load_file, read_places
 from ems.slow.situation import NEEDED_ROLES, OPTIONAL_ROLES
 from ems.slow.zone_watch import Zone, ZoneWatch
 from ems.store.history import read_means
 from ems.worker import Solver
-from optimization.assets import HeatPump
+from optimization.assets import EvSession, HeatPump
 from optimization.forecast.past import empty
 from optimization.grid_case import bus_numbers, load_case
 from optimization.network import GridLimits, Network
@@ -117,15 +117,28 @@ def _open_feed(source: str, site: Site, clock: Clock) -> Feed:
 def stored_past(site: Site) -> StoredPast:
     """Read what came with the site; raises `SeriesError`."""
     series, folder = site.file.series, site.folder / "series"
-    loads = [name for name, asset in site.file.assets.items() if isinstance(asset, LoadAsset)]
-    load = read_load(folder / series.load, STEP_S, loads) if series.load is not None else empty(STEP_S)
-    return StoredPast(load, read_sessions(folder / series.ev_sessions) if series.ev_sessions is not None else ())
+    loads = {name: asset for name, asset in site.file.assets.items() if isinstance(asset, LoadAsset | MeteredLoad)}
+    metered = [name for name, asset in loads.items() if isinstance(asset, MeteredLoad)]
+    file = read_load_file(folder / series.load) if series.load is not None else None
+    unmetered = [name for name in loads if name not in metered]
+    places: dict[str, list[EvSession]] = {}
+    for place, stay in read_places(folder / series.ev_sessions) if series.ev_sessions is not None else ():
+        places.setdefault(place, []).append(stay)
+    return StoredPast(
+        file.residual(unmetered, STEP_S) if file is not None and unmetered else empty(STEP_S),
+        tuple(sorted((stay for stays in places.values() for stay in stays), key=lambda stay: stay.arrival)),
+        {name: file.metered(name, STEP_S) for name in metered} if file is not None else {},
+        {place: tuple(stays) for place, stays in places.items() if place},
+    )
 
 
 def measured_points(site: Site, bindings: Bindings) -> list[str]:
     """Name the points whose past is kept."""
     roles = sorted({role for needed in NEEDED_ROLES.values() for role in needed} | set(OPTIONAL_ROLES))
     found = [bindings.measure(name, role) for name in site.file.assets for role in roles]
+    for name, spec in site.file.assets.items():
+        if isinstance(spec, BuildingAutomation):
+            found += [bindings.measure(name, role) for role in spec.limits]
     return sorted({point for point in found if point is not None})
 
 

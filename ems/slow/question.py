@@ -11,7 +11,7 @@ import numpy as np
 
 from ems.comfort import comfort_band
 from ems.config.binding import Bindings
-from ems.config.site import HeatPumpAsset, LoadAsset, Planning, Site
+from ems.config.site import HeatPumpAsset, LoadAsset, MeteredLoad, Planning, Site
 from ems.slow.asset_models import PlannedAsset, asset_models, planned_assets
 from ems.slow.foresee import Foresight
 from ems.slow.situation import AssetNow
@@ -31,7 +31,7 @@ from optimization.assets import (
     PvInputs,
 )
 from optimization.forecast.building import cop, zone_gains_kw
-from optimization.holding import hold
+from optimization.holding import hold, limited
 from optimization.network import Network
 from optimization.problem import Connection, Plan, Problem, Refused, TariffSeries, Weights
 from optimization.slots import Floats, Slots, chain
@@ -98,13 +98,19 @@ class Questioner:
         """Put the question together; refused only while nothing at all is known of the load.
 
         Of the previous plan it keeps what a plan can depend on: neither its grid rows nor how long its solve took.
-        What people override is held until the override's end; it binds no device that is not steered.
+        What people override is held until the override's end, and what building automation limits keeps the limit that
+        is foreseen; neither binds a device that is not steered.
         """
         if foresight.load_kw is None and any(isinstance(a, LoadAsset) for a in self.site.file.assets.values()):
             return Refused(
                 ("nothing is known of the load: no stored past and no good value of the grid meter; wait for one, "
                  "or give series.load in site.yaml",)
             )  # fmt: skip
+        silent = [n for n, a in self.site.file.assets.items() if isinstance(a, MeteredLoad)]
+        silent = [name for name in silent if name not in foresight.metered_kw]
+        if silent:
+            remedy = "no stored past and no good value of its meter; wait for one, or give it a column in series.load"
+            return Refused(tuple(f"nothing is known of {name}: {remedy}" for name in silent))
         tariff = self._tariff(slots, foresight)
         assets, inputs, held = [], {}, {}
         for name, spec in planned_assets(self.site).items():
@@ -113,6 +119,8 @@ class Questioner:
             inputs[name] = given
             if overrides and name in overrides and not isinstance(asset, Load):
                 held[name] = hold(asset, given, slots, overrides[name].kw, overrides[name].until)
+            if name in foresight.limit_kw and not isinstance(asset, Load):
+                held[name] = limited(asset, given, slots, foresight.limit_kw[name], held.get(name))
         return Problem(
             slots=slots,
             assets=tuple(assets),
@@ -149,8 +157,8 @@ class Questioner:
         tariff: TariffSeries,
     ) -> tuple[Asset, Inputs]:
         model = self.models[name]
-        if isinstance(spec, LoadAsset) and foresight.load_kw is not None:
-            return model, LoadInputs(spec.residual_share * foresight.load_kw)
+        if isinstance(spec, LoadAsset | MeteredLoad):
+            return model, LoadInputs(_demand_kw(name, spec, foresight))
         if now is None or now.blocked:
             return self._unsteered(model, now, slots, foresight)
         match model:
@@ -201,6 +209,14 @@ class Questioner:
             later_kw = safe_kw if safe_kw is not None else power_kw or 0.0
             demand = np.where(slots.offset_s < HELD_S, later_kw if power_kw is None else power_kw, later_kw)
         return Load(model.id, model.bus, factor), LoadInputs(demand)
+
+
+def _demand_kw(name: str, spec: LoadAsset | MeteredLoad, foresight: Foresight) -> Floats:
+    """Give what is foreseen of a load; a metered one has a forecast of its own."""
+    if isinstance(spec, MeteredLoad):
+        return foresight.metered_kw[name]
+    assert foresight.load_kw is not None
+    return spec.residual_share * foresight.load_kw
 
 
 def stored_value(tariff: TariffSeries, slots: Slots) -> float:

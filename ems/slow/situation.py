@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ems.config.binding import Bindings
-from ems.config.site import GridMeter, LoadAsset, Mode, Onlooker, Site
+from ems.config.site import BuildingAutomation, GridMeter, LoadAsset, MeteredLoad, Mode, Onlooker, Site
 from ems.process_image import Snapshot
 
 NEEDED_ROLES: Mapping[str, tuple[str, ...]] = {
@@ -29,17 +29,19 @@ class AssetNow:
         kind: `pv`, `battery`, `charge_point` or `heat_pump`.
         values: good measured values by role; a role without one is missing.
         blocked: why it cannot be planned with, in words; empty when it can.
+        limit_kw: greatest magnitude of its power that building automation allows now [kW]; None without a limit.
     """
 
     kind: str
     values: Mapping[str, float] = field(default_factory=dict)
     blocked: str = ""
+    limit_kw: float | None = None
 
 
 def read_situation(
     site: Site, bindings: Bindings, snapshot: Snapshot, steered: Collection[str] | None = None
 ) -> dict[str, AssetNow]:
-    """Read every asset that has a device of its own.
+    """Read every asset that has a device of its own and may be steered.
 
     Args:
         site: the site.
@@ -47,11 +49,27 @@ def read_situation(
         snapshot: the process image.
         steered: assets that may be steered now, by mode and lockout; None to go by the site file.
     """
+    limits = building_limits_kw(site, bindings, snapshot)
     return {
-        name: _read(name, site, bindings, snapshot, steered)
+        name: replace(_read(name, site, bindings, snapshot, steered), limit_kw=limits.get(name))
         for name, spec in site.file.assets.items()
-        if not isinstance(spec, Onlooker | LoadAsset)
+        if not isinstance(spec, Onlooker | LoadAsset | MeteredLoad)
     }
+
+
+def building_limits_kw(site: Site, bindings: Bindings, snapshot: Snapshot) -> dict[str, float]:
+    """Give what building automation allows each limited asset now, by asset id [kW].
+
+    A limit that cannot be read is its declared fallback, and nothing where none is declared, as in the fast loop.
+    """
+    limits: dict[str, float] = {}
+    for name, spec in site.file.assets.items():
+        if isinstance(spec, BuildingAutomation):
+            for role, asset in spec.limits.items():
+                read_kw = snapshot.good(bindings.measure(name, role))
+                kw = spec.fallback_kw.get(role, 0.0) if read_kw is None else max(read_kw, 0.0)
+                limits[asset] = min(kw, limits.get(asset, kw))
+    return limits
 
 
 def _read(name: str, site: Site, bindings: Bindings, snapshot: Snapshot, steered: Collection[str] | None) -> AssetNow:

@@ -74,6 +74,11 @@ def _hour(at: datetime) -> float:
 
 def expected_sessions(past: Iterable[EvSession], now: datetime, until: datetime, zone: tzinfo) -> list[EvSession]:
     """Foresee the sessions that begin after `now` and before `until`, in order of arrival and not overlapping."""
+    return shared_out(expected_stays(past, now, until, zone), now, 1)[0]
+
+
+def expected_stays(past: Iterable[EvSession], now: datetime, until: datetime, zone: tzinfo) -> list[EvSession]:
+    """Foresee all stays that begin after `now` and before `until`, in order of arrival, at however many points."""
     known = known_sessions(past, now)
     stays = {off: typical_stays(known, zone, day_off=off) for off in (False, True)}
     found: list[EvSession] = []
@@ -81,12 +86,20 @@ def expected_sessions(past: Iterable[EvSession], now: datetime, until: datetime,
     while day <= until.astimezone(zone).date():
         for stay in stays[is_day_off(day)]:
             arrival = _local_instant(day, stay.arrival_h, zone)
-            departure = arrival + timedelta(seconds=stay.stay_s)
-            free_from = max(now, found[-1].departure) if found else now
-            if free_from < arrival < until:
+            if now < arrival < until:
+                departure = arrival + timedelta(seconds=stay.stay_s)
                 found.append(EvSession(arrival, departure, stay.energy_kwh, None, expected=True))
         day += timedelta(days=1)
-    return found
+    return sorted(found, key=lambda stay: stay.arrival)
+
+
+def shared_out(stays: Iterable[EvSession], now: datetime, points: int) -> list[list[EvSession]]:
+    """Give each expected car the first point of a park that is free when it comes; who finds none drives on."""
+    at_point: list[list[EvSession]] = [[] for _ in range(points)]
+    for stay in stays:
+        free = (at for at in at_point if (at[-1].departure if at else now) < stay.arrival)
+        next(free, []).append(stay)
+    return at_point
 
 
 def _local_instant(day: date, hour: float, zone: tzinfo) -> datetime:

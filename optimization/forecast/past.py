@@ -42,6 +42,14 @@ class Past:
         first = int(np.searchsorted(self.at_s, start_s, side="left"))
         return Past(self.at_s[first:], self.value[first:], self.step_s)
 
+    def at(self, at_s: Floats) -> Floats:
+        """Give the value of the step that holds each instant [s since 1970], `nan` where none does."""
+        if not self.at_s.size:
+            return np.full(np.shape(at_s), np.nan)
+        place = np.searchsorted(self.at_s, at_s, side="right") - 1
+        held = (place >= 0) & (at_s < self.at_s[place] + self.step_s)
+        return np.where(held, self.value[place], np.nan)
+
     def known(self) -> Past:
         """Keep the samples that have a value."""
         good = np.isfinite(self.value)
