@@ -59,7 +59,8 @@ def judge(site: Site, plant: Plant, *, from_s: float = 0.0) -> dict[str, Any]:
         from_s: steps before this are not judged against limits [s since the start]: nobody was in control yet.
 
     Returns:
-        `cost` [currency] and its `cost_parts`, `energy_kwh` (grid import), `peak_import_kw`, `co2_kg`, `violation_share`,
+        `cost` [currency] and its `cost_parts`, `energy_kwh` (grid import), `peak_import_kw`,
+        `co2_kg`, `violation_share`,
         `ev_shortfall_kwh`, `comfort_kh`, `plant_limits`, `reaction_s` (how long a step's own mean stayed beyond a
         limit), `power_flow` (the witness), `currency`.
     """
