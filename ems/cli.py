@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "lockout": ("ems.commands.lockout", "lock a device out for maintenance, or unlock it"),
     "release-all": ("ems.commands.release_all", "release every device to its own control, or take it back"),
     "override": ("ems.commands.override", "set, list or release operator setpoints"),
+    "report": ("ems.commands.report", "make a carbon report for an auditor, or check one"),
     "backtest": ("ems.commands.backtest", "try controllers on what a site has recorded"),
     "ev": ("ems.commands.ev", "tell a car's energy and departure"),
 }

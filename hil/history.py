@@ -14,7 +14,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -74,6 +74,11 @@ class Order:
     def end(self) -> datetime:
         """UTC instant of the end."""
         return self.last.replace(tzinfo=self.zone).astimezone(UTC)
+
+    def month(self, at: datetime) -> str:
+        """Name the local month of an instant; what lies at or beyond the ends belongs to the first and the last one."""
+        inside = min(max(at, self.start), self.end - timedelta(seconds=1))
+        return inside.astimezone(self.zone).strftime("%Y-%m")
 
     def scenario(self) -> Scenario:
         """Give the season as a scenario of the pretend world."""
@@ -195,8 +200,8 @@ class _Books:
 
     def keep(self, at: datetime, row: Row) -> None:
         """Take a row; the closing one belongs to the last month, which would not be whole without it."""
-        month = at.astimezone(self._order.zone).strftime("%Y-%m")
-        if month != self._month and at < self._order.end:
+        month = self._order.month(at)
+        if month != self._month:
             self.close()
             self._month = month
         self._rows.append((at, row))
@@ -232,8 +237,7 @@ def _write_published(order: Order, world: World, shelf: Path) -> dict[str, int]:
     press = Press(weather, market, order.zone)
     for what in PUBLISHED:
         issues = press.issues(what, order.end)
-        # Prices are published the day before: the first issue belongs to the first month.
-        months = groupby(issues, lambda issue: f"{max(issue[0], order.start).astimezone(order.zone):%Y-%m}")
+        months = groupby(issues, lambda issue: order.month(issue[0]))
         for month, group in months:
             path = shelf / f"{what}-{month}.json.gz"
             _put(path, _gzip(json.dumps([document for _, document in group], separators=(",", ":")).encode()))

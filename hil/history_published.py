@@ -40,12 +40,15 @@ class Press:
     zone: ZoneInfo
 
     def issues(self, what: str, end: datetime) -> Iterator[tuple[datetime, Document]]:
-        """Give all issues of `price`, `carbon` or `weather` up to `end` with their instants, oldest first."""
+        """Give all issues of `price`, `carbon` or `weather` up to `end` with their instants, oldest first.
+
+        The last issue of carbon and weather is that of `end`: it tells the facts of the last hours.
+        """
         if what == "price":
             yield from self._prices(end)
             return
-        hours = int((end - self.weather.start).total_seconds() // 3600)
-        for issued in range(0, hours, EVERY_H):
+        hours = int((end - self.weather.first_hour).total_seconds() // 3600)
+        for issued in [*range(0, hours, EVERY_H), hours]:
             series = self._carbon(issued) if what == "carbon" else self._weather(issued)
             yield self._at(issued), _document(series)
 

@@ -51,7 +51,8 @@ def hourly_factors(
     """Find the factor of each hour of a period, and the files that they came from.
 
     Args:
-        site: the site. period: the period.
+        site: the site.
+        period: the period.
         wanted: id of a factor; None for the last one written that holds on a day.
         state: state directory of a daemon, whose journal keeps each issue; None to go without.
 

@@ -60,7 +60,8 @@ def read_issues(site: Site, what: str, period: Period, *, state: Path | None = N
     """Read all issues of `price` or `carbon` that may tell of a period.
 
     Args:
-        site: the site. what: name of the feed, which is that of its point.
+        site: the site.
+        what: name of the feed, which is that of its point.
         period: the period.
         state: state directory of a daemon, whose journal keeps each issue; None to go without.
 
