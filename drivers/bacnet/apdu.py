@@ -149,10 +149,10 @@ def acknowledged(apdu: bytes, service: int) -> bytes:
         raise rejected(apdu[2])
     if kind == ABORT:
         raise aborted(apdu[2])
-    if kind not in (SIMPLE_ACK, COMPLEX_ACK) or apdu[2] != service:
-        raise Malformed(f"it acknowledges service {apdu[2]}, not {service}")
     if kind == COMPLEX_ACK and apdu[0] & 0x08:
         raise Unusual("an answer in several pieces")
+    if kind not in (SIMPLE_ACK, COMPLEX_ACK) or apdu[2] != service:
+        raise Malformed(f"it acknowledges service {apdu[2]}, not {service}")
     if (kind == SIMPLE_ACK) is not (service == WRITE):
         raise Malformed("an acknowledgement of the wrong kind")
     return apdu[3:]
@@ -171,24 +171,28 @@ def property_values(body: bytes) -> dict[tuple[ObjectId, int], Any]:
     """Give the values in a ReadPropertyMultiple acknowledgement; a property that failed comes as a `Denial`."""
     found: dict[tuple[ObjectId, int], Any] = {}
     at = 0
-    while at < len(body):
-        if body[at] != 0x0C or body[at + 5 : at + 6] != b"\x1e":
-            raise Malformed("no object where one was due")
-        object_id = _object(body[at + 1 : at + 5])
-        at += 6
-        while body[at : at + 1] not in (b"\x1f", b""):
-            name, at = _property(body, at)
-            closing = {0x4E: 0x4F, 0x5E: 0x5F}.get(body[at] if at < len(body) else 0)
-            if closing is None:
-                raise Malformed("neither value nor error")
-            end = _end_of(body, at + 1, closing)
-            content = body[at + 1 : end]
-            found[object_id, name] = _error(content) if closing == 0x5F else _one_or_many(content)
-            at = end + 1
-        at += 1
-    if at != len(body):
-        raise Malformed("it ends within an object")
+    try:
+        while at < len(body):
+            if body[at] != 0x0C or body[at + 5] != 0x1E:
+                raise Malformed("no object where one was due")
+            object_id, at = _object(body[at + 1 : at + 5]), at + 6
+            while body[at] != 0x1F:
+                name, at = _property(body, at)
+                found[object_id, name], at = _result(body, at)
+            at += 1
+    except (IndexError, struct.error) as error:
+        raise Malformed("it ends within an object") from error
     return found
+
+
+def _result(body: bytes, at: int) -> tuple[Any, int]:
+    """Read a property's value or error, and where the next one begins."""
+    opening = body[at]
+    if opening not in (0x4E, 0x5E):
+        raise Malformed("neither value nor error")
+    end = _end_of(body, at + 1, opening + 1)
+    content = body[at + 1 : end]
+    return (_error(content) if opening == 0x5E else _one_or_many(content)), end + 1
 
 
 def _property(body: bytes, at: int) -> tuple[int, int]:
@@ -284,6 +288,6 @@ def _one_or_many(body: bytes) -> Any:
 def _error(content: bytes) -> Denial:
     """Read an error's class and code."""
     said = list(_values(content))
-    if len(said) != 2 or not all(isinstance(each, int) for each in said):
+    if len(said) != 2 or not all(type(each) is int and each >= 0 for each in said):
         raise Malformed("an error without class and code")
     return erred(said[0], said[1])

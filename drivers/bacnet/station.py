@@ -81,7 +81,7 @@ class Station:
                 return apdu.property_values(body)
             except (Unusual, Denial) as beyond:
                 _leave_to_the_stack(peer, beyond)
-            except (Malformed, IndexError) as error:
+            except Malformed as error:
                 raise Silence(f"its answer cannot be read: {error}") from error
         stack, stack_peer = await self._through_stack(peer)
         return await stack.read_many(stack_peer, wanted)
@@ -93,7 +93,7 @@ class Station:
             return apdu.property_value(body, object_id, name, index)
         except (Unusual, Denial) as beyond:
             _leave_to_the_stack(peer, beyond)
-        except (Malformed, IndexError) as error:
+        except Malformed as error:
             raise Silence(f"its answer cannot be read: {error}") from error
         stack, stack_peer = await self._through_stack(peer)
         return await stack.read_one(stack_peer, object_id, name, index)
@@ -115,7 +115,7 @@ class Station:
                 apdu.WRITE,
                 lambda number: apdu.write_property(number, object_id, apdu.PRESENT_VALUE, value, priority),
             )
-        except (Unusual, Malformed, IndexError) as error:
+        except (Unusual, Malformed) as error:
             raise Silence(f"its answer cannot be read: {error}") from error
 
     def close(self) -> None:

@@ -28,6 +28,7 @@ class Controller(Application):
 
     silent = False
     knows_rpm = True
+    wants_pieces = False
     most_objects = 100
     refuses_writes = ""
     ignores_writes = False
@@ -45,6 +46,9 @@ class Controller(Application):
     async def do_ReadPropertyMultipleRequest(self, apdu: Any) -> None:
         if not self.knows_rpm:
             raise UnrecognizedService
+        if self.wants_pieces and not apdu.apduSA:
+            await self.response(AbortPDU(True, reason=AbortReason.segmentationNotSupported, context=apdu))
+            return
         if len(apdu.listOfReadAccessSpecs) > self.most_objects:
             # bacpypes3's own way of aborting forgets the server bit, and its client then ignores the abort
             await self.response(AbortPDU(True, reason=AbortReason.bufferOverflow, context=apdu))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 
 import pytest
 from bacnet_devices import INPUTS, BacnetDevice, free_udp_port
+from bacnet_router import FAR, MAC, BacnetRouter
 from bacpypes3.primitivedata import Real
 from wire_words import by_name, setpoint
 
@@ -18,12 +20,22 @@ from drivers.readings import Reading
 PLAIN = {"power_kw": 4.2, "temperature_c": 21.5, "outdoor_c": -3.0, "energy_kwh": 1234.5, "setpoint_kw": 1.5}
 
 
-@pytest.fixture
-def heat_pump(build):
-    def make(port: int, **spec):
-        return build("heat_pump", port, **({"protocol": "bacnet", "device_instance": 3001} | spec))
+@pytest.fixture(params=["direct", "behind a router"])
+async def heat_pump(build, request):
+    """Drivers of devices at a port; every test is also run with a router in between."""
+    routers = []
 
-    return make
+    def make(port: int, **spec):
+        spec = {"protocol": "bacnet", "device_instance": 3001} | spec
+        if request.param != "direct":
+            routers.append(BacnetRouter(port))
+            port = routers[-1].port
+            spec = {"bacnet_network": FAR, "bacnet_mac": MAC} | spec
+        return build("heat_pump", port, **spec)
+
+    yield make
+    for router in routers:
+        router.close()
 
 
 async def test_all_points_in_one_request(heat_pump) -> None:
@@ -279,3 +291,56 @@ async def test_an_acknowledged_write_that_cannot_be_read_back_is_unknown(heat_pu
         (result,) = await driver.write([setpoint("dev.setpoint_kw", 7.3)], 60)
         assert result.outcome is Outcome.UNKNOWN
         assert result.reason.startswith("acknowledged, but not read back")
+
+
+# ---- routers, and devices that need bacpypes3 -----------------------------------------------------------------------
+
+
+async def test_a_network_that_the_router_does_not_reach_is_told(build) -> None:
+    async with BacnetDevice() as device:
+        router = BacnetRouter(device.port)
+        driver = build("heat_pump", router.port, protocol="bacnet", bacnet_network=9, bacnet_mac=MAC)
+        said = await driver.read()
+        assert {(each.quality, each.reason) for each in said} == {(Quality.BAD, "the router does not reach network 9")}
+        (result,) = await driver.write([setpoint("dev.setpoint_kw", 7.3)], 60)
+        assert result.outcome is Outcome.UNKNOWN
+        assert router.passed == 0
+        router.close()
+
+
+async def test_two_devices_behind_one_router_are_told_apart(build) -> None:
+    """The answers come from one address: only the source network and station tell whose they are."""
+    async with BacnetDevice(3001) as first, BacnetDevice(3002) as second:
+        second.inputs[1].presentValue = Real(9.0)
+        routers = BacnetRouter(first.port), BacnetRouter(second.port, network=6)
+        drivers = [
+            build("heat_pump", router.port, device=name, protocol="bacnet", device_instance=instance,
+                  bacnet_network=router.network, bacnet_mac=MAC)
+            for router, name, instance in zip(routers, "ab", (3001, 3002), strict=True)
+        ]  # fmt: skip
+        said = await asyncio.gather(*(driver.read() for driver in drivers))
+        assert [by_name(each)["power_kw"].value for each in said] == [pytest.approx(4.2), 9.0]
+        for router in routers:
+            router.close()
+
+
+async def test_a_device_that_answers_in_pieces_is_read_through_bacpypes3(heat_pump, caplog) -> None:
+    caplog.set_level(logging.INFO, "drivers")
+    async with BacnetDevice() as device:
+        device.app.wants_pieces = True
+        driver = heat_pump(device.port)
+        for _ in range(2):
+            assert {n: m.value for n, m in by_name(await driver.read()).items()} == pytest.approx(PLAIN)
+        (result,) = await driver.write([setpoint("dev.setpoint_kw", 7.3)], 60)
+        assert (result.outcome, result.effective) == (Outcome.APPLIED, pytest.approx(7.3))
+        told = [r.getMessage() for r in caplog.records if "through bacpypes3" in r.getMessage()]
+        assert len(told) == 1
+
+
+async def test_bacpypes3_is_not_even_imported_for_plain_devices() -> None:
+    words = (
+        "import sys; from drivers.registry import *; import drivers.bacnet.driver; "
+        "sys.exit(any(name.startswith('bacpypes3') for name in sys.modules))"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", words)
+    assert await process.wait() == 0
