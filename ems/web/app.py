@@ -1,16 +1,19 @@
-"""The page's server: static files, one WebSocket, the same snapshot as JSON. Read-only, for this machine alone."""
+"""The page's server: static files, one WebSocket, the same facts as JSON. Read-only, for this machine alone."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -18,15 +21,17 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from ems.store.database import StoreError
 from ems.web.hub import Hub
+from ems.web.problems import fail, problem, refuse
 
 STATIC = Path(__file__).parent / "static"
-HOSTS = ["127.0.0.1", "localhost"]
+HOSTS = frozenset({"127.0.0.1", "localhost"})
 MOST_LISTENERS = 64
 
 HEADERS = {
     "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "default-src 'self'; script-src 'self'; style-src 'self'; object-src 'none'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
@@ -54,35 +59,94 @@ class StrictHeaders:
         await self._app(scope, receive, send_strictly)
 
 
-def build_app(hub: Hub) -> Starlette:
-    """Build the application around a hub; it follows the core while the application runs."""
+class KnownHost:
+    """Refuses requests under a name that is not this machine's own, so that no foreign page can reach in."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        names = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"host"]
+        if scope["type"] in {"http", "websocket"} and not (names and names[0].rsplit(":", 1)[0] in HOSTS):
+            words = f"this page is for this machine alone; ask {' or '.join(sorted(HOSTS))}"
+            await problem(400, words, "unknown-host")(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class DayReader(Protocol):
+    """What is needed of the day so far."""
+
+    def read(self, now: datetime) -> dict[str, Any]:
+        """Give the local day up to `now`; raises `StoreError`."""
+
+
+def build_app(hub: Hub, topology: Mapping[str, Any] | None = None, day: DayReader | None = None) -> Starlette:
+    """Build the application around a hub; it follows the core while the application runs.
+
+    Args:
+        hub: newest values.
+        topology: the site's one-line diagram; None where there is none to draw.
+        day: reads the day so far; None where there is no history.
+    """
+    api = _Api(hub, topology, day)
 
     async def page(_request: Request) -> Response:
         return FileResponse(STATIC / "index.html")
-
-    async def live(_request: Request) -> Response:
-        return JSONResponse(hub.full())
-
-    async def healthz(_request: Request) -> Response:
-        return JSONResponse({"ok": True})
-
-    async def readyz(_request: Request) -> Response:
-        link = hub.link()
-        return JSONResponse(link, status_code=200 if link["live"] else 503)
 
     async def socket(websocket: WebSocket) -> None:
         await _serve_socket(hub, websocket)
 
     routes = [
         Route("/", page),
-        Route("/api/v1/live", live),
-        Route("/healthz", healthz),
-        Route("/readyz", readyz),
+        Route("/api/v1/live", api.live),
+        Route("/api/v1/topology", api.topology),
+        Route("/api/v1/day", api.day),
+        Route("/healthz", api.healthz),
+        Route("/readyz", api.readyz),
         WebSocketRoute("/api/v1/ws", socket),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
-    middleware = [Middleware(StrictHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)]
-    return Starlette(routes=routes, middleware=middleware, lifespan=_lifespan(hub))
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(StrictHeaders), Middleware(KnownHost), Middleware(GZipMiddleware, minimum_size=1000)],
+        exception_handlers={HTTPException: refuse, Exception: fail},
+        lifespan=_lifespan(hub),
+    )
+
+
+class _Api:
+    """The answers in JSON."""
+
+    def __init__(self, hub: Hub, topology: Mapping[str, Any] | None, day: DayReader | None) -> None:
+        self._hub, self._topology, self._day = hub, topology, day
+        self._reading = asyncio.Lock()
+
+    async def live(self, _request: Request) -> Response:
+        return JSONResponse(self._hub.full())
+
+    async def topology(self, _request: Request) -> Response:
+        if self._topology is None:
+            return problem(404, "this site's grid file cannot be drawn; `ems check` says why", "no-topology")
+        return JSONResponse(self._topology)
+
+    async def day(self, _request: Request) -> Response:
+        now = self._hub.newest_at
+        if self._day is None or now is None:
+            return problem(503, "the core has told no time yet; is `ems run` running for this site?", "no-values")
+        try:
+            async with self._reading:
+                return JSONResponse(await asyncio.to_thread(self._day.read, now))
+        except StoreError as error:
+            return problem(503, str(error), "history")
+
+    async def healthz(self, _request: Request) -> Response:
+        return JSONResponse({"ok": True})
+
+    async def readyz(self, _request: Request) -> Response:
+        link = self._hub.link()
+        return JSONResponse(link, status_code=200 if link["live"] else 503)
 
 
 def _lifespan(hub: Hub) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:

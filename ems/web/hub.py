@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import deque
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +20,28 @@ from ems.clock import Clock
 from ems.live import LiveError, follow_live
 from ems.store.journal import FILE as JOURNAL_FILE
 from ems.web.delta import difference
+from ems.web.manual import read_manual
 from ems.web.schedule import read_schedule
+from ems.web.veil import Veil
 
 log = logging.getLogger(__name__)
 
 QUEUE = 4
 BEAT_S = 1.0
 RETRY_S = 1.0
+MANUAL_EVERY_S = 2.0
 _LEAST_PATIENCE_S = 3.0
-_TREND_STEP = timedelta(seconds=30)
-_TREND_LENGTH = 720
 
 
 @dataclass(frozen=True, slots=True)
 class SiteCard:
-    """What the page must know of a site: id, name, IANA time zone and currency."""
+    """What the page must know of a site: id, name, IANA time zone, currency and how often it plans [s]."""
 
     id: str
     name: str
     timezone: str
     currency: str
+    plan_every_s: float = 300.0
 
 
 class Hub:
@@ -50,15 +51,18 @@ class Hub:
         state_dir: the site's state folder, where the core streams.
         clock: for pauses and silences.
         site: shown on the page.
+        veil: takes out what the page may not show.
     """
 
-    def __init__(self, state_dir: Path, clock: Clock, site: SiteCard) -> None:
+    def __init__(self, state_dir: Path, clock: Clock, site: SiteCard, veil: Veil | None = None) -> None:
         self._state_dir = state_dir
         self._clock = clock
         self._site = site
+        self._veil = veil or Veil()
+        self._manual: list[dict[str, Any]] = []
+        self._manual_read_s = -MANUAL_EVERY_S
         self._queues: set[asyncio.Queue[str]] = set()
         self._snapshot: dict[str, Any] | None = None
-        self._trend: deque[dict[str, Any]] = deque(maxlen=_TREND_LENGTH)
         self._schedule: dict[str, Any] = {}
         self._seq = 0
         self._connected = False
@@ -71,7 +75,7 @@ class Hub:
             try:
                 async with aclosing(follow_live(self._state_dir)) as snapshots:
                     async for snapshot in snapshots:
-                        self.absorb(await self._with_schedule(snapshot))
+                        self.absorb(await self._with_manual(await self._with_schedule(snapshot)))
             except (LiveError, ValueError) as error:
                 log.debug("%s", error)
             self._mark(connected=False)
@@ -92,6 +96,14 @@ class Hub:
             self._schedule = await asyncio.to_thread(read_schedule, self._state_dir / JOURNAL_FILE, plan["id"])
         return {**snapshot, "plan": {**plan, **self._schedule}}
 
+    async def _with_manual(self, snapshot: dict[str, Any]) -> dict[str, Any]:
+        """Add what people hold by hand, from the requests in force."""
+        now_s = self._clock.monotonic()
+        if "at" in snapshot and now_s - self._manual_read_s >= MANUAL_EVERY_S:
+            self._manual_read_s = now_s
+            self._manual = await asyncio.to_thread(read_manual, self._state_dir, snapshot["at"])
+        return {**snapshot, "manual": self._manual}
+
     def absorb(self, snapshot: dict[str, Any]) -> None:
         """Take the newest snapshot and hand on what has changed."""
         now_s = self._clock.monotonic()
@@ -99,10 +111,10 @@ class Hub:
             self._interval_s = now_s - self._heard_s
         self._heard_s = now_s
         self._mark(connected=True)
+        snapshot = self._veil.cover(snapshot)
         changed, gone = difference(self._snapshot or {}, snapshot)
         self._snapshot = snapshot
         self._seq += 1
-        self._remember(snapshot)
         self._send({"type": "delta", "seq": self._seq, "set": changed, "gone": gone})
 
     def link(self) -> dict[str, Any]:
@@ -113,16 +125,14 @@ class Hub:
         return {"live": live, "silent_s": round(silent_s, 1)}
 
     def full(self) -> dict[str, Any]:
-        """Give everything there is to know: number, link, site, snapshot (None before the first) and recent trend."""
-        site = {name: getattr(self._site, name) for name in ("id", "name", "timezone", "currency")}
+        """Give everything there is to know: number, link, site and snapshot (None before the first)."""
         return {
             "type": "full",
             "schema": "ems.page/1",
             "seq": self._seq,
             "link": self.link(),
-            "site": site,
+            "site": asdict(self._site),
             "snapshot": self._snapshot,
-            "trend": list(self._trend),
         }
 
     def join(self) -> asyncio.Queue[str]:
@@ -143,6 +153,11 @@ class Hub:
         self._queues.discard(queue)
 
     @property
+    def newest_at(self) -> datetime | None:
+        """The core's time of the newest snapshot; None before the first."""
+        return datetime.fromisoformat(self._snapshot["at"]) if self._snapshot and "at" in self._snapshot else None
+
+    @property
     def listeners(self) -> int:
         """How many listen."""
         return len(self._queues)
@@ -159,19 +174,3 @@ class Hub:
         if connected != self._connected:
             log.warning("the controller is %s", "heard" if connected else "not heard any more")
             self._connected = connected
-
-    def _remember(self, snapshot: Mapping[str, Any]) -> None:
-        """Keep one sample each half minute of the snapshot's own time, so that a new page has a past to draw."""
-        if "at" not in snapshot:
-            return
-        at = datetime.fromisoformat(snapshot["at"])
-        if self._trend and timedelta(0) <= at - datetime.fromisoformat(self._trend[-1]["at"]) < _TREND_STEP:
-            return
-        assets: Mapping[str, Mapping[str, Any]] = snapshot.get("assets", {})
-        self._trend.append(
-            {
-                "at": snapshot["at"],
-                "kw": {name: asset.get("kw") for name, asset in assets.items()},
-                "planned_kw": {name: asset.get("planned_kw") for name, asset in assets.items()},
-            }
-        )

@@ -23,8 +23,9 @@ def read_schedule(journal: Path, plan_id: str) -> dict[str, Any]:
         plan_id: the plan in force.
 
     Returns:
-        `id`, `starts` (instant of each slot), `kw` (power of each slot by asset) and `net_kw` (at the grid connection,
-        import positive); nothing if the newest plan of the journal is another one.
+        `id`, `starts` (instant of each slot), `ends` (of the last one), `kw` (power of each slot by asset), `net_kw`
+        (at the grid connection, import positive), `energy_kwh` (held at the end of each slot, by asset), `price` (of
+        import); nothing if the newest plan of the journal is another one.
     """
     try:
         record = latest_record(journal, "plan")
@@ -38,11 +39,15 @@ def read_schedule(journal: Path, plan_id: str) -> dict[str, Any]:
 
 def _schedule(body: Mapping[str, Any]) -> dict[str, Any]:
     start = datetime.fromisoformat(body["start"])
-    offsets_s = accumulate(body["duration_s"][:-1], initial=0.0)
+    *offsets_s, length_s = accumulate(body["duration_s"], initial=0.0)
     net_kw = [bought - sold for bought, sold in zip(body["import_kw"], body["export_kw"], strict=True)]
+    states = body.get("states", {})
     return {
         "id": body["id"],
         "starts": [(start + timedelta(seconds=s)).isoformat() for s in offsets_s],
+        "ends": (start + timedelta(seconds=length_s)).isoformat(),
         "kw": body["power_kw"],
         "net_kw": net_kw,
+        "energy_kwh": {name: series["energy_kwh"] for name, series in states.items() if "energy_kwh" in series},
+        "price": body.get("import_price", []),
     }

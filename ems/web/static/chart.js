@@ -1,100 +1,147 @@
-// One asset's power: what was measured, what was planned, what is planned. Steps hold until the next sample.
+// Today and the plan ahead: power, state of charge and price on one time axis, and the same as a table.
 
-import { draw } from "/static/dom.js";
-import { number } from "/static/format.js";
+import { DASH, isNumber, number } from "./format.js";
+import { columns, merge } from "./series.js";
+import { html, useEffect, useLayoutEffect, useRef } from "./ui.js";
+import uPlot from "./vendor/uPlot.js";
 
-const BOX = { width: 440, height: 132, left: 40, right: 8, top: 8, bottom: 20 };
-const HOUR_MS = 3_600_000;
-const PAST_MS = 2 * HOUR_MS;
-const FUTURE_MS = 4 * HOUR_MS;
-const GAP_MS = 120_000;
+const TABLE_STEP_S = 900;
+const PANES = [
+  { name: "chart.power", unit: "kW", height: 190, curves: ["import", "import_plan", "pv", "pv_plan"] },
+  { name: "chart.charge", unit: "%", height: 110, curves: ["soc", "soc_plan"], range: [0, 100] },
+  { name: "chart.price", unit: "", height: 120, curves: ["price"], axis: true },
+];
+const SPANS = ["6", "24", "48"];
 
-const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
-
-export function chart(id, { trend, snapshot }, clock) {
-  const now = Date.parse(snapshot.at);
-  const first = Date.parse(trend[0]?.at ?? snapshot.at);
-  const span = [Math.max(now - PAST_MS, Math.min(first, now - HOUR_MS / 4)), now + FUTURE_MS];
-  const past = trend.map((sample) => ({ at: Date.parse(sample.at), kw: sample.kw[id], plan: sample.planned_kw[id] }));
-  const newest = snapshot.assets[id];
-  past.push({ at: now, kw: newest.kw, plan: newest.planned_kw });
-  const measured = pieces(past.map(({ at, kw }) => [at, kw]), span);
-  const followed = pieces(past.map(({ at, plan }) => [at, plan]), span);
-  const ahead = pieces(future(snapshot.plan, newest.kind === "grid_meter" ? "net_kw" : id, now), span, Infinity);
-  const scale = scales([measured, followed, ahead].flat(2), span);
-  const svg = draw("svg", { class: "chart", viewBox: `0 0 ${BOX.width} ${BOX.height}`, role: "img" });
-  svg.setAttribute("aria-label", `${id}: measured and planned power`);
-  svg.append(...grid(scale, span, clock), ...lines(followed, "planned", scale), ...lines(ahead, "planned", scale));
-  svg.append(...lines(measured, "measured", scale));
-  svg.append(draw("path", { class: "now", d: `M${scale.x(now)} ${BOX.top}V${BOX.height - BOX.bottom}` }));
-  return svg;
+export function Outlook({ day, snapshot, topology, site, clock, place, onPlace, theme, t, language }) {
+  const merged = merge({ day, snapshot, topology, span_h: Number(place.span) });
+  return html`<section class="panel outlook" aria-labelledby="outlook-title">
+    <div class="head"><h2 id="outlook-title">${t("chart.title")}</h2>
+      <p class="legend"><${Key} name="measured" /> ${t("chart.measured")} <${Key} name="planned" /> ${t("chart.planned")}
+        <${Key} name="pv" /> ${t("chart.pv")} <span class="soft">${t("chart.zone", { zone: site.timezone })}</span></p>
+      <fieldset class="spans"><legend class="unseen">${t("chart.span")}</legend>
+        ${SPANS.map((span) => html`<button type="button" aria-pressed=${place.span === span ? "true" : "false"} onClick=${() => onPlace({ span })}>${t("chart.hours", { hours: span })}</button>`)}
+      </fieldset></div>
+    ${PANES.map((pane) => html`<${Pane} key=${`${pane.name} ${language} ${theme}`} pane=${pane} merged=${merged} site=${site} t=${t} language=${language} limits=${topology?.limits} />`)}
+    <${Table} merged=${merged} site=${site} clock=${clock} t=${t} language=${language} />
+  </section>`;
 }
 
-function future(plan, id, now) {
-  const powers = id === "net_kw" ? plan?.net_kw : plan?.kw?.[id];
-  if (!powers || !plan.starts) return [];
-  const slots = plan.starts.map((start, slot) => [Date.parse(start), powers[slot]]);
-  const running = slots.findLast(([at]) => at <= now);
-  return [...(running ? [[now, running[1]]] : []), ...slots.filter(([at]) => at > now)];
+const Key = ({ name }) => html`<svg class=${`key ${name}`} viewBox="0 0 24 8" aria-hidden="true"><path d="M0 4H24" /></svg>`;
+
+function Pane({ pane, merged, site, t, language, limits }) {
+  const box = useRef(null);
+  const plot = useRef(null);
+  const kept = useRef(null);
+  const data = columns(merged.rows, pane.curves);
+  kept.current = { merged, limits };
+  useLayoutEffect(() => {
+    const options = optionsOf({ pane, site, t, language, kept, width: box.current.clientWidth });
+    plot.current = new uPlot(options, data, box.current);
+    const watch = new ResizeObserver(([entry]) => plot.current.setSize({ width: Math.floor(entry.contentRect.width), height: pane.height }));
+    watch.observe(box.current);
+    return () => {
+      watch.disconnect();
+      plot.current.destroy();
+    };
+  }, []);
+  useEffect(() => plot.current.setData(data), [signature(data)]);
+  const unit = pane.unit || `${site.currency}/kWh`;
+  return html`<figure class="pane"><figcaption>${t(pane.name)} <span class="soft">${unit}</span></figcaption><div ref=${box} role="img" aria-label=${t("chart.see_table", { name: t(pane.name) })}></div></figure>`;
 }
 
-// Splits samples into runs without a gap: a missing value is a hole in the line, never a zero.
-function pieces(samples, [from, to], gap = GAP_MS) {
-  const runs = [];
-  let before = null;
-  for (const [at, kw] of samples) {
-    if (at < from || at > to) continue;
-    if (!isNumber(kw)) before = null;
-    else {
-      if (before === null || at - before > gap || at < before) runs.push([]);
-      runs.at(-1).push([at, kw]);
-      before = at;
-    }
-  }
-  return runs;
-}
+// Redrawing twice a second what has not changed is a waste: the chart follows its data only.
+const signature = (data) => data.map((column) => `${column.length}:${column.at(-1)}:${column.find(isNumber)}:${column.reduce((sum, value) => sum + (value ?? 0), 0)}`).join("|");
 
-function scales(points, [from, to]) {
-  const values = points.map(([, kw]) => kw);
-  const low = niceFloor(Math.min(0, ...values));
-  const high = Math.max(-niceFloor(-Math.max(0, ...values)), low + 1);
-  const width = BOX.width - BOX.left - BOX.right;
-  const height = BOX.height - BOX.top - BOX.bottom;
+function optionsOf({ pane, site, t, language, kept, width }) {
+  const style = getComputedStyle(document.documentElement);
+  const ink = (name) => style.getPropertyValue(name).trim();
+  const time = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, { timeZone: site.timezone, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const stepped = uPlot.paths.stepped({ align: 1 });
+  const curve = (key) => ({
+    label: t(`curve.${key}`),
+    stroke: ink(key.startsWith("pv") ? "--curve-pv" : "--curve"),
+    width: key.endsWith("_plan") ? 1.5 : 2,
+    dash: key.endsWith("_plan") ? [6, 4] : undefined,
+    paths: key === "price" || key === "import_plan" || key === "pv_plan" ? stepped : undefined,
+    points: { show: false },
+  });
+  const axis = { stroke: ink("--soft"), font: "12px system-ui, sans-serif", grid: { stroke: ink("--line"), width: 1 }, ticks: { stroke: ink("--line"), width: 1, size: 4 } };
   return {
-    low,
-    high,
-    x: (at) => round(BOX.left + (width * (at - from)) / (to - from)),
-    y: (kw) => round(BOX.top + (height * (high - kw)) / (high - low)),
+    width,
+    height: pane.height,
+    legend: { show: false },
+    cursor: { sync: { key: "outlook" }, drag: { x: false, y: false }, points: { show: false } },
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), site.timezone),
+    scales: { x: { time: true, range: () => [firstOf(kept.current.merged), kept.current.merged.end] }, y: { range: pane.range ?? rangeOf(pane, kept) } },
+    series: [{}, ...pane.curves.map(curve)],
+    axes: [
+      { ...axis, size: 28, values: (_, ticks) => ticks.map((at) => time.format(new Date(at * 1000))) },
+      { ...axis, size: 52, splits: pane.range ? () => [0, 50, 100] : undefined, values: (_, ticks) => ticks.map((value) => number(value, "", language, pane.axis ? 2 : 0)) },
+    ],
+    hooks: { draw: [(plot) => drawMarks(plot, kept.current, { ink, pane, t })] },
   };
 }
 
-function niceFloor(value) {
-  if (value === 0) return 0;
-  const size = 10 ** Math.floor(Math.log10(-value));
-  return -[1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((step) => step * size >= -value * 0.999) * size;
+const firstOf = ({ rows, now }) => Math.min(rows.find((row) => isNumber(row.import))?.at ?? now, now - 3600);
+
+function rangeOf(pane, kept) {
+  return (_, low, high) => {
+    if (!isNumber(low) || !isNumber(high)) return [0, 1];
+    const { limits } = kept.current;
+    const bottom = Math.min(0, low);
+    const top = Math.max(0, high);
+    const room = Math.max(0.08 * (top - bottom), 0.02);
+    if (pane.unit !== "kW") return [bottom < 0 ? bottom - room : 0, top + room];
+    // Limits come into the picture where the curves come near them.
+    const roof = limits && top > 0.6 * limits.import_kw ? Math.max(top, limits.import_kw) : top;
+    const floor = limits && -bottom > 0.6 * limits.export_kw ? Math.min(bottom, -limits.export_kw) : bottom;
+    return [floor - room, roof + room];
+  };
 }
 
-const round = (value) => Math.round(value * 10) / 10;
-
-function lines(runs, className, { x, y }) {
-  return runs.map((run) => {
-    const steps = run.map(([at, kw], index) => (index ? `H${x(at)}V${y(kw)}` : `M${x(at)} ${y(kw)}`));
-    return draw("path", { class: className, d: steps.join("") });
+// Now, zero and the limits of the connection.
+function drawMarks(plot, { merged, limits }, { ink, pane, t }) {
+  const { ctx, bbox } = plot;
+  const rule = (colour, dash, path) => {
+    ctx.strokeStyle = ink(colour);
+    ctx.setLineDash(dash.map((length) => length * devicePixelRatio));
+    ctx.lineWidth = devicePixelRatio;
+    ctx.beginPath();
+    path();
+    ctx.stroke();
+  };
+  const level = (value, name = "") => () => {
+    const y = Math.round(plot.valToPos(value, "y", true)) + 0.5;
+    if (y < bbox.top || y > bbox.top + bbox.height) return;
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.fillText(name, bbox.left + bbox.width - 4 * devicePixelRatio, y + (value > 0 ? -4 : 13) * devicePixelRatio);
+  };
+  ctx.save();
+  ctx.fillStyle = ink("--soft");
+  ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+  ctx.textAlign = "right";
+  rule("--text", [2, 3], () => {
+    const x = Math.round(plot.valToPos(merged.now, "x", true)) + 0.5;
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
   });
+  if (!pane.range) rule("--soft", [], level(0));
+  if (pane.unit === "kW" && limits) {
+    rule("--limit", [8, 3], level(limits.import_kw, t("chart.import_limit")));
+    rule("--limit", [8, 3], level(-limits.export_kw, t("chart.export_limit")));
+  }
+  ctx.restore();
 }
 
-function grid({ low, high, x, y }, [from, to], clock) {
-  const marks = [];
-  for (const kw of new Set([low, 0, high])) {
-    marks.push(draw("path", { class: kw ? "rule" : "rule zero", d: `M${BOX.left} ${y(kw)}H${BOX.width - BOX.right}` }));
-    const digits = Number.isInteger(kw) ? "state" : "kvar";
-    marks.push(draw("text", { class: "tick end", x: BOX.left - 5, y: y(kw) + 4 }, number(kw, digits)));
-  }
-  for (let at = Math.ceil(from / HOUR_MS) * HOUR_MS; at <= to; at += HOUR_MS) {
-    marks.push(draw("path", { class: "rule", d: `M${x(at)} ${BOX.height - BOX.bottom}v4` }));
-    const anchor = x(at) > BOX.width - 30 ? "tick end" : "tick middle";
-    const place = Math.min(x(at), BOX.width - 2);
-    marks.push(draw("text", { class: anchor, x: place, y: BOX.height - 4 }, clock.time(new Date(at))));
-  }
-  return marks;
+function Table({ merged, site, clock, t, language }) {
+  const rows = merged.rows.filter(({ at }) => at % TABLE_STEP_S === 0 || at === merged.now);
+  const cells = (row) => [row.import, row.import_plan, row.pv, row.pv_plan, row.soc, row.soc_plan].map((value) => number(value, "kW", language, 1));
+  const heads = ["import", "import_plan", "pv", "pv_plan", "soc", "soc_plan"];
+  return html`<details class="numbers"><summary>${t("chart.table")}</summary><div class="scroll" tabindex="0" role="region" aria-label=${t("chart.table")}>
+    <table><thead><tr><th scope="col">${t("chart.time", { zone: site.timezone })}</th>${heads.map((key) => html`<th scope="col" class="number">${t(`curve.${key}`)} [${key.startsWith("soc") ? "%" : "kW"}]</th>`)}
+      <th scope="col" class="number">${t("curve.price")} [${site.currency}/kWh]</th></tr></thead>
+    <tbody>${rows.map((row) => html`<tr key=${row.at}><th scope="row">${clock.day(new Date(row.at * 1000))} ${clock.time(new Date(row.at * 1000))}</th>
+      ${cells(row).map((text) => html`<td class="number">${text}</td>`)}<td class="number">${isNumber(row.price) ? number(row.price, "", language, 3) : DASH}</td></tr>`)}</tbody></table></div></details>`;
 }

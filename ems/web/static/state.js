@@ -22,7 +22,7 @@ export function apply(snapshot, delta) {
 export function take(state, message) {
   if (message.link) state.link = message.link;
   if (message.type === "full") {
-    Object.assign(state, { site: message.site, snapshot: message.snapshot, trend: message.trend, seq: message.seq });
+    Object.assign(state, { site: message.site, snapshot: message.snapshot, seq: message.seq });
     return true;
   }
   if (message.type === "beat") return message.seq <= state.seq;
@@ -30,17 +30,5 @@ export function take(state, message) {
   if (message.seq !== state.seq + 1) return false;
   state.snapshot = apply(state.snapshot ?? {}, message);
   state.seq = message.seq;
-  remember(state);
   return true;
-}
-
-const TREND_STEP_MS = 30_000;
-const TREND_LENGTH = 720;
-
-function remember({ trend, snapshot }) {
-  const since = Date.parse(snapshot.at) - Date.parse(trend.at(-1)?.at ?? 0);
-  if (since >= 0 && since < TREND_STEP_MS) return;
-  const pick = (name) => Object.fromEntries(Object.entries(snapshot.assets ?? {}).map(([id, a]) => [id, a[name]]));
-  trend.push({ at: snapshot.at, kw: pick("kw"), planned_kw: pick("planned_kw") });
-  if (trend.length > TREND_LENGTH) trend.shift();
 }

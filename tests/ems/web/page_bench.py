@@ -25,6 +25,11 @@ def snapshot(cycle: int, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def told(cycle: int, **changes: Any) -> dict[str, Any]:
+    """What the page gets of a snapshot: what people hold by hand is added."""
+    return snapshot(cycle, **changes) | {"manual": []}
+
+
 @dataclass
 class Page:
     """The running page: the core's end of the stream, its address and its hub."""

@@ -1,0 +1,31 @@
+// Shapes say the same as colours do; devices are drawn with the strokes of a wiring diagram. No font is needed for them.
+
+import { html } from "./ui.js";
+
+const MARKS = {
+  good: "M8 5a3 3 0 1 0 0 6 3 3 0 0 0 0-6z",
+  uncertain: "M8 2l6 6-6 6-6-6z",
+  bad: "M8 2l7 12H1z",
+  hand: "M2 2h12v12H2z",
+};
+
+export const Mark = ({ level }) =>
+  html`<svg class="mark ${level}" viewBox="0 0 16 16" aria-hidden="true"><path d=${MARKS[level]} /></svg>`;
+
+export const SYMBOLS = {
+  grid_meter: "M2.5 2.5h11v11h-11zM5 11V5l3 4 3-4v6",
+  load: "M3 8l5-5 5 5M4.5 7v6.5h7V7M7 13.5V10h2v3.5",
+  metered_load: "M3 8l5-5 5 5M4.5 7v6.5h7V7M6 11h4M6 9h4",
+  pv: "M2.5 3.5h11v9h-11zM2.5 8h11M6.2 3.5v9M9.8 3.5v9",
+  battery: "M2.5 4.5h10v7h-10zM12.5 6.5h1.5v3h-1.5M5 6.5v3M7.5 6.5v3M10 6.5v3",
+  charge_point: "M3.5 13.5v-11h6v11M2.5 13.5h8M5 5h3M9.5 8h2v3.5a1 1 0 0 0 2 0V6l-2-2",
+  heat_pump: "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11zM4.5 9c1.5-2.5 2.3-2.5 3.5 0s2 2.5 3.5 0",
+  heat_meter: "M2.5 2.5h11v11h-11zM5.5 11V5M10.5 11V5M5.5 8h5",
+  building_automation: "M3 13.5v-11h10v11zM5.5 5h1.5M9 5h1.5M5.5 8h1.5M9 8h1.5M7 13.5V11h2v2.5",
+};
+
+export const Symbol16 = ({ kind, x = 0, y = 0 }) =>
+  html`<path class="symbol" transform="translate(${x} ${y})" d=${SYMBOLS[kind] ?? "M3 3h10v10H3z"} />`;
+
+export const Symbol = ({ kind }) =>
+  html`<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><path class="symbol" d=${SYMBOLS[kind] ?? "M3 3h10v10H3z"} /></svg>`;
