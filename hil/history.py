@@ -38,7 +38,8 @@ from hil.world import World
 
 GENERATOR = "ems hil history 1"
 SUBSTEP_S = 30.0
-CYCLE_S = 60.0
+CYCLE_S = 120.0
+FETCH_S = 3600.0
 LONGEST_DAYS = 400
 PUBLISHED = ("price", "carbon", "weather")
 
@@ -183,10 +184,17 @@ async def _live(order: Order, world: World, books: _Books) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="ems-history-") as state:
             await steer_by_rules(
-                order.site, world, Path(state), seconds=seconds, cycle_s=order.cycle_s, advance=chronicle.advance
-            )
+                _unhurried(order.site), world, Path(state),
+                seconds=seconds, cycle_s=order.cycle_s, advance=chronicle.advance,
+            )  # fmt: skip
     finally:
         logging.disable(logging.NOTSET)
+
+
+def _unhurried(site: Site) -> Site:
+    """Let the slow loop look at its feeds once an hour: without a planner its forecasts are for nobody."""
+    planning = site.file.planning.model_copy(update={"every_s": FETCH_S})
+    return site.model_copy(update={"file": site.file.model_copy(update={"planning": planning})})
 
 
 class _Books:
