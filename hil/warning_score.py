@@ -1,8 +1,9 @@
 """Scores early warnings against a pretend world that nobody steers: `python -m hil.warning_score sites/demo_district`.
 
-The world runs in this process. The lookout is shown what a daemon in monitor mode sees: measured points once a minute,
-published forecasts, the stored past; no wish of any car, and never the truth. A week of the same season goes before the
-scored one, so that the forecasts have errors to learn from. Every seed has a week of its own between January and May.
+The world runs in this process. The lookout is shown what a daemon in monitor mode sees: measured points every other
+minute, published forecasts, the stored past; no wish of any car, and never the truth. Four days of the same season go
+before the scored ones, so that the forecasts have errors to learn from. Every seed has a week of its own: a cold one of
+January or February, a changeable one of March to May, or a sunny one of April or May.
 
     recall = events with a warning raised 30 minutes or more before they began and still open then / events
     false alarm = a warning during whose life no event of its danger happened
@@ -49,11 +50,17 @@ from hil.scenario import Scenario
 from hil.warning_truth import Danger, Event, Truth
 from optimization.network_build import prepare
 from optimization.outlook import SLOT_S
+from optimization.slots import Floats, Slots
 
-DAYS, LEARN_DAYS = 7, 7
-LOOK_S, LEARN_S, SAMPLE_S, SUBSTEP_S = 900.0, 1800.0, 60.0, 30.0
+DAYS, LEARN_DAYS = 7, 4
+LOOK_S, LEARN_S, SAMPLE_S, SUBSTEP_S = 900.0, 1800.0, 120.0, 60.0
 ENOUGH = timedelta(minutes=30)
-FIRST_WEEK, WEEKS = datetime(2025, 1, 20), 18  # noqa: DTZ001 - local midnight: a scenario says its start so
+SEASONS = (
+    (Weather.WINTER, datetime(2025, 1, 6), 7),  # noqa: DTZ001 - local midnight: a scenario says its start so
+    (Weather.SEASON, datetime(2025, 3, 3), 10),  # noqa: DTZ001 - likewise
+    (Weather.SUNNY, datetime(2025, 4, 7), 7),  # noqa: DTZ001 - likewise
+)
+"""Kinds of weeks, the first of them, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +129,7 @@ async def watch(site: Site, seed: int, cache: Path, *, days: float = DAYS, learn
     watched = Watched(seed, begins, begins + timedelta(days=days))
     watch_room, truth = WatchRoom(site, plant, cache), Truth(site, plant)
     while plant.now < watched.ends:
-        every_s = LEARN_S if plant.now < begins else LOOK_S
-        ended = await watch_room.sample(look=plant.elapsed_s % every_s < 1.0)
-        watched.warnings += [w for w in ended if w.raised_at >= begins]
+        watched.warnings += await watch_room.sample(learning=plant.now < begins)
         plant.advance(SAMPLE_S)
         if plant.elapsed_s % SLOT_S < 1.0:
             truth.take()
@@ -135,10 +140,12 @@ async def watch(site: Site, seed: int, cache: Path, *, days: float = DAYS, learn
 
 
 def season_weeks(seed: int, days: float) -> Scenario:
-    """Give the weeks of a seed: each has its own, from the cold of January to the sun of May."""
-    start = FIRST_WEEK + timedelta(days=7 * (seed % WEEKS))
+    """Give the weeks of a seed: cold, changeable and sunny ones take turns, each at a date of its own."""
+    weather, first, weeks = SEASONS[seed % len(SEASONS)]
+    start = first + timedelta(days=7 * (seed // len(SEASONS) % weeks))
+    price = "solar" if weather is Weather.SUNNY else "winter"
     return Scenario(
-        name="watch", title="A season", start=start, duration_s=days * 86400.0, weather=Weather.SEASON, price="winter"
+        name="watch", title="A season", start=start, duration_s=days * 86400.0, weather=weather, price=price
     )
 
 
@@ -164,25 +171,32 @@ class WatchRoom:
         self._sensors = Sensors(plant, site, self._bindings)
         self.lookout = build_lookout(site, self._bindings, cache, lambda _kind, _body: None)
         self.looks: list[Look] = []
+        self._foreseen: tuple[Slots, Mapping[str, Floats]]
 
-    async def sample(self, *, look: bool) -> tuple[EarlyWarning, ...]:
-        """Read every point and perhaps look out; gives the warnings that have ended."""
+    async def sample(self, *, learning: bool) -> tuple[EarlyWarning, ...]:
+        """Read every point, and at its times look out or learn; gives the warnings that have ended."""
         snapshot = self._sensors.snapshot()
         self._measured.observe(snapshot)
-        return await self._look(snapshot) if look else ()
-
-    async def _look(self, snapshot: Snapshot) -> tuple[EarlyWarning, ...]:
-        now = snapshot.at
-        await self._desk.refresh(now)
-        slots = plan_slots(now, self._site.file.planning)
-        situation = read_situation(self._site, self._bindings, snapshot, ())
-        foresight = self._foreseer.foresee(slots, now, situation, {})
-        view = View(now, snapshot, self._measured.table(now), slots, foresight.pv_kw, {})
+        elapsed_s = self._plant.elapsed_s
+        if elapsed_s % (LEARN_S if learning else LOOK_S) >= SAMPLE_S:
+            return ()
+        await self._foresee(snapshot)
+        slots, pv_kw = self._foreseen
+        view = View(snapshot.at, snapshot, self._measured.table(snapshot.at), slots, pv_kw, {})
+        if learning:
+            self.lookout.learn(view)
+            return ()
         found = self.lookout.look(view)
         if found is None:
             return ()
-        self.looks.append(Look(now, found.expected, found.present))
+        self.looks.append(Look(snapshot.at, found.expected, found.present))
         return found.ended
+
+    async def _foresee(self, snapshot: Snapshot) -> None:
+        await self._desk.refresh(snapshot.at)
+        slots = plan_slots(snapshot.at, self._site.file.planning)
+        situation = read_situation(self._site, self._bindings, snapshot, ())
+        self._foreseen = slots, self._foreseer.foresee_sun(slots, snapshot.at, situation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,4 +327,6 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from hil.warning_score import main as imported_main  # so that what is kept can be read elsewhere
+
+    sys.exit(imported_main())

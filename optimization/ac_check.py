@@ -108,7 +108,7 @@ class AcGrid:
         return net.res_bus.vm_pu.loc[self.bus_ids].to_numpy(), loading[[names.index(n) for n in self.branch_names]]
 
     def voltages(
-        self, p_kw: Floats, q_kvar: Floats, source_pu: float | None = None
+        self, p_kw: Floats, q_kvar: Floats, source_pu: float | None = None, close_pu: float = CLOSE_PU
     ) -> tuple[Complex, NDArray[np.bool_]]:
         """Solve every slot by the Z-bus method alone, so that nothing heavy is ever loaded.
 
@@ -116,6 +116,7 @@ class AcGrid:
             p_kw: power into the assets of each bus, shape (m, slots).
             q_kvar: reactive power likewise.
             source_pu: magnitude of the voltage of bus 0; None for the file's.
+            close_pu: the iteration ends when no voltage moves further [pu].
 
         Returns:
             The voltages [pu], shape (m, slots), and which slots have converged, shape (slots,); the voltages of the
@@ -132,9 +133,9 @@ class AcGrid:
                 newer = no_load[:, None] + z @ np.conj(injected / voltage)
                 change = np.abs(newer - voltage).max(axis=0)
                 voltage = newer
-                if (change < CLOSE_PU).all():
+                if (change < close_pu).all():
                     break
-            converged = (change < CLOSE_PU) & (np.abs(voltage).min(axis=0) > COLLAPSED_PU)
+            converged = (change < close_pu) & (np.abs(voltage).min(axis=0) > COLLAPSED_PU)
         return np.vstack([np.full((1, p_kw.shape[1]), slack), voltage]), converged
 
     def arriving_kva(self, voltage: Complex) -> Complex:

@@ -27,6 +27,7 @@ GAP_SLOTS = 3
 """... joined over gaps of so many slots."""
 QUANTILES = (0.05, 0.5, 0.95)
 FEEDER = "feeder"
+CLOSE_PU = 1e-6
 
 
 class Kind(StrEnum):
@@ -168,7 +169,8 @@ def feeder_traits(
     at_bus = np.zeros((len(case.ac.bus_ids), assets))
     at_bus[placing.bus, np.arange(assets)] = 1.0
     flat = power_kw.reshape(assets, -1)
-    solved, converged = case.ac.voltages(at_bus @ flat, at_bus @ (placing.tan[:, None] * flat))
+    p_kw, q_kvar = at_bus @ flat, at_bus @ (placing.tan[:, None] * flat)
+    solved, converged = case.ac.voltages(p_kw, q_kvar, close_pu=CLOSE_PU)
     result = case.ac.result(solved, converged)
     idle = idle_voltage_pu(case)[:, None]
     v_pu = idle + stretch[:, None] * (result.v_pu - idle)

@@ -158,6 +158,14 @@ class Foreseer:
             limit_kw=self._limits(table, slots, now, situation),
         )
 
+    def foresee_sun(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]) -> Mapping[str, Floats]:
+        """Foresee nothing but what the sun will give, by asset id [kW], shape (n,) each."""
+        table = self._measured.table(now)
+        sun, outdoor = (self._desk.foresee(point, slots, now)[0].value for point in ("irradiance_w_m2", "outdoor_c"))
+        foreseen = (np.maximum(sun, 0.0), self._corrected_outdoor(outdoor, slots, situation))
+        past_sun = self._desk.published("irradiance_w_m2", table.at_s, STEP_S)
+        return self._pv(table, slots, now, past_sun=past_sun, foreseen=foreseen)
+
     def _corrected_outdoor(self, published: Floats, slots: Slots, situation: Mapping[str, AssetNow]) -> Floats:
         """Shift the published temperature by what is measured outdoors, fading out over hours."""
         measured = [asset.values["outdoor_c"] for asset in situation.values() if "outdoor_c" in asset.values]

@@ -114,6 +114,13 @@ class Lookout:
         self.newest = Outlook(view.now, state, tuple(self.desk.open), tuple(ended), tuple(found), present)
         return self.newest
 
+    def learn(self, view: View) -> None:
+        """Learn from the measured past without looking out: cheaper, for a time that is of no interest itself."""
+        case = self._case()
+        if case is not None:
+            self.maker.make(view)
+            self._ready(case)[0].estimate(view.snapshot, None)
+
     def _ready(self, case: GridCase) -> tuple[Estimator, Placing]:
         if self._estimator is None or self._placing is None:
             self._estimator = Estimator(self._site, self._bindings, case)

@@ -32,14 +32,16 @@ from ems.slow.measured_past import STEP_S, Table
 from optimization.assets.ev import EvSession
 from optimization.forecast.load import foresee_load
 from optimization.forecast.past import Past, empty, epoch_s, merge
-from optimization.forecast.spread import Errors, Issued
+from optimization.forecast.spread import Errors, Issued, means
 from optimization.outlook import SLOT_S
 from optimization.outlook_cars import Point, Standing, Visit, charging_kw, past_days
 from optimization.problem import Plan
 from optimization.slots import Floats, Slots
 
-SLOTS = 36
-SCENARIOS = 60
+SLOTS = 24
+SCENARIOS = 40
+COARSE_S = 900.0
+"""Calendar forecasts go by means over quarter-hours: finer ones cost time and tell nothing more."""
 LOAD, AIR = "load", ":temperature_c"
 PV_FLOOR = 0.05
 """An error of the sun's power counts as a share of what is foreseen plus so large a share of the rating."""
@@ -127,6 +129,7 @@ class ScenarioMaker:
             assumed[name] = ASSUMED["pv"] if isinstance(spec, PvAsset) else ASSUMED["load"]
             assumed[name + AIR] = ASSUMED["zone"]
         self.errors = Errors(SLOT_S, SLOTS, assumed)
+        self._older = {name: coarser(past) for name, past in {LOAD: stored.load, **stored.metered}.items()}
         self._split = self._draw_split()
         self._since: dict[str, datetime] = {}
 
@@ -173,8 +176,8 @@ class ScenarioMaker:
                 foreseen[name] = view.laid(view.slots, view.pv_kw[name])
                 scale[name] = foreseen[name] + PV_FLOOR * spec.rated_kw
                 continue
-            older = self._stored.load if name == LOAD else self._stored.metered.get(name, empty(STEP_S))
-            path = foresee_load(merge(older, past.known()), view.middles_s, now_s, self._zone)
+            older = self._older.get(name, empty(COARSE_S))
+            path = foresee_load(merge(older, coarser(past)), view.middles_s, now_s, self._zone)
             if path is not None:
                 foreseen[name], scale[name] = path, one
         return Issued(now_s, view.start_s, foreseen, scale)
@@ -265,6 +268,16 @@ class ScenarioMaker:
         total = sum(weights.values()) if weights else 1.0
         shares = sum(spec.residual_share for spec in loads.values())
         return {name: shares * weight / total for name, weight in weights.items()}
+
+
+def coarser(past: Past) -> Past:
+    """Give the known quarter-hours of a past."""
+    if not past.at_s.size:
+        return empty(COARSE_S)
+    start_s = float(np.floor(past.at_s[0] / COARSE_S) * COARSE_S)
+    count = int((past.at_s[-1] - start_s) // COARSE_S) + 1
+    value = means(past, start_s, COARSE_S, count)
+    return Past(start_s + COARSE_S * np.arange(count), value, COARSE_S).known()
 
 
 def _stay_s(visit: Visit) -> float:
