@@ -263,7 +263,7 @@ class Node:
     def _write(self, body: bytes) -> None:
         tags = list(wire.read_tags(body))
         key, name = wire.read_object_id(tags[0].content), int.from_bytes(tags[1].content, "big")
-        opening = next(i for i, tag in enumerate(tags) if tag.is_context and tag.kind == OPENING)
+        opening = next((i for i, tag in enumerate(tags) if tag.kind == OPENING), len(tags))
         value, rest = tags[opening + 1], tags[opening + 3 :]
         priority = int.from_bytes(rest[0].content, "big") if rest else PRIORITIES
         if key not in self.objects and key != (DEVICE, self.instance):
