@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from bacnet_devices import BacnetDevice, free_udp_port
+from maker_images import MAKERS
 from raw_modbus_server import INPUT, battery_image, meter_image, pv_image, wallbox_image
 from wire_words import by_name, setpoint
 
@@ -120,6 +121,14 @@ async def modbus_peer(
         ("sunspec_pv", pv_image, {"power_kw": -12.34, "energy_kwh": 1234.567, "limit_kw": 80.0}),
         ("sunspec_battery", battery_image, {"power_kw": -3.0, "soc_pct": 55.5}),
         ("amperfied_wallbox", wallbox_image, {"state": 2, "power_kw": 11.0, "limit_a": 32.0}),
+        ("solaredge_inverter", MAKERS["solaredge_inverter"], {"power_kw": -12.34, "limit_kw": 30.0}),
+        ("bender_cc612", MAKERS["bender_cc612"], {"state": 2, "power_kw": 11.0, "energy_kwh": 65.538, "limit_a": 32.0}),
+        ("vestel_evc04", MAKERS["vestel_evc04"], {"state": 2, "power_kw": 11.0, "energy_kwh": 6553.8, "limit_a": 32.0}),
+        (
+            "heat_meter",
+            MAKERS["heat_meter"],
+            {"heat_kw": 21.5, "heat_kwh": 12345.5, "supply_c": 45.25, "return_c": 38.5},
+        ),
     ],
 )
 async def test_we_read_every_map_from_modbus_serial(profile, image, expected) -> None:
