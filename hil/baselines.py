@@ -36,6 +36,7 @@ from hil.wishes import car_requests
 from hil.world import World
 from optimization.assets import ChargePoint, EvSession
 from optimization.foresight import least_ev_shortfall
+from optimization.month_ahead import MonthAhead
 from optimization.network_build import prepare
 from optimization.problem import Problem
 from optimization.slots import uniform
@@ -69,6 +70,9 @@ class NoSolver:
     async def solve(self, problem: Problem, now: datetime, deadline_s: float) -> None:
         """Give no plan."""
 
+    async def look_ahead(self, question: MonthAhead, deadline_s: float) -> None:
+        """Find nothing."""
+
     async def close(self) -> None:
         """Close nothing."""
 
@@ -89,7 +93,8 @@ def run_no_control(case: Case) -> dict[str, Any]:
     site, scenario = case.load()
     world = World(site, scenario, case.seed)
     world.advance(case.duration_s)
-    return judge(site, world.plant, from_s=case.begin_s) | {
+    peak_kw = scenario.month_peak_before_kw
+    return judge(site, world.plant, from_s=case.begin_s, peak_before_kw=peak_kw) | {
         "ev_unavoidable_kwh": ev_unavoidable_kwh(site, world.plant, case.duration_s)
     }
 
@@ -105,7 +110,7 @@ async def _run_rules(case: Case, state: Path) -> dict[str, Any]:
     world = World(site, scenario, case.seed, witness=False)
     world.advance(case.begin_s)
     await steer_by_rules(site, world, state, seconds=case.duration_s - case.begin_s)
-    return judge(site, world.plant, from_s=case.begin_s)
+    return judge(site, world.plant, from_s=case.begin_s, peak_before_kw=scenario.month_peak_before_kw)
 
 
 async def steer_by_rules(

@@ -10,8 +10,9 @@ from hil.scenario import Criteria
 
 SCHEMA = "ems.hil/1"
 ARM_KEYS = (
-    "currency", "cost", "cost_parts", "energy_kwh", "export_kwh", "co2_kg", "violation_share", "ev_shortfall_kwh",
-    "comfort_kh",
+    "currency", "cost", "cost_parts", "energy_kwh", "export_kwh", "peak_import_kw", "co2_kg",
+    "carbon_over_budget_kg", "violation_share", "ev_shortfall_kwh", "drivers", "comfort_kh", "comfort_by_zone_kh",
+    "automation_excess_kwh",
 )  # fmt: skip
 RUN_KEYS = ("plant_limits", "reaction_s", "power_flow")
 DAEMON_KEYS = (
@@ -84,6 +85,10 @@ def judge_criteria(
     if (above := criteria.ev_shortfall_above_unavoidable_at_most) is not None:
         allowed_kwh = no_control["ev_unavoidable_kwh"] * (1.0 + above)
         judged.append(_at_most("ev_shortfall_kwh", plan["ev_shortfall_kwh"], allowed_kwh + EV_GRAIN_KWH))
+    if (share := criteria.plan_drivers_short_share_of_rules_at_most) is not None:
+        judged.append(_at_most("drivers_short", plan["drivers"]["short"], share * rules["drivers"]["short"]))
+    if (excess_kwh := criteria.plan_automation_excess_kwh_at_most) is not None:
+        judged.append(_at_most("automation_excess_kwh", plan["automation_excess_kwh"], excess_kwh))
     if criteria.plan_cost_below_rules:
         judged.append(_at_most("plan_cost_minus_rules_cost", plan["cost"] - rules["cost"], 0.0))
     if (least := criteria.no_control_violation_share_at_least) is not None:

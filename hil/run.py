@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ems.commands.output import note
@@ -67,13 +67,24 @@ def tell(result: dict[str, Any]) -> str:
         "import [kWh]": "energy_kwh",
         "CO2 [kg]": "co2_kg",
         "violations": "violation_share",
+        "highest [kW]": "peak_import_kw",
         "EV short [kWh]": "ev_shortfall_kwh",
+        "drivers short": "drivers.short",
+        "waiting [h]": "drivers.waiting_h",
         "discomfort [Kh]": "comfort_kh",
     }
     for words, key in rows.items():
-        figures = (result[arm][key] for arm in ("plan", "rules", "no_control"))
+        figures = (_figure(result[arm], key) for arm in ("plan", "rules", "no_control"))
         lines.append(f"{words:<16}" + "".join(f"{figure:>12.3f}" for figure in figures))
     for criterion in result["criteria"]:
         verdict = "ok  " if criterion["passed"] else "FAIL"
         lines.append(f"{verdict} {criterion['name']}: {criterion['value']:.4g} ({criterion['wanted']})")
     return "\n".join(lines) + "\n"
+
+
+def _figure(arm: Mapping[str, Any], path: str) -> float:
+    """Look a figure up by its dotted path."""
+    found: Any = arm
+    for key in path.split("."):
+        found = found[key]
+    return float(found)

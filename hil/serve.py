@@ -134,7 +134,8 @@ class Line:
 def verdict_of(world: World) -> dict[str, Any]:
     """Judge a world; limits count from the first command on, since before it nobody was in control."""
     from_s = world.plant.commanded_from_s
-    return judge(world.site, world.plant, from_s=0.0 if from_s is None else from_s)
+    peak_kw = world.scenario.month_peak_before_kw
+    return judge(world.site, world.plant, from_s=0.0 if from_s is None else from_s, peak_before_kw=peak_kw)
 
 
 async def serve(

@@ -20,15 +20,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from ems.comfort import is_occupied
-from ems.config.site import BatteryAsset, ChargePointAsset, Comfort, HeatPumpAsset, Site
-from hil.plant.charge_point import ChargePoint
+from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, Site
 from hil.plant.draws import Floats
 from hil.plant.feeder import Plant
 from hil.plant.records import RECORD_S, Records
+from hil.service import as_told
 from optimization.tariff import bill, carbon_kg
 
-METERED_S = 900.0
+METERED_S, WEEK_S = 900.0, 7 * 86400.0
 VOLTAGE_WINDOW_S, LOADING_WINDOW_S = 600.0, 60.0
 NEVER_ABOVE = 1.2
 
@@ -50,22 +49,25 @@ class Limits:
     overloaded: Marks
 
 
-def judge(site: Site, plant: Plant, *, from_s: float = 0.0) -> dict[str, Any]:
+def judge(site: Site, plant: Plant, *, from_s: float = 0.0, peak_before_kw: float = 0.0) -> dict[str, Any]:
     """Judge what a plant has lived through.
 
     Args:
         site: limits, tariff and prices.
         plant: after the run.
         from_s: steps before this are not judged against limits [s since the start]: nobody was in control yet.
+        peak_before_kw: highest mean import of a metering interval in this month before the start [kW].
 
     Returns:
         `cost` [currency] and its `cost_parts`, `energy_kwh` (grid import), `peak_import_kw`,
         `co2_kg`, `violation_share`,
-        `ev_shortfall_kwh`, `comfort_kh`, `plant_limits`, `reaction_s` (how long a step's own mean stayed beyond a
-        limit), `power_flow` (the witness), `currency`.
+        `carbon_over_budget_kg`, `ev_shortfall_kwh`, `drivers`, `comfort_kh` and `comfort_by_zone_kh`,
+        `automation_excess_kwh`, `plant_limits`, `reaction_s` (how long a step's own mean stayed beyond a limit),
+        `power_flow` (the witness), `currency`.
     """
     limits = judge_limits(site, plant.records, from_s)
-    parts = _cost_parts(site, plant)
+    people = as_told(site, plant)
+    parts = _cost_parts(site, plant, people, peak_before_kw)
     return {
         "currency": site.file.site.currency,
         "cost": sum(parts.values()),
@@ -75,8 +77,8 @@ def judge(site: Site, plant: Plant, *, from_s: float = 0.0) -> dict[str, Any]:
         **_peaks(plant.records),
         "co2_kg": carbon_of(plant),
         "violation_share": float(limits.violated.mean()) if len(limits.violated) else 0.0,
-        "ev_shortfall_kwh": ev_shortfall_kwh(plant),
-        "comfort_kh": comfort_kh(site, plant),
+        "carbon_over_budget_kg": carbon_over_budget_kg(site, plant),
+        **people,
         "plant_limits": {
             "steps_judged": len(limits.violated),
             "worst_margin": float(limits.margin.min()) if len(limits.margin) else 1.0,
@@ -103,44 +105,51 @@ def judge_limits(site: Site, records: Records, from_s: float = 0.0) -> Limits:
     return Limits((margin < 0.0) | held, margin, own < 0.0)
 
 
-def ev_shortfall_kwh(plant: Plant) -> float:
-    """Add up what cars missed when they left [kWh]."""
-    points = [d for d in plant.devices.values() if isinstance(d, ChargePoint)]
-    return float(sum(max(0.0, left.wanted_kwh - left.delivered_kwh) for p in points for left in p.departures))
-
-
-def comfort_kh(site: Site, plant: Plant) -> float:
-    """Add up the kelvin-hours outside the comfort band of all zones [Kh]."""
-    zone = ZoneInfo(site.file.site.timezone)
-    times = plant.records["time_s"]
-    total = 0.0
-    for name, air_c in plant.records.ending(":temperature_c").items():
-        spec = site.file.assets[name]
-        if isinstance(spec, HeatPumpAsset):
-            low, high = _band(spec.comfort, plant, times, zone)
-            outside = np.maximum(low - air_c, 0.0) + np.maximum(air_c - high, 0.0)
-            total += float(outside.sum()) * RECORD_S / 3600.0
-    return total
-
-
 def carbon_of(plant: Plant) -> float:
     """Add up the carbon of grid import, metered every 15 minutes [kg]."""
     ends_s, imported, _ = _metered(plant.records)
+    return carbon_kg(imported, _factors(plant, ends_s))
+
+
+def carbon_over_budget_kg(site: Site, plant: Plant) -> float:
+    """Add up what each local week emitted beyond its budget, which counts for as much of it as was lived [kg]."""
+    budget_kg = site.file.planning.carbon_budget_kg_per_week
+    if budget_kg is None:
+        return 0.0
+    ends_s, imported, _ = _metered(plant.records)
+    zone, factors = ZoneInfo(site.file.site.timezone), _factors(plant, ends_s)
+    weeks = np.array([_week(plant, s, zone) for s in ends_s[:-1]])
+    over = 0.0
+    for week in np.unique(weeks):
+        here = weeks == week
+        share = float(np.diff(ends_s)[here].sum()) / WEEK_S
+        over += max(0.0, carbon_kg(imported[here], factors[here]) - budget_kg * share)
+    return over
+
+
+def _factors(plant: Plant, ends_s: Floats) -> Floats:
     middles = [plant.start + timedelta(seconds=float(s)) for s in (ends_s[1:] + ends_s[:-1]) / 2.0]
-    return carbon_kg(imported, np.array([plant.market.carbon_at(at) for at in middles]))
+    return np.array([plant.market.carbon_at(at) for at in middles])
 
 
-def _cost_parts(site: Site, plant: Plant) -> dict[str, float]:
-    planning = site.file.planning
+def _week(plant: Plant, elapsed_s: float, zone: ZoneInfo) -> int:
+    local = (plant.start + timedelta(seconds=float(elapsed_s))).astimezone(zone)
+    return (local.toordinal() - local.weekday()) // 7
+
+
+def _cost_parts(site: Site, plant: Plant, people: Mapping[str, Any], peak_before_kw: float) -> dict[str, float]:
+    planning, zone = site.file.planning, ZoneInfo(site.file.site.timezone)
     ends_s, imported, exported = _metered(plant.records)
     times = [plant.start + timedelta(seconds=float(s)) for s in ends_s]
     price = np.array([plant.market.price_at(at) for at in times[:-1]])
     mean_price = float(site.tariff.import_price(price).mean()) if len(price) else 0.0
+    charged = bill(site.tariff, times, imported, exported, price, peak_before_kw=peak_before_kw, zone=zone)
     return {
-        "bill": bill(site.tariff, times, imported, exported, price).total,
+        "bill": charged.total,
         "carbon": planning.carbon_price_per_kg * carbon_of(plant),
-        "ev_shortfall": planning.ev_shortfall_per_kwh * ev_shortfall_kwh(plant),
-        "discomfort": planning.discomfort_per_kh * comfort_kh(site, plant),
+        "carbon_budget": planning.carbon_budget_price_per_kg * carbon_over_budget_kg(site, plant),
+        "ev_shortfall": planning.ev_shortfall_per_kwh * people["ev_shortfall_kwh"],
+        "discomfort": planning.discomfort_per_kh * people["comfort_kh"],
         "stored": -mean_price * _stored_kwh(site, plant),
     }
 
@@ -237,12 +246,3 @@ def _reaction(limits: Limits) -> dict[str, float]:
 def _witness(plant: Plant) -> Mapping[str, float]:
     witness = plant.witness
     return {"asked": witness.asked, "worst_pu": witness.worst_pu} if witness is not None else {"asked": 0}
-
-
-def _band(comfort: Comfort, plant: Plant, times_s: Floats, zone: ZoneInfo) -> tuple[Floats, Floats]:
-    """Give floor and ceiling of the comfort band at each instant [degC]."""
-    occupied = np.array(
-        [is_occupied(comfort, (plant.start + timedelta(seconds=float(s))).astimezone(zone)) for s in times_s]
-    )
-    low = np.where(occupied, comfort.occupied_low_c, comfort.low_c)
-    return low, np.where(occupied, comfort.occupied_high_c, comfort.high_c)

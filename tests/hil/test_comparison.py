@@ -9,7 +9,7 @@ import pytest
 from hil.comparison import ARM_KEYS, compare
 from hil.scenario import Criteria
 
-ARM = dict.fromkeys(ARM_KEYS, 0.0) | {"currency": "EUR", "plant_limits": {"excursions": 0}, "reaction_s": {}}
+ARM = dict.fromkeys(ARM_KEYS, 0.0) | {"currency": "EUR", "plant_limits": {"excursions": 0}, "reaction_s": {}, "drivers": {"short": 0, "waiting_h": 0.0}}
 PLAN = ARM | {"cost": 10.0, "power_flow": {}}
 RULES = ARM | {"cost": 12.0}
 NO_CONTROL = ARM | {"cost": 20.0, "violation_share": 0.05, "ev_unavoidable_kwh": 0.0}

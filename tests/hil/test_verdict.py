@@ -16,7 +16,8 @@ from hil.plant.feeder import Plant
 from hil.plant.records import Records
 from hil.plant_build import build_plant
 from hil.scenario import load_scenario
-from hil.verdict import carbon_of, comfort_kh, ev_shortfall_kwh, judge, judge_limits
+from hil.service import comfort_by_zone_kh, ev_shortfall_kwh
+from hil.verdict import carbon_of, judge, judge_limits
 
 LIMITS: Any = SimpleNamespace(
     file=SimpleNamespace(grid=SimpleNamespace(voltage_min_pu=0.95, voltage_max_pu=1.05, loading_max_pct=100.0))
@@ -163,5 +164,5 @@ def test_kelvin_hours_outside_the_band_are_discomfort(site: Site, plant: Plant) 
     plant.command("heat_pump", 0.0)
     plant.advance(1790.0)
     air = plant.records["heat_pump:temperature_c"]
-    assert comfort_kh(site, plant) == pytest.approx(np.maximum(20.5 - air, 0.0).sum() / 360.0, rel=1e-6)
-    assert comfort_kh(site, plant) > 0.1
+    assert comfort_by_zone_kh(site, plant)["site"] == pytest.approx(np.maximum(20.5 - air, 0.0).sum() / 360.0, rel=1e-6)
+    assert comfort_by_zone_kh(site, plant)["site"] > 0.1
