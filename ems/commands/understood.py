@@ -72,7 +72,8 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
         mode = f"mode {device['mode']}" + (", locked out" if device["lockout"] else "")
         yield f"device    {name}: {device['profile']} at {device['address']}, {mode}; {_fallback(device)}"
     for name, asset in facts["assets"].items():
-        yield f"asset     {name}: {asset['kind']} at {asset['bus']}{_wiring(asset)}"
+        where = f" at {asset['bus']}" if asset["bus"] else ""
+        yield f"asset     {name}: {asset['kind']}{where}{_wiring(asset)}"
     at = f"{datetime.fromisoformat(echo['local']):%H:%M} local ({echo['utc']:%H:%M} UTC)"
     prices = f"import {echo['import_per_kwh']:.4f}, export {echo['export_per_kwh']:.4f} {echo['currency']}/kWh"
     yield f"tariff    {at} at a published {echo['published_per_kwh']:.4f}: {prices}"

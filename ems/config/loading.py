@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from ems.config.checks import check_parts, is_file
-from ems.config.documents import Document, read_document, thing_of
+from ems.config.district_checks import check_district
+from ems.config.documents import Document, Key, Keys, read_document, thing_of
 from ems.config.errors import SiteError, SiteProblem
 from ems.config.parts import Complaint, Parts, salvage, schema_at
 from ems.config.profile_checks import check_profiles
@@ -42,6 +43,7 @@ def load_site(folder_or_file: Path) -> Site:
         raise SiteError(problems)
     file, parts, complaints = _validate(document)
     complaints += check_parts(parts, folder)
+    complaints += check_district(parts, folder)
     complaints += check_profiles(parts)
     problems += _problems(document, complaints)
     tariff_content, tariff = _read_tariff(folder, parts.raw.get("tariff"), problems)
@@ -62,7 +64,9 @@ def _validate(document: Document) -> tuple[SiteFile | None, Parts, list[Complain
     try:
         return SiteFile.model_validate(raw), salvage(raw, frozenset()), []
     except ValidationError as error:
-        errors = error.errors(include_url=False)
+        found = error.errors(include_url=False)
+    broken_zones = {place(one)[1] for one in found if place(one)[:1] == ("zones",) and len(place(one)) > 1}
+    errors = [one for one in found if not _said_of_the_zone(place(one), raw, broken_zones)]
     # A key that is missing because it was misspelled is said once, where it was misspelled.
     replaced = {
         (*place(one)[:-1], meant_key(str(place(one)[-1]), schema_at(place(one)[:-1], raw)))
@@ -75,6 +79,17 @@ def _validate(document: Document) -> tuple[SiteFile | None, Parts, list[Complain
         if not (one["type"] == "missing" and place(one) in replaced)
     ]
     return None, salvage(raw, frozenset(place(one) for one in errors)), complaints
+
+
+def _said_of_the_zone(path: Keys, raw: Mapping[str, Any], broken_zones: Set[Key]) -> bool:
+    """Tell whether an error of an asset's comfort band is said of the zone that the asset would have it from."""
+    if path[:1] != ("assets",) or path[2:3] != ("comfort",):
+        return False
+    asset, zones = raw["assets"][path[1]], raw.get("zones", {})
+    zone = asset.get("zone")
+    if "comfort" in asset or not isinstance(zone, str):
+        return False
+    return not isinstance(zones, dict) or zone not in zones or zone in broken_zones
 
 
 def _problems(document: Document, complaints: Iterable[Complaint]) -> list[SiteProblem]:

@@ -18,6 +18,7 @@ from ems.config.site import (
     Comfort,
     Control,
     Device,
+    DistrictZone,
     Feed,
     Feeds,
     Grid,
@@ -58,7 +59,7 @@ class Parts:
     broken: frozenset[Keys]
 
     def named(self, group: str) -> Iterator[tuple[str, BaseModel]]:
-        """List the devices or the assets by id, in the order of the file."""
+        """List the zones, the devices or the assets by id, in the order of the file."""
         for path, part in self.sections.items():
             if len(path) == 2 and path[0] == group and group != "feeds":
                 yield str(path[1]), part
@@ -75,9 +76,11 @@ def schema_at(path: Keys, raw: Mapping[str, Any]) -> type[Strict] | None:
             return SiteFile
         case ("devices", _):
             return Device
+        case ("zones", _):
+            return DistrictZone
         case ("assets", name):
             return ASSET_KINDS.get(_kind(raw, name))
-        case ("assets", _, "comfort"):
+        case ("assets" | "zones", _, "comfort"):
             return Comfort
     return _SECTIONS.get(path)
 
@@ -109,7 +112,7 @@ def text(part: BaseModel | None, key: str) -> str | None:
 
 def _paths(raw: Mapping[str, Any]) -> Iterator[Keys]:
     yield from _SECTIONS
-    for group in ("devices", "assets"):
+    for group in ("zones", "devices", "assets"):
         for name in _block(raw, (group,)) or {}:
             yield group, name
             yield group, name, "comfort"

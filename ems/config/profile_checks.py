@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from pydantic import BaseModel
 
 from drivers.driver import DriverError
 from drivers.registry import ProfileInfo, RoleInfo, known_profiles, profile_points
 from ems.config.binding import COMMANDED_ROLE, MEASURED_ROLES
+from ems.config.district_checks import block
 from ems.config.parts import Complaint, Parts, number, text
 from ems.config.wording import did_you_mean, shown
 
@@ -36,9 +36,9 @@ _SAFE_RANGE_KEYS = {
 
 def check_profiles(parts: Parts) -> Iterator[Complaint]:
     """Check every device against its profile and the asset it serves; of two assets on one device, the first."""
-    assets: dict[str | None, BaseModel] = {}
-    for _, asset in parts.named("assets"):
-        assets.setdefault(text(asset, "device"), asset)
+    assets: dict[str | None, tuple[str, BaseModel]] = {}
+    for asset_id, asset in parts.named("assets"):
+        assets.setdefault(text(asset, "device"), (asset_id, asset))
     for name, device in parts.named("devices"):
         protocol, profile_name = text(device, "protocol"), text(device, "profile")
         if protocol is None or profile_name is None:
@@ -51,13 +51,14 @@ def check_profiles(parts: Parts) -> Iterator[Complaint]:
             continue
         yield from _overrides(name, device, profile)
         if (served := assets.get(name)) is not None:
-            yield from _roles(name, device, profile, served)
-            yield from _safe_values(parts, name, served)
+            yield from _roles(name, device, profile, served[1])
+            yield from _safe_values(parts, name, served[1])
+            yield from _limits(device, profile, *served)
 
 
 def _overrides(name: str, device: BaseModel, profile: ProfileInfo) -> Iterator[Complaint]:
     offered = _points(profile)
-    for role, point in _block(device, "roles").items():
+    for role, point in block(device, "roles").items():
         path = ("devices", name, "roles", role)
         if point not in offered:
             hint = did_you_mean(point, offered)
@@ -68,7 +69,7 @@ def _overrides(name: str, device: BaseModel, profile: ProfileInfo) -> Iterator[C
 
 def _roles(name: str, device: BaseModel, profile: ProfileInfo, asset: BaseModel) -> Iterator[Complaint]:
     kind = str(text(asset, "kind"))
-    bound = {role: info.point for role, info in profile.roles.items()} | _block(device, "roles")
+    bound = {role: info.point for role, info in profile.roles.items()} | block(device, "roles")
     missing = [role for role in MEASURED_ROLES.get(kind, ()) if role not in bound]
     if missing:
         lacking = f"{text(device, 'profile')} has no role {' nor '.join(missing)}"
@@ -83,16 +84,27 @@ def _roles(name: str, device: BaseModel, profile: ProfileInfo, asset: BaseModel)
         words = f"is {mode}, yet {text(device, 'profile')} has no role {command}; write monitor or another profile"
         yield ("devices", name, "mode"), words
     elif (info := _points(profile).get(bound[command])) is not None and not info.writable:
-        in_file = command in _block(device, "roles")
+        in_file = command in block(device, "roles")
         place = ("devices", name, "roles", command) if in_file else ("devices", name, "profile")
         writable = sorted(point for point, other in _points(profile).items() if other.writable)
         remedy = f"bind one of {', '.join(writable)}" if writable else "write `mode: monitor`"
         yield place, f"{command} is commanded, but {bound[command]} is read-only; {remedy}"
 
 
+def _limits(device: BaseModel, profile: ProfileInfo, asset_id: str, asset: BaseModel) -> Iterator[Complaint]:
+    """Check that a building automation system publishes the limits that it is said to."""
+    bound = {role: info.point for role, info in profile.roles.items()} | block(device, "roles")
+    offered = _points(profile)
+    limits = sorted(role for role, point in bound.items() if point in offered and offered[point].unit == "kW")
+    for role in block(asset, "limits") if text(asset, "kind") == "building_automation" else ():
+        if role not in limits:
+            words = f"{text(device, 'profile')} publishes no such limit in kW{did_you_mean(role, limits)}"
+            yield ("assets", asset_id, "limits", role), f"{words}; known are {', '.join(limits) or 'none'}"
+
+
 def _safe_values(parts: Parts, name: str, asset: BaseModel) -> Iterator[Complaint]:
     device, kind = parts.sections["devices", name], str(text(asset, "kind"))
-    command, safe = COMMANDED_ROLE.get(kind), _block(device, "safe")
+    command, safe = COMMANDED_ROLE.get(kind), block(device, "safe")
     for role in safe:
         if role != command:
             remedy = f"write {command}" if command else "remove it"
@@ -128,8 +140,3 @@ def _safe_range(asset: BaseModel, kind: str) -> tuple[float, float, float] | Non
 
 def _points(profile: ProfileInfo) -> Mapping[str, RoleInfo]:
     return {info.point: info for info in profile.roles.values()}
-
-
-def _block(part: BaseModel, key: str) -> dict[str, Any]:
-    value = getattr(part, key, None)
-    return value if isinstance(value, dict) else {}

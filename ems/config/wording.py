@@ -78,7 +78,8 @@ def _missing(key: str, _value: Any, _error: Mapping[str, Any], model: Model | No
     annotation = model.model_fields[key].annotation if model and key in model.model_fields else None
     text = annotation is str
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"is missing; add a block `{key}:` with {', '.join(annotation.model_fields)}"
+        elsewhere = ", or name a `zone:` that has one" if key == "comfort" else ""
+        return f"is missing; add a block `{key}:` with {', '.join(annotation.model_fields)}{elsewhere}"
     if get_origin(annotation) is dict:
         return f"is missing; add a block `{key}:` with one entry for each of them, by its name"
     return f"is missing; add `{key}:` with {'its text' if text else wanted(key)}"

@@ -32,9 +32,10 @@ PLACES = {
     "Feeds": "`feeds`",
     "Feed": "`feeds.price`, `feeds.carbon`, `feeds.weather`",
     "Series": "`series`",
+    "DistrictZone": "`zones.<id>`",
     "Device": "`devices.<id>`",
     **{model.__name__: f"`assets.<id>` of kind `{kind}`" for kind, model in ASSET_KINDS.items()},
-    "Comfort": "`assets.<id>.comfort`",
+    "Comfort": "`zones.<id>.comfort`, `assets.<id>.comfort`",
 }
 UNITS = {"_s": "s", "_h": "h", "_kw": "kW", "_kwh": "kWh", "_pct": "%", "_pu": "pu", "_c": "degC", "_a": "A",
          "_v": "V", "_m2": "m2"}  # fmt: skip
@@ -83,7 +84,7 @@ def _default(value: dict[str, Any]) -> str:
 
 
 def _yaml(value: object) -> str:
-    return {None: "null", True: "true", False: "false"}.get(value, str(value))  # type: ignore[call-overload]
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _kind(value: dict[str, Any], models: dict[str, Any]) -> str:

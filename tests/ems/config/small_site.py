@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from ems.config.errors import SiteError
+from ems.config.loading import load_site
+
 DEMO = Path(__file__).resolve().parents[3] / "sites" / "demo_feeder"
 
 SITE = """\
@@ -66,3 +71,14 @@ def grid_json(*buses: str) -> str:
     """Write a grid file as pandapower lays it out, with nothing but buses."""
     table = {"columns": ["name", "vn_kv"], "index": list(range(len(buses))), "data": [[bus, 0.4] for bus in buses]}
     return json.dumps({"_object": {"bus": {"_object": json.dumps(table), "orient": "split"}}})
+
+
+def problems(folder: Path, text: str | bytes | None = None) -> list[str]:
+    """Write a site file, load its site and give what is wrong with it, line by line."""
+    if isinstance(text, str):
+        (folder / "site.yaml").write_text(text, encoding="utf-8")
+    elif text is not None:
+        (folder / "site.yaml").write_bytes(text)
+    with pytest.raises(SiteError) as error:
+        load_site(folder)
+    return [str(problem) for problem in error.value.problems]

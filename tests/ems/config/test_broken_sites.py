@@ -5,22 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_site import SITE
+from small_site import SITE, problems
 
 from ems.config.documents import ANCHOR_WORDS
 from ems.config.errors import SiteError
 from ems.config.loading import load_site
-
-
-def problems(folder: Path, text: str | bytes | None = None) -> list[str]:
-    if isinstance(text, str):
-        (folder / "site.yaml").write_text(text, encoding="utf-8")
-    elif text is not None:
-        (folder / "site.yaml").write_bytes(text)
-    with pytest.raises(SiteError) as error:
-        load_site(folder)
-    return [str(problem) for problem in error.value.problems]
-
 
 # what stands there, what is written instead, where and about what, and what the message must say
 BROKEN = {
