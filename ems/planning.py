@@ -25,6 +25,7 @@ from ems.process_image import Snapshot
 from ems.slow.feed_desk import FeedDesk
 from ems.slow.foresee import Cars, Foresight
 from ems.slow.measured_past import MeasuredPast
+from ems.slow.period_desk import AccountsNow, PeriodDesk
 from ems.slow.plan_record import plan_record
 from ems.slow.question import Questioner, plan_slots
 from ems.slow.situation import AssetNow, read_situation
@@ -96,6 +97,7 @@ class PlanningParts:
     foreseer: Foresees
     questioner: Questioner
     network: NetworkSource | None
+    periods: PeriodDesk
 
 
 class Planning:
@@ -143,6 +145,11 @@ class Planning:
         return self._parts.desk
 
     @property
+    def accounts(self) -> AccountsNow:
+        """How the month's peak and the week's carbon stand, and what is aimed at."""
+        return self._parts.periods.now(self._clock.now())
+
+    @property
     def trouble(self) -> str:
         """Why the last planning cycle published nothing, in words; empty when it did."""
         return self._trouble
@@ -154,6 +161,7 @@ class Planning:
     def observe(self, snapshot: Snapshot) -> None:
         """Remember a snapshot; called every control cycle, a few microseconds."""
         self._parts.measured.observe(snapshot)
+        self._parts.periods.observe(snapshot)
 
     async def plan_once(
         self,
@@ -185,13 +193,13 @@ class Planning:
             self._say("the solver process is still preparing the grid")
             return None
         situation = read_situation(self._site, self._bindings, snapshot, steered)
-        question = self._ask(now, situation, sessions, network=network, overrides=overrides)
+        question = await self._ask(now, situation, sessions, network=network, overrides=overrides)
         if isinstance(question.problem, Refused):
             return self._refuse(question.problem)
         answer = await self._solver.solve(question.problem, now, self._site.file.planning.solve_deadline_s)
         return await self._judge(question, question.problem, answer)
 
-    def _ask(
+    async def _ask(
         self,
         now: datetime,
         situation: Mapping[str, AssetNow],
@@ -204,8 +212,16 @@ class Planning:
         slots = plan_slots(now, planning)
         foresight = self._parts.foreseer.foresee(slots, now, situation, sessions)
         self._foresight = foresight
+        periods, table = self._parts.periods, self._parts.measured.table(now)
+        await periods.look_ahead(now, table, slots, foresight, situation, solver=self._solver)
         problem = self._parts.questioner.ask(
-            slots, situation, foresight, network=network, previous=self._published, overrides=overrides
+            slots,
+            situation,
+            foresight,
+            network=network,
+            previous=self._published,
+            overrides=overrides,
+            terms=periods.terms(slots, now),
         )
         return _Question(problem, foresight, {name: a.blocked for name, a in situation.items() if a.blocked})
 
@@ -229,6 +245,7 @@ class Planning:
 
     async def _publish(self, question: _Question, problem: Problem, plan: Plan) -> Plan | None:
         body = plan_record(problem, plan, question.foresight, question.blocked)
+        body["accounts"] = self._parts.periods.accounts.body()
         kept = asyncio.wrap_future(self._journal.record("plan", body, at=plan.made_at))
         try:
             await self._clock.wait_for(kept, JOURNAL_LIMIT_S)

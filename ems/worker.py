@@ -18,9 +18,11 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from datetime import datetime
 from pathlib import Path
+from types import NoneType
 from typing import Protocol
 
 from ems.clock import Clock
+from optimization.month_ahead import Ahead, MonthAhead
 from optimization.network import GridLimits
 from optimization.problem import Plan, Problem, Refused
 
@@ -45,6 +47,9 @@ class Solver(Protocol):
 
     async def solve(self, problem: Problem, now: datetime, deadline_s: float) -> Plan | Refused | None:
         """Answer within the deadline [s]; None if there is no answer."""
+
+    async def look_ahead(self, question: MonthAhead, deadline_s: float) -> Ahead | None:
+        """Find the peaks that are worth their price, within the deadline [s]; None if there is no answer."""
 
     async def close(self) -> None:
         """End it."""
@@ -85,6 +90,10 @@ class DirectSolver:
         await self.start()
         return self._planner.plan(problem, now) if self._planner is not None else None
 
+    async def look_ahead(self, question: MonthAhead, deadline_s: float) -> Ahead | None:  # noqa: ARG002
+        """Answer, however long it takes."""
+        return answer_ahead(question)
+
     async def close(self) -> None:
         """Forget the planner."""
         self._planner = None
@@ -96,6 +105,17 @@ def load_planner(grid_path: Path | None, cache_dir: Path, limits: GridLimits | N
 
     planner: Planner = RollingPlanner(grid_path, cache_dir, limits)
     return planner
+
+
+def answer_ahead(question: MonthAhead) -> Ahead | None:
+    """Look ahead in this process; None, with the reason logged, where there is no optimum."""
+    from optimization.month_ahead_lp import MonthAheadError, look_ahead  # noqa: PLC0415 - scipy is not for the core
+
+    try:
+        return look_ahead(question)
+    except MonthAheadError as error:
+        logger.warning("%s", error)
+        return None
 
 
 class WorkerSolver:
@@ -144,18 +164,27 @@ class WorkerSolver:
 
     async def solve(self, problem: Problem, now: datetime, deadline_s: float) -> Plan | Refused | None:
         """Ask the worker; None if it is not ready, late, dead or talks nonsense."""
+        answer = await self._ask((problem, now), deadline_s, (Plan, Refused))
+        return answer if isinstance(answer, Plan | Refused) else None
+
+    async def look_ahead(self, question: MonthAhead, deadline_s: float) -> Ahead | None:
+        """Ask the worker likewise."""
+        answer = await self._ask(question, deadline_s, (Ahead, NoneType))
+        return answer if isinstance(answer, Ahead) else None
+
+    async def _ask(self, question: object, deadline_s: float, expected: tuple[type, ...]) -> object | None:
         async with self._turn:
             await self.start()
             if not await self._is_ready_within(deadline_s):
                 return None
             try:
-                answer = await self._clock.wait_for(self._exchange((problem, now)), deadline_s)
+                answer = await self._clock.wait_for(self._exchange(question), deadline_s)
             except TimeoutError:
-                await self._replace(f"no plan within {deadline_s:g} s")
+                await self._replace(f"no answer within {deadline_s:g} s")
             except (EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
                 await self._replace(f"its answer broke off ({type(error).__name__}: {error})")
             else:
-                if isinstance(answer, Plan | Refused):
+                if isinstance(answer, expected):
                     return answer
                 await self._replace(f"it answered with a {type(answer).__name__}")
         return None

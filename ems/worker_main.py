@@ -13,7 +13,8 @@ import sys
 from contextlib import suppress
 from typing import Any, BinaryIO
 
-from ems.worker import LENGTH, READY, load_planner
+from ems.worker import LENGTH, READY, answer_ahead, load_planner
+from optimization.month_ahead import MonthAhead
 
 NICE = 5
 
@@ -32,8 +33,7 @@ def main() -> int:
     # A parent that was killed meanwhile wants no answer any more.
     with suppress(BrokenPipeError):
         while (question := _receive(source)) is not None:
-            problem, now = question
-            _send(sink, planner.plan(problem, now))
+            _send(sink, answer_ahead(question) if isinstance(question, MonthAhead) else planner.plan(*question))
     return 0
 
 

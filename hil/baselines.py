@@ -173,6 +173,13 @@ def ev_unavoidable_kwh(site: Site, plant: Plant, duration_s: float) -> float:
             point = ChargePoint(name, rated_kw, efficiency=device.efficiency)
             gone = [_session(car, plant) for car in device.cars if car.departure_s <= duration_s]
             total += least_ev_shortfall(gone, slots, headroom_kw, point)
+    for name, park in plant.parks.items():
+        best = max(park.points.values(), key=lambda each: each.phases * each.maximum_a)
+        rated_kw = best.phases * NOMINAL_V * best.maximum_a / 1000.0
+        efficiency = max(each.efficiency for each in park.points.values())
+        gone = [_session(car, plant) for car in park.cars if car.departure_s <= duration_s]
+        point = ChargePoint(name, rated_kw, efficiency=efficiency)
+        total += least_ev_shortfall(gone, slots, headroom_kw, point, len(park.points))
     return total
 
 

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from drivers.feeds import FileFeed, ForecastSeries, HttpFeed
 from ems.clock import Clock
 from ems.config.binding import Bindings
 from ems.config.site import BuildingAutomation, HeatPumpAsset, LoadAsset, MeteredLoad, Site
 from ems.planning import NetworkSource, PlanJournal, Planning, PlanningParts
+from ems.slow.accounts import Accounts
 from ems.slow.asset_models import asset_models, planned_assets
+from ems.slow.far_sight import FarSight
 from ems.slow.feed_desk import POINTS, Feed, FeedDesk
 from ems.slow.foresee import Foreseer, StoredPast
 from ems.slow.measured_past import STEP_S, MeasuredPast
+from ems.slow.period_desk import PeriodDesk
 from ems.slow.question import Questioner
 from ems.slow.series_files import read_load_file, read_places
 from ems.slow.situation import NEEDED_ROLES, OPTIONAL_ROLES
 from ems.slow.zone_watch import Zone, ZoneWatch
-from ems.store.history import read_means
+from ems.store.history import read_at, read_means
+from ems.store.journal import FILE as JOURNAL
+from ems.store.journal import latest_record, records_since
 from ems.worker import Solver
 from optimization.assets import EvSession, HeatPump
 from optimization.forecast.past import empty
 from optimization.grid_case import bus_numbers, load_case
 from optimization.network import GridLimits, Network
+from optimization.periods import month_start
 
+DEMAND_RECORD = "demand_interval"
+"""Journal kind of the metering intervals that the fast loop closes."""
+BORDER_WITHIN_S = 30.0
+"""A register tells the border of a metering interval from readings so near to it [s]."""
 FETCH_SHARE = 0.2
 """A fetch may take so large a share of the planning period."""
 
@@ -65,9 +78,39 @@ def build_planning(
     measured = MeasuredPast(measured_points(site, bindings), partial(read_means, history_path(state_dir)))
     zones = ZoneWatch(watched_zones(site), bindings)
     foreseer = Foreseer(site, bindings, desk=desk, measured=measured, stored=stored_past(site), zones=zones)
+    accounts = _accounts(site, bindings, desk, clock, state_dir)
+    periods = PeriodDesk(site, accounts, FarSight(site, foreseer, ZoneInfo(site.file.site.timezone)), journal.record)
     questioner = Questioner.of(site, bindings, site.tariff, bus_numbers(grid_path(site)))
-    parts = PlanningParts(measured, desk, foreseer, questioner, network_source(site, cache_dir(state_dir)))
+    parts = PlanningParts(measured, desk, foreseer, questioner, network_source(site, cache_dir(state_dir)), periods)
     return Planning(site, bindings, clock, solver=solver, journal=journal, parts=parts)
+
+
+def _accounts(site: Site, bindings: Bindings, desk: FeedDesk, clock: Clock, state_dir: Path) -> Accounts:
+    """Take up month and week from what is stored: the newest plan's accounts, then the registers since."""
+    accounts = Accounts(site, bindings, partial(desk.published, "carbon"))
+    journal, history, now = state_dir / JOURNAL, history_path(state_dir), clock.now()
+    kept = latest_record(journal, "plan")
+    since = month_start(now, ZoneInfo(site.file.site.timezone))
+    if kept is not None and "accounts" in kept.body:
+        accounts.restore(kept.body["accounts"])
+        since = max(since, kept.at)
+    accounts.note_intervals(record.body for record in records_since(journal, DEMAND_RECORD, since))
+    if accounts.register is not None and history.exists():
+        accounts.replay(_registers(history, accounts.register, since, now, accounts.interval_s))
+    return accounts
+
+
+def _registers(
+    history: Path, point: str, since: datetime, until: datetime, interval_s: float
+) -> Iterator[tuple[datetime, float]]:
+    """Read a register at the borders of metering intervals; those that nobody saw are left out."""
+    border_s = math.ceil(since.timestamp() / interval_s) * interval_s
+    while border_s <= until.timestamp():
+        at = datetime.fromtimestamp(border_s, UTC)
+        register = read_at(history, point, at, BORDER_WITHIN_S)
+        if register is not None:
+            yield at, register
+        border_s += interval_s
 
 
 def history_path(state_dir: Path) -> Path:

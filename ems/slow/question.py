@@ -33,7 +33,7 @@ from optimization.assets import (
 from optimization.forecast.building import cop, zone_gains_kw
 from optimization.holding import hold, limited
 from optimization.network import Network
-from optimization.problem import Connection, Plan, Problem, Refused, TariffSeries, Weights
+from optimization.problem import CarbonBudget, Connection, DemandTerms, Plan, Problem, Refused, TariffSeries, Weights
 from optimization.slots import Floats, Slots, chain
 from optimization.tariff import Tariff
 
@@ -94,6 +94,7 @@ class Questioner:
         network: Network | None = None,
         previous: Plan | None = None,
         overrides: Mapping[str, Override] | None = None,
+        terms: tuple[DemandTerms | None, CarbonBudget | None] = (None, None),
     ) -> Problem | Refused:
         """Put the question together; refused only while nothing at all is known of the load.
 
@@ -131,6 +132,8 @@ class Questioner:
             weights=self._weights(),
             previous=None if previous is None else replace(previous, grid_rows=None, solve={}),
             held=held,
+            demand=terms[0],
+            carbon_budget=terms[1],
         )
 
     def _tariff(self, slots: Slots, foresight: Foresight) -> TariffSeries:

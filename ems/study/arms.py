@@ -27,6 +27,7 @@ from ems.study.bench import Bench, Period
 from ems.study.oracle import PerfectForesight
 from ems.timetable import SimulatedRunner
 from ems.worker import DirectSolver, Solver
+from optimization.month_ahead import MonthAhead
 from optimization.network_build import prepare
 from optimization.problem import Problem
 
@@ -74,6 +75,9 @@ class NoSolver:
 
     async def solve(self, problem: Problem, now: datetime, deadline_s: float) -> None:
         """Give no plan."""
+
+    async def look_ahead(self, question: MonthAhead, deadline_s: float) -> None:
+        """Find nothing."""
 
     async def close(self) -> None:
         """Close nothing."""

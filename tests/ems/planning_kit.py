@@ -29,6 +29,7 @@ from optimization.assets import (
     LoadInputs,
     PvInputs,
 )
+from optimization.month_ahead import Ahead, MonthAhead
 from optimization.problem import AcVerdict, Plan, Problem, Refused, Schedule
 
 DEMO = Path(__file__).resolve().parents[2] / "sites" / "demo_feeder"
@@ -127,6 +128,12 @@ class IdleSolver:
         assert deadline_s == demo_site().file.planning.solve_deadline_s
         self.asked.append(problem)
         return (self.answer or idle_plan)(problem, now)
+
+    async def look_ahead(self, question: MonthAhead, deadline_s: float) -> Ahead | None:
+        """Look ahead."""
+        from optimization.month_ahead_lp import look_ahead
+
+        return look_ahead(question)
 
     async def close(self) -> None:
         """Nothing is held."""

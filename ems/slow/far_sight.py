@@ -1,0 +1,199 @@
+"""What is expected beyond the horizon, in hours, until the month (or the week) of the horizon's end is over.
+
+The rule: within the horizon the foresight holds. Beyond it each coming week of a load is taken to be like a past one,
+the next like the last, the one after it like the one before that; where the past has a gap, the calendar mean holds.
+Prices, carbon, sun and outdoor temperature repeat the horizon's mean day. Cars come as expected and may be charged at
+any time of their stay; heat pumps hold the floor of their comfort band, their heat movable within six hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from ems.comfort import comfort_band
+from ems.config.site import BatteryAsset, HeatPumpAsset, MeteredLoad, Site
+from ems.slow.asset_models import asset_models, planned_assets
+from ems.slow.foresee import Foreseer, Foresight
+from ems.slow.measured_past import Table
+from ems.slow.situation import AssetNow
+from optimization.assets import Battery, ChargePoint, EvSession, HeatPump
+from optimization.coefficients import presence, session_kw
+from optimization.forecast.building import cop, zone_gains_kw
+from optimization.forecast.load import calendar_mean
+from optimization.forecast.past import DAY_S, Past
+from optimization.month_ahead import MonthAhead, Movable, Store
+from optimization.periods import month_of_slots, month_start, week_start
+from optimization.slots import Floats, Slots, uniform
+
+HOUR_S = 3600.0
+WEEK_S = 7 * DAY_S
+WEEKS_BACK = 4
+HEAT_STEPS = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FarSight:
+    """Asks about the month ahead of one site.
+
+    Args:
+        site: the site.
+        foreseer: knows the past of the loads and the cars that are expected.
+        zone: the site's time zone.
+    """
+
+    site: Site
+    foreseer: Foreseer
+    zone: ZoneInfo
+
+    def question(
+        self, table: Table, slots: Slots, foresight: Foresight, situation: Mapping[str, AssetNow], peaks_kw: Floats
+    ) -> MonthAhead:
+        """Put the question.
+
+        Args:
+            table: the measured past.
+            slots: the horizon.
+            foresight: what is foreseen on it.
+            situation: what is measured.
+            peaks_kw: peak of each month that was reached already, from the running month on, shape (months,).
+        """
+        hours = self._hours(slots)
+        steps = _Steps(slots, hours)
+        buy, sell = self.site.tariff.series(hours, steps.repeated(foresight.price))
+        carbon = steps.repeated(foresight.carbon)
+        outdoor, sun = steps.repeated(foresight.outdoor_c), steps.repeated(foresight.irradiance)
+        planning, charge = self.site.file.planning, self.site.tariff.demand
+        return MonthAhead(
+            start=hours.start,
+            step_s=HOUR_S,
+            fixed_kw=self._fixed_kw(table, steps, foresight),
+            import_price=buy + planning.carbon_price_per_kg * carbon,
+            export_price=sell,
+            carbon_kg_per_kwh=carbon,
+            store=self._store(situation),
+            movable=(*self._cars(hours, slots, foresight), *self._heat(hours, outdoor, sun)),
+            month=np.minimum(month_of_slots(hours, self.zone, len(peaks_kw)), len(peaks_kw) - 1),
+            free_kw=peaks_kw,
+            price_per_kw=0.0 if charge is None else charge.price_per_kw,
+        )
+
+    def _hours(self, slots: Slots) -> Slots:
+        """Lay whole hours of UTC from the first one within the horizon to the end of its last month and week."""
+        first_s = np.ceil(slots.start.timestamp() / HOUR_S) * HOUR_S
+        end = max(month_start(slots.end, self.zone, 1), week_start(slots.end, self.zone, 1))
+        count = int(np.ceil((end.timestamp() - first_s) / HOUR_S))
+        return uniform(datetime.fromtimestamp(first_s, slots.start.tzinfo), count, HOUR_S)
+
+    def _fixed_kw(self, table: Table, steps: _Steps, foresight: Foresight) -> Floats:
+        """Sum up the loads less the sun, as expected."""
+        total = -np.sum([steps.repeated(kw) for kw in foresight.pv_kw.values()] or [np.zeros(len(steps.at_s))], axis=0)
+        loads = [(foresight.load_kw, self.foreseer.residual_past(table))] if foresight.load_kw is not None else []
+        for name, spec in planned_assets(self.site).items():
+            if isinstance(spec, MeteredLoad) and name in foresight.metered_kw:
+                loads.append((foresight.metered_kw[name], self.foreseer.metered_past(name, table)))
+        return np.asarray(total + np.sum([steps.echoed(kw, past, self.zone) for kw, past in loads], axis=0))
+
+    def _store(self, situation: Mapping[str, AssetNow]) -> Store | None:
+        """Take all batteries that can be steered as one; None where there is none."""
+        models = asset_models(self.site, {})
+        found = [
+            (models[name], situation[name].values["soc_pct"])
+            for name, spec in planned_assets(self.site).items()
+            if isinstance(spec, BatteryAsset) and name in situation and not situation[name].blocked
+        ]
+        stores = [(battery, soc_pct) for battery, soc_pct in found if isinstance(battery, Battery)]
+        if not stores:
+            return None
+        usable = [b.capacity_kwh * (b.soc_max_pct - b.soc_min_pct) / 100.0 for b, _ in stores]
+        held = [b.capacity_kwh * (soc_pct - b.soc_min_pct) / 100.0 for b, soc_pct in stores]
+        return Store(
+            capacity_kwh=sum(usable),
+            energy_kwh=float(np.clip(held, 0.0, usable).sum()),
+            charge_kw=sum(b.charge_kw for b, _ in stores),
+            discharge_kw=sum(b.discharge_kw for b, _ in stores),
+            charge_efficiency=float(np.average([b.charge_efficiency for b, _ in stores], weights=usable)),
+            discharge_efficiency=float(np.average([b.discharge_efficiency for b, _ in stores], weights=usable)),
+            standby_kw=sum(b.standby_kw for b, _ in stores),
+            wear_per_kwh=float(np.average([b.wear_per_kwh for b, _ in stores], weights=usable)),
+        )
+
+    def _cars(self, hours: Slots, slots: Slots, foresight: Foresight) -> Iterable[Movable]:
+        """Turn stays into energy that can be moved: those of the foresight, then those that come after the horizon."""
+        models = asset_models(self.site, {})
+        later = self.foreseer.expected_cars(slots.end, hours.end)
+        for name, cars in foresight.cars.items():
+            point = models[name]
+            if isinstance(point, ChargePoint):
+                for stay in (*cars, *later.get(name, ())):
+                    yield from _stay(point, stay, hours)
+
+    def _heat(self, hours: Slots, outdoor_c: Floats, irradiance: Floats) -> Iterable[Movable]:
+        """Turn each zone's steady need of heat into electricity that can be moved within some hours."""
+        for name, model in asset_models(self.site, {}).items():
+            spec = self.site.file.assets[name]
+            if isinstance(model, HeatPump) and isinstance(spec, HeatPumpAsset):
+                low_c, _ = comfort_band(spec.comfort, hours, self.zone)
+                loss = 1.0 / model.air_out_k_per_kw + 1.0 / (model.air_mass_k_per_kw + model.mass_out_k_per_kw)
+                heat_kw = loss * (low_c - outdoor_c) - zone_gains_kw(spec.gains_kw, spec.window_m2, irradiance)
+                power = np.clip(heat_kw / cop(model, outdoor_c), 0.0, model.rated_kw)
+                for first in range(0, len(power), HEAT_STEPS):
+                    block = power[first : first + HEAT_STEPS]
+                    if block.any():
+                        yield Movable(first, np.full(len(block), model.rated_kw), float(block.sum()))
+
+
+class _Steps:
+    """Lays series of the horizon on the hours ahead."""
+
+    def __init__(self, slots: Slots, hours: Slots) -> None:
+        self._slots, self.at_s = slots, hours.start.timestamp() + hours.offset_s
+        self._begin_s = self.at_s - slots.start.timestamp()
+        length_s = float(slots.offset_s[-1] + slots.duration_s[-1])
+        self._inside = self._begin_s + HOUR_S <= length_s + 1e-6
+
+    def within(self, series: Floats) -> Floats:
+        """Give a series' mean over each hour, `nan` beyond the horizon."""
+        slots = self._slots
+        edges = np.append(slots.offset_s, slots.offset_s[-1] + slots.duration_s[-1])
+        area = np.concatenate([[0.0], np.cumsum(series * slots.duration_s)])
+        mean = (np.interp(self._begin_s + HOUR_S, edges, area) - np.interp(self._begin_s, edges, area)) / HOUR_S
+        return np.where(self._inside, mean, np.nan)
+
+    def repeated(self, series: Floats) -> Floats:
+        """Continue a series with its mean day."""
+        known = self.within(series)
+        hour = np.floor_divide(self.at_s, HOUR_S).astype(np.int64) % 24
+        count = np.bincount(hour[self._inside], minlength=24)
+        total = np.bincount(hour[self._inside], known[self._inside], minlength=24)
+        flat = float(np.average(series, weights=self._slots.duration_s))
+        day = np.where(count > 0, total / np.maximum(count, 1), flat)
+        return np.where(self._inside, known, day[hour])
+
+    def echoed(self, series: Floats, past: Past, zone: ZoneInfo) -> Floats:
+        """Continue a load with past weeks, mirrored at the present."""
+        known, now_s = self.within(series), self._slots.start.timestamp()
+        settled = past.before(now_s).known()
+        if not settled.at_s.size:
+            return self.repeated(series)
+        weeks = np.floor_divide(self.at_s - now_s, WEEK_S)
+        back = np.minimum(2.0 * weeks + 1.0, weeks + WEEKS_BACK)
+        quarters = self.at_s[:, None] - back[:, None] * WEEK_S + np.arange(4) * HOUR_S / 4.0
+        seen = settled.at(quarters.ravel()).reshape(quarters.shape)
+        heard = np.isfinite(seen).all(axis=1)
+        recent = settled.since(float(settled.at_s[-1]) - WEEKS_BACK * WEEK_S)
+        mean = calendar_mean(recent, self.at_s + HOUR_S / 2.0, zone)
+        echo = np.where(heard, np.nan_to_num(seen).mean(axis=1), mean)
+        return np.where(self._inside, known, echo)
+
+
+def _stay(point: ChargePoint, stay: EvSession, hours: Slots) -> Iterable[Movable]:
+    most = session_kw(point, stay) * presence(stay, hours)
+    there = np.flatnonzero(most)
+    if there.size and stay.energy_kwh > 0.0:
+        first, last = int(there[0]), int(there[-1]) + 1
+        yield Movable(first, most[first:last], stay.energy_kwh / point.efficiency)

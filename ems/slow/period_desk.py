@@ -1,0 +1,208 @@
+"""The demand charge and the carbon budget between plans: how month and week stand, what is expected, what is aimed at.
+
+Rule of the peak: a plan pays for what exceeds both the month's peak so far and the peak that the month ahead is worth.
+Rule of the budget: the horizon gets what is left of the week's budget after what was emitted and what is expected
+beyond the horizon. Time of a week that nobody metered takes its even share of the budget with it; while nothing is
+known of the month ahead, the horizon gets its even share of what is left.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from ems.config.site import Site
+from ems.process_image import Snapshot
+from ems.slow.accounts import Accounts, Tally
+from ems.slow.far_sight import FarSight
+from ems.slow.foresee import Foresight
+from ems.slow.measured_past import Table
+from ems.slow.situation import AssetNow
+from optimization.month_ahead import Ahead, MonthAhead
+from optimization.periods import month_of_slots, month_start, months_within, week_shares, week_start, weeks_within
+from optimization.problem import CarbonBudget, DemandTerms
+from optimization.slots import Slots
+from optimization.tariff import DemandCharge
+
+logger = logging.getLogger(__name__)
+
+LOOK_AHEAD_EVERY = timedelta(hours=1)
+RECORD = "month_ahead"
+WEEK_S = 7 * 86400.0
+
+
+class LooksAhead(Protocol):
+    """Who finds the peaks that are worth their price."""
+
+    async def look_ahead(self, question: MonthAhead, deadline_s: float) -> Ahead | None:
+        """Answer within the deadline [s]; None if there is no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsNow:
+    """How month and week stand, for the page and the record.
+
+    Args:
+        tally: what was metered.
+        peak_target_kw: peak that the month ahead is worth [kW]; None while unknown or without a demand charge.
+        week_budget_kg: what the week may emit; None without a budget.
+    """
+
+    tally: Tally
+    peak_target_kw: float | None
+    week_budget_kg: float | None
+
+    @property
+    def peak_so_far_kw(self) -> float | None:
+        """Highest known mean import of the local month [kW]; None before the first metering interval."""
+        return self.tally.peak_kw
+
+    @property
+    def week_carbon_kg(self) -> float:
+        """Emissions of the known import of the local week [kg]."""
+        return self.tally.carbon_kg
+
+
+class PeriodDesk:
+    """Keeps month and week of one site, and states both as terms of a plan.
+
+    Args:
+        site: the site.
+        accounts: what was metered.
+        far_sight: asks about the month ahead.
+        record: appends to the journal.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        accounts: Accounts,
+        far_sight: FarSight,
+        record: Callable[[str, Mapping[str, Any]], object],
+    ) -> None:
+        self._charge: DemandCharge | None = site.tariff.demand
+        self._planning = site.file.planning
+        self._zone = ZoneInfo(site.file.site.timezone)
+        self._accounts, self._far_sight, self._record = accounts, far_sight, record
+        self._ahead: Ahead | None = None
+        self._asked_at: datetime | None = None
+
+    @property
+    def accounts(self) -> Accounts:
+        """What was metered."""
+        return self._accounts
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the site has a demand charge or a carbon budget."""
+        return self._charge is not None or self._planning.carbon_budget_kg_per_week is not None
+
+    def observe(self, snapshot: Snapshot) -> None:
+        """Take one snapshot."""
+        self._accounts.observe(snapshot)
+
+    def now(self, at: datetime) -> AccountsNow:
+        """Say how month and week stand."""
+        tally = self._accounts.tally(at)
+        target = self._target_kw(tally.month) if self._charge is not None else None
+        return AccountsNow(tally, target, self._planning.carbon_budget_kg_per_week)
+
+    async def look_ahead(
+        self,
+        now: datetime,
+        table: Table,
+        slots: Slots,
+        foresight: Foresight,
+        situation: Mapping[str, AssetNow],
+        *,
+        solver: LooksAhead,
+    ) -> None:
+        """Ask about the month ahead once an hour; without an answer the last one holds."""
+        if not self.is_needed or (self._asked_at is not None and now - self._asked_at < LOOK_AHEAD_EVERY):
+            return
+        tally = self._accounts.tally(now)
+        peaks = np.zeros(months_within((slots.end - slots.start).total_seconds() + WEEK_S))
+        peaks[0] = tally.peak_kw or 0.0
+        question = self._far_sight.question(table, slots, foresight, situation, peaks)
+        answer = await solver.look_ahead(question, self._planning.solve_deadline_s)
+        self._asked_at = now
+        if answer is None:
+            logger.warning("nothing new is known of the month ahead; the last answer holds")
+            return
+        self._ahead = answer
+        self._record(RECORD, _body(answer, tally))
+
+    def terms(self, slots: Slots, now: datetime) -> tuple[DemandTerms | None, CarbonBudget | None]:
+        """State the demand charge and the carbon budget for a horizon."""
+        tally = self._accounts.tally(now)
+        return self._demand(slots, tally), self._budget(slots, tally)
+
+    def _demand(self, slots: Slots, tally: Tally) -> DemandTerms | None:
+        charge = self._charge
+        if charge is None:
+            return None
+        months = months_within((slots.end - slots.start).total_seconds() + charge.interval_s)
+        starts = [month_start(slots.start, self._zone, k) for k in range(months)]
+        free = [self._target_kw(start) or 0.0 for start in starts]
+        if starts[0] == tally.month:
+            free[0] = max(free[0], tally.peak_kw or 0.0)
+        begun_s = slots.start.timestamp() % charge.interval_s
+        return DemandTerms(
+            price_per_kw=charge.price_per_kw,
+            interval_s=float(charge.interval_s),
+            month=month_of_slots(slots, self._zone, months),
+            free_kw=np.round(free, 3),
+            begun_kwh=tally.begun_kwh(begun_s),
+        )
+
+    def _target_kw(self, month: datetime) -> float | None:
+        """Give the peak that a local month is worth, as last found [kW]; None where nothing was found for it."""
+        if self._ahead is None:
+            return None
+        first = self._ahead.question.start
+        starts = [month_start(first, self._zone, k) for k in range(len(self._ahead.peak_kw))]
+        return float(self._ahead.peak_kw[starts.index(month)]) if month in starts else None
+
+    def _budget(self, slots: Slots, tally: Tally) -> CarbonBudget | None:
+        budget_kg = self._planning.carbon_budget_kg_per_week
+        if budget_kg is None:
+            return None
+        weeks = weeks_within((slots.end - slots.start).total_seconds() + self._planning.step_s)
+        left = [self._left_kg(budget_kg, week_start(slots.start, self._zone, k), slots, tally) for k in range(weeks)]
+        share = week_shares(slots, self._zone, weeks)
+        left_kg = np.array([round(max(kg, 0.0), 3) for kg in left])
+        return CarbonBudget(share, left_kg, self._planning.carbon_budget_price_per_kg)
+
+    def _left_kg(self, budget_kg: float, start: datetime, slots: Slots, tally: Tally) -> float:
+        """Give what a week's budget leaves for the part of the horizon that lies in it [kg]."""
+        end = week_start(start, self._zone, 1)
+        emitted_kg = 0.0
+        if start == tally.week:
+            unknown_s = max(0.0, (tally.at - start).total_seconds() - tally.carbon_known_s)
+            emitted_kg = tally.carbon_kg + budget_kg * unknown_s / (end - start).total_seconds()
+        if self._ahead is not None:
+            return budget_kg - emitted_kg - self._ahead.carbon_kg(max(slots.end, start), end)
+        since = max(start, slots.start)
+        inside_s = max(0.0, (min(end, slots.end) - since).total_seconds())
+        return (budget_kg - emitted_kg) * inside_s / max((end - since).total_seconds(), 1.0)
+
+
+def _body(ahead: Ahead, tally: Tally) -> dict[str, Any]:
+    """Write down what was found and what it rests on."""
+    asked = ahead.question
+    return {
+        "start": asked.start,
+        "hours": len(asked.fixed_kw),
+        "peak_so_far_kw": tally.peak_kw,
+        "peak_kw": np.round(ahead.peak_kw, 3),
+        "cost": ahead.cost,
+        "fixed_kwh": round(float(asked.fixed_kw.sum()), 3),
+        "movable_kwh": round(float(sum(move.energy_kwh for move in asked.movable)), 3),
+        "import_kwh": round(float(ahead.import_kw.sum()), 3),
+    }
