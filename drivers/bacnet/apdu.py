@@ -10,8 +10,9 @@ Law 2: an answer is only taken for what was asked: object, property and index mu
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from drivers.bacnet.denials import Denial, aborted, erred, rejected
@@ -20,6 +21,8 @@ ObjectId = tuple[int, int]
 """Object type and instance, as numbers."""
 Route = tuple[int, bytes]
 """Network number and station address behind a router."""
+Wanted = tuple[tuple[ObjectId, tuple[int, ...]], ...]
+"""Objects, each with the properties that are asked for."""
 
 OBJECT_TYPES: Mapping[str, int] = {"analog-input": 0, "analog-output": 1, "analog-value": 2, "device": 8}
 OBJECT_IDENTIFIER, PRESENT_VALUE, PRIORITY_ARRAY, STATUS_FLAGS = 75, 85, 87, 111
@@ -75,9 +78,15 @@ def read_property(invoke_id: int, object_id: ObjectId, name: int, index: int | N
     return _request(invoke_id, READ) + asked + (b"" if index is None else _context(2, _unsigned(index)))
 
 
-def read_many(invoke_id: int, wanted: Sequence[tuple[ObjectId, Sequence[int]]]) -> bytes:
+def read_many(invoke_id: int, wanted: Wanted) -> bytes:
     """Ask for properties of several objects."""
-    parts = [_request(invoke_id, READ_MANY)]
+    return _request(invoke_id, READ_MANY) + _specifications(wanted)
+
+
+@lru_cache(maxsize=4096)
+def _specifications(wanted: Wanted) -> bytes:
+    """Write what is wanted; a device is asked the same question cycle after cycle."""
+    parts = []
     for object_id, names in wanted:
         asked = b"".join(_context(0, _unsigned(name)) for name in names)
         parts += [_context(0, _octets_of(object_id)), b"\x1e", asked, b"\x1f"]
@@ -144,7 +153,7 @@ def acknowledged(apdu: bytes, service: int) -> bytes:
     """Give what an acknowledgement says; raises `Denial` for the device's no, `Malformed` or `Unusual`."""
     kind = apdu[0] >> 4
     if kind == ERROR:
-        raise _error(apdu[3:])
+        raise _error_in(_values(apdu, 3)[0])
     if kind == REJECT:
         raise rejected(apdu[2])
     if kind == ABORT:
@@ -164,7 +173,7 @@ def property_value(body: bytes, object_id: ObjectId, name: int, index: int | Non
     asked += b"" if index is None else _context(2, _unsigned(index))
     if not body.startswith(asked + b"\x3e") or not body.endswith(b"\x3f"):
         raise Malformed("it answers another question")
-    return _one_or_many(body[len(asked) + 1 : -1])
+    return _one_or_many(_values(body[len(asked) + 1 : -1], 0)[0])
 
 
 def property_values(body: bytes) -> dict[tuple[ObjectId, int], Any]:
@@ -188,11 +197,12 @@ def property_values(body: bytes) -> dict[tuple[ObjectId, int], Any]:
 def _result(body: bytes, at: int) -> tuple[Any, int]:
     """Read a property's value or error, and where the next one begins."""
     opening = body[at]
+    if opening == 0x4E and body[at + 1] == 0x44 and body[at + 6] == 0x4F:  # one REAL, as nearly all are
+        return _REAL.unpack_from(body, at + 2)[0], at + 7
     if opening not in (0x4E, 0x5E):
         raise Malformed("neither value nor error")
-    end = _end_of(body, at + 1, opening + 1)
-    content = body[at + 1 : end]
-    return (_error(content) if opening == 0x5E else _one_or_many(content)), end + 1
+    values, end = _values(body, at + 1, opening + 1)
+    return (_error_in(values) if opening == 0x5E else _one_or_many(values)), end + 1
 
 
 def _property(body: bytes, at: int) -> tuple[int, int]:
@@ -203,40 +213,28 @@ def _property(body: bytes, at: int) -> tuple[int, int]:
     return int.from_bytes(body[at + 1 : at + 1 + length], "big"), at + 1 + length
 
 
-def _end_of(body: bytes, at: int, closing: int) -> int:
-    """Find the closing tag behind application-tagged values."""
+def _values(body: bytes, at: int, closing: int | None = None) -> tuple[list[Any], int]:
+    """Read application-tagged values up to a closing tag, or to the end; gives them and where they end."""
+    values: list[Any] = []
     while at < len(body) and body[at] != closing:
-        head, start, length = _head(body, at)
-        at = start + (0 if head >> 4 == 1 else length)
-    if at >= len(body):
-        raise Malformed("it ends within a value")
-    return at
-
-
-def _head(body: bytes, at: int) -> tuple[int, int, int]:
-    """Read an application tag: the octet, where its content starts, and its length field."""
-    head = body[at]
-    if head & 0x08 or head >> 4 == 15:
-        raise Unusual("a value of a constructed type")
-    if head & 0x07 < 5:
-        return head, at + 1, head & 0x07
-    if at + 1 >= len(body) or body[at + 1] >= 254:
-        raise Unusual("a value of more than 253 octets")
-    return head, at + 2, body[at + 1]
-
-
-def _values(body: bytes) -> Iterator[Any]:
-    at = 0
-    while at < len(body):
-        head, start, length = _head(body, at)
-        if head >> 4 == 1:
-            yield bool(length)
-            at = start
+        kind, length = body[at] >> 4, body[at] & 0x07
+        if body[at] & 0x08 or kind == 15:
+            raise Unusual("a value of a constructed type")
+        at += 1
+        if kind == 1:
+            values.append(bool(length))
             continue
-        if start + length > len(body):
+        if length == 5:
+            if at >= len(body) or body[at] >= 254:
+                raise Unusual("a value of more than 253 octets")
+            length, at = body[at], at + 1
+        if at + length > len(body):
             raise Malformed("it ends within a value")
-        yield _value(head >> 4, body[start : start + length])
-        at = start + length
+        values.append(_value(kind, body[at : at + length]))
+        at += length
+    if closing is not None and at >= len(body):
+        raise Malformed("it ends within a property")
+    return values, at
 
 
 def _value(kind: int, content: bytes) -> Any:
@@ -280,14 +278,12 @@ _READERS: Mapping[int, Callable[[bytes], Any]] = {
 """By application tag: Null, Unsigned, Integer, Real, Double, Character String, Bit String, Enumerated, Object ID."""
 
 
-def _one_or_many(body: bytes) -> Any:
-    values = list(_values(body))
+def _one_or_many(values: list[Any]) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def _error(content: bytes) -> Denial:
+def _error_in(values: list[Any]) -> Denial:
     """Read an error's class and code."""
-    said = list(_values(content))
-    if len(said) != 2 or not all(type(each) is int and each >= 0 for each in said):
+    if len(values) != 2 or not all(type(each) is int and each >= 0 for each in values):
         raise Malformed("an error without class and code")
-    return erred(said[0], said[1])
+    return erred(values[0], values[1])

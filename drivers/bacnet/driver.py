@@ -126,7 +126,7 @@ class BacnetDriver:
             if count == 0:
                 return answers | await self._read_singly(station, ids)
             try:
-                answers |= await station.read_many(self._peer, [(each, PROPERTIES) for each in ids[:count]])
+                answers |= await station.read_many(self._peer, tuple((each, PROPERTIES) for each in ids[:count]))
             except Denial as denial:
                 if not (denial.is_too_long or denial.is_unknown_service):
                     raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from bacpypes3.apdu import AbortPDU, AbortReason, ErrorRejectAbortNack, RejectPDU, RejectReason
@@ -21,7 +21,7 @@ from bacpypes3.primitivedata import ObjectIdentifier
 from bacpypes3.settings import settings
 from bacpypes3.vendor import get_vendor_info
 
-from drivers.bacnet.apdu import ObjectId, Route
+from drivers.bacnet.apdu import ObjectId, Route, Wanted
 from drivers.bacnet.denials import Denial, Silence
 from drivers.driver import DriverClock
 
@@ -59,9 +59,7 @@ class Stack:
         self._app = _Application(device, IPv4Address("0.0.0.0:0"))
         self._vendor = get_vendor_info(0)
 
-    async def read_many(
-        self, peer: StackPeer, wanted: Sequence[tuple[ObjectId, Sequence[int]]]
-    ) -> dict[tuple[ObjectId, int], Any]:
+    async def read_many(self, peer: StackPeer, wanted: Wanted) -> dict[tuple[ObjectId, int], Any]:
         """Read properties of several objects in one request; a property that failed comes as a `Denial`."""
         request: list[Any] = []
         for object_id, names in wanted:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from drivers.bacnet import apdu
-from drivers.bacnet.apdu import Malformed, ObjectId, Route, Unusual
+from drivers.bacnet.apdu import Malformed, ObjectId, Route, Unusual, Wanted
 from drivers.bacnet.denials import Denial, Silence
 from drivers.driver import DriverClock
 
@@ -71,9 +71,7 @@ class Station:
         self._last_id = 0
         self._stack: Stack | None = None
 
-    async def read_many(
-        self, peer: Peer, wanted: Sequence[tuple[ObjectId, Sequence[int]]]
-    ) -> dict[tuple[ObjectId, int], Any]:
+    async def read_many(self, peer: Peer, wanted: Wanted) -> dict[tuple[ObjectId, int], Any]:
         """Read properties of several objects in one request; a property that failed comes as a `Denial`."""
         if not peer.is_beyond_us:
             try:

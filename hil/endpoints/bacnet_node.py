@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 
 from hil.endpoints import bacnet_wire as wire
 from hil.endpoints.bacnet_wire import CLOSING, OPENING, Garbled, Npdu, Tag
@@ -49,6 +50,11 @@ class Prop(IntEnum):
     UNITS = 117
     VENDOR_ID = 120
     PROTOCOL_REVISION = 139
+
+
+EVERYTHING = frozenset({int(Prop.ALL), int(Prop.REQUIRED)})
+PRESENT_VALUE, STATUS_FLAGS = int(Prop.PRESENT_VALUE), int(Prop.STATUS_FLAGS)
+ALL_WELL = wire.bits((False, False, False, False))
 
 
 class Code(IntEnum):
@@ -146,11 +152,11 @@ class Node:
         thing = self.objects.get(key)
         if thing is None:
             raise Denied(Code.UNKNOWN_OBJECT)
+        if name == PRESENT_VALUE:
+            return wire.real(thing.present_value)
+        if name == STATUS_FLAGS:
+            return ALL_WELL
         match name:
-            case Prop.PRESENT_VALUE:
-                return wire.real(thing.present_value)
-            case Prop.STATUS_FLAGS:
-                return wire.bits((False, False, False, False))
             case Prop.PRIORITY_ARRAY if thing.accepts is not None:
                 slots = thing.slots
                 return [wire.real(slots[i]) if i in slots else b"\x00" for i in range(1, PRIORITIES + 1)]
@@ -229,18 +235,21 @@ class Node:
 
     def _read_many(self, body: bytes) -> bytes:
         parts = []
-        for key, wanted in _specifications(list(wire.read_tags(body))):
-            results = b"".join(self._result(key, name, index) for name, index in self._expanded(key, wanted))
-            parts += [wire.tagged(0, wire.object_id(*key), is_context=True), wire.within(1, results)]
+        for key, wanted in _specifications(body):
+            parts += [wire.tagged(0, wire.object_id(*key), is_context=True), b"\x1e"]
+            parts += [self._result(key, name, index) for name, index in self._expanded(key, wanted)]
+            parts.append(b"\x1f")
         return b"".join(parts)
 
     def _expanded(
         self, key: tuple[int, int], wanted: Sequence[tuple[int, int | None]]
     ) -> Sequence[tuple[int, int | None]]:
         """Put what an object has in the place of `all` and `required`."""
+        if not any(name in EVERYTHING for name, _ in wanted):
+            return wanted
         found: list[tuple[int, int | None]] = []
         for name, index in wanted:
-            special = name in (Prop.ALL, Prop.REQUIRED)
+            special = name in EVERYTHING
             found += [(each, None) for each in Prop if self._has(key, each)] if special else [(name, index)]
         return found
 
@@ -293,10 +302,11 @@ def _indexed(value: bytes | list[bytes], index: int | None) -> bytes:
     return wire.number(len(value)) if index == 0 else value[index - 1]
 
 
-def _specifications(tags: Sequence[Tag]) -> list[tuple[tuple[int, int], list[tuple[int, int | None]]]]:
-    """Read what a ReadPropertyMultiple asks for: objects with properties and indices."""
+@lru_cache(maxsize=256)
+def _specifications(body: bytes) -> tuple[tuple[tuple[int, int], tuple[tuple[int, int | None], ...]], ...]:
+    """Read what a ReadPropertyMultiple asks for: objects with properties and indices. Pollers repeat themselves."""
     found: list[tuple[tuple[int, int], list[tuple[int, int | None]]]] = []
-    for tag in tags:
+    for tag in wire.read_tags(body):
         if tag.kind in (OPENING, CLOSING):
             continue
         if not found and tag.number != 0:
@@ -310,4 +320,4 @@ def _specifications(tags: Sequence[Tag]) -> list[tuple[tuple[int, int], list[tup
                 found[-1][1][-1] = (found[-1][1][-1][0], index)
             case _:
                 raise Garbled(f"tag {tag.number}")
-    return found
+    return tuple((key, tuple(wanted)) for key, wanted in found)

@@ -83,11 +83,14 @@ def test_bacpypes3_reads_what_we_ask(number: int, object_id, name: int, index: i
     assert (int(request.propertyIdentifier), request.propertyArrayIndex) == (name, index)
 
 
-@given(NUMBERS, st.lists(st.tuples(IDS, st.lists(NAMES, min_size=1, max_size=4)), min_size=1, max_size=12))
+@given(NUMBERS, st.lists(st.tuples(IDS, st.lists(NAMES, min_size=1, max_size=4).map(tuple)), min_size=1, max_size=12))
 def test_bacpypes3_reads_what_we_ask_at_once(number: int, wanted) -> None:
-    request = heard(apdu.read_many(number, wanted), ReadPropertyMultipleRequest)
+    request = heard(apdu.read_many(number, tuple(wanted)), ReadPropertyMultipleRequest)
     assert [
-        (tuple(map(int, each.objectIdentifier)), [int(ref.propertyIdentifier) for ref in each.listOfPropertyReferences])
+        (
+            tuple(map(int, each.objectIdentifier)),
+            tuple(int(ref.propertyIdentifier) for ref in each.listOfPropertyReferences),
+        )
         for each in request.listOfReadAccessSpecs
     ] == wanted
 
