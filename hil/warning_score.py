@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from drivers.feeds import ForecastSeries, parse_document
 from drivers.points import Quality
 from ems.clock import SimulatedClock
 from ems.config.binding import Bindings, bind
@@ -40,7 +41,6 @@ from ems.slow.scenarios import View
 from ems.slow.situation import read_situation
 from ems.slow.warnings import EarlyWarning, Expected
 from ems.slow.zone_watch import ZoneWatch
-from hil.baselines import PublishedFeed
 from hil.in_process import told_by
 from hil.plant.feeder import Plant
 from hil.plant.weather import Kind as Weather
@@ -82,6 +82,18 @@ class Watched:
     events: list[Event] = field(default_factory=list)
     warnings: list[EarlyWarning] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Newsstand:
+    """What the world publishes, handed over without a socket: `price`, `carbon` or `weather`."""
+
+    published: DrawnPublished
+    what: str
+
+    async def fetch(self, now: datetime) -> Sequence[ForecastSeries]:
+        """Give what was published at `now`."""
+        return parse_document(self.published.document(self.what, now))
 
 
 class Sensors:
@@ -161,7 +173,7 @@ class WatchRoom:
     def __init__(self, site: Site, plant: Plant, cache: Path) -> None:
         self._site, self._plant, self._bindings = site, plant, bind(site)
         published = DrawnPublished(plant)
-        feeds = {what: PublishedFeed(published, what) for what in POINTS}
+        feeds = {what: Newsstand(published, what) for what in POINTS}
         self._desk = FeedDesk(feeds, dict.fromkeys(POINTS, 48.0), SimulatedClock(plant.now), 60.0)
         self._measured = MeasuredPast(measured_points(site, self._bindings))
         self._foreseer = Foreseer(

@@ -107,6 +107,13 @@ def local_days_and_quarters(at_s: Floats, zone: tzinfo) -> tuple[Floats, Floats]
 
     The UTC offset is asked of the zone once a quarter-hour, so that a day of 92 or 100 quarters falls out by itself.
     """
+    return _days_and_quarters(np.asarray(at_s, dtype=np.float64).tobytes(), zone)
+
+
+@lru_cache(maxsize=64)
+def _days_and_quarters(instants: bytes, zone: tzinfo) -> tuple[Floats, Floats]:
+    """Do so once for the same instants: many quantities are measured at the same ones."""
+    at_s = np.frombuffer(instants)
     quarters, where = np.unique(np.floor_divide(at_s, QUARTER_S), return_inverse=True)
     offsets = np.array([_offset_s(q * QUARTER_S, zone) for q in quarters])
     local_s = at_s + offsets[where] if at_s.size else at_s
