@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from ems.config.site import Site
 from ems.control import ControlLoop, Parts
 from ems.evidence import Evidence
 from ems.fast.counters import Counters, report
-from ems.fast.demand import KEPT, RECORD, DemandDesk
 from ems.fast.fleet import Fleet
 from ems.fast.following import Following
 from ems.fast.grid_eye import GridEye
 from ems.fast.levers import build_levers
 from ems.fast.orders import Orders
 from ems.fast.prices import PriceBook
+from ems.fast.queue_view import queues_view
 from ems.fast.sessions import Sessions
 from ems.fast.snapshot_view import live_view
 from ems.fast.steering import Steering
@@ -36,12 +36,15 @@ from ems.health import Alarms, Health
 from ems.live import LiveServer
 from ems.ownership import Owner
 from ems.planning import Planning
+from ems.privacy import discretion
 from ems.process_image import ProcessImage
+from ems.resume import resumed_demand, resumed_queues, transitions
 from ems.slow.asset_models import asset_models
 from ems.slow.feed_desk import Feed
 from ems.slow.planning_setup import build_planning, cache_dir, grid_limits, grid_path, history_path
-from ems.store.history import History, read_at
-from ems.store.journal import Journal, read_records, records_since
+from ems.store.history import History
+from ems.store.journal import FILE as JOURNAL_FILE
+from ems.store.journal import Journal
 from ems.store.requests import RequestBox
 from ems.timetable import Job, Timetable, every
 from ems.wall_watch import CHECK_EVERY_S, WallWatch
@@ -50,15 +53,12 @@ from optimization.grid_case import bus_numbers, load_case
 
 logger = logging.getLogger(__name__)
 
-JOURNAL_FILE = "journal.db"
 REGISTERS_EVERY_S = 3600.0
 RENEWAL_SHARE = 0.02
 """The renewal of ownership is awaited for so small a share of the cycle: a busy disk must not hold control up."""
 SCANS_GATHER_S = 0.5
 """Scans are flushed to the disk so seldom at most [wall s], however fast the clock runs."""
 FIRST_FETCH_S = 2.0
-NEAR_S = 60.0
-"""A stored register within so much of a metering interval's start tells its first value [s]."""
 LEAST_LEASE_WALL_S = 5.0
 """Ownership survives so long a stall of the machine, however fast the clock runs [wall s]."""
 
@@ -112,6 +112,7 @@ class Daemon:
         self._stores, self._fleet, self._parts = stores, fleet, parts
         self._solver, self._alarms, self._health = solver, alarms, health
         self._solver_was_ready = False
+        self._told = discretion(site)
         self.planning = planning
         self.loop = ControlLoop(parts, cycle_s)
         self.timetable = Timetable(clock)
@@ -189,6 +190,10 @@ class Daemon:
         self._stores.record("transition", {"event": "stop", "epoch": self._stores.owner.epoch})
         self._stores.close()
 
+    def queues(self) -> dict[str, Any]:
+        """Tell who waits at the car parks and who is called where, as the live stream does."""
+        return queues_view(self._parts.queues.parks)
+
     def counters(self) -> dict[str, Any]:
         """Give the figures by which the run is judged."""
         last = self.loop.last
@@ -226,6 +231,8 @@ class Daemon:
             health=self._health,
             alarms=self._alarms.active,
             counters=self.counters(),
+            parks=parts.queues.parks,
+            told=self._told,
         )
         self._stores.live.publish(view)
 
@@ -273,8 +280,8 @@ def build(
     alarms, health = Alarms(stores.record), Health(stores.record)
     wiring = _Wiring(site, bindings, clock, stores, fleet, cycle_s, state_dir)
     sessions = Sessions(site, bindings, stores.record)
-    sessions.restore(_transitions(state_dir))
-    watchman = Watchman(alarms, health, fleet.drivers)
+    sessions.restore(transitions(state_dir))
+    watchman = Watchman(alarms, health, fleet.drivers, discretion(site))
     parts = _parts(wiring, planning, orders=orders, sessions=sessions, watchman=watchman)
     daemon = Daemon(
         site,
@@ -354,7 +361,8 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         image=ProcessImage(site.file.control.stale_after_s),
         orders=orders,
         sessions=sessions,
-        demand=_demand(wiring),
+        queues=resumed_queues(site, bindings, stores.record, wiring.state_dir, clock.now()),
+        demand=resumed_demand(site, bindings, stores.record, wiring.state_dir, clock.now()),
         steering=Steering(site, bindings, levers, _eye(site, wiring.state_dir).rows),
         writer=writer,
         following=Following(levers, wiring.cycle_s),
@@ -365,20 +373,3 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         keep=keep,
         adopt=wiring.fleet.adopt,
     )
-
-
-def _demand(wiring: _Wiring) -> DemandDesk:
-    """Take up the running metering interval and the month's peak from what is stored."""
-    path, now = wiring.state_dir, wiring.clock.now()
-    desk = DemandDesk(wiring.site, wiring.bindings, wiring.stores.record)
-    kept = records_since(journal_path(path), RECORD, now - KEPT)
-    desk.restore((one.body for one in kept), lambda point, at: read_at(history_path(path), point, at, NEAR_S), now)
-    return desk
-
-
-def _transitions(state_dir: Path) -> Iterator[Mapping[str, Any]]:
-    """Read the transitions that were journalled before this start, oldest first."""
-    after_id = 0
-    while records := read_records(journal_path(state_dir), kind="transition", after_id=after_id):
-        yield from (record.body for record in records)
-        after_id = records[-1].id

@@ -27,6 +27,7 @@ from ems.fast.ladder import plan_now
 from ems.fast.orders import Orders
 from ems.fast.powers import Powers
 from ems.fast.prices import Prices
+from ems.fast.queues import Queues
 from ems.fast.scene import Scene
 from ems.fast.sessions import Sessions
 from ems.fast.steering import Outcome, Steering
@@ -59,6 +60,7 @@ class Parts:
     image: ProcessImage
     orders: Orders
     sessions: Sessions
+    queues: Queues
     demand: DemandDesk
     steering: Steering
     writer: Writer
@@ -144,6 +146,8 @@ class ControlLoop:
         if self.last is not None:
             self.wants_plan |= standing.overrides != self.last.standing.overrides
         self.wants_plan |= parts.sessions.update(snapshot, parts.orders.requests, limits)
+        building = self.last.outcome.building if self.last is not None else ()
+        self.wants_plan |= parts.queues.update(snapshot, parts.orders.requests, parts.sessions.cars, building)
         plan, planning = parts.plan(), parts.site.file.planning
         in_force = plan_now(plan, snapshot.at, every_s=planning.every_s, max_age_s=planning.max_plan_age_s)
         scene = Scene(

@@ -57,6 +57,7 @@ class Car:
         register_kwh: meter register now.
         ceiling_kw: most that it was seen to take.
         wish: what was asked for it; None as long as nobody did.
+        others_wait: whether other cars wait for a point of the same park.
     """
 
     arrived: datetime
@@ -64,6 +65,7 @@ class Car:
     register_kwh: float
     ceiling_kw: float
     wish: CarWish | None = None
+    others_wait: bool = False
 
     def wanted_kwh(self, efficiency: float) -> float:
         """Give the energy that its battery still wants, doubt included [kWh]."""
@@ -82,9 +84,11 @@ class Car:
         return self.wish.departure if self.wish else self.arrived + UNKNOWN_STAY
 
     def ready_by(self, now: datetime) -> datetime:
-        """Give the instant by which it is to have its energy: somewhat before it leaves."""
+        """Give the instant by which it is to have its energy: somewhat before it leaves, at once while others wait."""
         left = max(self.departure - now, timedelta(0))
-        return self.departure - min(timedelta(hours=FILLING_KWH / self.most_kw) + SPARE, MOST_EARLY * left)
+        ready = self.departure - min(timedelta(hours=FILLING_KWH / self.most_kw) + SPARE, MOST_EARLY * left)
+        soonest = now + timedelta(hours=self.wanted_kwh(1.0) / self.most_kw)
+        return min(ready, soonest) if self.others_wait else ready
 
 
 class Sessions:

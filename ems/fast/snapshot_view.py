@@ -1,4 +1,8 @@
-"""What the core tells whoever looks on, once a cycle: plain data, ready for JSON."""
+"""What the core tells whoever looks on, once a cycle: plain data, ready for JSON.
+
+Law: of an asset in a `personal` zone nothing is told but what it is; its power, plan, decision and the points of its
+device stay with the controller, and its zone tells sums (`ems/fast/zone_view.py`).
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,13 @@ from ems.control import Cycle
 from ems.fast.decisions import Held, Lever
 from ems.fast.demand import DemandNow
 from ems.fast.prices import Prices
+from ems.fast.queue_view import queues_view
+from ems.fast.queues import Park
 from ems.fast.watchman import DeviceState
+from ems.fast.zone_view import zones_view
 from ems.health import Alarm, Health
 from ems.live import SCHEMA
+from ems.privacy import Discretion
 from ems.process_image import Reading, Snapshot
 from optimization.problem import Plan
 
@@ -31,9 +39,13 @@ def live_view(
     health: Health,
     alarms: Sequence[Alarm],
     counters: Mapping[str, Any],
+    parks: Mapping[str, Park],
+    told: Discretion,
 ) -> dict[str, Any]:
-    """Describe one cycle: health, alarms, points with quality and age, devices, and each asset planned and measured."""
+    """Describe one cycle: health, alarms, points with quality and age, devices, assets, zones and queues."""
     snapshot = cycle.snapshot
+    kw = {**cycle.outcome.powers.metered_kw, **cycle.outcome.powers.loads_kw}
+    planned = {name: planned_kw(plan, name, spec.kind, snapshot) for name, spec in site.file.assets.items()}
     return {
         "schema": SCHEMA,
         "at": snapshot.at.isoformat(),
@@ -42,11 +54,19 @@ def live_view(
         "health": {"state": health.state.value, "cause": health.cause},
         "alarms": [{"key": a.key, "text": a.text, "since": a.since.isoformat()} for a in alarms],
         "devices": {name: _device(name, cycle, state) for name, state in devices.items()},
-        "points": {name: _point(reading, points.get(name), snapshot) for name, reading in snapshot.readings.items()},
+        "points": {
+            name: _point(reading, points.get(name), snapshot)
+            for name, reading in snapshot.readings.items()
+            if not told.hides_point(name)
+        },
         "assets": {
-            name: _asset(name, site, cycle, plan) | _command(name, cycle, levers.get(name), held)
+            name: _asset(name, site, told)
+            | ({} if told.hides(name) else _values(name, site, cycle, kw.get(name), planned[name]))
+            | ({} if told.hides(name) else _command(name, cycle, levers.get(name), held))
             for name in site.file.assets
         },
+        "zones": zones_view(site, kw, planned),
+        "queues": queues_view(parks, personal=told.parks),
         "plan": None if plan is None else _plan(plan, snapshot),
         "prices": _prices(prices, site.file.site.currency),
         "demand": None if cycle.demand is None else _demand(cycle.demand),
@@ -89,15 +109,20 @@ def _point(reading: Reading, point: Point | None, snapshot: Snapshot) -> dict[st
     }
 
 
-def _asset(name: str, site: Site, cycle: Cycle, plan: Plan | None) -> dict[str, Any]:
-    powers, spec = cycle.outcome.powers, site.file.assets[name]
-    metered_kw = {**powers.metered_kw, **powers.loads_kw}.get(name)
+def _asset(name: str, site: Site, told: Discretion) -> dict[str, Any]:
+    """Describe what an asset is: what everybody may know."""
+    spec = site.file.assets[name]
     return {
         "kind": spec.kind,
         "device": getattr(spec, "device", None),
-        "kw": powers.grid_kw if spec.kind == "grid_meter" else metered_kw,
-        "planned_kw": planned_kw(plan, name, spec.kind, cycle.snapshot),
+        "zone": spec.zone,
+        "privacy": told.assets[name].value,
     }
+
+
+def _values(name: str, site: Site, cycle: Cycle, kw: float | None, planned: float | None) -> dict[str, Any]:
+    is_connection = site.file.assets[name].kind == "grid_meter"
+    return {"kw": cycle.outcome.powers.grid_kw if is_connection else kw, "planned_kw": planned}
 
 
 def _command(name: str, cycle: Cycle, lever: Lever | None, held: Mapping[str, Held]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ems.fast.following import Following
 from ems.fast.steering import Outcome as Decided
 from ems.fast.writing import Writer, Written
 from ems.health import Alarms, Health
+from ems.privacy import Discretion
 from ems.process_image import Reading, Snapshot
 from ems.standing import Standing
 
@@ -37,9 +38,13 @@ class Watchman:
         alarms: the alarms in force.
         health: the state machine.
         drivers: by device id.
+        told: whose values may be named in an alarm or a cause.
     """
 
-    def __init__(self, alarms: Alarms, health: Health, drivers: Mapping[str, Driver]) -> None:
+    def __init__(
+        self, alarms: Alarms, health: Health, drivers: Mapping[str, Driver], told: Discretion | None = None
+    ) -> None:
+        self._told = told or Discretion({}, frozenset(), frozenset())
         self._alarms = alarms
         self._health = health
         self._drivers = drivers
@@ -91,15 +96,17 @@ class Watchman:
         for one in written:
             asset, result = one.command.decision.asset, one.result
             refused = result.outcome is Outcome.REFUSED
-            self._alarms.set(
-                f"refused:{asset}", f"{asset} refuses its command: {result.reason}" if refused else None, now
-            )
+            why = "the journal says why" if self._told.hides(asset) else result.reason
+            self._alarms.set(f"refused:{asset}", f"{asset} refuses its command: {why}" if refused else None, now)
 
     def _degraded(self, decided: Decided) -> str:
         if self._alarms.active:
             return self._alarms.active[0].text
         fallen = [d for d in decided.decisions.values() if d.rung in (Rung.SHIFTED_PLAN, Rung.RULES, Rung.SAFE)]
-        return fallen[0].reason if fallen else ""
+        if not fallen:
+            return ""
+        shown = [decision for decision in fallen if not self._told.hides(decision.asset)]
+        return shown[0].reason if shown else f"{fallen[0].asset} is steered by {fallen[0].rung}"
 
 
 def lost_readings(snapshot: Snapshot, driver: Driver) -> list[Reading]:
