@@ -18,7 +18,7 @@ export function Outlook({ day, snapshot, topology, site, clock, place, onPlace, 
   return html`<section class="panel outlook" aria-labelledby="outlook-title">
     <div class="head"><h2 id="outlook-title">${t("chart.title")}</h2>
       <p class="legend"><${Key} name="measured" /> ${t("chart.measured")} <${Key} name="planned" /> ${t("chart.planned")}
-        <${Key} name="pv" /> ${t("chart.pv")} <span class="soft">${t("chart.zone", { zone: site.timezone })}</span></p>
+        <${Key} name="pv" /> ${t(hidesPv(topology) ? "chart.pv_shown" : "chart.pv")} <span class="soft">${t("chart.zone", { zone: site.timezone })}</span></p>
       <fieldset class="spans"><legend class="unseen">${t("chart.span")}</legend>
         ${SPANS.map((span) => html`<button type="button" aria-pressed=${place.span === span ? "true" : "false"} onClick=${() => onPlace({ span })}>${t("chart.hours", { hours: span })}</button>`)}
       </fieldset></div>
@@ -26,6 +26,8 @@ export function Outlook({ day, snapshot, topology, site, clock, place, onPlace, 
     <${Table} merged=${merged} site=${site} clock=${clock} t=${t} language=${language} />
   </section>`;
 }
+
+const hidesPv = (topology) => Object.values(topology?.assets ?? {}).some(({ kind, private: secret }) => kind === "pv" && secret);
 
 const Key = ({ name }) => html`<svg class=${`key ${name}`} viewBox="0 0 24 8" aria-hidden="true"><path d="M0 4H24" /></svg>`;
 
@@ -57,6 +59,8 @@ function optionsOf({ pane, site, t, language, kept, width }) {
   const style = getComputedStyle(document.documentElement);
   const ink = (name) => style.getPropertyValue(name).trim();
   const time = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, { timeZone: site.timezone, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const day = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, { timeZone: site.timezone, weekday: "short" });
+  const tick = (at) => (time.format(at) === "00:00" ? day.format(at) : time.format(at));
   const stepped = uPlot.paths.stepped({ align: 1 });
   const curve = (key) => ({
     label: t(`curve.${key}`),
@@ -76,7 +80,7 @@ function optionsOf({ pane, site, t, language, kept, width }) {
     scales: { x: { time: true, range: () => [firstOf(kept.current.merged), kept.current.merged.end] }, y: { range: pane.range ?? rangeOf(pane, kept) } },
     series: [{}, ...pane.curves.map(curve)],
     axes: [
-      { ...axis, size: 28, values: (_, ticks) => ticks.map((at) => time.format(new Date(at * 1000))) },
+      { ...axis, size: 28, values: (_, ticks) => ticks.map((at) => tick(new Date(at * 1000))) },
       { ...axis, size: 52, splits: pane.range ? () => [0, 50, 100] : undefined, values: (_, ticks) => ticks.map((value) => number(value, "", language, pane.axis ? 2 : 0)) },
     ],
     hooks: { draw: [(plot) => drawMarks(plot, kept.current, { ink, pane, t })] },

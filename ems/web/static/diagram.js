@@ -71,9 +71,9 @@ function Bus({ spot, context }) {
     <text class="name" x=${x + 4} y=${y - 25}>${bus.id}</text>
     <${Arrow} x=${x + 9} y=${y - 12} kw=${kw} down />
     <text class="soft" x=${x + 18} y=${y - 8}>${flow}</text>
-    ${loading && html`<${Gauge} x=${x + 84} y=${y - 15} width=${48} value=${loading.pct} from=${0} to=${125} high=${topology.limits.loading_max_pct} />
-      <${Level} x=${x + 138} y=${y - 8} level=${level} text=${`≈ ${number(loading.pct, "pct", language)} %`} start />`}
-    <${Voltage} x=${right} y=${y - 8} voltage=${voltageAt(bus, topology, snapshot)} bus=${bus} context=${context} />
+    ${loading && html`<${Gauge} x=${x + 82} y=${y - 15} width=${40} value=${loading.pct} from=${0} to=${125} high=${topology.limits.loading_max_pct} />
+      <${Level} x=${x + 127} y=${y - 8} level=${level} text=${`≈ ${number(loading.pct, "pct", language)} %`} start />`}
+    <${Voltage} x=${right} y=${y - 25} voltage=${voltageAt(bus, topology, snapshot)} bus=${bus} context=${context} />
   </g>`;
 }
 
@@ -88,7 +88,7 @@ function Voltage({ x, y, voltage, bus, context, start }) {
   const text = `${voltage.estimated ? "≈ " : ""}${told}${voltage.unseen ? " ?" : ""}`;
   return html`<g><title>${t(voltage.unseen ? "oneline.unobservable" : voltage.estimated ? "oneline.estimated" : "oneline.measured")} · ${number(voltage.pu, "pu", language)} pu</title>
     <${Level} x=${x} y=${y} level=${voltageLevel(voltage, limits)} text=${text} start=${start} />
-    <${Gauge} x=${start ? x + 74 : x - 48} y=${start ? y - 7 : y - 23} width=${48} value=${voltage.pu} ...${band} point range=${[voltage.low, voltage.high]} /></g>`;
+    <${Gauge} x=${start ? x + 74 : x - 42} y=${start ? y - 7 : y + 10} width=${42} value=${voltage.pu} ...${band} point range=${[voltage.low, voltage.high]} /></g>`;
 }
 
 const RANGE = {
@@ -159,12 +159,12 @@ function Gauge({ x, y, width, value, from, to, low = from, high = to, point = fa
   </g>`;
 }
 
-// Words that take a colour and a shape only where something is abnormal.
+// Words that take a colour and a shape only where something is abnormal; the shape stands at the words' fixed end.
 function Level({ x, y, level, text, start = false, strong = false, soft = false }) {
   const shape = { bad: "M4 0l4 8H0z", uncertain: "M4 0l4 4-4 4-4-4z", hand: "M0 0h8v8H0z" }[level];
-  const width = text.length * 6.6;
+  const shift = shape ? 12 : 0;
   return html`<g class=${`level ${level}`}>
-    ${shape && html`<path d=${shape} transform="translate(${start ? x : x - width - 14} ${y - 8})" />`}
-    <text class=${`${start ? "" : "end"} ${strong ? "strong" : ""} ${soft ? "small" : ""}`} x=${start && shape ? x + 12 : x} y=${y}>${text}</text>
+    ${shape && html`<path d=${shape} transform="translate(${start ? x : x - 8} ${y - 8})" />`}
+    <text class=${`${start ? "" : "end"} ${strong ? "strong" : ""} ${soft ? "small" : ""}`} x=${start ? x + shift : x - shift} y=${y}>${text}</text>
   </g>`;
 }

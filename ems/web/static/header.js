@@ -87,7 +87,7 @@ function manual({ snapshot, t }) {
 // Stays on top of everything: whether the values live, and what is wrong.
 export function Banner({ link, snapshot, clock, t }) {
   const alarms = (snapshot?.alarms ?? []).toSorted((a, b) => Date.parse(b.since) - Date.parse(a.since));
-  useAnnounced(alarms, t);
+  useAnnounced(snapshot ? alarms : null, t);
   const shown = alarms.slice(0, SHOWN_ALARMS);
   const hidden = alarms.slice(SHOWN_ALARMS);
   return html`<div class="banner">
@@ -117,6 +117,7 @@ function titleOf(key, t) {
 function useAnnounced(alarms, t) {
   const known = useRef(null);
   useEffect(() => {
+    if (!alarms) return;
     const keys = alarms.map(({ key, since }) => `${key} ${since}`);
     const fresh = known.current ? alarms.filter((_, index) => !known.current.has(keys[index])) : [];
     if (fresh.length) document.getElementById("announce").textContent = fresh.map(({ key }) => titleOf(key, t)).join("; ");

@@ -19,8 +19,8 @@ export function layOut(topology, width) {
   const hanging = Map.groupBy(Object.entries(topology.assets).filter(([, asset]) => asset.bus && asset.kind !== "grid_meter"), ([, { bus }]) => bus);
   const blocks = feederBlocks(main, children, hanging);
   const count = Math.max(1, Math.min(blocks.length, Math.floor((width + SIZE.gap) / (SIZE.column + SIZE.gap))));
-  const columnWidth = (width - (count - 1) * SIZE.gap) / count;
   const columns = spread(blocks, count);
+  const columnWidth = Math.min((width - (columns.length - 1) * SIZE.gap) / Math.max(columns.length, 1), 1.4 * SIZE.column);
   const placed = { buses: [], assets: [], wires: [] };
   const heights = columns.map((column, number) => placeColumn(column, number * (columnWidth + SIZE.gap), columnWidth, placed));
   return { ...placed, source, main, width, columnWidth, height: Math.max(SIZE.top, ...heights) };
@@ -49,13 +49,11 @@ function linesOf(head, children, hanging) {
 const heightOf = ({ lines }) =>
   lines.reduce((sum, { bus, assets }) => sum + (bus ? SIZE.header : 0) + assets.length * SIZE.row + SIZE.between, 0);
 
-// Blocks in their order, cut where the tallest column becomes the least tall.
+// Blocks in their order, cut so that the tallest column is as low as it can be.
 function spread(blocks, count) {
-  if (blocks.length <= count) return blocks.map((block) => [block]);
-  const total = blocks.reduce((sum, block) => sum + heightOf(block), 0);
-  let limit = Math.max(total / count, ...blocks.map(heightOf));
+  let limit = Math.max(0, ...blocks.map(heightOf));
   let columns = fill(blocks, limit);
-  while (columns.length > count) columns = fill(blocks, (limit += SIZE.row));
+  while (columns.length > count) columns = fill(blocks, (limit += SIZE.row / 2));
   return columns;
 }
 
@@ -63,7 +61,7 @@ function fill(blocks, limit) {
   const columns = [[]];
   let height = 0;
   for (const block of blocks) {
-    if (height && height + heightOf(block) > limit) {
+    if (columns.at(-1).length && height + heightOf(block) > limit) {
       columns.push([]);
       height = 0;
     }

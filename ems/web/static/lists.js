@@ -66,7 +66,7 @@ export function Assets({ snapshot, silent_s, place, onPlace, t, language }) {
       <p class="soft">${odd.length ? t("assets.some_odd", { count: odd.length, total: all.length }) : t("assets.all_normal", { total: all.length })}</p>
       <fieldset class="spans"><legend class="unseen">${t("assets.filter")}</legend>
         ${["all", "odd"].map((show) => html`<button type="button" aria-pressed=${place.show === show ? "true" : "false"} onClick=${() => onPlace({ show })}>${t(`assets.show_${show}`)}</button>`)}</fieldset></div>
-    <div class="scroll" tabindex="0" role="region" aria-labelledby="assets-title"><table class="assets">
+    <div class="scroll" tabindex="0" role="region" aria-label=${t("assets.table")}><table class="assets">
       <thead><tr><th scope="col">${t("assets.asset")}</th><th scope="col">${t("assets.state")}</th><th scope="col" class="number">${t("assets.measured")}</th><th scope="col" class="number">${t("assets.planned")}</th>
         <th scope="col" class="number">${t("assets.told")}</th><th scope="col">${t("assets.by")}</th><th scope="col" class="why">${t("assets.why")}</th><th scope="col" class="number">${t("assets.age")}</th></tr></thead>
       <tbody>${rows.map((row) => html`<${AssetRow} key=${row.id} ...${row} t=${t} language=${language} />`)}</tbody>
