@@ -105,9 +105,11 @@ def _site(folder: Path, named: str | None) -> Site | None:
     """Find the site of a report; one that was not named may be out of reach."""
     if named is not None:
         return load_site(find_site(named))
-    name = str(read_manifest(folder)["site"]["id"])
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return None
     try:
-        found = find_site(name)
+        found = find_site(str(manifest["site"]["id"]))
     except SiteError:
         return None
     return load_site(found)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ems.reports.carbon import CarbonReport
-from ems.reports.manifest import NAME, SCHEMA, ManifestError, described, read_manifest, tool, written
+from ems.reports.manifest import NAME, SCHEMA, described, read_manifest, tool, written
 from ems.reports.page import to_page
 from ems.reports.tables import to_csv, to_parquet, to_workbook
 
@@ -86,10 +86,8 @@ def strangers(folder: Path) -> list[str]:
     if not folder.is_dir():
         return [folder.name] if folder.exists() else []
     held = sorted(path.name for path in folder.iterdir())
-    try:
-        own = {output["name"] for output in read_manifest(folder)["outputs"]} | {NAME}
-    except ManifestError:
-        own = set()
+    manifest = read_manifest(folder) if NAME in held else None
+    own = {NAME, *(output["name"] for output in manifest["outputs"])} if manifest else set()
     return [name for name in held if name not in own]
 
 

@@ -20,7 +20,7 @@ DIGEST = "digest"
 
 
 class ManifestError(Exception):
-    """A manifest is missing, or is none: the message names the file and the remedy."""
+    """There is no manifest: the message names the file and the remedy."""
 
 
 def tool() -> dict[str, Any]:
@@ -40,27 +40,24 @@ def written(manifest: Mapping[str, Any]) -> bytes:
     return _text({**body, DIGEST: hashlib.sha256(_text(body)).hexdigest()})
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read a folder's manifest; raises `ManifestError`. Whether it is unchanged, `is_unchanged` tells."""
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Read a folder's manifest: None if it does not stand, byte by byte, as it was written.
+
+    Raises:
+        ManifestError: there is none.
+    """
     path = folder / NAME
     try:
-        found = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         words = f"{path} cannot be read ({error.strerror}); name the folder that `ems report carbon --out` wrote"
         raise ManifestError(words) from error
-    except ValueError as error:
-        raise ManifestError(f"{path} is no JSON ({error}); it was changed: make the report again") from error
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        raise ManifestError(f"{path} is no manifest of {SCHEMA}; name the folder that `ems report carbon --out` wrote")
-    missing = {"site", "period", "inputs", "outputs", "parameters", "tool"} - found.keys()
-    if missing:
-        raise ManifestError(f"{path} lacks {', '.join(sorted(missing))}; it was changed: make the report again")
-    return found
-
-
-def is_unchanged(folder: Path, manifest: Mapping[str, Any]) -> bool:
-    """Tell whether a manifest stands as it was written, byte by byte."""
-    return (folder / NAME).read_bytes() == written(manifest)
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return None
+    is_ours = isinstance(found, dict) and found.get("schema") == SCHEMA and content == written(found)
+    return found if is_ours else None
 
 
 def _text(body: Mapping[str, Any]) -> bytes:

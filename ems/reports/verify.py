@@ -15,7 +15,7 @@ from ems.config.site import Site
 from ems.reports.bundle import STATE_INPUT, contents, strangers
 from ems.reports.carbon import CarbonReport, ReportError, carbon_report
 from ems.reports.factors import FactorError
-from ems.reports.manifest import NAME, described, is_unchanged, read_manifest, tool
+from ems.reports.manifest import NAME, described, read_manifest, tool
 from ems.reports.period import parse_period
 from ems.store.archive import ArchiveError
 
@@ -63,6 +63,11 @@ def verify(folder: Path, site: Site | None, *, state: Path | None = None) -> Ver
         ManifestError: there is no report.
     """
     manifest = read_manifest(folder)
+    if manifest is None:
+        changed_manifest = Difference(NAME, "changed", "does not carry its own digest any more")
+        return Verdict(
+            (changed_manifest,), False, ("nothing that it says can be believed: nothing else was checked",), 0, 0
+        )
     differences = [*_outputs(folder, manifest)]
     inputs = [one for one in manifest["inputs"] if one["name"] != STATE_INPUT]
     if site is None:
@@ -84,8 +89,6 @@ def verify(folder: Path, site: Site | None, *, state: Path | None = None) -> Ver
 
 
 def _outputs(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Difference]:
-    if not is_unchanged(folder, manifest):
-        yield Difference(NAME, "changed", "does not carry its own digest any more")
     for output in manifest["outputs"]:
         path = folder / output["name"]
         if not path.is_file():

@@ -139,5 +139,7 @@ def _tops(reading: float) -> list[float]:
 
 def _spread(total_kwh: float, intervals: int) -> Floats:
     """Spread energy evenly over intervals in whole steps of the resolution, so that the sum stays what it is."""
+    if intervals == 1:
+        return np.array([total_kwh])
     shares = np.round(total_kwh * np.arange(intervals + 1) / intervals, DECIMALS)
     return np.asarray(np.round(np.diff(shares), DECIMALS), dtype=float)
