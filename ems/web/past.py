@@ -26,7 +26,7 @@ _DRAWN = {"grid_meter": "power_kw", "pv": "power_kw", "battery": "soc_pct"}
 
 def drawn_points(site: Site, bindings: Bindings) -> dict[str, str]:
     """Name the point that is drawn of each asset, single values of personal zones left out."""
-    hidden = private_assets(site.file)
+    hidden = private_assets(site)
     points = {
         asset: bindings.measure(asset, _DRAWN[spec.kind])
         for asset, spec in site.file.assets.items()

@@ -24,7 +24,7 @@ from ems.store.encoding import to_json
 from ems.web.app import build_app
 from ems.web.hub import Hub, SiteCard
 from ems.web.past import Day, drawn_points
-from ems.web.topology import private_assets, private_devices, read_topology
+from ems.web.topology import private_assets, read_topology
 from ems.web.veil import Veil
 from ems.web.vendor import astray
 
@@ -58,7 +58,7 @@ def page_of(site: Site, folder: Path) -> Starlette:
     drawing, trouble = read_topology(site)
     if trouble:
         logging.getLogger(__name__).warning("no one-line diagram: %s", trouble)
-    hub = Hub(folder, SystemClock(), card, Veil(private_assets(file), private_devices(file)))
+    hub = Hub(folder, SystemClock(), card, Veil(private_assets(site)))
     day = Day(folder, drawn_points(site, bind(site)), ZoneInfo(identity.timezone))
     return build_app(hub, drawing, day)
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ems.config.site import Privacy, Site, SiteFile
+from ems.config.site import Site
+from ems.privacy import discretion
 
 SCHEMA = "ems.topology/1"
 _RATINGS = {
@@ -59,7 +60,7 @@ def topology(site: Site) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TopologyError(f"{path} is no grid that can be drawn: {error!r}; `ems check` tells more") from error
     grid, planning = site.file.grid, site.file.planning
-    hidden = private_assets(site.file)
+    hidden = private_assets(site)
     return {
         "schema": SCHEMA,
         "buses": buses,
@@ -77,16 +78,10 @@ def topology(site: Site) -> dict[str, Any]:
     }
 
 
-def private_assets(file: SiteFile) -> frozenset[str]:
-    """Name the assets in personal zones: their single values are nobody's business."""
-    personal = {name for name, zone in file.zones.items() if zone.privacy is Privacy.PERSONAL}
-    return frozenset(name for name, asset in file.assets.items() if asset.zone in personal)
-
-
-def private_devices(file: SiteFile) -> frozenset[str]:
-    """Name the devices of the assets in personal zones."""
-    devices = (getattr(file.assets[name], "device", None) for name in private_assets(file))
-    return frozenset(device for device in devices if device is not None)
+def private_assets(site: Site) -> frozenset[str]:
+    """Name the assets whose single values are nobody's business."""
+    told = discretion(site)
+    return frozenset(name for name in site.file.assets if told.hides(name))
 
 
 def _asset(asset: Any, *, private: bool) -> dict[str, Any]:

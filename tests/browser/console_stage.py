@@ -18,6 +18,7 @@ from ems.config.loading import load_site
 from ems.config.site import Site
 from ems.config.sites import find_site
 from ems.live import LiveServer
+from ems.privacy import discretion
 from ems.store.history import History
 from ems.store.journal import FILE as JOURNAL_FILE
 from ems.store.journal import Journal
@@ -42,7 +43,7 @@ UNITS = {"voltage_v": "V", "soc_pct": "pct", "temperature_c": "degC", "outdoor_c
 def live_values(site: Site, cycle: int = 0, **changes: Any) -> dict[str, Any]:
     """One snapshot of a site as the core tells it, everything normal but for the changes."""
     at = START + timedelta(seconds=cycle)
-    file = site.file
+    file, told = site.file, discretion(site)
     return {
         "schema": "ems.live/1",
         "at": at.isoformat(),
@@ -51,8 +52,8 @@ def live_values(site: Site, cycle: int = 0, **changes: Any) -> dict[str, Any]:
         "health": {"state": "normal", "cause": "everything answers and follows"},
         "alarms": [],
         "devices": {name: device(one.mode.value) for name, one in file.devices.items()},
-        "points": points(site, cycle),
-        "assets": {name: asset(name, spec, cycle) for name, spec in file.assets.items()},
+        "points": {name: point for name, point in points(site, cycle).items() if not told.hides_point(name)},
+        "assets": {name: asset(name, spec, cycle, secret=told.hides(name)) for name, spec in file.assets.items()},
         "plan": {"id": PLAN, "made_at": (START - timedelta(seconds=150)).isoformat(), "ac": "feasible"},
         "prices": prices(file.site.currency),
         "counters": {},
@@ -73,7 +74,9 @@ def points(site: Site, cycle: int) -> dict[str, Any]:
     return told
 
 
-def asset(name: str, spec: Any, cycle: int) -> dict[str, Any]:
+def asset(name: str, spec: Any, cycle: int, *, secret: bool) -> dict[str, Any]:
+    if secret:
+        return {"kind": spec.kind, "device": getattr(spec, "device", None), "privacy": "personal"}
     kw = 23.4 if spec.kind == "grid_meter" else POWERS.get(spec.kind)
     kw = None if kw is None else round(kw + 0.05 * math.sin(cycle + len(name)), 3)
     told: dict[str, Any] = {"kind": spec.kind, "device": getattr(spec, "device", None), "kw": kw, "planned_kw": kw}
@@ -137,7 +140,10 @@ def busy(site: Site, cycle: int = 0) -> dict[str, Any]:
             "cause": "heat pumps and cars in the evening", "text": "Overload expected at transformer",
         }
     ]  # fmt: skip
-    told["queues"] = {"market": {"waiting": [{"car": "car_17", "energy_kwh": 21.0, "departure": window["ends"]}]}}
+    late = {"car": "car_17", "point": "works_1", "called": False, "in_time": False, "expected_start": window["onset"]}
+    wish = {"energy_kwh": 21.0, "departure": window["ends"]}
+    called = {"place": 1, "car": "car_9", "point": "market_2", "called": True, "in_time": True}
+    told["queues"] = {"market": {"waiting": [called]}, "works": {"waiting": [{"place": 1} | late | wish]}}
     told["zones"] = {name: {"kw": 12.3} for name in site.file.zones}
     told["accounts"] = {
         "peak_so_far_kw": 61.0,
@@ -150,7 +156,7 @@ def busy(site: Site, cycle: int = 0) -> dict[str, Any]:
 
 def abnormal_devices(site: Site) -> tuple[str, str, str]:
     """Name the devices that are silent, locked out and under a manual setpoint in the bad hour."""
-    hidden, kinds = private_assets(site.file), {"pv", "battery", "charge_point"}
+    hidden, kinds = private_assets(site), {"pv", "battery", "charge_point"}
     steered = [one for name, one in site.file.assets.items() if one.kind in kinds and name not in hidden]
     names = [str(one.device) for one in steered]
     return names[0], names[-1], names[1]

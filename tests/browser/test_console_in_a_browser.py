@@ -15,6 +15,8 @@ import pytest_asyncio
 from conftest import SHOTS
 from console_stage import START, Console, abnormal_devices, busy, live_values, remember, serve, site_named, start
 
+from ems.web.topology import private_assets
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SITE = "demo_district"
 LOOKS = [
@@ -143,14 +145,16 @@ async def test_what_is_missing_is_a_dash_and_what_is_old_is_hatched(browser: Any
 
 
 async def test_no_single_value_of_a_personal_zone_is_on_the_page(browser: Any, console: Console) -> None:
-    told = live_values(console.site)
-    for name, one in told["assets"].items():
-        if console.site.file.assets[name].zone == "homes":
-            one |= {"kw": 77.777, "planned_kw": 77.777, "reason": "77.777"}
-    console.tell(told)
+    hidden = sorted(private_assets(console.site))
+    assert len(hidden) > 3
+    console.tell(live_values(console.site))
     async with tab(browser, console) as opened:
         assert "private" in await opened.page.inner_text("main")
-        assert "77.7" not in await opened.page.content()
+        told = await opened.page.evaluate("fetch('/api/v1/live').then((answer) => answer.json())")
+        assert not set(hidden) & told["snapshot"]["plan"]["kw"].keys()
+        for name in hidden:
+            label = await opened.page.locator(f'.oneline .asset[aria-label^="{name}:"]').get_attribute("aria-label")
+            assert label in {f"{name}: private", f"{name}: private, no answer"}
 
 
 async def test_a_lost_core_and_a_lost_server_are_told_within_five_seconds(

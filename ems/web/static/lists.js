@@ -26,16 +26,18 @@ export function Queues({ snapshot, clock, t, language }) {
 }
 
 function Park({ park, queue, clock, t, language }) {
-  const waiting = Array.isArray(queue) ? queue : queue.waiting ?? [];
-  const called = Array.isArray(queue) ? [] : callsOf(queue);
+  const waiting = queue.waiting ?? [];
   return html`<h3>${park}</h3>
-    ${!waiting.length && !called.length && html`<p class="soft">${t("queues.nobody")}</p>`}
-    <ul class="items">${called.map(([car, point]) => html`<li key=${car}><b>${car}</b><span>${t("queues.called", { point })}</span></li>`)}
-    ${waiting.map((one) => html`<li key=${one.car}><b>${one.car}</b><span>${t("queues.wants", { energy: withUnit(one.energy_kwh, "kWh", language), time: clock.time(one.departure) })}</span></li>`)}</ul>`;
+    ${!waiting.length && html`<p class="soft">${t("queues.nobody")}</p>`}
+    <ul class="items">${waiting.map((one) => html`<li key=${one.car}>${one.in_time === false && html`<${Mark} level="uncertain" />`}<b>${one.place}. ${one.car}</b>
+      <span>${turn(one, clock, t)}</span>${one.in_time === false && html`<span class="state uncertain">${t("queues.late")}</span>`}
+      ${isNumber(one.energy_kwh) && html`<span class="soft">${t("queues.wants", { energy: withUnit(one.energy_kwh, "kWh", language), time: clock.time(one.departure) })}</span>`}</li>`)}</ul>`;
 }
 
-function callsOf({ assignments = {} }) {
-  return Array.isArray(assignments) ? assignments.map(({ car, charge_point, asset }) => [car, charge_point ?? asset]) : Object.entries(assignments);
+function turn({ point, called, expected_start }, clock, t) {
+  if (called) return t("queues.called", { point });
+  if (!point) return t("queues.no_point");
+  return expected_start ? t("queues.expected", { point, time: clock.time(expected_start) }) : point;
 }
 
 export function Zones({ snapshot, topology, t, language }) {
@@ -44,7 +46,7 @@ export function Zones({ snapshot, topology, t, language }) {
   return html`<section class="panel" aria-labelledby="zones-title"><h2 id="zones-title">${t("zones.title")}</h2>
     <table><thead><tr><th scope="col">${t("zones.zone")}</th><th scope="col">${t("zones.use")}</th><th scope="col" class="number">${t("zones.power")}</th></tr></thead>
     <tbody>${zones.map(([id, zone]) => html`<tr key=${id}><th scope="row">${id}${privacy(topology?.zones?.[id] ?? zone, t)}</th><td>${t.known(`use.${topology?.zones?.[id]?.use ?? zone.use}`, DASH)}</td>
-      <td class="number">${withUnit(zone.kw ?? zone.power_kw ?? zone.load_kw, "kW", language, 1)}</td></tr>`)}</tbody></table></section>`;
+      <td class="number">${withUnit(zone.kw, "kW", language, 1)}</td></tr>`)}</tbody></table></section>`;
 }
 
 const privacy = ({ privacy: kind }, t) => (kind === "personal" ? html` <span class="soft">${t("zones.sum_only")}</span>` : null);
@@ -74,12 +76,13 @@ export function Assets({ snapshot, silent_s, place, onPlace, t, language }) {
 }
 
 function AssetRow({ id, asset, state, t, language }) {
+  const secret = asset.privacy === "personal";
   const commanded = "command_kw" in asset;
   const told = commanded ? (isNumber(asset.command_kw) ? number(asset.command_kw, "kW", language, 1) : t("assets.released")) : "";
-  const kw = asset.private ? t("oneline.private") : `${state.estimated && isNumber(asset.kw) ? "≈ " : ""}${number(asset.kw, "kW", language, 1)}`;
+  const kw = secret ? t("oneline.private") : `${state.estimated && isNumber(asset.kw) ? "≈ " : ""}${number(asset.kw, "kW", language, 1)}`;
   return html`<tr class=${`${state.level}${state.hatched ? " hatched" : ""}`}>
     <th scope="row"><${Symbol} kind=${asset.kind} /> ${id} <span class="soft kind">${t.known(`kind.${asset.kind}`, asset.kind)}</span></th>
     <td>${state.notes.length ? state.notes.map(({ level, key, values }) => html`<span class=${`state ${level}`}><${Mark} level=${level} />${t(key, values)} </span>`) : t(`mode.${state.mode || "none"}`)}</td>
-    <td class="number strong">${kw}</td><td class="number">${asset.private ? "" : number(asset.planned_kw, "kW", language, 1)}</td><td class="number">${told}</td>
+    <td class="number strong">${kw}</td><td class="number">${secret ? "" : number(asset.planned_kw, "kW", language, 1)}</td><td class="number">${told}</td>
     <td>${asset.rung ? t.known(`rung.${asset.rung}`, asset.rung) : ""}</td><td class="why" lang="en">${asset.reason ?? ""}</td><td class="number">${isNumber(state.age_s) ? age(state.age_s, language) : ""}</td></tr>`;
 }

@@ -1,6 +1,6 @@
 // The figures that an operator looks for first, each beside the limit that it is held to.
 
-import { DASH, isNumber, money, number, withUnit } from "./format.js";
+import { age, DASH, isNumber, money, number, withUnit } from "./format.js";
 import { Mark } from "./icons.js";
 import { connectionOf, exchangeLevel } from "./model.js";
 import { html } from "./ui.js";
@@ -61,17 +61,15 @@ function carbon({ snapshot: { prices }, t, language }) {
   return { name: t("tile.carbon"), value: withUnit(grams, "g/kWh", language), note: t("tile.carbon_note") };
 }
 
-function demand({ accounts, t, language }) {
-  const running = accounts?.interval_mean_kw ?? accounts?.running_mean_kw;
-  const target = accounts?.peak_target_kw ?? accounts?.target_kw;
-  if (!isNumber(running) && !isNumber(target)) return null;
-  const top = Math.max(target ?? 0, running ?? 0, accounts.peak_so_far_kw ?? 0, 1) * 1.2;
+function demand({ snapshot: { demand }, t, language }) {
+  if (!demand) return null;
+  const { mean_kw: mean, target_kw: target, peak_kw: peak } = demand;
   return {
     name: t("tile.demand"),
-    value: withUnit(running, "kW", language, 1),
-    level: isNumber(running) && isNumber(target) && running > target ? "uncertain" : "good",
-    note: t("tile.demand_note", { target: withUnit(target, "kW", language, 1), peak: withUnit(accounts.peak_so_far_kw, "kW", language, 1) }),
-    bar: isNumber(target) && { value: running, from: 0, to: top, low: 0, high: target, mark: accounts.peak_so_far_kw },
+    value: withUnit(mean, "kW", language, 1),
+    level: isNumber(mean) && isNumber(target) && mean > target ? "uncertain" : "good",
+    note: t("tile.demand_note", { target: withUnit(target, "kW", language, 1), peak: withUnit(peak, "kW", language, 1), left: age(demand.left_s, language) }),
+    bar: isNumber(target) && { value: mean, from: 0, to: 1.2 * Math.max(target, mean ?? 0, peak ?? 0, 1), low: 0, high: target, mark: peak },
   };
 }
 

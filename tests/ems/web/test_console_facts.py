@@ -25,7 +25,7 @@ from ems.web.app import build_app
 from ems.web.hub import Hub
 from ems.web.manual import read_manual
 from ems.web.past import STEP_S, Day, drawn_points
-from ems.web.topology import TopologyError, private_assets, private_devices, read_topology, topology
+from ems.web.topology import TopologyError, private_assets, read_topology, topology
 from ems.web.veil import Veil
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -137,25 +137,17 @@ def with_homes(tmp_path: Path) -> Site:
     return load_site(tmp_path)
 
 
-def test_single_values_of_personal_zones_reach_no_page(tmp_path: Path) -> None:
+def test_the_hours_ahead_of_personal_zones_reach_no_page(tmp_path: Path) -> None:
     site = with_homes(tmp_path)
-    hidden, devices = private_assets(site.file), private_devices(site.file)
-    assert hidden == {"charge_point", "houses_far"} and devices == {"wallbox"}
+    hidden = private_assets(site)
+    assert hidden == {"charge_point", "houses_far"}
     secret = 7.654321
-    asset = {"kind": "charge_point", "device": "wallbox", "kw": secret, "planned_kw": secret, "reason": f"{secret} kW"}
     plan = {"id": "p", "kw": {"charge_point": [secret], "battery": [1.0]}, "energy_kwh": {"charge_point": [secret]}}
-    whole = snapshot(
-        1,
-        points={"wallbox.power_kw": {"value": secret}, "wallbox_2.power_kw": {"value": 2.0}},
-        assets={"charge_point": asset, "battery": {"kind": "battery", "kw": 1.0}},
-        plan=plan,
-        estimate={"loads": {"houses_far": {"kw": secret}}, "buses": {"barn": {"voltage_pu": 1.0}}},
-    )
-    shown = Veil(hidden, devices).cover(whole)
+    estimate = {"loads": {"houses_far": {"kw": secret}}, "buses": {"barn": {"voltage_pu": 1.0}}}
+    whole = snapshot(1, plan=plan, estimate=estimate)
+    shown = Veil(hidden).cover(whole)
     assert str(secret) not in json.dumps(shown)
-    assert shown["assets"]["charge_point"] == {"kind": "charge_point", "device": "wallbox", "private": True}
-    assert shown["points"] == {"wallbox_2.power_kw": {"value": 2.0}}
-    assert shown["plan"]["kw"] == {"battery": [1.0]}
+    assert shown["plan"] == {"id": "p", "kw": {"battery": [1.0]}, "energy_kwh": {}}
     assert shown["estimate"]["buses"] == whole["estimate"]["buses"]
     assert str(secret) in json.dumps(whole), "the core's own snapshot is left alone"
     drawing = topology(site)
