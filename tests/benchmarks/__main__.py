@@ -27,7 +27,12 @@ RATIOS: dict[str, tuple[tuple[str, str], ...]] = {
         ("rebuild_over_resolve", "the model built anew through Pyomo's interface / our re-solve"),
     ),
     "grid": (("ac96_over_runpp_loop", "AC check of 96 slots / a loop of pandapower's runpp"),),
-    "wires": (("driver_over_raw_socket", "a meter's read through the driver / the same block on a bare socket"),),
+    "wires": (
+        ("driver_over_raw_socket", "a meter's read through the driver / the same block on a bare socket"),
+        ("bacnet.driver_over_raw_socket", "an air handler's read through the driver / the same bytes on a bare socket"),
+        ("bacnet.bacpypes3_over_driver", "the same read through bacpypes3 / through our own codec"),
+        ("in_memory.point_cpu_us", "CPU of a point of a device in memory [us]"),
+    ),
     "loop": (
         ("cycle_cpu_median_ms", "CPU of a control cycle without wires [ms]"),
         ("lockstep.warm_speed_vs_real_time", "lock-step over sockets, times real time, once warm"),
