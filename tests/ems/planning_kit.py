@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -148,9 +148,17 @@ def idle_plan(problem: Problem, now: datetime) -> Plan:
         0.0,
         np.maximum(bought - problem.connection.import_limit_kw, sold - problem.connection.export_limit_kw),
     )
-    return Plan(
+    plan = Plan(
         f"idle {now.isoformat()}", now, problem.slots, schedules, bought, sold, excess, 0.0, AcVerdict("feasible")
     )
+    demand, budget = problem.demand, problem.carbon_budget
+    if demand is not None:
+        begun_kw = demand.begun_kwh / (demand.interval_s / 3600.0)
+        plan = replace(plan, demand_target_kw=float(max(demand.free_kw[0], bought.max() + begun_kw)))
+    if budget is not None:
+        kg = budget.share @ (bought * problem.tariff.carbon_kg_per_kwh * problem.slots.duration_h)
+        plan = replace(plan, carbon_excess_kg=np.maximum(0.0, kg - budget.left_kg))
+    return plan
 
 
 def _idle(problem: Problem, asset: Any) -> Schedule:
