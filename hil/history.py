@@ -38,8 +38,9 @@ from hil.world import World
 
 GENERATOR = "ems hil history 1"
 SUBSTEP_S = 30.0
-CYCLE_S = 120.0
+CYCLE_S = 300.0
 FETCH_S = 3600.0
+LEASE_CYCLES = 4.0
 LONGEST_DAYS = 400
 PUBLISHED = ("price", "carbon", "weather")
 
@@ -94,7 +95,8 @@ class Order:
             "ems.simulated": "true",
             "ems.generator": GENERATOR,
             "ems.seed": str(self.seed),
-            "ems.controller": self.controller,
+            "ems.controller": self.controller
+            + (f", a cycle of {self.cycle_s:g} s" if self.controller == "rules" else ""),
             "ems.site": self.site.file.site.id,
             "ems.config_hash": self.site.config_hash,
             "ems.from": self.start.isoformat(),
@@ -141,7 +143,7 @@ def _check(order: Order) -> None:
         words = f"--from {order.first:%Y-%m-%d} to --to {order.last:%Y-%m-%d} are {days} days"
         raise CommandError(f"{words}; write 1 to {LONGEST_DAYS} days, the later one behind --to", Exit.USAGE)
     if not ROW_S / order.cycle_s == round(ROW_S / order.cycle_s) or order.cycle_s < 1.0:
-        raise CommandError(f"--cycle {order.cycle_s:g} does not divide {ROW_S:g} s; write 10, 60 or 300", Exit.USAGE)
+        raise CommandError(f"--cycle {order.cycle_s:g} does not divide {ROW_S:g} s; write 60, 180 or 300", Exit.USAGE)
 
 
 def write_history(
@@ -184,17 +186,22 @@ async def _live(order: Order, world: World, books: _Books) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="ems-history-") as state:
             await steer_by_rules(
-                _unhurried(order.site), world, Path(state),
+                _unhurried(order.site, order.cycle_s), world, Path(state),
                 seconds=seconds, cycle_s=order.cycle_s, advance=chronicle.advance,
             )  # fmt: skip
     finally:
         logging.disable(logging.NOTSET)
 
 
-def _unhurried(site: Site) -> Site:
-    """Let the slow loop look at its feeds once an hour: without a planner its forecasts are for nobody."""
-    planning = site.file.planning.model_copy(update={"every_s": FETCH_S})
-    return site.model_copy(update={"file": site.file.model_copy(update={"planning": planning})})
+def _unhurried(site: Site, cycle_s: float) -> Site:
+    """Give a site whose daemon lives at a calm pace: leases outlast its cycles.
+
+    Its slow loop looks at the feeds once an hour: without a planner its forecasts are for nobody.
+    """
+    file = site.file
+    control = file.control.model_copy(update={"lease_s": max(file.control.lease_s, LEASE_CYCLES * cycle_s)})
+    planning = file.planning.model_copy(update={"every_s": FETCH_S})
+    return site.model_copy(update={"file": file.model_copy(update={"control": control, "planning": planning})})
 
 
 class _Books:
