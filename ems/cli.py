@@ -6,6 +6,7 @@ Strangers (and the pretend world, which `ems` may not import) add commands throu
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
 import importlib.metadata
@@ -123,7 +124,7 @@ def check_rooms() -> None:
 
 def _help(plugins: Mapping[str, importlib.metadata.EntryPoint]) -> str:
     lines = [f"  {name:<12} {words}" for name, (_, words) in COMMANDS.items()]
-    lines += [f"  {name:<12} added by {point.module}" for name, point in sorted(plugins.items())]
+    lines += [f"  {name:<12} {_words_of(point)}" for name, point in sorted(plugins.items())]
     listing = "\n".join(lines)
     return (
         "usage: ems COMMAND [ARGUMENTS]\n\n"
@@ -132,6 +133,18 @@ def _help(plugins: Mapping[str, importlib.metadata.EntryPoint]) -> str:
         "`ems COMMAND --help` tells more; `ems --version` gives the version.\n"
         "exit status: 0 ok, 1 failure, 2 usage, 3 site files, 4 unreachable, 5 degraded, 6 infeasible, 7 denied\n"
     )
+
+
+def _words_of(point: importlib.metadata.EntryPoint) -> str:
+    """Say what a stranger's command does, by the first sentence of its module, which is read and not imported."""
+    try:
+        spec = importlib.util.find_spec(point.module)
+        text = Path(str(spec and spec.origin)).read_text(encoding="utf-8")
+        first = (ast.get_docstring(ast.parse(text)) or "").split("\n\n")[0]
+    except (ImportError, OSError, SyntaxError, ValueError):
+        first = ""
+    words = " ".join(first.removeprefix(f"`ems {point.name}`:").split()).rstrip(".")
+    return f"{words} (from {point.module})" if words else f"added by {point.module}"
 
 
 def _complain(words: str, status: Exit) -> int:

@@ -6,8 +6,10 @@ It imports nothing that may be missing: it must be able to say so.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib
 import importlib.metadata
+import importlib.util
 import json
 import re
 import shutil
@@ -18,18 +20,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from ems.cli import check_rooms
 from ems.clock import SystemClock
 from ems.config.state import state_root
 from ems.exit_codes import CommandError, Exit
+from ems.web.vendor import astray
 
 PRODUCT = "district-ems"
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 PAGE_PORT = 8470
 NEEDED_FREE_MB = 500
+CLOCK_IS_LOOSE = 5
+"""What adjtimex(2) answers while nothing keeps the clock."""
 _HOME = Path(__file__).resolve().parents[2]
+_PACKAGED = _HOME / "ems"
+_CHECKOUT = _HOME / "pyproject.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,7 @@ class Finding:
         name: what it is.
         ok: whether the product can run with it.
         found: what was found.
-        remedy: what to do; empty if it is well.
+        remedy: what to do; empty if it is well. Beside `ok` it is advice: the product runs without.
     """
 
     name: str
@@ -50,7 +57,8 @@ class Finding:
 
     def __str__(self) -> str:
         """Give it as a line for people."""
-        return f"{'ok' if self.ok else 'FAIL':<6}{self.name}: {self.found}{'; ' if self.remedy else ''}{self.remedy}"
+        verdict = "FAIL" if not self.ok else "note" if self.remedy else "ok"
+        return f"{verdict:<6}{self.name}: {self.found}{'; ' if self.remedy else ''}{self.remedy}"
 
 
 def command(argv: Sequence[str]) -> int:
@@ -61,7 +69,8 @@ def command(argv: Sequence[str]) -> int:
     options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     arguments = options.parse_args(argv)
     folder = _site_state(arguments) if arguments.site else state_root(arguments.state)
-    findings = [python(), *packages(), rooms(), writable(folder), disk(folder), *clock(), page_port(), node()]
+    findings = [python(), *packages(), console(), *debian(), rooms(), writable(folder), disk(folder)]
+    findings += [*clock(), clock_sync(), page_port(), node()]
     healthy = all(finding.ok for finding in findings)
     if arguments.json:
         body = {"schema": "ems.doctor/1", "ok": healthy, "findings": [asdict(finding) for finding in findings]}
@@ -86,7 +95,7 @@ def python(version: tuple[int, int, int] = sys.version_info[:3]) -> Finding:
 
 def packages() -> Iterator[Finding]:
     """Look at the packages that the product needs, against the lock where there is one."""
-    locked = lock_versions(_HOME / "requirements.lock")
+    locked = lock_versions(_beside("requirements.lock", "runtime.lock"))
     needed = [line for line in importlib.metadata.requires(PRODUCT) or () if "extra ==" not in line]
     wrong = [finding for line in needed if not (finding := package(_name_of(line), locked)).ok]
     yield from wrong
@@ -114,6 +123,45 @@ def lock_versions(lock: Path) -> Mapping[str, frozenset[str]]:
     pairs = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
     names = {_normal(name) for name, _ in pairs}
     return {name: frozenset(version for other, version in pairs if _normal(other) == name) for name in names}
+
+
+def console() -> Finding:
+    """Look at the console's scripts that others wrote, which the build fetches."""
+    if missing := astray():
+        remedy = "run `python hatch_build.py`" if _CHECKOUT.is_file() else "install the product again"
+        return Finding("console", False, f"missing or changed: {', '.join(missing)}", remedy)
+    return Finding("console", True, "its scripts are whole, as their hashes say")
+
+
+def debian() -> Iterator[Finding]:
+    """Look at what Debian must have installed; what only builds and tests need is advice, in a checkout alone."""
+    text = _beside("debian-packages.txt", "debian-packages.txt").read_text(encoding="utf-8")
+    lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    for name, purpose, probe in lines:
+        if is_there(probe) or (purpose != "run" and not _CHECKOUT.is_file()):
+            continue
+        remedy = f"on Debian, `apt-get install {name}`"
+        yield Finding(f"package {name}", purpose != "run", f"{probe} is absent; who has to {purpose} needs it", remedy)
+
+
+def is_there(probe: str) -> bool:
+    """Try a probe of the list of Debian packages."""
+    kind, _, what = probe.partition(":")
+    match kind:
+        case "command":
+            return shutil.which(what) is not None
+        case "module":
+            return importlib.util.find_spec(what) is not None
+        case "zone":
+            return what in available_timezones() and ZoneInfo(what) is not None
+        case "file":
+            return Path(what).is_file()
+    raise ValueError(f"{probe} is no probe: write command:, module:, zone: or file:")
+
+
+def _beside(in_checkout: str, in_wheel: str) -> Path:
+    """Find a file that stands beside the rooms in a checkout and inside `ems` in a wheel."""
+    return _HOME / in_checkout if _CHECKOUT.is_file() else _PACKAGED / in_wheel
 
 
 def rooms() -> Finding:
@@ -154,6 +202,19 @@ def clock() -> Iterator[Finding]:
     yield Finding("clock", ok, f"{now:%Y-%m-%d %H:%M:%S} UTC", remedy)
     zones = len(available_timezones())
     yield Finding("time zones", zones > 0, f"{zones} known", "" if zones else "install the package tzdata")
+
+
+def clock_sync() -> Finding:
+    """Look whether something keeps the clock, as the kernel knows."""
+    try:
+        answer = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
+    except (AttributeError, OSError):
+        answer = -1
+    if answer in {-1, CLOCK_IS_LOOSE}:
+        found = "nobody keeps it" if answer == CLOCK_IS_LOOSE else "the kernel does not tell"
+        remedy = "turn on NTP (`timedatectl set-ntp true`), or trust the host's clock if this is a container"
+        return Finding("clock sync", True, found, remedy)
+    return Finding("clock sync", True, "the kernel is told the time by another clock")
 
 
 def page_port(port: int = PAGE_PORT) -> Finding:
