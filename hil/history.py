@@ -142,7 +142,7 @@ def _check(order: Order) -> None:
     if not 0 < days <= LONGEST_DAYS:
         words = f"--from {order.first:%Y-%m-%d} to --to {order.last:%Y-%m-%d} are {days} days"
         raise CommandError(f"{words}; write 1 to {LONGEST_DAYS} days, the later one behind --to", Exit.USAGE)
-    if not ROW_S / order.cycle_s == round(ROW_S / order.cycle_s) or order.cycle_s < 1.0:
+    if not 1.0 <= order.cycle_s <= ROW_S or ROW_S % order.cycle_s:
         raise CommandError(f"--cycle {order.cycle_s:g} does not divide {ROW_S:g} s; write 60, 180 or 300", Exit.USAGE)
 
 
