@@ -32,7 +32,7 @@ from ems.config.site import LoadAsset, Site
 from ems.config.sites import find_site
 from ems.process_image import Reading, Snapshot
 from ems.slow.feed_desk import POINTS, FeedDesk
-from ems.slow.foresee import Foreseer
+from ems.slow.foresee import Foreseer, Sky
 from ems.slow.lookout_setup import build_lookout
 from ems.slow.measured_past import MeasuredPast
 from ems.slow.planning_setup import grid_limits, grid_path, measured_points, stored_past, watched_zones
@@ -50,17 +50,16 @@ from hil.scenario import Scenario
 from hil.warning_truth import Danger, Event, Truth
 from optimization.network_build import prepare
 from optimization.outlook import SLOT_S
-from optimization.slots import Floats, Slots
 
 DAYS, LEARN_DAYS = 7, 4
 LOOK_S, LEARN_S, SAMPLE_S, SUBSTEP_S = 900.0, 1800.0, 120.0, 60.0
 ENOUGH = timedelta(minutes=30)
 SEASONS = (
-    (Weather.WINTER, datetime(2025, 1, 6), 7),  # noqa: DTZ001 - local midnight: a scenario says its start so
-    (Weather.SEASON, datetime(2025, 3, 3), 10),  # noqa: DTZ001 - likewise
-    (Weather.SUNNY, datetime(2025, 4, 7), 7),  # noqa: DTZ001 - likewise
+    (Weather.WINTER, datetime(2025, 1, 9), 7),  # noqa: DTZ001 - local midnight: a scenario says its start so
+    (Weather.SEASON, datetime(2025, 3, 6), 10),  # noqa: DTZ001 - likewise
+    (Weather.SUNNY, datetime(2025, 4, 10), 7),  # noqa: DTZ001 - likewise
 )
-"""Kinds of weeks, the first of them, and how many there are."""
+"""Kinds of weeks, when the first begins to be lived (a Thursday: it is scored from Monday on), and how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +182,6 @@ class WatchRoom:
         self._sensors = Sensors(plant, site, self._bindings)
         self.lookout = build_lookout(site, self._bindings, cache, lambda _kind, _body: None)
         self.looks: list[Look] = []
-        self._foreseen: tuple[Slots, Mapping[str, Floats]]
 
     async def sample(self, *, learning: bool) -> tuple[EarlyWarning, ...]:
         """Read every point, and at its times look out or learn; gives the warnings that have ended."""
@@ -192,9 +190,7 @@ class WatchRoom:
         elapsed_s = self._plant.elapsed_s
         if elapsed_s % (LEARN_S if learning else LOOK_S) >= SAMPLE_S:
             return ()
-        await self._foresee(snapshot)
-        slots, pv_kw = self._foreseen
-        view = View(snapshot.at, snapshot, self._measured.table(snapshot.at), slots, pv_kw, {})
+        view = View(snapshot.at, snapshot, self._measured.table(snapshot.at), await self._sky(snapshot), {})
         if learning:
             self.lookout.learn(view)
             return ()
@@ -204,11 +200,11 @@ class WatchRoom:
         self.looks.append(Look(snapshot.at, found.expected, found.present))
         return found.ended
 
-    async def _foresee(self, snapshot: Snapshot) -> None:
+    async def _sky(self, snapshot: Snapshot) -> Sky:
         await self._desk.refresh(snapshot.at)
         slots = plan_slots(snapshot.at, self._site.file.planning)
         situation = read_situation(self._site, self._bindings, snapshot, ())
-        self._foreseen = slots, self._foreseer.foresee_sun(slots, snapshot.at, situation)
+        return self._foreseer.foresee_sky(slots, snapshot.at, situation)
 
 
 @dataclass(frozen=True, slots=True)

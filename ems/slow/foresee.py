@@ -105,6 +105,22 @@ class Foresight:
         return tuple(name for name, label in self.labels.items() if label.rung is not Rung.FRESH)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sky:
+    """The weather of a foresight and what follows from it: a part of `Foresight`, fields as there."""
+
+    slots: Slots
+    pv_kw: Mapping[str, Floats]
+    outdoor_c: Floats
+    irradiance: Floats
+    mass_c: Mapping[str, float]
+
+    @classmethod
+    def of(cls, slots: Slots, foresight: Foresight) -> Sky:
+        """Take it from a whole foresight."""
+        return cls(slots, foresight.pv_kw, foresight.outdoor_c, foresight.irradiance, foresight.mass_c)
+
+
 class Foreseer:
     """Foresees for one site.
 
@@ -158,13 +174,14 @@ class Foreseer:
             limit_kw=self._limits(table, slots, now, situation),
         )
 
-    def foresee_sun(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]) -> Mapping[str, Floats]:
-        """Foresee nothing but what the sun will give, by asset id [kW], shape (n,) each."""
+    def foresee_sky(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]) -> Sky:
+        """Foresee nothing but the weather and what follows from it."""
         table = self._measured.table(now)
         sun, outdoor = (self._desk.foresee(point, slots, now)[0].value for point in ("irradiance_w_m2", "outdoor_c"))
-        foreseen = (np.maximum(sun, 0.0), self._corrected_outdoor(outdoor, slots, situation))
+        sun, outdoor = np.maximum(sun, 0.0), self._corrected_outdoor(outdoor, slots, situation)
         past_sun = self._desk.published("irradiance_w_m2", table.at_s, STEP_S)
-        return self._pv(table, slots, now, past_sun=past_sun, foreseen=foreseen)
+        pv_kw = self._pv(table, slots, now, past_sun=past_sun, foreseen=(sun, outdoor))
+        return Sky(slots, pv_kw, outdoor, sun, self._mass(table, now, past_sun))
 
     def _corrected_outdoor(self, published: Floats, slots: Slots, situation: Mapping[str, AssetNow]) -> Floats:
         """Shift the published temperature by what is measured outdoors, fading out over hours."""

@@ -67,6 +67,7 @@ class MeasuredPast:
         self._last: datetime | None = None
         self._known_from_s: float | None = None
         self._goal_s = 0.0
+        self._made: tuple[object, Table] | None = None
 
     def observe(self, snapshot: Snapshot) -> None:
         """Take one snapshot; the same instant twice counts once."""
@@ -107,6 +108,9 @@ class MeasuredPast:
     def table(self, now: datetime) -> Table:
         """Give what is known before `now`, the running step included, without gaps in time; forgets what is too old."""
         newest = int(now.timestamp() // STEP_S)
+        key = (now, self._last, self._known_from_s)
+        if self._made is not None and self._made[0] == key:
+            return self._made[1]
         for step in [s for s in self._total if s * STEP_S < now.timestamp() - KEPT_S]:
             del self._total[step], self._count[step]
         steps = sorted(s for s in self._total if s <= newest)
@@ -117,4 +121,6 @@ class MeasuredPast:
         total, count = (np.array([kept[s] for s in steps]) for kept in (self._total, self._count))
         mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0.0)
         value[np.array(steps) - steps[0]] = mean
-        return Table(self._points, np.asarray(every * STEP_S, dtype=np.float64), value)
+        table = Table(self._points, np.asarray(every * STEP_S, dtype=np.float64), value)
+        self._made = (key, table)
+        return table

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from ems.comfort import is_occupied
 from ems.config.binding import Bindings
 from ems.config.site import (
     BatteryAsset,
@@ -26,10 +27,14 @@ from ems.config.site import (
     Site,
 )
 from ems.process_image import Snapshot
-from ems.slow.asset_models import planned_assets
-from ems.slow.foresee import Cars
+from ems.slow.asset_models import asset_models, planned_assets
+from ems.slow.foresee import Cars, Sky
 from ems.slow.measured_past import STEP_S, Table
+from ems.slow.thermostats import ahead, left_alone
+from optimization.assets import HeatPump
 from optimization.assets.ev import EvSession
+from optimization.forecast.building import zone_gains_kw
+from optimization.forecast.ev import is_day_off
 from optimization.forecast.load import foresee_load
 from optimization.forecast.past import Past, empty, epoch_s, merge
 from optimization.forecast.spread import Errors, Issued, means
@@ -49,6 +54,8 @@ ASSUMED = {"load": 2.0, "pv": 0.25, "zone": 0.4}
 """Errors that stand in until own ones are known: kW of a load or heat pump, share of the sun's power, K of a zone."""
 HELD_BACK = 0.95
 CHARGING_KW = 0.3
+WARM_UP_S = 7200.0
+"""A thermostat is taken to warm up so long before the occupied hours."""
 SPLIT_MEMORY = 0.6
 """What is left after 10 minutes of a house's deviation from its share."""
 MOST_GUESSES = 20
@@ -71,7 +78,7 @@ class View:
         now: UTC.
         snapshot: the process image.
         table: the measured past.
-        slots, pv_kw: the slots of the newest foresight and what the sun will give on them, by asset [kW].
+        sky: the weather of the newest foresight.
         cars: cars that stand there and have said what they want, by asset.
         plan: the plan in force. steered: assets that follow it.
     """
@@ -79,8 +86,7 @@ class View:
     now: datetime
     snapshot: Snapshot
     table: Table
-    slots: Slots
-    pv_kw: Mapping[str, Floats]
+    sky: Sky
     cars: Cars
     plan: Plan | None = None
     steered: Collection[str] = ()
@@ -123,6 +129,8 @@ class ScenarioMaker:
         self._bindings, self._stored = bindings, stored
         self._specs = planned_assets(site)
         self._zone = ZoneInfo(site.file.site.timezone)
+        models = asset_models(site, {})
+        self._pumps = {name: model for name, model in models.items() if isinstance(model, HeatPump)}
         self._meter = next((n for n, a in site.file.assets.items() if isinstance(a, GridMeter)), "")
         assumed = {LOAD: ASSUMED["load"]}
         for name, spec in self._specs.items():
@@ -140,7 +148,7 @@ class ScenarioMaker:
         self.errors.learn(came, now_s)
         issued = self._issue(view, came)
         self.errors.keep(issued)
-        drawn = self.errors.draw(tuple(issued.foreseen), now_s, SCENARIOS)
+        drawn = self.errors.draw(tuple(issued.foreseen), now_s, issued.kind, SCENARIOS)
         paths = {n: issued.foreseen[n] + issued.scale[n] * drawn[n] for n in issued.foreseen}
         cars = self._cars(view)
         power = {n: self._power(n, view, paths, cars) for n in self._specs}
@@ -173,14 +181,39 @@ class ScenarioMaker:
         for name, past in came.items():
             spec = self._specs.get(name)
             if isinstance(spec, PvAsset):
-                foreseen[name] = view.laid(view.slots, view.pv_kw[name])
+                foreseen[name] = view.laid(view.sky.slots, view.sky.pv_kw[name])
                 scale[name] = foreseen[name] + PV_FLOOR * spec.rated_kw
+                continue
+            if isinstance(spec, HeatPumpAsset) or name.endswith(AIR):
                 continue
             older = self._older.get(name, empty(COARSE_S))
             path = foresee_load(merge(older, coarser(past)), view.middles_s, now_s, self._zone)
             if path is not None:
                 foreseen[name], scale[name] = path, one
-        return Issued(now_s, view.start_s, foreseen, scale)
+        for name, spec in self._specs.items():
+            path_c = self._alone(name, spec, view) if isinstance(spec, HeatPumpAsset) else None
+            if path_c is not None:
+                foreseen[name], foreseen[name + AIR] = path_c
+                scale[name] = scale[name + AIR] = one
+        kind = "off" if is_day_off(view.now.astimezone(self._zone).date()) else "working"
+        return Issued(now_s, kind, view.start_s, foreseen, scale)
+
+    def _alone(self, name: str, spec: HeatPumpAsset, view: View) -> tuple[Floats, Floats] | None:
+        """Foresee power [kW] and air [degC] of a zone that is left to its thermostat; None while it was never read."""
+        air_c, pump = view.snapshot.good(self._bindings.measure(name, "temperature_c")), self._pumps[name]
+        if air_c is None:
+            return None
+        outdoor_c, sun = (view.laid(view.sky.slots, v) for v in (view.sky.outdoor_c, view.sky.irradiance))
+        gains_kw = zone_gains_kw(spec.gains_kw, spec.window_m2, sun)
+        early = round(WARM_UP_S / SLOT_S)
+        middles_s = view.start_s + SLOT_S * (np.arange(SLOTS + early) + 0.5)
+        floors = [self._floor_c(spec, utc(float(s))) for s in middles_s]
+        start_c = (air_c, view.sky.mass_c.get(name, air_c))
+        return left_alone(pump, spec.minimum_kw, start_c, (outdoor_c, gains_kw), ahead(floors, early))
+
+    def _floor_c(self, spec: HeatPumpAsset, at: datetime) -> float:
+        comfort = spec.comfort
+        return comfort.occupied_low_c if is_occupied(comfort, at.astimezone(self._zone)) else comfort.low_c
 
     def _power(self, name: str, view: View, paths: Mapping[str, Floats], cars: Mapping[str, Floats]) -> Floats:
         """Give one asset's power in all scenarios [kW]."""
@@ -209,7 +242,7 @@ class ScenarioMaker:
 
     def _allowed(self, name: str, spec: PvAsset, view: View, planned_kw: Floats) -> Floats:
         """Give what the plan lets a plant generate: where it does not curtail, everything [kW]."""
-        foreseen = view.laid(view.slots, view.pv_kw[name])
+        foreseen = view.laid(view.sky.slots, view.sky.pv_kw[name])
         return np.where(planned_kw < HELD_BACK * foreseen, planned_kw, spec.rated_kw)
 
     def _as_it_stands(self, name: str, spec: BatteryAsset, view: View) -> Floats:

@@ -25,6 +25,7 @@ class Rule:
     Args:
         soon: least probability for a breach that begins within `soon_for`.
         later: least probability for one that begins later.
+        sudden: least probability for one that begins within `sudden_within`: it is hardly early any more.
         hold: a warning whose probability stays below this is withdrawn.
         soon_for: how long before the beginning the lower of the two suffices.
         late_by: a warning ends so long after its window has passed.
@@ -32,7 +33,9 @@ class Rule:
 
     soon: float = 0.5
     later: float = 0.85
+    sudden: float = 0.95
     hold: float = 0.15
+    sudden_within: timedelta = timedelta(minutes=25)
     soon_for: timedelta = timedelta(minutes=90)
     late_by: timedelta = timedelta(minutes=60)
 
@@ -219,7 +222,8 @@ class WarningDesk:
         if present.get((each.kind, each.danger), False) or each.onset <= now:
             return False
         rule = self._rule(each.kind)
-        least = rule.soon if each.onset - now <= rule.soon_for else rule.later
+        lead = each.onset - now
+        least = rule.sudden if lead < rule.sudden_within else rule.soon if lead <= rule.soon_for else rule.later
         return each.probability >= least
 
     def _raise(self, each: Expected, now: datetime) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 from optimization.forecast.past import DAY_S, Past
 from optimization.slots import Floats
 
-LEAST = 24
+LEAST, LEAST_ALIKE = 24, 8
 NEAR_S = 2.0 * 3600.0
 """A block of another time of day is used if the times lie so close together [s]."""
 MEMORY_S = 2.0 * 3600.0
@@ -35,12 +35,14 @@ class Issued:
 
     Args:
         at_s: instant of the issue [s since 1970].
+        kind: of the day it was made on, for example `off` or `working`.
         start_s: start of its first slot [s since 1970].
         foreseen: by quantity, shape (leads,) each.
         scale: what an error of 1 is worth, by quantity, shape (leads,) each.
     """
 
     at_s: float
+    kind: str
     start_s: float
     foreseen: Mapping[str, Floats]
     scale: Mapping[str, Floats]
@@ -61,6 +63,7 @@ class Errors:
     assumed: Mapping[str, float]
     _waiting: deque[Issued] = field(default_factory=lambda: deque(maxlen=KEPT))
     _at_s: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+    _kinds: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT))
     _blocks: deque[dict[str, Floats]] = field(default_factory=lambda: deque(maxlen=KEPT))
 
     def __len__(self) -> int:
@@ -84,6 +87,7 @@ class Errors:
             block = {n: self._error(issued, n, came[n]) for n in issued.foreseen if n in came}
             if block and all(b is not None for b in block.values()):
                 self._at_s.append(issued.at_s)
+                self._kinds.append(issued.kind)
                 self._blocks.append({n: b for n, b in block.items() if b is not None})
 
     def _error(self, issued: Issued, name: str, past: Past) -> Floats | None:
@@ -95,13 +99,19 @@ class Errors:
         error = (measured - issued.foreseen[name]) / issued.scale[name]
         return np.where(good, error, 0.0)
 
-    def near(self, now_s: float) -> list[int]:
-        """Number the blocks that were issued at about this time of day, oldest first; all of them if they are few."""
-        apart = np.abs((np.array(self._at_s) - now_s + DAY_S / 2.0) % DAY_S - DAY_S / 2.0)
-        close = np.flatnonzero(apart <= NEAR_S).tolist()
-        return close if len(close) >= LEAST else list(range(len(self._blocks)))
+    def near(self, now_s: float, kind: str) -> list[int]:
+        """Number the blocks to draw from, oldest first.
 
-    def draw(self, names: Sequence[str], now_s: float, count: int) -> dict[str, Floats]:
+        They were issued at about this time of day on such a day; where these are few, on any day; else at any time.
+        """
+        apart = np.abs((np.array(self._at_s) - now_s + DAY_S / 2.0) % DAY_S - DAY_S / 2.0)
+        close = apart <= NEAR_S
+        alike = np.flatnonzero(close & (np.array(self._kinds) == kind)).tolist()
+        if len(alike) >= LEAST_ALIKE:
+            return list(alike)
+        return np.flatnonzero(close).tolist() if close.sum() >= LEAST else list(range(len(self._blocks)))
+
+    def draw(self, names: Sequence[str], now_s: float, kind: str, count: int) -> dict[str, Floats]:
         """Draw joint errors for scenarios.
 
         The blocks are spread evenly over those that are near, so that nothing is left to chance; a quantity that is
@@ -110,13 +120,14 @@ class Errors:
         Args:
             names: the quantities.
             now_s: the present instant [s since 1970].
+            kind: of this day.
             count: number of scenarios.
 
         Returns:
             Errors by quantity, shape (count, leads) each.
         """
-        near = self.near(now_s)
-        if len(near) < LEAST:
+        near = self.near(now_s, kind)
+        if len(self) < LEAST:
             return {name: self._assume(name, count) for name in names}
         picked = [self._blocks[near[i]] for i in np.linspace(0, len(near) - 1, count).round().astype(int)]
         missing = np.zeros(self.leads)
