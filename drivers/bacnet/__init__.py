@@ -1,1 +1,1 @@
-"""BACnet/IP: objects as profiles, one application a process, commands in one slot of the priority array."""
+"""BACnet/IP: objects as profiles, one socket a process, commands in one slot of the priority array."""

@@ -9,7 +9,7 @@ from typing import Any
 from bacpypes3.apdu import AbortPDU, AbortReason, SimpleAckPDU
 from bacpypes3.app import Application
 from bacpypes3.errors import ExecutionError, UnrecognizedService
-from bacpypes3.local.analog import AnalogInputObject, AnalogValueObjectCmd
+from bacpypes3.local.analog import AnalogInputObject, AnalogValueObject, AnalogValueObjectCmd
 from bacpypes3.local.device import DeviceObject
 from bacpypes3.local.networkport import NetworkPortObject
 from bacpypes3.primitivedata import Null, Real
@@ -65,7 +65,7 @@ class Controller(Application):
 
 
 class BacnetDevice:
-    """A heat pump as `drivers/bacnet/profiles/heat_pump.yaml` expects it."""
+    """A heat pump as `drivers/bacnet/profiles/heat_pump.yaml` expects it, with a limit beside its set-point."""
 
     def __init__(self, instance: int = 3001) -> None:
         self.port = free_udp_port()
@@ -77,6 +77,9 @@ class BacnetDevice:
             )
             for number, value in INPUTS.items()
         }
+        self.limit = AnalogValueObject(
+            objectIdentifier=("analog-value", 2), objectName="limit", presentValue=22.0, **shared
+        )
         self.setpoint = AnalogValueObjectCmd(
             objectIdentifier=("analog-value", 1), objectName="sp", presentValue=0.0, relinquishDefault=1.5, **shared
         )
@@ -88,6 +91,7 @@ class BacnetDevice:
                 NetworkPortObject(f"127.0.0.1:{self.port}", objectIdentifier=("network-port", 1), objectName="port"),
                 *self.inputs.values(),
                 self.setpoint,
+                self.limit,
             ]
         )
         for link in self.app.link_layers.values():

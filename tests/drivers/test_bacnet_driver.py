@@ -293,6 +293,19 @@ async def test_an_acknowledged_write_that_cannot_be_read_back_is_unknown(heat_pu
         assert result.reason.startswith("acknowledged, but not read back")
 
 
+async def test_published_limits_are_read(build) -> None:
+    async with BacnetDevice() as device:
+        said = by_name(await build("building_automation", device.port, protocol="bacnet").read())
+        assert {name: each.value for name, each in said.items()} == {"hvac_limit_kw": 1.5, "charging_limit_kw": 22.0}
+        assert all(each.quality is Quality.GOOD for each in said.values())
+
+
+async def test_a_device_may_be_given_by_name(heat_pump) -> None:
+    async with BacnetDevice() as device:
+        said = by_name(await heat_pump(device.port, host="localhost").read())
+        assert said["power_kw"].value == pytest.approx(INPUTS[1])
+
+
 # ---- routers, and devices that need bacpypes3 -----------------------------------------------------------------------
 
 
