@@ -17,7 +17,7 @@ from drivers.points import Measurement, Point
 from ems.clock import Clock, ScaledClock, SystemClock
 from ems.config.binding import Bindings, bind
 from ems.config.site import Site
-from ems.control import ControlLoop, Parts
+from ems.control import ControlLoop, Cycle, Parts
 from ems.evidence import Evidence
 from ems.fast.counters import Counters, report
 from ems.fast.fleet import Fleet
@@ -205,6 +205,7 @@ class Daemon:
             missed=self._control_job.missed,
             devices=len(self._site.file.devices),
             online=sum(state.online for state in devices.values()),
+            cycle_s=self.loop.cycle_s,
         )
 
     async def _keep_registers(self) -> None:
@@ -212,14 +213,18 @@ class Daemon:
         if self.loop.last is not None:
             self._evidence.keep(self.loop.last.snapshot)
 
-    def _points(self) -> dict[str, Point]:
-        return {name: point for driver in self._fleet.drivers.values() for name, point in driver.points.items()}
+    def _points(self) -> Mapping[str, Point]:
+        return self._fleet.points
 
     def _publish(self) -> None:
-        last, parts = self.loop.last, self._parts
-        if last is None:
-            return
-        view = live_view(
+        """Offer the newest cycle; what is told of it is put together only while somebody listens."""
+        last = self.loop.last
+        if last is not None:
+            self._stores.live.publish(lambda: self._view(last))
+
+    def _view(self, last: Cycle) -> dict[str, Any]:
+        parts = self._parts
+        return live_view(
             self._site,
             last,
             levers=parts.levers,
@@ -234,7 +239,6 @@ class Daemon:
             parks=parts.queues.parks,
             told=self._told,
         )
-        self._stores.live.publish(view)
 
 
 def build(

@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import socket
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ SCHEMA = "ems.live/1"
 _QUEUE = 4
 _LINE_LIMIT = 16 * 2**20
 _ADDRESS_LIMIT = 100
+
+
+Telling = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 
 
 class LiveError(Exception):
@@ -46,14 +49,18 @@ class LiveServer:
         self._queues: set[asyncio.Queue[bytes]] = set()
         self._clients: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-        self._newest: Mapping[str, Any] | None = None
+        self._newest: Telling | None = None
 
     async def start(self) -> None:
         """Listen. Raises `OSError` if the folder takes no socket."""
         self._server = await asyncio.start_unix_server(self._accept, sock=_listener(self._state_dir))
 
-    def publish(self, snapshot: Mapping[str, Any]) -> None:
-        """Hand the newest snapshot to every client; never waits. It must not be changed afterwards."""
+    def publish(self, snapshot: Telling) -> None:
+        """Hand the newest snapshot to every client; never waits. It must not be changed afterwards.
+
+        Args:
+            snapshot: plain data, or what makes them: while nobody listens it is not asked.
+        """
         self._newest = snapshot
         if self._queues:
             line = _line(snapshot)
@@ -169,8 +176,8 @@ def _put_newest(queue: asyncio.Queue[bytes], line: bytes) -> None:
     queue.put_nowait(line)
 
 
-def _line(snapshot: Mapping[str, Any]) -> bytes:
-    return to_json(snapshot).encode() + b"\n"
+def _line(snapshot: Telling) -> bytes:
+    return to_json(snapshot() if callable(snapshot) else snapshot).encode() + b"\n"
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Law 2: a snapshot never changes: a cycle decides on one consistent picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,20 +66,69 @@ class Snapshot:
         reading = self.readings.get(point)
         return Quality.BAD if reading is None else reading.quality
 
+    def rows(self) -> Iterator[tuple[str, float | None, float | None, Quality, str]]:
+        """List every point with its last value, the age of that [s], whether it may steer, and why not."""
+        if isinstance(self.readings, Readings):
+            yield from self.readings.rows(self.monotonic_s)
+            return
+        for point, known in self.readings.items():
+            age_s = None if known.at is None else self.monotonic_s - known.monotonic_s
+            yield point, known.value, age_s, known.quality, known.reason
+
     def age_s(self, point: str) -> float:
         """Tell how old a point's last value is [s]; infinite if there never was one."""
         reading = self.readings.get(point)
         return float("inf") if reading is None or reading.at is None else self.monotonic_s - reading.monotonic_s
 
 
+class Readings(Mapping[str, Reading]):
+    """The readings of one snapshot; those of points that may steer are made when they are looked at.
+
+    A site of 30,000 points has a few hundred that a cycle looks at.
+    """
+
+    __slots__ = ("_doubtful", "_held")
+
+    def __init__(self, held: Mapping[str, Measurement], doubtful: Mapping[str, Reading]) -> None:
+        self._held = held
+        self._doubtful = doubtful
+
+    def __getitem__(self, point: str) -> Reading:
+        doubtful = self._doubtful.get(point)
+        if doubtful is not None:
+            return doubtful
+        held = self._held[point]
+        return Reading(point, held.value, held.at, held.monotonic_s, Quality.GOOD)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._held
+        yield from (point for point in self._doubtful if point not in self._held)
+
+    def __len__(self) -> int:
+        return len(self._held) + sum(point not in self._held for point in self._doubtful)
+
+    def rows(self, now_s: float) -> Iterator[tuple[str, float | None, float | None, Quality, str]]:
+        """List every point as `Snapshot.rows` does, at a monotonic instant [s]."""
+        good, doubtful = Quality.GOOD, self._doubtful
+        for point, held in self._held.items():
+            if point not in doubtful:
+                yield point, held.value, now_s - held.monotonic_s, good, ""
+        for point, known in doubtful.items():
+            yield (
+                point,
+                known.value,
+                None if known.at is None else now_s - known.monotonic_s,
+                known.quality,
+                known.reason,
+            )
+
+
 @dataclass(slots=True)
-class _Track:
-    """One point between two cycles."""
+class _Miss:
+    """A point whose newest reads have failed: the newest one, and how many in a row."""
 
     newest: Measurement
-    held: Measurement | None = None
-    misses: int = 0
-    bad_since: datetime | None = None
+    count: int
 
 
 class ProcessImage:
@@ -87,39 +136,60 @@ class ProcessImage:
 
     def __init__(self, stale_after_s: float) -> None:
         self._stale_after_s = stale_after_s
-        self._tracks: dict[str, _Track] = {}
+        self._held: dict[str, Measurement] = {}
+        self._uncertain: set[str] = set()
+        self._misses: dict[str, _Miss] = {}
+        self._bad_since: dict[str, datetime] = {}
 
     def absorb(self, measurements: Iterable[Measurement]) -> None:
         """Take one scan's measurements; a point that is not among them only grows older."""
+        held, good = self._held, Quality.GOOD
+        known = bool(self._misses or self._uncertain)
         for measurement in measurements:
-            track = self._tracks.setdefault(measurement.point, _Track(measurement))
-            track.newest = measurement
-            if measurement.quality is Quality.BAD:
-                track.misses += 1
-            else:
-                track.misses, track.held = 0, measurement
+            if measurement.quality is not good:
+                self._take_odd(measurement)
+                continue
+            held[measurement.point] = measurement
+            if known:
+                self._misses.pop(measurement.point, None)
+                self._uncertain.discard(measurement.point)
+
+    def _take_odd(self, measurement: Measurement) -> None:
+        point = measurement.point
+        if measurement.quality is Quality.BAD:
+            before = self._misses.get(point)
+            self._misses[point] = _Miss(measurement, 1 if before is None else before.count + 1)
+        else:
+            self._held[point] = measurement
+            self._uncertain.add(point)
+            self._misses.pop(point, None)
 
     def freeze(self, now: datetime, monotonic_s: float, unavailable: frozenset[str] = frozenset()) -> Snapshot:
         """Make the snapshot of this instant."""
-        readings = {point: self._read(track, now, monotonic_s) for point, track in self._tracks.items()}
-        return Snapshot(now, monotonic_s, readings, unavailable)
+        held, oldest_s = dict(self._held), monotonic_s - self._stale_after_s
+        stale = [point for point, measurement in held.items() if measurement.monotonic_s < oldest_s]
+        doubtful = {}
+        for point in {*stale, *self._uncertain, *self._misses}:
+            reading = self._read(point, now, monotonic_s)
+            if reading.quality is not Quality.GOOD:
+                doubtful[point] = reading
+        self._bad_since = {point: reading.bad_since or now for point, reading in doubtful.items()}
+        return Snapshot(now, monotonic_s, Readings(held, doubtful), unavailable)
 
-    def _read(self, track: _Track, now: datetime, monotonic_s: float) -> Reading:
-        reason, quality = self._judge(track, monotonic_s)
-        if quality is Quality.GOOD:
-            track.bad_since = None
-        elif track.bad_since is None:
-            track.bad_since = now
-        held = track.held
-        point = track.newest.point
+    def _read(self, point: str, now: datetime, monotonic_s: float) -> Reading:
+        held, miss = self._held.get(point), self._misses.get(point)
+        reason, quality = self._judge(held, miss, monotonic_s)
+        since = None if quality is Quality.GOOD else self._bad_since.get(point, now)
         if held is None:
-            return Reading(point, None, None, track.newest.monotonic_s, quality, reason, track.bad_since)
-        return Reading(point, held.value, held.at, held.monotonic_s, quality, reason, track.bad_since)
+            read_s = monotonic_s if miss is None else miss.newest.monotonic_s
+            return Reading(point, None, None, read_s, quality, reason, since)
+        return Reading(point, held.value, held.at, held.monotonic_s, quality, reason, since)
 
-    def _judge(self, track: _Track, monotonic_s: float) -> tuple[str, Quality]:
-        if track.held is None or track.misses >= MISSED_POLLS:
-            return track.newest.reason or "never read", Quality.BAD
-        age_s = monotonic_s - track.held.monotonic_s
+    def _judge(self, held: Measurement | None, miss: _Miss | None, monotonic_s: float) -> tuple[str, Quality]:
+        why = "" if miss is None else miss.newest.reason
+        if held is None or (miss is not None and miss.count >= MISSED_POLLS):
+            return why or "never read", Quality.BAD
+        age_s = monotonic_s - held.monotonic_s
         if age_s > self._stale_after_s:
-            return track.newest.reason or f"no news for {age_s:.0f} s", Quality.BAD
-        return track.held.reason, track.held.quality
+            return why or held.reason or f"no news for {age_s:.0f} s", Quality.BAD
+        return held.reason, held.quality

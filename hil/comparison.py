@@ -17,7 +17,7 @@ ARM_KEYS = (
 RUN_KEYS = ("plant_limits", "reaction_s", "power_flow")
 DAEMON_KEYS = (
     "cycles", "missed_deadlines", "devices_total", "devices_online", "setpoints", "plans", "ac",
-    "sense_to_effect_p95_s", "churn",
+    "sense_to_effect_p95_s", "sense_to_verified_p99_s", "sense_to_verified_p99_cycles", "churn",
 )  # fmt: skip
 VERIFIED_SHARE = 0.95
 EV_GRAIN_KWH = 0.05

@@ -47,9 +47,10 @@ class Counters:
 
 
 def report(
-    counters: Counters, tally: Tally, plans: PlanCounts, *, missed: int, devices: int, online: int
+    counters: Counters, tally: Tally, plans: PlanCounts, *, missed: int, devices: int, online: int, cycle_s: float
 ) -> dict[str, Any]:
     """Put all figures into one object, ready for JSON."""
+    verified_s = tally.sense_to_verified_p99_s()
     return {
         "schema": SCHEMA,
         "cycles": counters.cycles,
@@ -66,6 +67,8 @@ def report(
         "plans": plans.published,
         "ac": {name: plans.ac.get(name, 0) for name in ("feasible", "unavoidable_excess", "unconverged")},
         "sense_to_effect_p95_s": tally.sense_to_effect_p95_s(),
+        "sense_to_verified_p99_s": verified_s,
+        "sense_to_verified_p99_cycles": None if verified_s is None else verified_s / cycle_s,
         "churn": {
             "setpoint_changes_per_h": tally.issued / counters.hours,
             "kw_moved_per_h": tally.moved_kw / counters.hours,

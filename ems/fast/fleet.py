@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from drivers.driver import Driver
+from drivers.points import Point
 from drivers.registry import DeviceSpec, build_driver
 from ems.clock import Clock, unhurried
 from ems.config.binding import device_spec
@@ -42,6 +43,14 @@ class Fleet:
         built = [device for device in site.file.devices if given is None]
         self._writable = {device: standing.may_write(device) for device in built}
         self.drivers: dict[str, Driver] = {device: self._make(device) for device in built} | dict(given or {})
+        self._points: dict[str, Point] = {}
+
+    @property
+    def points(self) -> Mapping[str, Point]:
+        """All points by id."""
+        if not self._points:
+            self._points = {name: point for driver in self.drivers.values() for name, point in driver.points.items()}
+        return self._points
 
     def _make(self, device: str) -> Driver:
         spec = device_spec(self._site.file.devices[device], writable=self._writable[device])
@@ -54,6 +63,7 @@ class Fleet:
                 self._writable[device] = not writable
                 await self.drivers[device].close()
                 self.drivers[device] = self._make(device)
+                self._points = {}
                 logger.info("%s may %s be commanded", device, "no longer" if writable else "now")
 
     async def close(self) -> None:

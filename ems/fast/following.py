@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from drivers.points import Outcome
@@ -45,18 +45,28 @@ class Tally:
     pending: int = 0
     moved_kw: float = 0.0
     sense_to_effect_s: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
+    sense_to_verified_s: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
 
     def sense_to_effect_p95_s(self) -> float | None:
         """Give the 95th percentile from the instant of sensing to the first metered effect [s]; None without any."""
-        times = sorted(self.sense_to_effect_s)
-        return times[math.ceil(0.95 * len(times)) - 1] if times else None
+        return _percentile(self.sense_to_effect_s, 0.95)
+
+    def sense_to_verified_p99_s(self) -> float | None:
+        """Give the 99th percentile from the instant of sensing to a write that was read back [s]; None without any."""
+        return _percentile(self.sense_to_verified_s, 0.99)
+
+
+def _percentile(values: Iterable[float], share: float) -> float | None:
+    ranked = sorted(values)
+    return ranked[math.ceil(share * len(ranked)) - 1] if ranked else None
 
 
 @dataclass(slots=True)
 class Watch:
     """One command that is being followed.
 
-    `sensed_s` is the monotonic instant of the reading that caused it, `start_kw` the power metered then.
+    `sensed_s` is the monotonic instant of the reading that caused it, `issued_s` that at which it was written and read
+    back, `start_kw` the power metered at the first.
     """
 
     kw: float
@@ -86,6 +96,7 @@ class Following:
         self._watches: dict[str, Watch] = {}
         self._exiles: dict[str, _Exile] = {}
         self._relapses: dict[str, float] = {}
+        self._unproven_s: dict[str, float] = {}
         self.tally = Tally()
 
     @property
@@ -109,17 +120,27 @@ class Following:
         self.tally.moved_kw += abs(watch.kw - (old_kw if old_kw is not None else watch.start_kw or 0.0))
         self.tally.refused += outcome is Outcome.REFUSED
         self.tally.unknown += outcome is Outcome.UNKNOWN
+        self._unproven_s[asset] = watch.sensed_s
         if outcome is Outcome.APPLIED:
             self._watches[asset] = watch
+            self._proven(asset, watch)
 
     def renewed(self, asset: str, watch: Watch, outcome: Outcome) -> None:
         """Follow a command that the device took only when it was written again; it was counted before."""
-        if outcome is Outcome.APPLIED and asset not in self._watches:
-            self._watches[asset] = watch
+        if outcome is Outcome.APPLIED:
+            self._proven(asset, watch)
+            self._watches.setdefault(asset, watch)
+
+    def _proven(self, asset: str, watch: Watch) -> None:
+        """Note how long it took from the sensing that caused a command until the device was read back to hold it."""
+        sensed_s = self._unproven_s.pop(asset, None)
+        if sensed_s is not None:
+            self.tally.sense_to_verified_s.append(watch.issued_s - sensed_s)
 
     def forget(self, asset: str) -> None:
         """Stop following an asset that is no longer commanded or cannot be read."""
         self._supersede(asset)
+        self._unproven_s.pop(asset, None)
 
     def finish(self) -> None:
         """End: a command that no reading has come after cannot be judged any more."""

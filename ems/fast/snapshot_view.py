@@ -22,7 +22,7 @@ from ems.fast.zone_view import zones_view
 from ems.health import Alarm, Health
 from ems.live import SCHEMA
 from ems.privacy import Discretion
-from ems.process_image import Reading, Snapshot
+from ems.process_image import Snapshot
 from optimization.problem import Plan
 
 
@@ -54,11 +54,7 @@ def live_view(
         "health": {"state": health.state.value, "cause": health.cause},
         "alarms": [{"key": a.key, "text": a.text, "since": a.since.isoformat()} for a in alarms],
         "devices": {name: _device(name, cycle, state) for name, state in devices.items()},
-        "points": {
-            name: _point(reading, points.get(name), snapshot)
-            for name, reading in snapshot.readings.items()
-            if not told.hides_point(name)
-        },
+        "points": _points(snapshot, points, told),
         "assets": {
             name: _asset(name, site, told)
             | ({} if told.hides(name) else _values(name, site, cycle, kw.get(name), planned[name]))
@@ -98,14 +94,19 @@ def _device(name: str, cycle: Cycle, state: DeviceState) -> dict[str, Any]:
     }
 
 
-def _point(reading: Reading, point: Point | None, snapshot: Snapshot) -> dict[str, Any]:
-    age_s = snapshot.age_s(reading.point)
+def _points(snapshot: Snapshot, points: Mapping[str, Point], told: Discretion) -> dict[str, Any]:
+    """Describe every point that is nobody's own: many thousands, so that a loop is all it may cost."""
+    units = {name: point.unit for name, point in points.items() if not told.hides_point(name)}
     return {
-        "value": reading.value,
-        "unit": point.unit if point is not None else "",
-        "quality": reading.quality.value,
-        "age_s": round(age_s, 1) if reading.at is not None else None,
-        "reason": reading.reason,
+        name: {
+            "value": value,
+            "unit": units[name],
+            "quality": quality,
+            "age_s": None if age_s is None else round(age_s, 1),
+            "reason": reason,
+        }
+        for name, value, age_s, quality, reason in snapshot.rows()
+        if name in units
     }
 
 

@@ -111,8 +111,14 @@ class Watchman:
 
 def lost_readings(snapshot: Snapshot, driver: Driver) -> list[Reading]:
     """Give the bad readings of a device of which no point can be read; none while anything can."""
-    readings = [r for point in driver.points if (r := snapshot.readings.get(point)) is not None]
-    return readings if readings and all(r.quality is Quality.BAD for r in readings) else []
+    lost = []
+    for point in driver.points:
+        reading = snapshot.readings.get(point)
+        if reading is not None and reading.quality is not Quality.BAD:
+            return []
+        if reading is not None:
+            lost.append(reading)
+    return lost
 
 
 def _since(worst: Reading | None) -> datetime | None:

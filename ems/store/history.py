@@ -58,6 +58,8 @@ class History:
 
     def __init__(self, path: Path | str, durable: bool = True, *, gather_s: float = 0.0) -> None:
         self._writer = Writer(open_writable(Path(path), SCHEMA, durable=durable), "history", gather_s=gather_s)
+        self._layout: tuple[list[str], int, str] = ([], *_layout([]))
+        self._kept: set[int] = set()
 
     def append(self, at: datetime, measurements: Sequence[Measurement]) -> Future[int]:
         """Append one scan; never blocks.
@@ -69,12 +71,27 @@ class History:
         Returns:
             A future of the scan's number, resolved after its commit; it carries a `StoreError` if the disk refuses.
         """
-        layout, points = _layout(m.point for m in measurements)
-        values = np.array([np.nan if m.value is None else m.value for m in measurements], dtype="<f8")
-        data = values.tobytes() + bytes(_QUALITY_CODE[m.quality] for m in measurements)
-        scan = (_microseconds(at), layout, data)
-        # The layout goes with every scan (a no-op when known), so that no failed write can leave a scan without one.
-        return self._writer.submit(Statement(_LAYOUT, (layout, points)), Statement(_SCAN, scan))
+        points = [m.point for m in measurements]
+        if points != self._layout[0]:
+            self._layout = (points, *_layout(points))
+        _, layout, text = self._layout
+        # None becomes NaN by the array itself.
+        values = np.array([m.value for m in measurements], dtype="<f8")
+        odd = [(index, m.quality) for index, m in enumerate(measurements) if m.quality is not Quality.GOOD]
+        codes = bytearray(len(points))
+        for index, quality in odd:
+            codes[index] = _QUALITY_CODE[quality]
+        scan = Statement(_SCAN, (_microseconds(at), layout, values.tobytes() + bytes(codes)))
+        if layout in self._kept:
+            return self._writer.submit(scan)
+        # Until the disk has it, the layout goes with every scan, so that no failed write can leave a scan without one.
+        future = self._writer.submit(Statement(_LAYOUT, (layout, text)), scan)
+        future.add_done_callback(lambda done: self._keep(layout, done))
+        return future
+
+    def _keep(self, layout: int, done: Future[int]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._kept.add(layout)
 
     def backlog(self) -> Backlog:
         """Tell what has not reached the disk."""

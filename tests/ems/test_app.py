@@ -373,8 +373,9 @@ async def test_whoever_looks_on_sees_every_point_with_quality_and_age_and_every_
     one.yard.drivers["wallbox"].offline = "unplugged"
     await one.run_until(70.0)
     one.daemon._publish()
-    view = one.daemon._stores.live._newest
-    assert view is not None
+    tell = one.daemon._stores.live._newest
+    assert callable(tell), "nothing is put together while nobody listens"
+    view = tell()
     assert view["schema"] == "ems.live/1"
     assert view["health"]["state"] == "degraded"
     assert view["points"]["wallbox.power_kw"] == {

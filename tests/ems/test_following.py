@@ -169,3 +169,26 @@ def test_a_command_that_was_read_and_not_followed_stays_issued_at_the_end():
     see(following, "battery", (10.0, 0.0))
     following.finish()
     assert (following.tally.issued, following.tally.verified, following.tally.pending) == (1, 0, 0)
+
+
+class TestSenseToVerified:
+    """From sensing to a write that was read back: what a device takes at once, and what it takes only later."""
+
+    def test_a_write_that_was_read_back_counts_from_the_sensing_that_caused_it(self):
+        following = Following({"battery": LEVERS["battery"]}, 10.0)
+        following.issued("battery", Watch(5.0, 100.0, 101.5, 0.0), None, Outcome.APPLIED)
+        following.renewed("battery", Watch(5.0, 120.0, 121.0, 5.0), Outcome.APPLIED)
+        assert list(following.tally.sense_to_verified_s) == [1.5]
+
+    def test_a_command_that_is_taken_only_when_written_again_counts_from_the_first(self):
+        following = Following({"battery": LEVERS["battery"]}, 10.0)
+        following.issued("battery", Watch(5.0, 100.0, 101.0, 0.0), None, Outcome.UNKNOWN)
+        assert following.tally.sense_to_verified_p99_s() is None
+        following.renewed("battery", Watch(5.0, 110.0, 111.0, 0.0), Outcome.APPLIED)
+        assert following.tally.sense_to_verified_p99_s() == 11.0
+
+    def test_the_percentile_is_the_slowest_of_few(self):
+        following = Following({"battery": LEVERS["battery"]}, 10.0)
+        for index in range(50):
+            following.issued("battery", Watch(float(index), 0.0, 1.0 + (index == 20), 0.0), None, Outcome.APPLIED)
+        assert following.tally.sense_to_verified_p99_s() == 2.0

@@ -16,6 +16,7 @@ NO_CONTROL = ARM | {"cost": 20.0, "violation_share": 0.05, "ev_unavoidable_kwh":
 COUNTERS = {
     "cycles": 360, "missed_deadlines": 0, "devices_total": 5, "devices_online": 5, "plans": 12, "churn": {},
     "setpoints": {"issued": 100, "verified": 95, "refused": 0, "unknown": 0}, "sense_to_effect_p95_s": 10.0,
+    "sense_to_verified_p99_s": 4.0, "sense_to_verified_p99_cycles": 0.4,
     "ac": {"feasible": 12, "unavoidable_excess": 0, "unconverged": 0},
 }  # fmt: skip
 CRITERIA = Criteria(no_control_violation_share_at_least=0.03)
