@@ -16,6 +16,9 @@ ANCHOR_S = 2 * 3600.0
 
 BAND_TOLERANCE_KWH = 1e-6
 
+SHORT_HORIZON_S = 40 * 3600.0
+"""A longer horizon sees a second evening: more cars are expected at each point [s]."""
+
 
 @dataclass(frozen=True, slots=True)
 class AssetShape:
@@ -75,7 +78,8 @@ def structure(problem: Problem) -> Structure:
     # Counted from the end of the first slot, whose length changes from plan to plan: a structure must not.
     since_s = slots.offset_s - slots.duration_s[0]
     anchor = tuple(int(s) for s in (since_s < ANCHOR_S).nonzero()[0])
-    shapes = tuple(_shape(asset, problem.inputs[asset.id]) for asset in problem.assets)
+    room = _room(problem)
+    shapes = tuple(_shape(asset, problem.inputs[asset.id], room) for asset in problem.assets)
     network = None if problem.network is None else problem.network.key
     demand, budget = problem.demand, problem.carbon_budget
     return Structure(
@@ -100,7 +104,7 @@ def band_kwh(battery: Battery) -> tuple[float, float]:
     return battery.capacity_kwh * battery.soc_min_pct / 100.0, battery.capacity_kwh * battery.soc_max_pct / 100.0
 
 
-def _shape(asset: Asset, inputs: Inputs) -> AssetShape:
+def _shape(asset: Asset, inputs: Inputs, room: int) -> AssetShape:
     shape = AssetShape(type(asset), asset.bus, reactive_per_active(asset))
     match asset, inputs:
         case Battery(), BatteryInputs():
@@ -108,11 +112,14 @@ def _shape(asset: Asset, inputs: Inputs) -> AssetShape:
             outside = max(low - inputs.energy_kwh, inputs.energy_kwh - high) > BAND_TOLERANCE_KWH
             return AssetShape(shape.kind, shape.bus, shape.reactive_per_active, recovering=outside)
         case ChargePoint(), ChargePointInputs():
-            return AssetShape(shape.kind, shape.bus, shape.reactive_per_active, sessions=_room(len(inputs.sessions)))
+            return AssetShape(shape.kind, shape.bus, shape.reactive_per_active, sessions=room)
         case _:
             return shape
 
 
-def _room(count: int) -> int:
-    """Round the number of sessions up, so that one car more does not make a new model."""
-    return max(2, 1 << (count - 1).bit_length() if count else 0)
+def _room(problem: Problem) -> int:
+    """Find the room for cars that every charge point gets: rounded up, so that one more does not make a new model."""
+    counts = [len(given.sessions) for given in problem.inputs.values() if isinstance(given, ChargePointInputs)]
+    most = max(counts, default=0)
+    least = 2 if float(problem.slots.duration_s.sum()) <= SHORT_HORIZON_S else 4
+    return max(least, 1 << (most - 1).bit_length() if most else 0)
