@@ -26,6 +26,7 @@ from ems.store.requests import submit
 from ems.timetable import SimulatedRunner
 from hil.case import Case
 from hil.in_process import NOMINAL_V, plant_drivers
+from hil.past import remember_peak
 from hil.plant.charge_point import Car
 from hil.plant.charge_point import ChargePoint as TrueChargePoint
 from hil.plant.draws import Floats
@@ -109,6 +110,7 @@ async def _run_rules(case: Case, state: Path) -> dict[str, Any]:
     site, scenario = case.load()
     world = World(site, scenario, case.seed, witness=False)
     world.advance(case.begin_s)
+    remember_peak(site, state, world.now, scenario.month_peak_before_kw)
     await steer_by_rules(site, world, state, seconds=case.duration_s - case.begin_s)
     return judge(site, world.plant, from_s=case.begin_s, peak_before_kw=scenario.month_peak_before_kw)
 

@@ -25,8 +25,9 @@ from ems.timetable import SimulatedRunner
 from ems.worker import DirectSolver
 from hil.case import Case
 from hil.lockstep import WorldLine
+from hil.past import remember_peak
 from hil.relocate import relocate
-from hil.wishes import car_requests
+from hil.wishes import calls, car_requests
 
 Progress = Callable[[float], None]
 
@@ -52,7 +53,7 @@ async def _run(case: Case, scratch: Path, progress: Progress) -> tuple[dict[str,
         daemon, clock = await _daemon(case, folder, state)
         wall = SystemClock()
         began_s = wall.monotonic()
-        await _steer(daemon, clock, _Pace(line, state, case.duration_s, progress))
+        await _steer(daemon, clock, _Pace(line, daemon, state, case.duration_s, progress))
         wall_s = wall.monotonic() - began_s
         verdict = await line.ask("verdict")
     return verdict["verdict"], daemon.counters(), wall_s
@@ -83,20 +84,23 @@ async def _daemon(case: Case, folder: Path, state: Path) -> tuple[Daemon, Simula
     site = load_site(folder)
     _, scenario = case.load()
     clock = SimulatedClock(scenario.starts_at(ZoneInfo(site.file.site.timezone)))
+    remember_peak(site, state, clock.now(), scenario.month_peak_before_kw)
     solver = DirectSolver(grid_path(site), cache_dir(state), grid_limits(site))
     cycle_s = site.file.control.simulated_cycle_s
     return build(site, state, clock, solver, cycle_s=cycle_s, durable=False), clock
 
 
 class _Pace:
-    """Moves the world ahead of every job, and hands on what the cars say."""
+    """Moves the world ahead of every job, and hands on what the cars say and who is called."""
 
-    def __init__(self, line: WorldLine, state: Path, duration_s: float, progress: Progress) -> None:
-        self._line, self._state, self._progress = line, state, progress
+    def __init__(self, line: WorldLine, daemon: Daemon, state: Path, duration_s: float, progress: Progress) -> None:
+        self._line, self._daemon, self._state, self._progress = line, daemon, state, progress
         self.duration_s = duration_s
 
     async def advance(self, until_s: float) -> None:
         """Let the world live until an instant [s]."""
+        for park, car, point in calls(self._daemon.queues()):
+            await self._line.ask("assign", park=park, car=car, point=point)
         answer = await self._line.ask("advance", to_s=until_s)
         for event in answer["events"]:
             for request in car_requests(event):

@@ -36,6 +36,7 @@ from ems.commands.options import add_site, opened
 from ems.commands.output import emit, note
 from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
+from ems.live import LiveError, read_live
 from ems.store.requests import submit
 from hil.fronts import WorldError
 from hil.plant.feeder import SUBSTEP_S
@@ -43,13 +44,14 @@ from hil.plant_build import SLACK_S
 from hil.published import FeedServer
 from hil.scenario import FaultKind, Scenario, ScenarioError, load_scenario
 from hil.verdict import judge
-from hil.wishes import car_requests
+from hil.wishes import calls, car_requests
 from hil.world import World
 
 log = logging.getLogger(__name__)
 
 SOCKET = "hil.sock"
 CATCH_UP_S = 10.0
+LOOK_EVERY_S = 20.0
 
 
 class Line:
@@ -167,7 +169,9 @@ async def serve(
             await line.stopped.wait()
         else:
             assert clock is not None
+            hearing = asyncio.create_task(_hear_calls(world, clock, state))
             await _run_freely(world, clock, state, line.stopped)
+            hearing.cancel()
     return verdict_of(world)
 
 
@@ -202,6 +206,21 @@ async def _run_freely(world: World, clock: ScaledClock, state: Path, stopped: as
                 for request in car_requests(event.as_json()):
                     submit(state, request)
         await clock.sleep(SUBSTEP_S - (clock.monotonic() - world.plant.elapsed_s))
+
+
+async def _hear_calls(world: World, clock: ScaledClock, state: Path) -> None:
+    """Let waiting drivers look now and then whether the daemon calls them."""
+    while True:
+        await clock.sleep(LOOK_EVERY_S)
+        if not any(park.waiting for park in world.plant.parks.values()):
+            continue
+        try:
+            live = await asyncio.to_thread(read_live, state)
+        except LiveError as error:
+            log.info("nobody calls cars: %s", error)
+            continue
+        for park, car, point in calls(live["queues"]):
+            world.assign(park, car, point)
 
 
 def _feed_addresses(site: Site) -> list[tuple[str, int]]:

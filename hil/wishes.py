@@ -1,4 +1,4 @@
-"""What drivers tell the daemon: a car that waits, plugs in or leaves, as the requests that the daemon reads.
+"""What drivers and the daemon tell each other: a car that waits, plugs in or leaves, as requests; who is called where.
 
 A waiting car asks its park (`ev_waiting`), a car at a point asks that point (`ev`). Whoever plugs in or leaves takes
 the older wish back, so that nothing is kept for a car that is not there.
@@ -22,6 +22,11 @@ def car_requests(event: Mapping[str, Any]) -> list[Request]:
 def car_request(event: Mapping[str, Any]) -> Request:
     """Turn a plug-in event into the wish for the car at its point; it ends when the car leaves."""
     return _wish("ev", event["asset"], event, "told by the car at plug-in")
+
+
+def calls(queues: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """List who is called where by the queues that the daemon tells: park, car, charge point."""
+    return [(park, car, point) for park, told in queues.items() for car, point in told["assignments"].items()]
 
 
 def _waiting(event: Mapping[str, Any]) -> list[Request]:
