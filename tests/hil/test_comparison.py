@@ -9,7 +9,12 @@ import pytest
 from hil.comparison import ARM_KEYS, compare
 from hil.scenario import Criteria
 
-ARM = dict.fromkeys(ARM_KEYS, 0.0) | {"currency": "EUR", "plant_limits": {"excursions": 0}, "reaction_s": {}, "drivers": {"short": 0, "waiting_h": 0.0}}
+ARM = dict.fromkeys(ARM_KEYS, 0.0) | {
+    "currency": "EUR",
+    "plant_limits": {"excursions": 0},
+    "reaction_s": {},
+    "drivers": {"short": 0, "waiting_h": 0.0},
+}
 PLAN = ARM | {"cost": 10.0, "power_flow": {}}
 RULES = ARM | {"cost": 12.0}
 NO_CONTROL = ARM | {"cost": 20.0, "violation_share": 0.05, "ev_unavoidable_kwh": 0.0}
@@ -72,3 +77,18 @@ def test_what_nobody_could_have_charged_is_allowed_to_be_missing():
 def test_a_scenario_may_ask_for_less():
     criteria = Criteria(plan_cost_below_rules=False)
     assert judged(plan={"cost": 99.0}, no_control={"violation_share": 0.0}, criteria=criteria)["passed"]
+
+
+@pytest.mark.parametrize(("short", "passes"), [(4, True), (5, False)])
+def test_the_queue_may_be_asked_to_do_better_than_first_come(short, passes):
+    criteria = Criteria(plan_drivers_short_share_of_rules_at_most=0.8, ev_shortfall_above_unavoidable_at_most=None)
+    found = judged(
+        plan={"drivers": {"short": short}, "ev_shortfall_kwh": 9.0}, rules={"drivers": {"short": 5}},
+        no_control={"violation_share": 0.0}, criteria=criteria,
+    )  # fmt: skip
+    assert failed(found) == ([] if passes else ["drivers_short"])
+
+
+def test_buildings_own_limits_may_be_asked_to_be_kept():
+    criteria = Criteria(plan_automation_excess_kwh_at_most=0.1)
+    assert failed(judged(plan={"automation_excess_kwh": 0.2}, criteria=criteria)) == ["automation_excess_kwh"]
