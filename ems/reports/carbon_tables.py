@@ -107,6 +107,8 @@ def _carbon_figures(findings: Findings) -> Iterator[tuple[Value, ...]]:
 def _money_figures(findings: Findings) -> Iterator[tuple[Value, ...]]:
     currency, money = findings.site.file.site.currency, findings.money
     quality = Quality.of(findings.ledger.origin(Flow.GRID_IMPORT, Flow.GRID_EXPORT))
+    if money.bill is None and not findings.ledger.period.is_month:
+        return
     if money.bill is None:
         yield _figure("bill", None, currency, Quality.of(np.empty(0, dtype=np.int8)), money.words)
         return

@@ -11,10 +11,11 @@ from ems.reports.tables import Kind, Table
 
 SHOWN = ("summary", "scope2_by_meter", "meters", "factors", "register_steps")
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color: #1a1a1a; }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 110rem; padding: 0 1rem; color: #1a1a1a; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; display: block; overflow-x: auto; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid #ccc; text-align: left; vertical-align: top; }
+th, td { padding: .2rem .6rem; border-bottom: 1px solid #ccc; text-align: left; vertical-align: top; }
+th, td { white-space: nowrap; } th { font-weight: 600; } td { min-width: 4.5rem; }
 td.number { text-align: right; white-space: nowrap; }
 .simulated { border: 2px solid #b00; padding: .6rem 1rem; font-weight: 600; }
 """
@@ -63,16 +64,17 @@ def _about(manifest: Mapping[str, Any]) -> list[str]:
         )
     words = f"{period['hours']} hours from {period['start']} to {period['end']} (UTC, end excluded), "
     words += f"local time {manifest['site']['timezone']}."
-    found.append(f"<p>{escape(words)}</p>")
-    made = f"Made by {tool['name']} {tool['version']}; `ems report verify` checks this folder and makes it again."
-    return [*found, f"<p>{escape(made)}</p>"]
+    made = (
+        f"Made by {escape(tool['name'])} {escape(tool['version'])}; <code>ems report verify</code> checks this folder "
+    )
+    return [*found, f"<p>{escape(words)}</p>", f"<p>{made}and makes it again.</p>"]
 
 
 def _section(table: Table) -> str:
     if not table.rows:
         return f"<h2>{escape(table.title)}</h2><p>None.</p>"
     kinds = ["number" if c.kind in {Kind.NUMBER, Kind.WHOLE} else "text" for c in table.columns]
-    head = "".join(f"<th>{escape(column.name.replace('_', ' '))}</th>" for column in table.columns)
+    head = "".join(f"<th>{escape(column.name)}</th>" for column in table.columns)
     rows = "".join(
         "<tr>" + "".join(f'<td class="{k}">{escape(v)}</td>' for k, v in zip(kinds, row, strict=True)) + "</tr>\n"
         for row in table.texts()
