@@ -27,6 +27,9 @@ class MonthAheadError(Exception):
 
 def look_ahead(asked: MonthAhead) -> Ahead:
     """Find the peaks that are worth their price; raises `MonthAheadError`."""
+    broken = [name for name in ("fixed_kw", "import_price", "export_price", "free_kw") if not _finite(asked, name)]
+    if broken:
+        raise MonthAheadError(f"{', '.join(broken)} of the month ahead: a number is not finite; mend the forecast")
     rows = _Rows(asked)
     found = linprog(
         rows.cost,
@@ -41,6 +44,10 @@ def look_ahead(asked: MonthAhead) -> Ahead:
         raise MonthAheadError(f"the month ahead has no optimum: {found.message}")
     n, months = len(asked.fixed_kw), len(asked.free_kw)
     return Ahead(asked, np.asarray(found.x[-months:]), np.asarray(found.x[:n]), float(found.fun))
+
+
+def _finite(asked: MonthAhead, name: str) -> bool:
+    return bool(np.isfinite(getattr(asked, name)).all())
 
 
 class _Rows:
@@ -71,8 +78,10 @@ class _Rows:
         standby[0] += held
         self.right = np.concatenate([asked.fixed_kw, standby, energy])
         self.below = _matrix([(steps, steps, 1.0), (steps, peaks[asked.month], -1.0)], n, columns)
-        # Selling at a negative price is not forced: the sun can be turned down.
-        running = [asked.import_price, -np.maximum(asked.export_price, 0.0), np.zeros(n)]
+        # Selling at a negative price is not forced: the sun can be turned down. Buying never costs less than selling
+        # earns, or the programme would do both at once without end.
+        sold = np.maximum(asked.export_price, 0.0)
+        running = [np.maximum(asked.import_price, sold), -sold, np.zeros(n)]
         running += [np.full(n, store.wear_per_kwh), np.zeros(n), np.zeros(len(slots))]
         self.cost = np.concatenate([np.concatenate(running) * h, np.full(months, asked.price_per_kw)])
         no_end = np.full(n, np.inf)

@@ -38,7 +38,8 @@ class PerfectForesight:
         """Foresee everything exactly; `sessions` are the cars that stand there."""
         told = self._inner.foresee(slots, now, situation, sessions)
         truth = {name: _means(fine, slots) for name, fine in self._fine(slots).items()}
-        loads = [kw for name, kw in truth.items() if name.startswith("kw:")]
+        metered = {name: truth.get(f"kw:{name}", kw) for name, kw in told.metered_kw.items()}
+        loads = [kw for name, kw in truth.items() if name.startswith("kw:") and name[3:] not in metered]
         return replace(
             told,
             price=truth["price"],
@@ -46,6 +47,7 @@ class PerfectForesight:
             outdoor_c=truth["outdoor_c"],
             irradiance=truth["irradiance_w_m2"],
             load_kw=np.sum(loads, axis=0) if loads else None,
+            metered_kw=metered,
             pv_kw={name: truth[f"available_kw:{name}"] for name in told.pv_kw},
             cars={name: self._cars(name, cars, now, slots.end) for name, cars in told.cars.items()},
         )

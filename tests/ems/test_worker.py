@@ -9,16 +9,19 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pytest
 from plan_samples import START, sample_problem
 
 from ems.clock import SimulatedClock, SystemClock
 from ems.plan_check import check_plan
 from ems.worker import DirectSolver, WorkerSolver
+from optimization.month_ahead import MonthAhead, Store
 from optimization.problem import Plan, Refused
 
 HERE = Path(__file__).parent
@@ -160,6 +163,12 @@ async def test_it_ends_with_its_parent(tmp_path: Path) -> None:
         assert not alive(pid)
 
 
+def month_ahead() -> MonthAhead:
+    hourly = np.full(4, 0.2)
+    drawn = np.array([4.0, 5.0, 3.0, 2.0])
+    return MonthAhead(START, 3600.0, drawn, hourly, 0.0 * hourly, hourly, None, (), np.zeros(4, int), np.zeros(1), 9.0)
+
+
 async def test_the_real_worker_and_the_direct_solver_agree(tmp_path: Path) -> None:
     real = WorkerSolver(None, tmp_path, SimulatedClock(START))
     direct = DirectSolver(None, tmp_path)
@@ -171,6 +180,14 @@ async def test_the_real_worker_and_the_direct_solver_agree(tmp_path: Path) -> No
         assert first.objective == second.objective
         assert all((first.schedules[a].power_kw == second.schedules[a].power_kw).all() for a in first.schedules)
         assert direct.ready and real.ready
+        rough, same = [await solver.look_ahead(month_ahead(), 60.0) for solver in (real, direct)]
+        assert rough is not None and same is not None
+        assert rough.peak_kw.tolist() == same.peak_kw.tolist()
+        assert rough.peak_kw[0] == pytest.approx(5.0)
+        # What has no optimum is no answer, and the worker lives on.
+        hopeless = Store(10.0, 0.5, 0.0, 0.0, standby_kw=1.0)
+        assert await real.look_ahead(replace(month_ahead(), store=hopeless), 60.0) is None
+        assert real.replaced == 0
     finally:
         await real.close()
         await direct.close()

@@ -10,7 +10,7 @@ import pytest
 
 from optimization.assets import Battery, BatteryInputs, ChargePoint, ChargePointInputs, EvSession, Load, LoadInputs
 from optimization.month_ahead import MonthAhead, Movable, Store
-from optimization.month_ahead_lp import look_ahead
+from optimization.month_ahead_lp import MonthAheadError, look_ahead
 from optimization.problem import Connection, DemandTerms, Problem, TariffSeries, Weights
 from optimization.slots import uniform
 from optimization.solve import Solver
@@ -76,6 +76,14 @@ def test_without_a_store_the_peak_is_that_of_what_is_drawn_anyway_and_what_canno
     np.testing.assert_allclose(rough.import_kw, [2.0, 8.0, 10.0, 10.0], atol=1e-6)
     more = look_ahead(asked_of(fixed_kw, np.full(4, 0.2), store=None, movable=(Movable(2, np.full(2, 9.0), 99.0),)))
     assert more.import_kw.sum() == pytest.approx(14.0 + 18.0)  # no more than the powers allow
+
+
+def test_negative_prices_are_no_money_machine_and_a_gap_is_named():
+    fixed_kw = np.array([2.0, 8.0, -3.0, 1.0])
+    rough = look_ahead(asked_of(fixed_kw, np.array([-0.5, -0.5, 0.2, 0.2])))
+    assert rough.import_kw.max() <= 2.0 + 20.0 + 1e-6
+    with pytest.raises(MonthAheadError, match="fixed_kw"):
+        look_ahead(asked_of(np.full(4, np.nan), np.full(4, 0.2)))
 
 
 # ---- a month of daily plans

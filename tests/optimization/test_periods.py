@@ -166,6 +166,15 @@ def test_a_budget_moves_import_to_cleaner_hours_up_to_its_price():
     assert least < kept
 
 
+@FEW
+@given(districts(negative_prices=False))
+def test_the_same_question_again_moves_nothing(asked):
+    first = SOLVER.solve(asked)
+    again = SOLVER.solve(replace(asked, previous=as_plan(asked, first)))
+    for name, schedule in first.schedules.items():
+        np.testing.assert_allclose(again.schedules[name].power_kw, schedule.power_kw, atol=1e-4, err_msg=name)
+
+
 def test_a_plan_that_hides_a_peak_or_carbon_is_found_out():
     terms = DemandTerms(9.0, 900.0, np.zeros(4, int), np.array([3.0, 0.0]))
     budget = CarbonBudget(np.stack([np.ones(4), np.zeros(4)]), np.array([1.0, 0.0]), 0.1)
