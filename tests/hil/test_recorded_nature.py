@@ -44,7 +44,7 @@ def test_what_holds_keeps_its_value_for_the_step() -> None:
 
 
 def test_nothing_is_known_outside_the_record() -> None:
-    with pytest.raises(RecordError, match="price: .* lies outside the record"):
+    with pytest.raises(RecordError, match=r"price: .* lies outside the record"):
         nature().market.price_at(START - timedelta(seconds=1))
     with pytest.raises(RecordError, match="choose a period within the record"):
         track("outdoor", 1.0, 2.0).every_10_s(START, 3600.0)
