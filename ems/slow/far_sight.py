@@ -125,7 +125,7 @@ class FarSight:
     def _cars(self, hours: Slots, slots: Slots, foresight: Foresight) -> Iterable[Movable]:
         """Turn stays into energy that can be moved: those of the foresight, then those that come after the horizon."""
         models = asset_models(self.site, {})
-        later = self.foreseer.expected_cars(slots.end, hours.end)
+        later = self.foreseer.expected_cars(slots.start, hours.end, after=slots.end)
         for name, cars in foresight.cars.items():
             point = models[name]
             if isinstance(point, ChargePoint):

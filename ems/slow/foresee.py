@@ -278,8 +278,10 @@ class Foreseer:
                 found[name] = without_overlap(here, expected[name])
         return found
 
-    def expected_cars(self, now: datetime, until: datetime) -> dict[str, list[EvSession]]:
-        """Foresee the cars of each charge point; those of a park are shared out over its points."""
+    def expected_cars(
+        self, now: datetime, until: datetime, after: datetime | None = None
+    ) -> dict[str, list[EvSession]]:
+        """Foresee the cars of each charge point that come after an instant; those of a park share its points."""
         points = {n: spec for n, spec in planned_assets(self._site).items() if isinstance(spec, ChargePointAsset)}
         parks: dict[str, list[str]] = {}
         for name, spec in points.items():
@@ -288,7 +290,8 @@ class Foreseer:
         found: dict[str, list[EvSession]] = {}
         for names in parks.values():
             stays = self._stored.stays(names[0], points[names[0]].park)
-            shared = shared_out(expected_stays(stays, now, until, self._zone), now, len(names))
+            coming = expected_stays(stays, now, until, self._zone, after=after)
+            shared = shared_out(coming, after or now, len(names))
             found |= dict(zip(names, shared, strict=True))
         return found
 

@@ -77,16 +77,26 @@ def expected_sessions(past: Iterable[EvSession], now: datetime, until: datetime,
     return shared_out(expected_stays(past, now, until, zone), now, 1)[0]
 
 
-def expected_stays(past: Iterable[EvSession], now: datetime, until: datetime, zone: tzinfo) -> list[EvSession]:
-    """Foresee all stays that begin after `now` and before `until`, in order of arrival, at however many points."""
-    known = known_sessions(past, now)
+def expected_stays(
+    past: Iterable[EvSession], now: datetime, until: datetime, zone: tzinfo, *, after: datetime | None = None
+) -> list[EvSession]:
+    """Foresee all stays at however many points, in order of arrival.
+
+    Args:
+        past: sessions, of which those that have ended at `now` are known.
+        now: the present instant.
+        until: only stays that begin before it are wanted.
+        zone: the site's time zone.
+        after: only stays that begin after it are wanted; None for after `now`.
+    """
+    known, since = known_sessions(past, now), now if after is None else after
     stays = {off: typical_stays(known, zone, day_off=off) for off in (False, True)}
     found: list[EvSession] = []
-    day = now.astimezone(zone).date()
+    day = since.astimezone(zone).date()
     while day <= until.astimezone(zone).date():
         for stay in stays[is_day_off(day)]:
             arrival = _local_instant(day, stay.arrival_h, zone)
-            if now < arrival < until:
+            if since < arrival < until:
                 departure = arrival + timedelta(seconds=stay.stay_s)
                 found.append(EvSession(arrival, departure, stay.energy_kwh, None, expected=True))
         day += timedelta(days=1)

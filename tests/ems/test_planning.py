@@ -31,7 +31,7 @@ from optimization.assets import (
     LoadInputs,
     PvInputs,
 )
-from optimization.problem import AcVerdict, Plan, Problem, Refused, TariffSeries
+from optimization.problem import AcVerdict, CarbonBudget, DemandTerms, Plan, Problem, Refused, TariffSeries
 from optimization.slots import chain, uniform
 
 EVEN, SHORT = PlanningConfig(horizon_h=36.0), PlanningConfig(horizon_h=6.0)
@@ -479,9 +479,12 @@ def test_the_digest_sees_every_part_of_a_question() -> None:
         replace(problem, tariff=replace(problem.tariff, carbon_price=0.0800001)),
         replace(problem, assets=problem.assets[::-1]),
         replace(problem, weights=replace(problem.weights, move=2e-4)),
+        replace(problem, demand=DemandTerms(9.0, 900.0, np.zeros(4, int), np.array([20.0, 0.0]))),
+        replace(problem, demand=DemandTerms(9.0, 900.0, np.zeros(4, int), np.array([20.001, 0.0]))),
+        replace(problem, carbon_budget=CarbonBudget(np.ones((1, 4)), np.array([40.0]), 0.5)),
         replace(problem, slots=replace(problem.slots, start=problem.slots.start + timedelta(seconds=1))),
     ]
-    assert len({base, *(digest(m) for m in mutants)}) == 6
+    assert len({base, *(digest(m) for m in mutants)}) == 9
 
 
 def test_the_core_side_never_loads_the_heavy_libraries() -> None:
