@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from drivers.driver import Driver
 from drivers.points import Measurement, Point
-from ems.clock import Clock, ScaledClock, SystemClock
+from ems.clock import Clock, SystemClock
 from ems.config.binding import Bindings, bind
 from ems.config.site import Site
 from ems.control import ControlLoop, Cycle, Parts
@@ -33,19 +32,16 @@ from ems.fast.steering import Steering
 from ems.fast.watchman import Watchman
 from ems.fast.writing import COMMIT_SHARE, COMMIT_WAIT_S, Writer
 from ems.health import Alarms, Health
-from ems.live import LiveServer
-from ems.ownership import Owner
 from ems.planning import Planning
 from ems.privacy import discretion
 from ems.process_image import ProcessImage
 from ems.resume import resumed_demand, resumed_queues, transitions
 from ems.slow.asset_models import asset_models
 from ems.slow.feed_desk import Feed
-from ems.slow.planning_setup import build_planning, cache_dir, grid_limits, grid_path, history_path
-from ems.store.history import History
-from ems.store.journal import FILE as JOURNAL_FILE
-from ems.store.journal import Journal
-from ems.store.requests import RequestBox
+from ems.slow.lookout_setup import build_lookout
+from ems.slow.lookout_watch import LookoutWatch
+from ems.slow.planning_setup import build_planning, cache_dir, grid_limits, grid_path
+from ems.stores import Stores, open_stores, speed
 from ems.timetable import Job, Timetable, every
 from ems.wall_watch import CHECK_EVERY_S, WallWatch
 from ems.worker import Solver
@@ -56,38 +52,9 @@ logger = logging.getLogger(__name__)
 REGISTERS_EVERY_S = 3600.0
 RENEWAL_SHARE = 0.02
 """The renewal of ownership is awaited for so small a share of the cycle: a busy disk must not hold control up."""
-SCANS_GATHER_S = 0.5
-"""Scans are flushed to the disk so seldom at most [wall s], however fast the clock runs."""
+TELL_SHARE = 0.1
+"""Telling onlookers takes at most so large a share of the time."""
 FIRST_FETCH_S = 2.0
-LEAST_LEASE_WALL_S = 5.0
-"""Ownership survives so long a stall of the machine, however fast the clock runs [wall s]."""
-
-
-def journal_path(state_dir: Path) -> Path:
-    """Tell where the journal of a site lies."""
-    return state_dir / JOURNAL_FILE
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """What the daemon keeps things in, and closes at its end."""
-
-    journal: Journal
-    history: History
-    box: RequestBox
-    owner: Owner
-    live: LiveServer
-
-    def record(self, kind: str, body: Mapping[str, Any]) -> Future[int]:
-        """Append to the journal."""
-        return self.journal.record(kind, body)
-
-    def close(self) -> None:
-        """Write what is queued, close, and give the site back."""
-        self.box.close()
-        self.journal.close()
-        self.history.close()
-        self.owner.release(stopped=True)
 
 
 class Daemon:
@@ -106,13 +73,15 @@ class Daemon:
         alarms: Alarms,
         health: Health,
         evidence: Evidence,
+        lookout: LookoutWatch,
         cycle_s: float,
     ) -> None:
-        self._site, self._clock, self._evidence = site, clock, evidence
+        self._site, self._clock, self._evidence, self._lookout = site, clock, evidence, lookout
         self._stores, self._fleet, self._parts = stores, fleet, parts
         self._solver, self._alarms, self._health = solver, alarms, health
         self._solver_was_ready = False
         self._told = discretion(site)
+        self._tell_again_s = 0.0
         self.planning = planning
         self.loop = ControlLoop(parts, cycle_s)
         self.timetable = Timetable(clock)
@@ -178,6 +147,10 @@ class Daemon:
         stated = self._parts.sessions.stated(self._clock.now())
         overrides = last.standing.overrides
         await self.planning.plan_once(last.snapshot, stated, steered=steered, overrides=overrides)
+        self._lookout.after_plan(
+            last.snapshot, self.planning.measured(last.snapshot.at), self.planning.sky,
+            cars=stated, plan=self.planning.published, steered=steered,
+        )  # fmt: skip
 
     async def stop(self) -> None:
         """Write the declared safe values, then close everything."""
@@ -217,27 +190,36 @@ class Daemon:
         return self._fleet.points
 
     def _publish(self) -> None:
-        """Offer the newest cycle; what is told of it is put together only while somebody listens."""
-        last = self.loop.last
+        """Offer the newest cycle; what is told of it is put together only while somebody listens.
+
+        Many thousands of points take their time to tell: then not every cycle is told, so that control has the rest.
+        """
+        last, began_s = self.loop.last, self._clock.monotonic()
         if last is not None:
-            self._stores.live.publish(lambda: self._view(last))
+            due = began_s >= self._tell_again_s
+            self._stores.live.publish(lambda: self._view(last), send=due)
+            if due:
+                self._tell_again_s = began_s + (self._clock.monotonic() - began_s) / TELL_SHARE
 
     def _view(self, last: Cycle) -> dict[str, Any]:
         parts = self._parts
-        return live_view(
-            self._site,
-            last,
-            levers=parts.levers,
-            points=self._points(),
-            devices=parts.watchman.devices(last.snapshot),
-            held=parts.writer.held(),
-            plan=self.planning.published,
-            prices=parts.prices(last.snapshot.at),
-            health=self._health,
-            alarms=self._alarms.active,
-            counters=self.counters(),
-            parks=parts.queues.parks,
-            told=self._told,
+        return (
+            live_view(
+                self._site,
+                last,
+                levers=parts.levers,
+                points=self._points(),
+                devices=parts.watchman.devices(last.snapshot),
+                held=parts.writer.held(),
+                plan=self.planning.published,
+                prices=parts.prices(last.snapshot.at),
+                health=self._health,
+                alarms=self._alarms.active,
+                counters=self.counters(),
+                parks=parts.queues.parks,
+                told=self._told,
+            )
+            | self._lookout.as_json()
         )
 
 
@@ -271,7 +253,7 @@ def build(
         StoreError: a file of the state folder cannot be used.
         GridError, SeriesError: the site's data cannot be read.
     """
-    stores = _open_stores(state_dir, clock, lease_s=site.file.control.lease_s, durable=durable)
+    stores = open_stores(state_dir, clock, lease_s=site.file.control.lease_s, durable=durable)
     bindings = bind(site)
     evidence = Evidence(site, bindings, stores.record)
     planning = build_planning(
@@ -298,6 +280,7 @@ def build(
         alarms=alarms,
         health=health,
         evidence=evidence,
+        lookout=_lookout(wiring, alarms),
         cycle_s=cycle_s,
     )
     daemon.withhold(withheld)
@@ -317,24 +300,16 @@ class _Wiring:
     state_dir: Path
 
 
-def _speed(clock: Clock) -> float:
-    """Give the clock's seconds a wall second."""
-    return clock.speed if isinstance(clock, ScaledClock) else 1.0
+def _lookout(wiring: _Wiring, alarms: Alarms) -> LookoutWatch:
+    site, hides = wiring.site, discretion(wiring.site).hides
+    lookout = build_lookout(site, wiring.bindings, cache_dir(wiring.state_dir), wiring.stores.record, hides=hides)
+    return LookoutWatch(lookout, alarms, hides, site.file.planning.max_plan_age_s)
 
 
 def _eye(site: Site, state_dir: Path) -> GridEye:
     path = grid_path(site)
     assets = tuple(asset_models(site, bus_numbers(path)).values())
     return GridEye(lambda: load_case(path, grid_limits(site), cache_dir(state_dir)), assets)
-
-
-def _open_stores(state_dir: Path, clock: Clock, *, lease_s: float, durable: bool) -> Stores:
-    """Own the site first: a second instance opens nothing."""
-    owner = Owner(state_dir, clock, max(lease_s, LEAST_LEASE_WALL_S * _speed(clock)))
-    owner.acquire()
-    journal = Journal(journal_path(state_dir), clock, durable)
-    history = History(history_path(state_dir), durable, gather_s=SCANS_GATHER_S if durable else 0.0)
-    return Stores(journal, history, RequestBox(state_dir, clock), owner, LiveServer(state_dir))
 
 
 def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Sessions, watchman: Watchman) -> Parts:
@@ -350,7 +325,7 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         owns=stores.owner.valid,
         lease_s=site.file.control.lease_s,
         cycle_s=wiring.cycle_s,
-        commit_wait_s=min(COMMIT_WAIT_S * _speed(clock), COMMIT_SHARE * wiring.cycle_s),
+        commit_wait_s=min(COMMIT_WAIT_S * speed(clock), COMMIT_SHARE * wiring.cycle_s),
     )
 
     def keep(at: datetime, measurements: Sequence[Measurement]) -> None:

@@ -23,8 +23,8 @@ from ems.config.site import Site
 from ems.plan_check import check_plan
 from ems.process_image import Snapshot
 from ems.slow.feed_desk import FeedDesk
-from ems.slow.foresee import Cars, Foresight
-from ems.slow.measured_past import MeasuredPast
+from ems.slow.foresee import Cars, Foresight, Sky
+from ems.slow.measured_past import MeasuredPast, Table
 from ems.slow.period_desk import AccountsNow, PeriodDesk
 from ems.slow.plan_record import plan_record
 from ems.slow.question import Questioner, plan_slots
@@ -126,6 +126,7 @@ class Planning:
         self._solver, self._journal, self._parts = solver, journal, parts
         self._published: Plan | None = None
         self._foresight: Foresight | None = None
+        self._sky: Sky | None = None
         self._trouble = ""
         self.counts = PlanCounts()
 
@@ -138,6 +139,15 @@ class Planning:
     def foresight(self) -> Foresight | None:
         """What the newest question rests on."""
         return self._foresight
+
+    @property
+    def sky(self) -> Sky | None:
+        """The weather of the newest foresight."""
+        return self._sky
+
+    def measured(self, now: datetime) -> Table:
+        """Give what this site has measured before an instant."""
+        return self._parts.measured.table(now)
 
     @property
     def desk(self) -> FeedDesk:
@@ -211,7 +221,7 @@ class Planning:
         planning = self._site.file.planning
         slots = plan_slots(now, planning)
         foresight = self._parts.foreseer.foresee(slots, now, situation, sessions)
-        self._foresight = foresight
+        self._foresight, self._sky = foresight, Sky.of(slots, foresight)
         periods, table = self._parts.periods, self._parts.measured.table(now)
         await periods.look_ahead(now, table, slots, foresight, situation, solver=self._solver)
         problem = self._parts.questioner.ask(

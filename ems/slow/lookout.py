@@ -22,7 +22,7 @@ from ems.config.site import BatteryAsset, ChargePointAsset, Comfort, HeatPumpAss
 from ems.process_image import Snapshot
 from ems.slow.asset_models import asset_models, planned_assets
 from ems.slow.estimate import Estimator, FeederState
-from ems.slow.scenarios import SCENARIOS, SLOTS, ScenarioMaker, Scenarios, Stored, View, utc
+from ems.slow.scenarios import ScenarioMaker, Scenarios, Stored, View, utc
 from ems.slow.warnings import EarlyWarning, Expected, Record, Rule, WarningDesk
 from optimization.grid_case import GridCase
 from optimization.outlook import FEEDER, SLOT_S, UNITS, Kind, Placing, Risk, Trait, feeder_traits, leading, risks
@@ -74,6 +74,7 @@ class Lookout:
         case: gives the prepared feeder; None while it is not prepared.
         record: takes a journal kind and a body.
         rules: thresholds by kind.
+        hides: whether nobody may see single values of an asset: causes do not name it.
     """
 
     def __init__(
@@ -85,10 +86,12 @@ class Lookout:
         case: Callable[[], GridCase | None],
         record: Record,
         rules: Mapping[Kind, Rule] | None = None,
+        hides: Callable[[str], bool] = lambda _asset: False,
     ) -> None:
         self._site, self._bindings, self._case = site, bindings, case
         self._zone = ZoneInfo(site.file.site.timezone)
         self._specs = planned_assets(site)
+        self._shown = np.array([not hides(name) for name in self._specs])
         self._estimator: Estimator | None = None
         self._placing: Placing | None = None
         self.maker = ScenarioMaker(site, bindings, stored)
@@ -113,6 +116,11 @@ class Lookout:
         ended = self.desk.update(view.now, found, present)
         self.newest = Outlook(view.now, state, tuple(self.desk.open), tuple(ended), tuple(found), present)
         return self.newest
+
+    def estimate(self, view: View) -> None:
+        """Estimate the feeder's state anew without looking ahead."""
+        if self.newest is not None and self._estimator is not None:
+            self.newest = replace(self.newest, state=self._estimator.estimate(view.snapshot, None))
 
     def learn(self, view: View) -> None:
         """Learn from the measured past without looking out: cheaper, for a time that is of no interest itself."""
@@ -178,8 +186,21 @@ class Lookout:
                 spare = spare + power[row] - self._could_take_kw(name, spec, view.snapshot, -1.0)
             if isinstance(spec, ChargePointAsset):
                 spare = spare + power[row]
-        limit = RESERVE_SHARE * self._site.file.grid.import_limit_kw
-        return Trait(Kind.RESERVE, "connection", spare, np.full(spare.shape[1], limit), -1)
+        return Trait(Kind.RESERVE, "connection", spare, np.full(spare.shape[1], self._least_kw), -1)
+
+    @property
+    def _least_kw(self) -> float:
+        return RESERVE_SHARE * self._site.file.grid.import_limit_kw
+
+    def _spare_now_kw(self, snapshot: Snapshot, import_kw: float) -> float:
+        spare = self._site.file.grid.import_limit_kw - import_kw
+        for name, spec in self._specs.items():
+            power_kw = snapshot.good(self._bindings.measure(name, "power_kw")) or 0.0
+            if isinstance(spec, BatteryAsset):
+                spare += power_kw - self._could_take_kw(name, spec, snapshot, -1.0)
+            if isinstance(spec, ChargePointAsset):
+                spare += power_kw
+        return spare
 
     def _comfort(self, scenarios: Scenarios, view: View) -> list[Trait]:
         traits = []
@@ -203,6 +224,7 @@ class Lookout:
         if import_kw is not None:
             found[Kind.IMPORT, "connection"] = import_kw > grid.import_limit_kw
             found[Kind.EXPORT, "connection"] = -import_kw > grid.export_limit_kw
+            found[Kind.RESERVE, "connection"] = self._spare_now_kw(snapshot, import_kw) < self._least_kw
         if state is not None:
             v_pu, loading = state.result.voltage_pu.value[1:], state.result.loading_pct.value
             found[Kind.VOLTAGE_HIGH, FEEDER] = bool((v_pu > grid.voltage_max_pu).any())
@@ -223,7 +245,9 @@ class Lookout:
             cause = f"{risk.element} takes {power[row, :, risk.peak].mean():.0f} kW by then"
         else:
             exporting = risk.kind in EXPORTING or float(power[:, :, risk.peak].sum(axis=0).mean()) < 0.0
-            cause = ", ".join(leading(names, power, risk.peak, exporting=exporting)) or "no single asset leads"
+            shown = [name for name, show in zip(names, self._shown, strict=True) if show]
+            lead = leading(shown, power[self._shown], risk.peak, exporting=exporting)
+            cause = ", ".join(lead) or "no single asset leads"
         return Expected(
             risk.kind, risk.group, risk.element, utc(begins), utc(ends), utc(onset), risk.probability, risk.limit,
             UNITS[risk.kind], risk.worst, cause,
@@ -234,6 +258,3 @@ def _better(mine: Trait, other: Trait) -> Trait:
     """Take of two ways to steer the better one, scenario by scenario and slot by slot, where the first is beyond."""
     use = (mine.beyond > 0.0) & (other.beyond < mine.beyond)
     return replace(mine, value=np.where(use, other.value, mine.value))
-
-
-__all__ = ["SCENARIOS", "SLOTS", "Lookout", "Outlook", "View"]

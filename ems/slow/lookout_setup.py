@@ -22,7 +22,13 @@ USUAL_CHARGE_KW = 11.0
 
 
 def build_lookout(
-    site: Site, bindings: Bindings, cache_dir: Path, record: Record, rules: Mapping[Kind, Rule] | None = None
+    site: Site,
+    bindings: Bindings,
+    cache_dir: Path,
+    record: Record,
+    *,
+    rules: Mapping[Kind, Rule] | None = None,
+    hides: Callable[[str], bool] = lambda _asset: False,
 ) -> Lookout:
     """Build the lookout of a site.
 
@@ -32,12 +38,19 @@ def build_lookout(
         cache_dir: where the prepared feeder will lie.
         record: takes a journal kind and a body.
         rules: thresholds by kind; None for the usual ones.
+        hides: whether nobody may see single values of an asset.
 
     Raises:
         SeriesError: a series file cannot be read.
     """
     return Lookout(
-        site, bindings, stored=stored_series(site), case=case_source(site, cache_dir), record=record, rules=rules
+        site,
+        bindings,
+        stored=stored_series(site),
+        case=case_source(site, cache_dir),
+        record=record,
+        rules=rules,
+        hides=hides,
     )
 
 
