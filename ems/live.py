@@ -55,14 +55,15 @@ class LiveServer:
         """Listen. Raises `OSError` if the folder takes no socket."""
         self._server = await asyncio.start_unix_server(self._accept, sock=_listener(self._state_dir))
 
-    def publish(self, snapshot: Telling) -> None:
+    def publish(self, snapshot: Telling, *, send: bool = True) -> None:
         """Hand the newest snapshot to every client; never waits. It must not be changed afterwards.
 
         Args:
             snapshot: plain data, or what makes them: while nobody listens it is not asked.
+            send: whether those that listen already get it; otherwise only whoever comes next.
         """
         self._newest = snapshot
-        if self._queues:
+        if self._queues and send:
             line = _line(snapshot)
             for queue in self._queues:
                 _put_newest(queue, line)

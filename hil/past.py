@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from ems.app import journal_path
 from ems.clock import SimulatedClock
 from ems.config.site import Site
 from ems.fast.demand import RECORD
 from ems.store.journal import Journal
+from ems.stores import journal_path
 
 DAYS = 4
 """Enough for rules to trust the peak as well."""

@@ -1,4 +1,4 @@
-"""`make bench [ONLY=solver|grid|wires|loop]`: runs the benchmarks, keeps their figures and shows ratios to a limit.
+"""`make bench [ONLY=solver|grid|wires|loop|points|queue]`: runs the benchmarks, keeps their figures, shows a few.
 
 Each runs in a process of its own and leaves `bench-results/<name>.json`, with the versions it ran on. A ratio compares
 two things measured in the same run, so that it means something on a shared machine too. Nothing is judged here.
@@ -21,6 +21,7 @@ PACKAGES = (
     "district-ems", "numpy", "scipy", "pyomo", "highspy", "pandapower", "pymodbus", "bacpypes3", "pydantic",
 )  # fmt: skip
 
+MODULES = {"queue": "score_queue"}
 RATIOS: dict[str, tuple[tuple[str, str], ...]] = {
     "solver": (
         ("ratio", "a plan's re-solve / HiGHS alone on the same matrices"),
@@ -35,8 +36,19 @@ RATIOS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "loop": (
         ("cycle_cpu_median_ms", "CPU of a control cycle without wires [ms]"),
+        ("district.cycle_cpu_median_ms", "the same for the district's assets and devices [ms]"),
         ("lockstep.warm_speed_vs_real_time", "lock-step over sockets, times real time, once warm"),
     ),
+    "points": tuple(
+        (f"{name}.{key}", f"30,000 points at 1 Hz, {name}: {words}")
+        for name in ("alone", "followed")
+        for key, words in (
+            ("missed_pct", "missed deadlines [%]"),
+            ("cpu_pct_of_a_core", "CPU [% of a core]"),
+            ("peak_memory_mb", "memory [MB]"),
+        )
+    ),
+    "queue": (("median_fewer_short_pct", "drivers short, fewer than by first-come, median of real weeks [%]"),),
 }
 
 
@@ -59,7 +71,7 @@ def main() -> int:
 
 def run(name: str) -> dict[str, Any]:
     """Run one benchmark and give its figures."""
-    line = [sys.executable, "-m", f"tests.benchmarks.bench_{name}"]
+    line = [sys.executable, "-m", f"tests.benchmarks.{MODULES.get(name, f'bench_{name}')}"]
     told = subprocess.run(line, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(told.stdout)
 

@@ -12,13 +12,14 @@ import pytest
 from stage import NOW, Yard, make_plan, make_site, voltage_rows
 
 from drivers.points import Quality
-from ems.app import Daemon, build, journal_path
+from ems.app import Daemon, build
 from ems.clock import SimulatedClock
 from ems.config.site import Site
 from ems.health import State
 from ems.ownership import NotOwner, read_record
 from ems.store.journal import read_records
 from ems.store.requests import Request, release, submit
+from ems.stores import journal_path
 from ems.timetable import SimulatedRunner
 from optimization.problem import Plan, Problem
 

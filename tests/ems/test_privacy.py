@@ -78,7 +78,7 @@ async def told(tmp_path: Path):
     value = {"car": "ada", "energy_kwh": 17.377, "departure": NOW.replace(hour=18).isoformat(), "charge_kw": 7.919}
     submit(tmp_path, Request("ev_waiting", "market", value, "waits", "Ada", NOW))
     views = []
-    daemon._stores.live.publish = lambda view: views.append(view() if callable(view) else view)
+    daemon._stores.live.publish = lambda view, send=True: views.append(view())
     for _ in range(5):
         yard.live(10.0)
         clock.advance_to(clock.monotonic() + 10.0)
