@@ -100,8 +100,17 @@ def _swap(folder: Path, files: Mapping[str, bytes]) -> None:
         fresh.mkdir()
         for name, content in files.items():
             (fresh / name).write_bytes(content)
-        if folder.exists():
-            folder.rename(part / "old")
-        fresh.rename(folder)
+        _change_places(folder, fresh, part / "old")
     finally:
         shutil.rmtree(part)
+
+
+def _change_places(folder: Path, fresh: Path, old: Path) -> None:
+    if folder.exists():
+        folder.rename(old)
+    try:
+        fresh.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise

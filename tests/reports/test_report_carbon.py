@@ -331,6 +331,10 @@ def test_a_folder_with_other_things_is_left_alone_and_an_earlier_report_replaced
     assert "notes.txt, which is no part of a report" in capsys.readouterr().err
     assert (out / "notes.txt").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "manifest.json").write_text('{"schema": "of somebody else"}')
+    assert main([*command[:-1], str(tmp_path / "other")]) == 1
+    assert "manifest.json, which is no part of a report" in capsys.readouterr().err
 
 
 def test_the_commands_answer_is_one_object(
