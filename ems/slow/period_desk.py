@@ -86,7 +86,8 @@ class PeriodDesk:
         far_sight: FarSight,
         record: Callable[[str, Mapping[str, Any]], object],
     ) -> None:
-        self._charge: DemandCharge | None = site.tariff.demand
+        charge: DemandCharge | None = site.tariff.demand
+        self._charge = charge if charge is not None and charge.price_per_kw > 0.0 else None
         self._planning = site.file.planning
         self._zone = ZoneInfo(site.file.site.timezone)
         self._accounts, self._far_sight, self._record = accounts, far_sight, record
