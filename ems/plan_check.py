@@ -161,15 +161,18 @@ def _metered_kw(plan: Plan, demand: DemandTerms) -> Floats:
 
 
 def _metered_in_first_month(slots: Slots, demand: DemandTerms) -> NDArray[np.bool_]:
-    """Say which intervals belong to the running month: those that begin before the first slot of the next one.
+    """Say which intervals belong to the running month.
 
-    One that outlasts the horizon is the next plan's, unless it is the one that runs.
+    The first slot that begins in an interval decides, else the one that holds it. An interval that outlasts the horizon
+    is the next plan's, unless it is the one that runs.
     """
-    later, borders_s = slots.offset_s[demand.month > 0], _metering_borders_s(slots, demand.interval_s)
-    ends_s = float(later[0]) if later.size else np.inf
+    borders_s = _metering_borders_s(slots, demand.interval_s)
+    next_slot = np.searchsorted(slots.offset_s, borders_s[:-1] - 1e-6)
+    begins = np.append(slots.offset_s, np.inf)[next_slot] < borders_s[1:] - 1e-6
+    month = np.append(demand.month, 0)[np.where(begins, next_slot, next_slot - 1)]
     horizon_s = (slots.end - slots.start).total_seconds()
     whole = (borders_s[1:] <= horizon_s + 1e-6) | (np.arange(len(borders_s) - 1) == 0)
-    inside: NDArray[np.bool_] = whole & (borders_s[:-1] < ends_s - 1e-6)
+    inside: NDArray[np.bool_] = whole & (month == 0)
     return inside
 
 

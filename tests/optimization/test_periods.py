@@ -166,6 +166,20 @@ def test_a_budget_moves_import_to_cleaner_hours_up_to_its_price():
     assert least < kept
 
 
+@pytest.mark.parametrize("first", [300.0, 1140.0])
+def test_an_interval_over_the_end_of_a_month_counts_to_the_first_slot_that_begins_in_it(first):
+    terms = DemandTerms(9.0, 900.0, np.array([0, 1, 1]), np.zeros(2))
+    asked = problem(
+        [(LOAD, LoadInputs(np.array([2.0, 9.0, 4.0])))], np.full(3, 0.3), durations=[first, 900.0, 900.0], demand=terms
+    )
+    solution = SOLVER.solve(asked)
+    assert check_plan(asked, as_plan(asked, solution)) == ()
+    # The first 900 s hold 300 s of the first slot and 600 s of the second, or nothing but the first.
+    assert solution.peak_kw[0] == pytest.approx((2.0 + 2 * 9.0) / 3 if first == 300.0 else 2.0)
+    wrong = replace(as_plan(asked, solution), demand_target_kw=float(solution.peak_kw[0]) - 0.1)
+    assert "above the promised peak" in check_plan(asked, wrong)[0]
+
+
 @FEW
 @given(districts(negative_prices=False))
 def test_the_same_question_again_moves_nothing(asked):
