@@ -10,18 +10,27 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "sites").rglob("*.md")])
 
-_BLOCK = re.compile(r"(?:<!-- (?P<mark>\w+) -->\n)?```(?P<kind>\w*)\n(?P<body>.*?)```", re.DOTALL)
+_BLOCK = re.compile(r"(?:<!-- (?P<mark>[\w ]+) -->\n)?```(?P<kind>\w*)\n(?P<body>.*?)```", re.DOTALL)
 _STATUS = re.compile(r"\s+# exit status ([\d or]+)$")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
 @dataclass(slots=True)
 class Command:
-    """One command of a page, its exit statuses, whether it is a long one, and what the page shows of its output."""
+    """One command of a page.
+
+    Args:
+        text: as it is typed.
+        statuses: exit statuses that it may give.
+        long: whether it is left to the soak.
+        walk: whether it is part of the page's walk from a fresh install.
+        shown: what the page shows of its output.
+    """
 
     text: str
     statuses: set[int]
     long: bool
+    walk: bool
     shown: list[str] = field(default_factory=list)
 
 
@@ -49,7 +58,7 @@ def commands(page: Path) -> list[Command]:
 def _command(text: str, mark: str) -> Command:
     status = _STATUS.search(text)
     allowed = {int(number) for number in status[1].split(" or ")} if status else {0}
-    return Command(_STATUS.sub("", text), allowed, mark == "soak")
+    return Command(_STATUS.sub("", text), allowed, "soak" in mark.split(), "walk" in mark.split())
 
 
 def links(page: Path) -> list[str]:

@@ -1,17 +1,15 @@
 """Every command of the pages is run, in order, as a reader would: in a working copy with a home of its own.
 
 The copy's devices and feeds stand on free ports. Long blocks, marked `<!-- soak -->` on the page, run in the soak only;
-the short run leaves them out and does the rest. What a page shows of an output must be printed, numbers apart.
+the short run leaves them out and does the rest. What a page shows of an output must be printed, numbers apart. Blocks
+that are marked `<!-- walk -->` are run by `tests/walks`, from a fresh install.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from docs_pages import PAGES, ROOT, Command, commands, is_shown
+from page_shell import examine, run_shell, script
 
 from drivers.points import Measurement, Quality
 from ems.clock import SystemClock
@@ -27,7 +26,13 @@ from ems.store.journal import Journal
 from ems.store.requests import Request, submit
 from hil.relocate import relocate
 
-WITH_COMMANDS = [page for page in PAGES if commands(page)]
+
+def of_the_page(page: Path) -> list[Command]:
+    """List the commands that are run here: walks are run by tests/walks."""
+    return [command for command in commands(page) if not command.walk]
+
+
+WITH_COMMANDS = [page for page in PAGES if of_the_page(page)]
 PAGE_PORT = "8470"
 STATE = Path(".local/state/district-ems/demo_feeder")
 SITE_WAITS = {"ems hil serve": "hil.sock", "ems up": "live.sock"}
@@ -68,17 +73,12 @@ def _keep_something(state: Path) -> None:
     submit(state, Request("ev", "charge_point", {}, "a reason", "a driver", now, now + timedelta(hours=1)))
 
 
-def _script(todo: Sequence[Command], page_port: str) -> str:
-    lines = ["trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT TERM"]
-    for number, command in enumerate(todo):
-        lines += [f"echo; echo @begin {number}", command.text.replace(PAGE_PORT, page_port)]
-        lines.append(f"status=$?; echo; echo @end {number} $status")
-        lines += [
-            f"for i in $(seq 400); do [ -S ~/{STATE}/{name} ] && break; sleep 0.2; done; sleep 2"
-            for start, name in SITE_WAITS.items()
-            if command.text.startswith(start)
-        ]
-    return "\n".join(lines) + "\n"
+def _waits(command: Command) -> list[str]:
+    return [
+        f"for i in $(seq 400); do [ -S ~/{STATE}/{name} ] && break; sleep 0.2; done; sleep 2"
+        for start, name in SITE_WAITS.items()
+        if command.text.startswith(start)
+    ]
 
 
 def _run(todo: Sequence[Command], copy: Path, limit_s: float) -> str:
@@ -86,40 +86,23 @@ def _run(todo: Sequence[Command], copy: Path, limit_s: float) -> str:
     environment = {key: value for key, value in os.environ.items() if key not in {"EMS_STATE", "XDG_STATE_HOME"}}
     folders = (copy / "bin", Path(sys.executable).parent)
     environment |= {"HOME": str(copy), "PATH": ":".join([*map(str, folders), environment["PATH"]])}
-    with subprocess.Popen(
-        ["bash", "-c", _script(todo, _free_port())], cwd=copy, env=environment, text=True, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    ) as shell:  # fmt: skip
-        try:
-            return shell.communicate(timeout=limit_s)[0]
-        finally:
-            if shell.poll() is None:
-                os.killpg(shell.pid, signal.SIGTERM)
-
-
-def _examine(page: Path, todo: Sequence[Command], printed: str) -> None:
-    for number, command in enumerate(todo):
-        told = re.search(rf"@begin {number}\n(.*?)@end {number} (\d+)\n(.*?)(?=@begin|\Z)", printed, re.DOTALL)
-        assert told is not None, f"{page.name}: `{command.text}` was never reached\n{printed[-2000:]}"
-        assert int(told[2]) in command.statuses, f"{page.name}: `{command.text}` gave status {told[2]}:\n{told[1]}"
-        for line in command.shown:
-            assert is_shown(line, told[1] + told[3]), f"{page.name}: `{command.text}` printed no {line!r}:\n{told[1]}"
+    return run_shell(script(todo, _waits).replace(PAGE_PORT, _free_port()), copy, environment, limit_s)
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
 def test_the_short_commands_of_a_page_do_what_it_says(page: Path, copy: Path) -> None:
-    todo = [command for command in commands(page) if not command.long]
+    todo = [command for command in of_the_page(page) if not command.long]
     _keep_something(copy / STATE)
-    _examine(page, todo, _run(todo, copy, 110.0))
+    examine(page, todo, _run(todo, copy, 110.0))
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize(
-    "page", [page for page in WITH_COMMANDS if any(c.long for c in commands(page))], ids=lambda page: page.name
+    "page", [page for page in WITH_COMMANDS if any(c.long for c in of_the_page(page))], ids=lambda page: page.name
 )
 def test_all_commands_of_a_page_do_what_it_says(page: Path, copy: Path) -> None:
-    todo = commands(page)
-    _examine(page, todo, _run(todo, copy, 1800.0))
+    todo = of_the_page(page)
+    examine(page, todo, _run(todo, copy, 1800.0))
 
 
 def test_a_page_that_shows_what_is_not_printed_is_caught() -> None:
