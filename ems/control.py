@@ -177,7 +177,7 @@ class ControlLoop:
                 continue
             self._learn_taper(asset, lever, powers, held.get(asset), snapshot.monotonic_s)
             limited = self._is_limited(asset, lever, powers)
-            measured_s = snapshot.readings[point].monotonic_s
+            measured_s = snapshot.read_s(point)
             self._parts.following.see(asset, measured_kw, measured_s, limited=limited, now_s=snapshot.monotonic_s)
 
     def _is_limited(self, asset: str, lever: Lever, powers: Powers) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 
 from drivers.points import Measurement, Quality
 
@@ -58,11 +59,15 @@ class Snapshot:
 
     def good(self, point: str | None) -> float | None:
         """Give a value that may steer; None for an unbound point or one that may not."""
+        if isinstance(self.readings, Readings):
+            return None if point is None else self.readings.good(point)
         reading = self.readings.get(point) if point is not None else None
         return reading.value if reading is not None and reading.quality is Quality.GOOD else None
 
     def quality(self, point: str) -> Quality:
         """Tell whether a point may steer; a point never heard of is bad."""
+        if isinstance(self.readings, Readings):
+            return self.readings.quality(point)
         reading = self.readings.get(point)
         return Quality.BAD if reading is None else reading.quality
 
@@ -75,10 +80,16 @@ class Snapshot:
             age_s = None if known.at is None else self.monotonic_s - known.monotonic_s
             yield point, known.value, age_s, known.quality, known.reason
 
+    def read_s(self, point: str) -> float:
+        """Tell when a point's last value was read [monotonic s]; minus infinity if there never was one."""
+        if isinstance(self.readings, Readings):
+            return self.readings.read_s(point)
+        reading = self.readings.get(point)
+        return -inf if reading is None or reading.at is None else reading.monotonic_s
+
     def age_s(self, point: str) -> float:
         """Tell how old a point's last value is [s]; infinite if there never was one."""
-        reading = self.readings.get(point)
-        return float("inf") if reading is None or reading.at is None else self.monotonic_s - reading.monotonic_s
+        return self.monotonic_s - self.read_s(point)
 
 
 class Readings(Mapping[str, Reading]):
@@ -106,6 +117,25 @@ class Readings(Mapping[str, Reading]):
 
     def __len__(self) -> int:
         return len(self._held) + sum(point not in self._held for point in self._doubtful)
+
+    def good(self, point: str) -> float | None:
+        """Give a value that may steer, as `Snapshot.good` does."""
+        held = self._held.get(point)
+        if held is None or point in self._doubtful:
+            return None
+        return held.value
+
+    def quality(self, point: str) -> Quality:
+        """Tell whether a point may steer, as `Snapshot.quality` does."""
+        doubtful = self._doubtful.get(point)
+        if doubtful is not None:
+            return doubtful.quality
+        return Quality.GOOD if point in self._held else Quality.BAD
+
+    def read_s(self, point: str) -> float:
+        """Tell when a point's last value was read, as `Snapshot.read_s` does."""
+        held = self._held.get(point)
+        return -inf if held is None else held.monotonic_s
 
     def rows(self, now_s: float) -> Iterator[tuple[str, float | None, float | None, Quality, str]]:
         """List every point as `Snapshot.rows` does, at a monotonic instant [s]."""

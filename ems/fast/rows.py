@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,15 +54,49 @@ def build_rows(
     ones = np.ones(len(assets))
     limit = np.array(limits_kw)
     trigger, target = limit * margins.trigger_share, limit * margins.target_share
-    coefficient, constant = np.vstack([ones, -ones]), np.array([unexplained_kw, -unexplained_kw])
+    coefficient, constant = np.vstack([ones, -ones]), _constant(grid, slot, unexplained_kw)
     names: tuple[str, ...] = (IMPORT, EXPORT)
     if grid is not None and len(grid.names):
         names += grid.names
         coefficient = np.vstack([coefficient, _columns(assets, grid)])
-        constant = np.concatenate([constant, grid.base[min(slot, len(grid.base) - 1)]])
         grid_trigger, grid_target = _levels(grid, margins)
         trigger, target = np.concatenate([trigger, grid_trigger]), np.concatenate([target, grid_target])
     return Rows(names, tuple(assets), coefficient, constant, trigger, target)
+
+
+class RowsMaker:
+    """Stacks the limits every cycle; what one plan and one order of assets fix is worked out once.
+
+    Args:
+        margins: how far inside the limits to stay.
+    """
+
+    def __init__(self, margins: Margins = Margins()) -> None:
+        self._margins = margins
+        self._kept: tuple[GridRows | None, tuple[float, float], Rows] | None = None
+
+    def build(
+        self,
+        assets: Sequence[str],
+        grid: GridRows | None,
+        slot: int,
+        limits_kw: tuple[float, float],
+        *,
+        unexplained_kw: float = 0.0,
+    ) -> Rows:
+        """Stack the limits as `build_rows` does."""
+        kept = self._kept
+        if kept is None or kept[0] is not grid or kept[1] != limits_kw or kept[2].assets != tuple(assets):
+            kept = self._kept = (grid, limits_kw, build_rows(assets, grid, slot, limits_kw, margins=self._margins))
+        return replace(kept[2], constant=_constant(grid, slot, unexplained_kw))
+
+
+def _constant(grid: GridRows | None, slot: int, unexplained_kw: float) -> Floats:
+    """Give the value of every row were all listed assets at 0 kW."""
+    connection = np.array([unexplained_kw, -unexplained_kw])
+    if grid is None or not grid.names:
+        return connection
+    return np.concatenate([connection, grid.base[min(slot, len(grid.base) - 1)]])
 
 
 def _columns(assets: Sequence[str], grid: GridRows) -> Floats:

@@ -31,7 +31,7 @@ from ems.fast.ladder import (
     safe_wish,
 )
 from ems.fast.powers import Powers, bounds_of, read_powers, rule_view
-from ems.fast.rows import IMPORT, build_rows
+from ems.fast.rows import IMPORT, RowsMaker
 from ems.fast.scene import Scene
 from optimization.problem import GridRows
 
@@ -80,6 +80,8 @@ class Steering:
         self._site, self._bindings, self._levers, self._eye = site, bindings, levers, eye
         self._teller = Teller(site.file.site.currency, ZoneInfo(site.file.site.timezone))
         self._quota = SlotEnergy()
+        self._now: tuple[Scene | None, PlanNow | None] = (None, None)
+        self._rows = RowsMaker()
 
     def decide(self, scene: Scene) -> Outcome:
         """Decide every asset that can be read: wish, arbitrate, balance."""
@@ -127,6 +129,12 @@ class Steering:
         return wishes
 
     def _plan_now(self, scene: Scene) -> PlanNow | None:
+        """Find the plan's slot, once a scene."""
+        if self._now[0] is not scene:
+            self._now = (scene, self._find_plan(scene))
+        return self._now[1]
+
+    def _find_plan(self, scene: Scene) -> PlanNow | None:
         planning = self._site.file.planning
         return plan_now(scene.plan, scene.snapshot.at, every_s=planning.every_s, max_age_s=planning.max_plan_age_s)
 
@@ -165,7 +173,7 @@ class Steering:
         fixed = {a: kw for a, kw in {**powers.metered_kw, **powers.loads_kw}.items() if a not in movable}
         grid, slot = self._grid_slot(scene, powers)
         limits_kw = (self._site.file.grid.import_limit_kw, self._site.file.grid.export_limit_kw)
-        rows = build_rows([*fixed, *movable], grid, slot, limits_kw, unexplained_kw=powers.unexplained_kw)
+        rows = self._rows.build([*fixed, *movable], grid, slot, limits_kw, unexplained_kw=powers.unexplained_kw)
         soft = soft_level(self._site, rows.names.index(IMPORT), flexes, scene, powers)
         result = balance(flexes, rows, fixed, soft)
         decisions = dict(shaped)

@@ -111,14 +111,10 @@ class Watchman:
 
 def lost_readings(snapshot: Snapshot, driver: Driver) -> list[Reading]:
     """Give the bad readings of a device of which no point can be read; none while anything can."""
-    lost = []
     for point in driver.points:
-        reading = snapshot.readings.get(point)
-        if reading is not None and reading.quality is not Quality.BAD:
+        if snapshot.quality(point) is not Quality.BAD:
             return []
-        if reading is not None:
-            lost.append(reading)
-    return lost
+    return [reading for point in driver.points if (reading := snapshot.readings.get(point)) is not None]
 
 
 def _since(worst: Reading | None) -> datetime | None:

@@ -42,8 +42,12 @@ _COLUMNS = "id, kind, target, value, reason, by, at, expires_at"
 _INSERT = "INSERT INTO request (kind, target, value, reason, by, at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _ONE_OF_MANY = "CASE kind WHEN 'ev_waiting' THEN json_extract(value, '$.car') END"
 _NEWEST_IDS = f"SELECT max(id) FROM request GROUP BY kind, target, {_ONE_OF_MANY}"  # noqa: S608
-_NEWEST = f"SELECT {_COLUMNS} FROM request WHERE id IN ({_NEWEST_IDS}) ORDER BY id"  # noqa: S608
-_RELEASES = f"SELECT {_COLUMNS} FROM request WHERE kind = 'release' ORDER BY id"  # noqa: S608
+_NEWEST = (
+    f"SELECT {_COLUMNS} FROM request WHERE id IN ({_NEWEST_IDS}) AND kind <> 'release' "  # noqa: S608
+    "AND (expires_at IS NULL OR expires_at > ?) ORDER BY id"
+)
+_RELEASES = f"SELECT {_COLUMNS} FROM request WHERE kind = 'release' AND id > ?"  # noqa: S608
+_LAST = "SELECT ifnull(max(id), 0) FROM request"
 _AFTER = f"SELECT {_COLUMNS} FROM request WHERE id > ? ORDER BY id"  # noqa: S608
 
 
@@ -124,7 +128,9 @@ class RequestBox:
         self._connection = connection
         self._clock = clock
         self._failing = False
-        self._seen = int(self._connection.execute("SELECT ifnull(max(id), 0) FROM request").fetchone()[0])
+        self._seen = int(self._connection.execute(_LAST).fetchone()[0])
+        self._held: tuple[int, list[Request]] = (-1, [])
+        self._held_since = clock.now()
 
     def poll(self) -> list[Request]:
         """Give requests and releases that arrived since the box was opened or last polled, oldest first.
@@ -151,10 +157,15 @@ class RequestBox:
         Raises:
             StoreError: the file cannot be read.
         """
+        now = now or self._clock.now()
         try:
-            return _in_force(self._connection, now or self._clock.now())
+            last = int(self._connection.execute(_LAST).fetchone()[0])
+            if last != self._held[0] or now < self._held_since:
+                # Nothing is ever changed: what is in force now stays so until its end, or until there is a new row.
+                self._held, self._held_since = (last, _in_force(self._connection, now)), now
         except sqlite3.Error as error:
             raise StoreError(f"requests cannot be read: {error}") from error
+        return [request for request in self._held[1] if request.expires_at is None or request.expires_at > now]
 
     def close(self) -> None:
         """Close the file."""
@@ -179,15 +190,11 @@ def read_active(state_dir: Path | str, now: datetime) -> list[Request]:
 
 
 def _in_force(connection: sqlite3.Connection, now: datetime) -> list[Request]:
-    newest = [_request(row) for row in connection.execute(_NEWEST)]
-    releases = [_request(row) for row in connection.execute(_RELEASES)]
-    return [
-        request
-        for request in newest
-        if request.kind != "release"
-        and (request.expires_at is None or request.expires_at > now)
-        and not _is_released(request, releases)
-    ]
+    """Give the newest of each kind and target that is neither over nor released, oldest first."""
+    newest = [_request(row) for row in connection.execute(_NEWEST, (to_instant(now),))]
+    first = newest[0].id if newest else 0
+    releases = [_request(row) for row in connection.execute(_RELEASES, (first,))] if newest else []
+    return [request for request in newest if not _is_released(request, releases)]
 
 
 def _is_released(request: Request, releases: Iterable[Request]) -> bool:

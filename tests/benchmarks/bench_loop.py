@@ -1,6 +1,7 @@
 """What a control cycle costs without wires, and how fast the whole loop runs in lock-step over real sockets.
 
-The cycle: five devices in memory, a plan with grid rows in force, stores on disk, nobody looking on. Lock-step: half an
+The cycle: five devices in memory, a plan with grid rows in force, stores on disk, nobody looking on; the same for the
+district's twenty devices and its feeder's rows. Lock-step: half an
 hour of the demo's feeder, the daemon here and the pretend world in a process of its own; the first two plans compile
 their model, so the speed is also given without the time of start-up and first plans. Prints one JSON object.
 """
@@ -12,30 +13,63 @@ import json
 import resource
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from ems.app import build
+import numpy as np
+
+from ems.app import Daemon, build
 from ems.clock import SimulatedClock
+from ems.config.loading import load_site
+from ems.slow.asset_models import asset_models
+from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.timetable import SimulatedRunner
 from hil.baselines import NoSolver
 from hil.case import Case
 from hil.plan_arm import run_plan
+from optimization.grid_case import bus_numbers
+from optimization.grid_rows import Linearisation
+from optimization.network_build import prepare
+from optimization.problem import Plan
+from tests.benchmarks.district_in_memory import DistrictInMemory
 from tests.ems.stage import NOW, Yard, make_plan, make_site, voltage_rows
 
 SITE = Path(__file__).resolve().parents[2] / "sites" / "demo_feeder"
+DISTRICT = SITE.parent / "demo_district"
 CYCLE_S, WARM, CYCLES = 10.0, 60, 360
 LOCKSTEP_S = 1800.0
 
 
-async def cycle_cpu_ms(state: Path) -> list[float]:
-    """CPU time of each control cycle [ms]."""
-    clock = SimulatedClock(NOW)
-    site = make_site()
+async def yard_cpu_ms(state: Path) -> list[float]:
+    """CPU time of each control cycle of a small site [ms]."""
+    clock, site = SimulatedClock(NOW), make_site()
     yard = Yard(site, clock, sun_kw=lambda at_s: 30.0 + at_s / 200.0, car_in=lambda at_s: at_s > 900.0)
-    daemon = build(
-        site, state, clock, NoSolver(), cycle_s=CYCLE_S, durable=False, feeds={}, drivers=yard.drivers
-    )  # fmt: skip
+    daemon = build(site, state, clock, NoSolver(), cycle_s=CYCLE_S, durable=False, feeds={}, drivers=yard.drivers)
     plan = make_plan({"pv": -40.0, "battery": 10.0, "car": 8.0, "heat": 3.0}, rows=voltage_rows(), slots=144)
+    return await cycle_cpu_ms(daemon, clock, plan, yard.live)
+
+
+async def district_cpu_ms(state: Path) -> list[float]:
+    """CPU time of each control cycle of the demo district [ms]."""
+    clock, site = SimulatedClock(NOW), load_site(DISTRICT)
+    case = prepare(grid_path(site), grid_limits(site), cache_dir(state))
+    world = DistrictInMemory(site, clock)
+    daemon = build(site, state, clock, NoSolver(), cycle_s=CYCLE_S, durable=False, feeds={}, drivers=world.drivers)
+    models = tuple(asset_models(site, bus_numbers(grid_path(site))).values())
+    lines = Linearisation(case, models)
+    powers = np.full((len(models), 144), 3.0)
+    rows = lines.rows(powers, lines.check(powers))
+    plan = make_plan({model.id: 3.0 for model in models}, grid_kw=40.0, rows=rows, slots=144)
+
+    def live(seconds: float) -> None:
+        world.live(clock.monotonic() + seconds, seconds)
+
+    live(0.0)
+    return await cycle_cpu_ms(daemon, clock, plan, live)
+
+
+async def cycle_cpu_ms(daemon: Daemon, clock: SimulatedClock, plan: Plan, live: Callable[[float], None]) -> list[float]:
+    """Run a daemon on devices in memory with a plan in force; gives the CPU time of each control cycle [ms]."""
     spent: list[float] = []
 
     async def cycle() -> None:
@@ -46,13 +80,13 @@ async def cycle_cpu_ms(state: Path) -> list[float]:
     async def nothing() -> None:
         daemon.planning._published = plan
 
-    async def live(until_s: float) -> None:
-        yard.live(until_s - clock.monotonic())
+    async def advance(until_s: float) -> None:
+        live(until_s - clock.monotonic())
 
     for job in daemon.timetable.jobs:
         job.work = {"control": cycle}.get(job.name, nothing)
     await daemon.start()
-    await SimulatedRunner(daemon.timetable, clock, live).run_until((WARM + CYCLES) * CYCLE_S)
+    await SimulatedRunner(daemon.timetable, clock, advance).run_until((WARM + CYCLES) * CYCLE_S)
     await daemon.stop()
     return spent[WARM:]
 
@@ -80,15 +114,19 @@ def children_cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def told(spent: list[float]) -> dict[str, float]:
+    """Give the figures of the cycles of one site [ms]."""
+    spent = sorted(spent)
+    places = {"median": len(spent) // 2, "p95": len(spent) * 95 // 100, "worst": -1}
+    return {f"cycle_cpu_{name}_ms": round(spent[place], 3) for name, place in places.items()}
+
+
 def measure() -> dict:
     with tempfile.TemporaryDirectory() as folder:
-        spent = sorted(asyncio.run(cycle_cpu_ms(Path(folder))))
-    told = {"median": len(spent) // 2, "p95": len(spent) * 95 // 100, "worst": -1}
-    return {
-        "cycles": len(spent),
-        **{f"cycle_cpu_{name}_ms": round(spent[place], 3) for name, place in told.items()},
-        "lockstep": lockstep(),
-    }
+        yard = told(asyncio.run(yard_cpu_ms(Path(folder))))
+    with tempfile.TemporaryDirectory() as folder:
+        district = told(asyncio.run(district_cpu_ms(Path(folder))))
+    return {"cycles": CYCLES, **yard, "district": district, "lockstep": lockstep()}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from stage import voltage_rows
 
-from ems.fast.rows import EXPORT, IMPORT, Margins, build_rows
+from ems.fast.rows import EXPORT, IMPORT, Margins, RowsMaker, build_rows
 
 
 def test_without_a_grid_only_the_connection_counts():
@@ -36,3 +36,18 @@ def test_beyond_the_last_slot_the_last_linearisation_counts(slot, used):
     grid.base[:, 0] = np.arange(8)
     rows = build_rows(["pv"], grid, slot, (50.0, 40.0))
     assert rows.constant[2] == used
+
+
+def test_rows_that_are_kept_from_cycle_to_cycle_are_those_that_are_built_anew():
+    maker, grid = RowsMaker(), voltage_rows()
+    for assets, slot, unexplained_kw in (
+        (["pv", "houses"], 0, 0.0),
+        (["pv", "houses"], 3, 2.5),
+        (["houses", "pv"], 3, 1),
+    ):
+        for rows_of in (grid, None):
+            kept = maker.build(assets, rows_of, slot, (50.0, 40.0), unexplained_kw=unexplained_kw)
+            anew = build_rows(assets, rows_of, slot, (50.0, 40.0), unexplained_kw=unexplained_kw)
+            for name in ("coefficient", "constant", "trigger", "target"):
+                assert np.array_equal(getattr(kept, name), getattr(anew, name))
+            assert (kept.names, kept.assets) == (anew.names, anew.assets)
