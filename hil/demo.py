@@ -1,4 +1,4 @@
-"""`ems demo`: a pretend feeder and the daemon that steers it, as processes with real sockets, at many times real time.
+"""`ems demo`: a pretend district and the daemon that steers it, processes with real sockets, many times real time.
 
 Nothing here is special to the daemon: `ems check`, `ems hil serve` and `ems up` are started as a user would start them.
 Their JSON is merged, the baselines are run on the same inputs, and every criterion is judged.
@@ -29,12 +29,13 @@ from hil.baselines import run_baselines
 from hil.case import Case
 from hil.comparison import compare
 from hil.lockstep import WorldError, WorldLine
+from hil.past import remember_peak
 from hil.plant.records import RECORD_S
 from hil.relocate import relocate
 from hil.run import tell
 
 SCHEMA = "ems.demo/1"
-SITE, SCENARIO = "demo_feeder", "demo_hour"
+SITE, SCENARIO = "demo_district", "demo_hour"
 PAGE_PORT = 8470
 LEAD_S = 8.0
 CORE_START_S = 0.5
@@ -57,7 +58,10 @@ def command(argv: Sequence[str]) -> int:
 
 
 def _options() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(prog="ems demo", description="Meter, plan and steer a pretend feeder.")
+    options = argparse.ArgumentParser(prog="ems demo", description="Meter, plan and steer a pretend district.")
+    options.add_argument(
+        "site", metavar="SITE", nargs="?", default=SITE, help=f"a site folder or name (default: {SITE})"
+    )
     options.add_argument(
         "--for", dest="for_s", type=float, metavar="SECONDS",
         help="wall seconds from the first control cycle (default: until Ctrl-C, 60 without a terminal)",
@@ -69,14 +73,16 @@ def _options() -> argparse.ArgumentParser:
 
 
 async def _demo(scratch: Path, arguments: argparse.Namespace, for_s: float | None) -> dict[str, Any]:
-    home = find_site(SITE)
+    home = find_site(arguments.site)
     folder, state = relocate(home if home.is_dir() else home.parent, scratch / "site"), scratch / "state"
     state.mkdir()
     note("checking the site: would its grid stand all devices in failsafe at once?")
     await _check(folder, state)
     site = load_site(folder)
     case = Case.of(folder, SCENARIO, arguments.seed, None)
-    start = case.load()[1].starts_at(ZoneInfo(site.file.site.timezone))
+    scenario = case.load()[1]
+    start = scenario.starts_at(ZoneInfo(site.file.site.timezone))
+    remember_peak(site, state, start, scenario.month_peak_before_kw)
     clock = ScaledClock(start, SystemClock().monotonic() + LEAD_S, arguments.speed)
     world = await _ems("hil", "serve", str(folder), "--scenario", SCENARIO, "--seed", str(arguments.seed),
                        "--state", str(state), "--clock", clock.to_text(), "--duration", str(LONGEST_S))  # fmt: skip
@@ -157,4 +163,4 @@ def _judge(case: Case, verdict: dict[str, Any], report: dict[str, Any], site: Si
     steered_s = counters["cycles"] * site.file.control.simulated_cycle_s
     due = int(PLANNED_SHARE * steered_s / site.file.planning.every_s)
     result = compare(verdict, counters, rules=rules, no_control=no_control, criteria=criteria, least_plans=due)
-    return {"site": SITE, "scenario": SCENARIO, "seed": case.seed} | result | {"schema": SCHEMA}
+    return {"site": site.file.site.id, "scenario": SCENARIO, "seed": case.seed} | result | {"schema": SCHEMA}

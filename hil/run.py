@@ -19,12 +19,16 @@ from hil.plan_arm import run_plan
 from hil.scenario import ScenarioError
 
 DAY_S = 86400.0
+SITE = "demo_district"
 
 
 def command(argv: Sequence[str]) -> int:
     """Run one case; exit status 1 where a criterion fails."""
     options = argparse.ArgumentParser(prog="ems hil run", description="Run a site against a pretend world.")
-    options.add_argument("site", metavar="SITE", help="a site folder, a site file, or the name of a site in ./sites")
+    options.add_argument(
+        "site", metavar="SITE", nargs="?", default=SITE,
+        help=f"a site folder, a site file, or the name of a site in ./sites (default: {SITE})",
+    )  # fmt: skip
     options.add_argument("--scenario", default="sunny_day", metavar="NAME", help="name or file (default: sunny_day)")
     options.add_argument("--seed", type=int, default=1, metavar="N", help="seed of chance (default: 1)")
     options.add_argument("--days", type=float, default=None, metavar="N", help="length (default: the scenario's)")

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -94,13 +95,22 @@ class LoadTable:
 
 
 def read_columns(path: Path) -> tuple[Floats, dict[str, Floats]]:
-    """Read a file of series: POSIX times of the steps' starts [s], shape (n,), and the columns by name."""
+    """Read a file of series: POSIX times of the steps' starts [s], shape (n,), and the columns by name; read-only."""
+    return _columns(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _columns(path: Path, changed_ns: int) -> tuple[Floats, dict[str, Floats]]:  # noqa: ARG001 - a key of the cache
+    """Read a file once for the many seeds that live by it."""
     with path.open(newline="") as file:
         rows = csv.reader(file)
         _, *names = next(rows)
         cells = list(zip(*rows, strict=True))
     times = np.array([datetime.fromisoformat(cell).timestamp() for cell in cells[0]])
-    return times, {name: np.array(cells[i + 1], dtype=float) for i, name in enumerate(names)}
+    columns = {name: np.array(cells[i + 1], dtype=float) for i, name in enumerate(names)}
+    for each in (times, *columns.values()):
+        each.setflags(write=False)
+    return times, columns
 
 
 def demand(series: tuple[Floats, Floats], start: datetime, duration_s: float, *, name: str, era: Era) -> Floats:
