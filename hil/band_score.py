@@ -1,4 +1,4 @@
-"""Scores the state estimate's 90 % bands against a pretend world: `python -m hil.band_score sites/demo_district`.
+"""`ems hil bands SITE`: scores the state estimate's 90 % bands against a pretend world.
 
 How often do the true voltages of buses without a meter, the true powers of unmetered loads and the true loadings of
 branches lie within the bands, when the estimator is shown measured points only?
@@ -81,9 +81,9 @@ def _within(band: Band, k: int, true: float | None) -> bool:
     return bool(band.low[k] <= true <= band.high[k])
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def command(argv: Sequence[str]) -> int:
     """Score a site; prints one JSON object."""
-    options = argparse.ArgumentParser(prog="python -m hil.band_score", description="Score the bands of the estimate.")
+    options = argparse.ArgumentParser(prog="ems hil bands", description="Score the bands of the estimate.")
     options.add_argument("site", help="a site folder, or the name of a site in ./sites")
     options.add_argument("--seeds", type=int, default=5, help="how many (default: 5)")
     options.add_argument(
@@ -102,7 +102,3 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _shares(rows: Sequence[Mapping[str, list[bool]]]) -> dict[str, float]:
     return {what: round(float(np.mean([w for row in rows for w in row[what]])), 4) for what in rows[0]}
-
-
-if __name__ == "__main__":
-    sys.exit(main())

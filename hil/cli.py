@@ -1,4 +1,4 @@
-"""`ems hil`: serve a pretend world, run a site against one in lock-step and judge it, or write a simulated past."""
+"""`ems hil`: serve a pretend world, run a site against one in lock-step and judge it, write a past, score it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from ems.exit_codes import CommandError, Exit
 
 
 def command(argv: Sequence[str]) -> int:
-    """Run `ems hil serve`, `ems hil run` or `ems hil history`."""
-    actions: dict[str, Callable[[Sequence[str]], int]] = {"run": _run, "serve": _serve, "history": _history}
+    """Run `ems hil serve`, `run`, `history`, `warnings` or `bands`."""
+    actions: dict[str, Callable[[Sequence[str]], int]] = {
+        "run": _run, "serve": _serve, "history": _history, "warnings": _warnings, "bands": _bands,
+    }  # fmt: skip
     name = argv[0] if argv else ""
     if name in actions:
         return actions[name](argv[1:])
     if name in {"-h", "--help"}:
-        sys.stdout.write("usage: ems hil run|serve|history SITE ...; `ems hil run --help` tells more\n")
+        sys.stdout.write("usage: ems hil run|serve|history|warnings|bands SITE ...; `ems hil run --help` tells more\n")
         return Exit.OK
     known = ", ".join(f"`ems hil {action}`" for action in actions)
     raise CommandError(f"`ems hil {name}` is unknown; write one of {known}", Exit.USAGE)
@@ -37,3 +39,15 @@ def _history(argv: Sequence[str]) -> int:
     from hil.history import command as history  # noqa: PLC0415 - a lazy command, like all of `ems`
 
     return history(argv)
+
+
+def _warnings(argv: Sequence[str]) -> int:
+    from hil.warning_score import command as warnings  # noqa: PLC0415 - a lazy command, like all of `ems`
+
+    return warnings(argv)
+
+
+def _bands(argv: Sequence[str]) -> int:
+    from hil.band_score import command as bands  # noqa: PLC0415 - a lazy command, like all of `ems`
+
+    return bands(argv)

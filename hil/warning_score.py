@@ -1,4 +1,4 @@
-"""Scores early warnings against a pretend world that nobody steers: `python -m hil.warning_score sites/demo_district`.
+"""`ems hil warnings SITE`: scores early warnings against a pretend world that nobody steers.
 
 The world runs in this process. The lookout is shown what a daemon in monitor mode sees: measured points every other
 minute, published forecasts, the stored past; no wish of any car, and never the truth. Four days of the same season go
@@ -32,12 +32,12 @@ from ems.config.site import LoadAsset, Site
 from ems.config.sites import find_site
 from ems.process_image import Reading, Snapshot
 from ems.slow.feed_desk import POINTS, FeedDesk
-from ems.slow.foresee import Foreseer, Sky
-from ems.slow.lookout_setup import build_lookout
+from ems.slow.foresee import Foreseer, Sky, StoredPast
+from ems.slow.lookout_setup import build_lookout, stored_series
 from ems.slow.measured_past import MeasuredPast
 from ems.slow.planning_setup import grid_limits, grid_path, measured_points, stored_past, watched_zones
 from ems.slow.question import plan_slots
-from ems.slow.scenarios import View
+from ems.slow.scenarios import Stored, View
 from ems.slow.situation import read_situation
 from ems.slow.warnings import EarlyWarning, Expected
 from ems.slow.zone_watch import ZoneWatch
@@ -52,7 +52,7 @@ from optimization.network_build import prepare
 from optimization.outlook import SLOT_S
 
 DAYS, LEARN_DAYS = 7, 4
-LOOK_S, LEARN_S, SAMPLE_S, SUBSTEP_S = 900.0, 1800.0, 120.0, 60.0
+LOOK_S, LEARN_S, SKY_S, SAMPLE_S, SUBSTEP_S = 900.0, 1800.0, 1800.0, 120.0, 60.0
 ENOUGH = timedelta(minutes=30)
 SEASONS = (
     (Weather.WINTER, datetime(2025, 1, 9), 7),  # noqa: DTZ001 - local midnight: a scenario says its start so
@@ -124,13 +124,28 @@ class Sensors:
         return Snapshot(now, elapsed_s, readings)
 
 
-async def watch(site: Site, seed: int, cache: Path, *, days: float = DAYS, learn_days: float = LEARN_DAYS) -> Watched:
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What all seeds share: the folder of the prepared feeder, and what came with the site, read once."""
+
+    cache: Path
+    past: StoredPast
+    series: Stored
+
+    @classmethod
+    def of(cls, site: Site, cache: Path) -> Shelf:
+        """Prepare the feeder and read the site's series."""
+        prepare(grid_path(site), grid_limits(site), cache)
+        return cls(cache, stored_past(site), stored_series(site))
+
+
+async def watch(site: Site, seed: int, shelf: Shelf, *, days: float = DAYS, learn_days: float = LEARN_DAYS) -> Watched:
     """Live through the weeks of one seed and warn.
 
     Args:
         site: the site.
         seed: of chance; also chooses the week.
-        cache: where the prepared feeder lies.
+        shelf: what all seeds share.
         days: scored.
         learn_days: lived through before them.
     """
@@ -138,7 +153,7 @@ async def watch(site: Site, seed: int, cache: Path, *, days: float = DAYS, learn
     plant.substep_s = SUBSTEP_S
     begins = plant.now + timedelta(days=learn_days)
     watched = Watched(seed, begins, begins + timedelta(days=days))
-    watch_room, truth = WatchRoom(site, plant, cache), Truth(site, plant)
+    watch_room, truth = WatchRoom(site, plant, shelf), Truth(site, plant)
     while plant.now < watched.ends:
         watched.warnings += await watch_room.sample(learning=plant.now < begins)
         plant.advance(SAMPLE_S)
@@ -166,22 +181,23 @@ class WatchRoom:
     Args:
         site: the site.
         plant: the pretend world, of which only measured points are read.
-        cache: where the prepared feeder lies.
+        shelf: what all seeds share.
     """
 
-    def __init__(self, site: Site, plant: Plant, cache: Path) -> None:
+    def __init__(self, site: Site, plant: Plant, shelf: Shelf) -> None:
         self._site, self._plant, self._bindings = site, plant, bind(site)
         published = DrawnPublished(plant)
         feeds = {what: Newsstand(published, what) for what in POINTS}
         self._desk = FeedDesk(feeds, dict.fromkeys(POINTS, 48.0), SimulatedClock(plant.now), 60.0)
         self._measured = MeasuredPast(measured_points(site, self._bindings))
         self._foreseer = Foreseer(
-            site, self._bindings, desk=self._desk, measured=self._measured, stored=stored_past(site),
+            site, self._bindings, desk=self._desk, measured=self._measured, stored=shelf.past,
             zones=ZoneWatch(watched_zones(site), self._bindings),
         )  # fmt: skip
         self._sensors = Sensors(plant, site, self._bindings)
-        self.lookout = build_lookout(site, self._bindings, cache, lambda _kind, _body: None)
+        self.lookout = build_lookout(site, self._bindings, shelf.cache, lambda _kind, _body: None, stored=shelf.series)
         self.looks: list[Look] = []
+        self._sky: Sky
 
     async def sample(self, *, learning: bool) -> tuple[EarlyWarning, ...]:
         """Read every point, and at its times look out or learn; gives the warnings that have ended."""
@@ -190,7 +206,9 @@ class WatchRoom:
         elapsed_s = self._plant.elapsed_s
         if elapsed_s % (LEARN_S if learning else LOOK_S) >= SAMPLE_S:
             return ()
-        view = View(snapshot.at, snapshot, self._measured.table(snapshot.at), await self._sky(snapshot), {})
+        if elapsed_s % SKY_S < SAMPLE_S:
+            self._sky = await self._foresee(snapshot)
+        view = View(snapshot.at, snapshot, self._measured.table(snapshot.at), self._sky, {})
         if learning:
             self.lookout.learn(view)
             return ()
@@ -200,7 +218,7 @@ class WatchRoom:
         self.looks.append(Look(snapshot.at, found.expected, found.present))
         return found.ended
 
-    async def _sky(self, snapshot: Snapshot) -> Sky:
+    async def _foresee(self, snapshot: Snapshot) -> Sky:
         await self._desk.refresh(snapshot.at)
         slots = plan_slots(snapshot.at, self._site.file.planning)
         situation = read_situation(self._site, self._bindings, snapshot, ())
@@ -291,9 +309,11 @@ def report(weeks: Sequence[Watched], days: float) -> dict[str, Any]:
     }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def command(argv: Sequence[str]) -> int:
     """Score a site; prints a table, or JSON."""
-    options = argparse.ArgumentParser(prog="python -m hil.warning_score", description=__doc__.splitlines()[0])
+    options = argparse.ArgumentParser(
+        prog="ems hil warnings", description="Score early warnings against a pretend world."
+    )
     options.add_argument("site", help="a site folder, or the name of a site in ./sites")
     options.add_argument("--seeds", default="1-20", metavar="A-B", help="seeds, each with its own week (default: 1-20)")
     options.add_argument("--days", type=float, default=DAYS, help="scored days a seed (default: 7)")
@@ -305,11 +325,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--json", action="store_true", help="print one JSON object")
     given = options.parse_args(argv)
     site = load_site(find_site(given.site))
-    prepare(grid_path(site), grid_limits(site), given.cache)
+    shelf = Shelf.of(site, given.cache)
     first, _, last = given.seeds.partition("-")
     weeks = []
     for seed in range(int(first), int(last or first) + 1):
-        weeks.append(asyncio.run(watch(site, seed, given.cache, days=given.days, learn_days=given.learn_days)))
+        weeks.append(asyncio.run(watch(site, seed, shelf, days=given.days, learn_days=given.learn_days)))
         if given.keep is not None:
             given.keep.mkdir(parents=True, exist_ok=True)
             (given.keep / f"{seed}.pickle").write_bytes(pickle.dumps(weeks[-1]))
@@ -332,9 +352,3 @@ def _line(row: Mapping[str, Any]) -> str:
         f"{row['events']:4} events, {row['foreseen']:4} foreseen ({recall}), {row['late']:3} late, "
         f"{row['warnings']:4} warnings, {row['false_alarms']:3} false, median lead {lead}"
     )
-
-
-if __name__ == "__main__":
-    from hil.warning_score import main as imported_main  # so that what is kept can be read elsewhere
-
-    sys.exit(imported_main())

@@ -124,10 +124,7 @@ class Lookout:
 
     def learn(self, view: View) -> None:
         """Learn from the measured past without looking out: cheaper, for a time that is of no interest itself."""
-        case = self._case()
-        if case is not None:
-            self.maker.make(view)
-            self._ready(case)[0].estimate(view.snapshot, None)
+        self.maker.learn(view)
 
     def _ready(self, case: GridCase) -> tuple[Estimator, Placing]:
         if self._estimator is None or self._placing is None:

@@ -27,6 +27,7 @@ def build_lookout(
     cache_dir: Path,
     record: Record,
     *,
+    stored: Stored | None = None,
     rules: Mapping[Kind, Rule] | None = None,
     hides: Callable[[str], bool] = lambda _asset: False,
 ) -> Lookout:
@@ -37,6 +38,7 @@ def build_lookout(
         bindings: which point measures what.
         cache_dir: where the prepared feeder will lie.
         record: takes a journal kind and a body.
+        stored: what came with the site; None to read it.
         rules: thresholds by kind; None for the usual ones.
         hides: whether nobody may see single values of an asset.
 
@@ -46,7 +48,7 @@ def build_lookout(
     return Lookout(
         site,
         bindings,
-        stored=stored_series(site),
+        stored=stored_series(site) if stored is None else stored,
         case=case_source(site, cache_dir),
         record=record,
         rules=rules,

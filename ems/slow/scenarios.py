@@ -141,14 +141,18 @@ class ScenarioMaker:
         self._split = self._draw_split()
         self._since: dict[str, datetime] = {}
 
-    def make(self, view: View) -> Scenarios:
-        """Make the scenarios of an instant and remember what was foreseen."""
+    def learn(self, view: View) -> Issued:
+        """Compare earlier forecasts with what came, foresee anew and remember that; gives what was foreseen."""
         came = self._came(view.table)
-        now_s = epoch_s(view.now)
-        self.errors.learn(came, now_s)
+        self.errors.learn(came, epoch_s(view.now))
         issued = self._issue(view, came)
         self.errors.keep(issued)
-        drawn = self.errors.draw(tuple(issued.foreseen), now_s, issued.kind, SCENARIOS)
+        return issued
+
+    def make(self, view: View) -> Scenarios:
+        """Learn, and make the scenarios of an instant."""
+        issued = self.learn(view)
+        drawn = self.errors.draw(tuple(issued.foreseen), issued.at_s, issued.kind, SCENARIOS)
         paths = {n: issued.foreseen[n] + issued.scale[n] * drawn[n] for n in issued.foreseen}
         cars = self._cars(view)
         power = {n: self._power(n, view, paths, cars) for n in self._specs}
