@@ -23,6 +23,10 @@ PACKAGES = (
 
 MODULES = {"queue": "score_queue"}
 RATIOS: dict[str, tuple[tuple[str, str], ...]] = {
+    "startup": (
+        ("help_over_budget", "`ems --help` on the wall / its budget of 0.4 s"),
+        ("help.cpu_median_s", "CPU of `ems --help` [s]"),
+    ),
     "solver": (
         ("ratio", "a plan's re-solve / HiGHS alone on the same matrices"),
         ("rebuild_over_resolve", "the model built anew through Pyomo's interface / our re-solve"),

@@ -23,7 +23,28 @@ def test_help_lists_every_command_and_loads_nothing_heavy() -> None:
     *lines, modules = done.stdout.splitlines()
     listed = {line.split()[0] for line in lines if line.startswith("  ")}
     assert {*cli.COMMANDS, "hil", "demo"} <= listed
-    assert not {"numpy", "pydantic", "yaml", "pandas", "pyomo", "ems.config.site"} & set(modules.split())
+    loaded = set(modules.split())
+    heavy = {"numpy", "scipy", "pandas", "pyarrow", "pydantic", "yaml", "httpx", "starlette", "uvicorn", "apscheduler"}
+    heavy |= {"pyomo", "highspy", "pandapower", "pymodbus", "bacpypes3", "asyncio", "ems.config.site", "hil.demo"}
+    assert not heavy & loaded
+    assert len(loaded) < 250
+
+
+def test_help_says_what_the_commands_of_others_do_without_importing_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "their_count.py").write_text('"""`ems count`: count the\nbeans.\n\nMore."""\nraise RuntimeError\n')
+    (tmp_path / "their_silence.py").write_text("x = 1\n")
+    (tmp_path / "their_slip.py").write_text("def (\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    names = ("count", "their_count:command"), ("silence", "their_silence:command"), ("slip", "their_slip:command")
+    monkeypatch.setattr("importlib.metadata.entry_points", points(*names, ("gone", "not_there.at_all:command")))
+    assert cli.main(["--help"]) == Exit.OK
+    said = capsys.readouterr().out
+    assert "  count        count the beans (from their_count)\n" in said
+    assert "  silence      added by their_silence\n" in said
+    assert "  slip         added by their_slip\n" in said
+    assert "  gone         added by not_there.at_all\n" in said
 
 
 def test_version_and_usage(process: Run) -> None:

@@ -123,6 +123,38 @@ def test_a_state_directory_under_a_file_is_named(tmp_path: Path) -> None:
     assert doctor.disk(tmp_path / "not" / "yet").found.endswith("MB free")
 
 
+def test_what_debian_lacks_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("# words\nalpha run command:no-such-program\nbeta test module:no_such_module\n")
+    monkeypatch.setattr(doctor, "_beside", lambda *_: tmp_path / "list.txt")
+    needed, advised = doctor.debian()
+    assert not needed.ok
+    assert "apt-get install alpha" in str(needed)
+    assert advised.ok, "who does not test needs it not"
+    assert str(advised).startswith("note")
+    assert doctor.is_there("command:sh") and doctor.is_there("module:json") and doctor.is_there("zone:Europe/Berlin")
+    assert doctor.is_there("file:/bin/sh") and not doctor.is_there("zone:Europe/Nowhere")
+    with pytest.raises(ValueError, match="no probe"):
+        doctor.is_there("wish:x")
+
+
+def test_a_console_that_is_not_whole_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.console().ok
+    monkeypatch.setattr(doctor, "astray", lambda: ["preact.js"])
+    assert "missing or changed: preact.js; run `python hatch_build.py`" in str(doctor.console())
+
+
+def test_the_kernel_is_asked_who_keeps_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Kernel:
+        def __init__(self, answer: int) -> None:
+            self.adjtimex = lambda _: answer
+
+    for answer, advice in ((0, False), (doctor.CLOCK_IS_LOOSE, True), (-1, True)):
+        monkeypatch.setattr("ctypes.CDLL", lambda _, answer=answer: Kernel(answer))
+        finding = doctor.clock_sync()
+        assert finding.ok, "a container cannot keep its host's clock"
+        assert bool(finding.remedy) is advice
+
+
 def test_the_doctor_imports_nothing_that_may_be_missing() -> None:
     code = (
         "import sys; import ems.commands.doctor; "
