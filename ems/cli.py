@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "override": ("ems.commands.override", "set, list or release operator setpoints"),
     "report": ("ems.commands.report", "make a carbon report for an auditor, or check one"),
     "backtest": ("ems.commands.backtest", "try controllers on what a site has recorded"),
-    "ev": ("ems.commands.ev", "tell a car's energy and departure"),
+    "ev": ("ems.commands.ev", "tell what a car wants, or queue for a charge point"),
 }
 
 

@@ -67,7 +67,17 @@ def describe(snapshot: Mapping[str, Any], age_s: float | None, why: Sequence[str
     points = snapshot.get("points") or {}
     qualities = Counter(str(point.get("quality")) for point in points.values())
     yield f"points    {', '.join(f'{count} {quality}' for quality, count in sorted(qualities.items())) or 'none'}"
+    if (demand := snapshot.get("demand")) is not None:
+        yield f"demand    {_demand(demand)}"
+    for name, zone in (snapshot.get("zones") or {}).items():
+        powers = ", ".join(f"{word} {_kw(zone.get(key))}" for word, key in _POWERS[:2])
+        yield f"zone      {name} ({zone.get('privacy')}): {powers}"
+    for name, queue in (snapshot.get("queues") or {}).items():
+        late = sum(not car["in_time"] for car in queue["waiting"])
+        yield f"queue     {name}: {len(queue['waiting'])} waiting, {late} of them cannot be served in time"
     for name, asset in (snapshot.get("assets") or {}).items():
+        if asset.get("privacy") == "personal":
+            continue
         powers = ", ".join(f"{word} {_kw(asset.get(key))}" for word, key in _POWERS)
         yield f"asset     {name}: {powers}; {asset.get('reason') or asset.get('rung') or ''}"
     for words in why:
@@ -75,6 +85,13 @@ def describe(snapshot: Mapping[str, Any], age_s: float | None, why: Sequence[str
 
 
 _POWERS = (("measured", "kw"), ("planned", "planned_kw"), ("commanded", "command_kw"))
+
+
+def _demand(demand: Mapping[str, Any]) -> str:
+    """Say how the running metering interval stands."""
+    target = f"target {_kw(demand['target_kw'])} ({demand['basis']})" if demand["target_kw"] else demand["basis"]
+    unknown = f", {demand['unknown_s']:.0f} s unknown" if demand["unknown_s"] >= 1 else ""
+    return f"{_kw(demand['mean_kw'])} so far, {demand['left_s']:.0f} s left{unknown}; {target}"
 
 
 def _kw(value: object) -> str:

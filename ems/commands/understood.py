@@ -11,8 +11,13 @@ import numpy as np
 
 from drivers.registry import profile_points
 from ems.config.binding import Bindings
-from ems.config.site import LoadAsset, Site
+from ems.config.site import BuildingAutomation, LoadAsset, Site
 
+_PRIVACY = {
+    "public": "single values public",
+    "internal": "single values for the staff",
+    "personal": "sums only",
+}
 EXAMPLE_PRICE = 0.10
 """A published price for the echo of the tariff [currency/kWh]."""
 
@@ -23,6 +28,7 @@ def understood(site: Site, bindings: Bindings, now: datetime) -> dict[str, Any]:
     return {
         "site": {"id": file.site.id, "name": file.site.name, "folder": site.folder, "config_hash": site.config_hash},
         "grid": file.grid.model_dump(),
+        "zones": {name: zone.model_dump(mode="json") for name, zone in file.zones.items()},
         "devices": {name: _device(site, name) for name in file.devices},
         "assets": {name: _asset(site, bindings, name) for name in file.assets},
         "tariff": tariff_echo(site, now),
@@ -68,6 +74,9 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
     limits = f"import to {grid['import_limit_kw']:g} kW, export to {grid['export_limit_kw']:g} kW"
     voltage = f"{grid['voltage_min_pu']:g} to {grid['voltage_max_pu']:g} pu"
     yield f"grid      {grid['file']}: {limits}, {voltage}, loading to {grid['loading_max_pct']:g} %"
+    for name, zone in facts["zones"].items():
+        members = [asset for asset, one in facts["assets"].items() if one["zone"] == name]
+        yield f"zone      {name}: {zone['use']}, {_PRIVACY[zone['privacy']]}; {', '.join(members) or 'empty'}"
     for name, device in facts["devices"].items():
         mode = f"mode {device['mode']}" + (", locked out" if device["lockout"] else "")
         yield f"device    {name}: {device['profile']} at {device['address']}, {mode}; {_fallback(device)}"
@@ -97,10 +106,12 @@ def _device(site: Site, name: str) -> dict[str, Any]:
 
 def _asset(site: Site, bindings: Bindings, name: str) -> dict[str, Any]:
     asset, command = site.file.assets[name], bindings.command(name)
-    facts: dict[str, Any] = {"kind": asset.kind, "bus": getattr(asset, "bus", None)}
+    facts: dict[str, Any] = {"kind": asset.kind, "bus": getattr(asset, "bus", None), "zone": asset.zone}
     if isinstance(asset, LoadAsset):
         return facts | {"residual_share": asset.residual_share}
     facts |= {"device": asset.device, "points": bindings.points[name]}
+    if isinstance(asset, BuildingAutomation):
+        facts |= {"limits": dict(asset.limits), "fallback_kw": dict(asset.fallback_kw)}
     if command is None:
         return facts
     span = {"role": command.role, "lower_kw": command.lower_kw, "upper_kw": command.upper_kw}
@@ -117,6 +128,10 @@ def _wiring(asset: dict[str, Any]) -> str:
     if asset["kind"] == "load":
         return f", {100 * asset['residual_share']:g} % of what no device explains"
     measured = f" on {asset['device']}"
+    if "limits" in asset:
+        fallback = asset["fallback_kw"]
+        words = [f"{role} of {name}, {fallback.get(role, 0):g} kW unread" for role, name in asset["limits"].items()]
+        return f"{measured}, publishes {'; '.join(words)}"
     if (command := asset.get("command")) is None:
         return measured
     return f"{measured}, commanded by {command['role']} within {command['lower_kw']:g} to {command['upper_kw']:g} kW"

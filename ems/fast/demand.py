@@ -43,8 +43,8 @@ class PlanLike(Protocol):
     """What is needed of a plan in force."""
 
     @property
-    def made_at(self) -> datetime:
-        """UTC instant of the plan."""
+    def demand_target_kw(self) -> float | None:
+        """Mean import that no metering interval shall pass [kW]; None where it plans none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class DemandDesk:
     """
 
     def __init__(self, site: Site, bindings: Bindings, record: Record) -> None:
-        self._charge: DemandCharge | None = getattr(site.tariff, "demand", None)
+        self._charge: DemandCharge | None = site.tariff.demand
         self._zone = ZoneInfo(site.file.site.timezone)
         self._record = record
         meter = next((name for name, spec in site.file.assets.items() if isinstance(spec, GridMeter)), "")
@@ -162,7 +162,7 @@ class _Peak:
 
 
 def _target(plan: PlanLike | None, peak: _Peak | None) -> tuple[float | None, str]:
-    planned_kw: float | None = getattr(plan, "demand_target_kw", None)
+    planned_kw = None if plan is None else plan.demand_target_kw
     if planned_kw is not None:
         return (planned_kw, "planned") if peak is None or planned_kw >= peak.kw else (peak.kw, SO_FAR)
     if peak is None or peak.metered_s < LEAST_DAYS * DAY_S:

@@ -250,7 +250,7 @@ class TestDesk:
 
     def test_a_plan_s_target_counts_and_the_peak_so_far_where_it_is_higher(self):
         desk, journal = self.desk()
-        plan = dataclasses.make_dataclass("P", ["made_at", "demand_target_kw"])(NOW, 30.0)
+        plan = dataclasses.replace(make_plan({}), demand_target_kw=30.0)
         assert self.run(desk, 20.0, 1860.0, plan=plan).target_kw == 30.0
         assert [body["mean_kw"] for body in journal.bodies(RECORD)] == pytest.approx([20.0, 20.0])
         now = self.run(desk, 44.0, 1860.0, plan=plan, begin_s=1860.0)
@@ -278,7 +278,7 @@ class TestDesk:
     def test_after_a_restart_without_history_the_unknown_part_is_told(self):
         desk, _ = self.desk()
         desk.restore([], lambda point, at: None, later(420))
-        plan = dataclasses.make_dataclass("P", ["made_at", "demand_target_kw"])(NOW, 30.0)
+        plan = dataclasses.replace(make_plan({}), demand_target_kw=30.0)
         now = desk.update(snapshot({"meter.import_kwh": 53.0}, at=later(420)), plan)
         assert "420 s of it unknown" in now.words()
         assert now.allowed_kw == pytest.approx(AIM_SHARE * 30.0)
