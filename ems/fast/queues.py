@@ -181,6 +181,7 @@ class Queues:
         while True:
             bays = [bay for point in park.points if (bay := self._bay(park, point, snapshot, cars, limits)) is not None]
             park.turns = assign(bays, park.uncalled(), now_s)
+            self._warn(name, park)
             turn = _first(park, now_s, snapshot.at, [bay.point for bay in bays if bay.free_s <= now_s])
             if turn is None or turn.point is None:
                 break
@@ -189,7 +190,6 @@ class Queues:
             body = {"car": call.car, "point": call.point, "request": number, "at": call.at.isoformat()}
             self._tell("queue_call", name, **body)
             called = True
-        self._warn(name, park)
         return called
 
     def _bay(

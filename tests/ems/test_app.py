@@ -428,3 +428,31 @@ async def test_a_start_that_takes_longer_than_the_lease_costs_no_ownership(show)
     assert one.daemon.is_owner
     await one.run_until(one.clock.monotonic() + 30.0)
     assert one.daemon.is_owner and one.daemon.counters()["setpoints"]["issued"] > 0
+
+
+async def test_waiting_cars_are_called_one_after_another_and_the_journal_tells_how(show):
+    """A car that told nobody how long it stays leaves at 1000 s; Bob, who is in a hurry, is called before Ada, who came
+    first and has time."""
+    one = show(changes={"assets.car.park": "market"}, car_in=lambda s: s < 1000 or 1100 <= s < 2000)
+    leaves = {"ada": 5, "bob": 1.2}
+
+    def wait(car: str) -> None:
+        departure = (NOW + timedelta(hours=leaves[car])).isoformat()
+        one.ask("ev_waiting", "market", car=car, energy_kwh=6.0, departure=departure, charge_kw=11.0)
+
+    one.script[200.0], one.script[300.0] = lambda: wait("ada"), lambda: wait("bob")
+    one.script[1110.0] = lambda: release(one.state, "market", "bob", "plugged in", one.clock.now())
+    await one.run_until(1060.0)
+    assert one.daemon.queues()["market"]["assignments"] == {"bob": "car"}
+    assert [row["car"] for row in one.daemon.queues()["market"]["waiting"]] == ["bob", "ada"]
+    await one.run_until(1100.0)
+    one.daemon._stores.journal.close()
+    told = [r.body for r in read_records(journal_path(one.state), kind="transition")]
+    events = [(body["event"], body.get("car")) for body in told if body["event"].startswith("queue")]
+    assert events == [
+        ("queue_join", "ada"),
+        ("queue_join", "bob"),
+        ("queue_cannot_be_served_in_time", "bob"),
+        ("queue_in_time", "bob"),
+        ("queue_call", "bob"),
+    ]
