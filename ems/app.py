@@ -220,6 +220,7 @@ class Daemon:
                 told=self._told,
             )
             | self._lookout.as_json()
+            | {"accounts": self.planning.accounts.as_json()}
         )
 
 

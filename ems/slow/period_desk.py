@@ -68,6 +68,17 @@ class AccountsNow:
         """Emissions of the known import of the local week [kg]."""
         return self.tally.carbon_kg
 
+    def as_json(self) -> dict[str, Any]:
+        """Write it for the live view; the week's emissions are None as long as none of the week is known."""
+        tally = self.tally
+        return {
+            "peak_so_far_kw": self.peak_so_far_kw,
+            "peak_target_kw": self.peak_target_kw,
+            "week_carbon_kg": round(tally.carbon_kg, 3) if tally.carbon_known_s > 0.0 else None,
+            "week_known_s": round(tally.carbon_known_s, 1),
+            "week_budget_kg": self.week_budget_kg,
+        }
+
 
 class PeriodDesk:
     """Keeps month and week of one site, and states both as terms of a plan.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 
 from drivers.points import Quality
 from ems.process_image import Reading, Snapshot
-from ems.slow.accounts import Accounts
+from ems.slow.accounts import Accounts, Tally
+from ems.slow.period_desk import AccountsNow
 from ems.store.encoding import to_json
 from optimization.slots import Floats
 from optimization.tariff import carbon_kg, peak_kw
@@ -182,3 +184,13 @@ def test_the_running_interval_is_scaled_to_where_the_plan_begins():
     accounts.replay([(NOON, 0.0), (NOON + timedelta(minutes=6), 2.0)])
     tally = accounts.tally(NOON + timedelta(minutes=6))
     assert tally.begun_kwh(300.0) == pytest.approx(2.0 * 5 / 6)
+
+
+def test_what_is_told_of_a_week_of_which_nothing_is_known_is_nothing():
+    at = datetime(2025, 3, 5, 12, 0, tzinfo=UTC)
+    tally = Tally(at, at, 61.0, at, 0.0, 0.0, 0.0, 0.0)
+    told = AccountsNow(tally, 64.0, 5000.0).as_json()
+    assert told["week_carbon_kg"] is None
+    assert (told["peak_so_far_kw"], told["peak_target_kw"], told["week_budget_kg"]) == (61.0, 64.0, 5000.0)
+    known = replace(tally, carbon_kg=312.0004, carbon_known_s=3600.0)
+    assert AccountsNow(known, None, None).as_json()["week_carbon_kg"] == 312.0

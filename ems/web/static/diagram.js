@@ -71,8 +71,8 @@ function Bus({ spot, context }) {
     <text class="name" x=${x + 4} y=${y - 25}>${bus.id}</text>
     <${Arrow} x=${x + 9} y=${y - 12} kw=${kw} down />
     <text class="soft" x=${x + 18} y=${y - 8}>${flow}</text>
-    ${loading && html`<${Gauge} x=${x + 82} y=${y - 15} width=${40} value=${loading.pct} from=${0} to=${125} high=${topology.limits.loading_max_pct} />
-      <${Level} x=${x + 127} y=${y - 8} level=${level} text=${`≈ ${number(loading.pct, "pct", language)} %`} start />`}
+    ${loading && html`<${Gauge} x=${x + 92} y=${y - 15} width=${36} value=${loading.pct} from=${0} to=${125} high=${topology.limits.loading_max_pct} />
+      <${Level} x=${x + 133} y=${y - 8} level=${level} text=${`≈ ${number(loading.pct, "pct", language)} %`} start />`}
     <${Voltage} x=${right} y=${y - 25} voltage=${voltageAt(bus, topology, snapshot)} bus=${bus} context=${context} />
   </g>`;
 }

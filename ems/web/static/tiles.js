@@ -74,15 +74,15 @@ function demand({ snapshot: { demand }, t, language }) {
 }
 
 function today({ accounts, site, t, language }) {
-  const cost = accounts?.today_cost ?? accounts?.cost_today;
-  const kg = accounts?.today_carbon_kg ?? accounts?.carbon_today_kg;
+  const cost = accounts?.today_cost;
+  const kg = accounts?.today_carbon_kg;
   if (!isNumber(cost) && !isNumber(kg)) return null;
   return { name: t("tile.today"), value: money(cost, site.currency, language), note: t("tile.today_note", { carbon: withUnit(kg, "kg", language) }) };
 }
 
 function week({ accounts, limits, t, language }) {
   const kg = accounts?.week_carbon_kg;
-  const budget = accounts?.week_carbon_budget_kg ?? limits.carbon_kg_per_week;
+  const budget = accounts?.week_budget_kg ?? limits.carbon_kg_per_week;
   if (!isNumber(kg)) return null;
   return {
     name: t("tile.week"),
