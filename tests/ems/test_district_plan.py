@@ -8,11 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from district_kit import START, DistrictLoop, district, district_loop, seen
-from planning_kit import IdleSolver
+from district_kit import START, DistrictLoop, district, district_bindings, district_loop, seen
+from planning_kit import IdleSolver, feeds, prepare_grid
 
-from ems.slow.planning_setup import stored_past
+from drivers.points import Measurement
+from ems.clock import SimulatedClock
+from ems.planning import Planning
+from ems.slow.planning_setup import build_planning, history_path, stored_past
 from ems.slow.situation import building_limits_kw
+from ems.store.history import History
+from ems.store.journal import FILE, Journal
 from optimization.assets import ChargePointInputs, HeatPumpInputs, LoadInputs
 from optimization.forecast.past import Past, empty
 from optimization.problem import Plan, Problem, Refused
@@ -128,8 +133,6 @@ async def test_without_a_past_no_limit_is_foreseen_after_an_hour_and_below_its_l
 
 
 def test_an_unread_limit_is_its_fallback() -> None:
-    from district_kit import district_bindings
-
     snapshot = seen(START, school_bas__hvac_limit_kw=None, school_bas__charging_limit_kw=-2.0)
     limits = building_limits_kw(district(), district_bindings(), snapshot)
     assert limits == {"school_heat_pump": 30.0, "market_4": 0.0}
@@ -184,3 +187,38 @@ async def test_without_an_answer_about_the_month_the_horizon_gets_its_even_share
     # Thursday 10:00 to Sunday midnight: 86 hours are left; what was not metered took its share with it.
     assert problem.carbon_budget.left_kg[0] == pytest.approx(budget_kg * 48 / 168, rel=0.03)
     assert loop.planning.accounts.peak_target_kw is None
+
+
+async def test_a_restart_takes_month_and_week_from_the_journal_and_the_history(tmp_path: Path) -> None:
+    prepare_grid(district(), tmp_path)
+    clock = SimulatedClock(START)
+    journal, history = Journal(tmp_path / FILE, clock, durable=False), History(history_path(tmp_path), durable=False)
+    point = district_bindings().measure("connection", "import_kwh")
+    assert point is not None
+
+    def built() -> Planning:
+        return build_planning(
+            district(), district_bindings(), clock,
+            solver=IdleSolver(), journal=journal, state_dir=tmp_path, feeds=feeds(),
+        )  # fmt: skip
+
+    before = built()
+    for minute in range(0, 31, 5):
+        clock.advance_to(minute * 60.0)
+        seen_now = seen(clock.now(), connection__power_kw=60.0, connection__import_kwh=1000.0 + minute)
+        before.observe(seen_now)
+    assert isinstance(await before.plan_once(seen_now, {}), Plan), before.trouble
+    # The core goes on for a while without a plan, and keeps its scans.
+    for second in range(1800, 3601, 30):
+        at = START + timedelta(seconds=second)
+        kwh = 1030.0 + 90.0 * (second - 1800) / 3600.0
+        history.append(at, [Measurement(point, kwh, at, float(second))]).result()
+    journal.close()
+    history.close()
+    journal = Journal(tmp_path / FILE, clock, durable=False)
+    clock.advance_to(3600.0)
+    after = built().accounts
+    assert after.peak_so_far_kw == pytest.approx(90.0)
+    assert after.week_carbon_kg == pytest.approx((30.0 + 45.0) * 0.4)
+    assert after.tally.carbon_known_s == pytest.approx(3600.0)
+    journal.close()
