@@ -70,7 +70,7 @@ def past_days(visits: Sequence[Visit], now: datetime, zone: tzinfo) -> list[list
     days = []
     for back in range(1, WINDOW_DAYS + 1):
         begin = now - timedelta(days=back)
-        if begin < first:
+        if begin + timedelta(days=1) <= first:
             break
         if is_day_off(begin.astimezone(zone).date()) != is_day_off(today):
             continue
