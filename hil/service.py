@@ -63,26 +63,30 @@ def comfort_by_zone_kh(site: Site, plant: Plant) -> dict[str, float]:
     return found
 
 
-def automation_excess_kwh(plant: Plant) -> float:
-    """Add up the energy above what building automation allowed, a minute of grace and 2 % left aside [kWh]."""
+def automation_excess_kwh(plant: Plant, from_s: float = 0.0) -> float:
+    """Add up the energy above what building automation allowed, a minute of grace and 2 % left aside [kWh].
+
+    Steps before `from_s` do not count: nobody was in control yet.
+    """
     records, total = plant.records, 0.0
+    counted = records["time_s"] > from_s + GRACE_S if from_s > 0.0 else records["time_s"] > 0.0
     for name, system in plant.automations.items():
         for role, rule in system.rules.items():
             allowed_kw = _lately_highest(records[f"{name}:{role}"]) * (1.0 + TOLERANCE)
             excess_kw = np.maximum(records[f"{rule.asset}:power_kw"] - allowed_kw, 0.0)
-            total += float(excess_kw.sum()) * RECORD_S / 3600.0
+            total += float(excess_kw[counted].sum()) * RECORD_S / 3600.0
     return total
 
 
-def as_told(site: Site, plant: Plant) -> Mapping[str, Any]:
-    """Put all of it into the keys of a verdict."""
+def as_told(site: Site, plant: Plant, from_s: float) -> Mapping[str, Any]:
+    """Put all of it into the keys of a verdict; limits of buildings count from `from_s` on [s since the start]."""
     zones = comfort_by_zone_kh(site, plant)
     return {
         "ev_shortfall_kwh": ev_shortfall_kwh(plant),
         "drivers": drivers(plant),
         "comfort_kh": sum(zones.values()),
         "comfort_by_zone_kh": zones,
-        "automation_excess_kwh": automation_excess_kwh(plant),
+        "automation_excess_kwh": automation_excess_kwh(plant, from_s),
     }
 
 

@@ -66,7 +66,7 @@ def judge(site: Site, plant: Plant, *, from_s: float = 0.0, peak_before_kw: floa
         `power_flow` (the witness), `currency`.
     """
     limits = judge_limits(site, plant.records, from_s)
-    people = as_told(site, plant)
+    people = as_told(site, plant, from_s)
     parts = _cost_parts(site, plant, people, peak_before_kw)
     return {
         "currency": site.file.site.currency,
