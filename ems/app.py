@@ -52,8 +52,8 @@ logger = logging.getLogger(__name__)
 REGISTERS_EVERY_S = 3600.0
 RENEWAL_SHARE = 0.02
 """The renewal of ownership is awaited for so small a share of the cycle: a busy disk must not hold control up."""
-TELL_SHARE = 0.1
-"""Telling onlookers takes at most so large a share of the time."""
+MANY_POINTS = 2000
+"""More points are put into words by a thread, so that onlookers hold up no control."""
 FIRST_FETCH_S = 2.0
 
 
@@ -81,7 +81,6 @@ class Daemon:
         self._solver, self._alarms, self._health = solver, alarms, health
         self._solver_was_ready = False
         self._told = discretion(site)
-        self._tell_again_s = 0.0
         self.planning = planning
         self.loop = ControlLoop(parts, cycle_s)
         self.timetable = Timetable(clock)
@@ -190,16 +189,10 @@ class Daemon:
         return self._fleet.points
 
     def _publish(self) -> None:
-        """Offer the newest cycle; what is told of it is put together only while somebody listens.
-
-        Many thousands of points take their time to tell: then not every cycle is told, so that control has the rest.
-        """
-        last, began_s = self.loop.last, self._clock.monotonic()
+        """Offer the newest cycle; what is told of it is put together only while somebody listens."""
+        last = self.loop.last
         if last is not None:
-            due = began_s >= self._tell_again_s
-            self._stores.live.publish(lambda: self._view(last), send=due)
-            if due:
-                self._tell_again_s = began_s + (self._clock.monotonic() - began_s) / TELL_SHARE
+            self._stores.live.publish(lambda: self._view(last), heavy=len(last.snapshot.readings) > MANY_POINTS)
 
     def _view(self, last: Cycle) -> dict[str, Any]:
         parts = self._parts

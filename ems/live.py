@@ -50,23 +50,35 @@ class LiveServer:
         self._clients: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._newest: Telling | None = None
+        self._telling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen. Raises `OSError` if the folder takes no socket."""
         self._server = await asyncio.start_unix_server(self._accept, sock=_listener(self._state_dir))
 
-    def publish(self, snapshot: Telling, *, send: bool = True) -> None:
+    def publish(self, snapshot: Telling, *, heavy: bool = False) -> None:
         """Hand the newest snapshot to every client; never waits. It must not be changed afterwards.
 
         Args:
-            snapshot: plain data, or what makes them: while nobody listens it is not asked.
-            send: whether those that listen already get it; otherwise only whoever comes next.
+            snapshot: plain data, or what makes them: while nobody listens it is not asked. A value of theirs may be
+                such a maker too.
+            heavy: whether telling it takes long: it is then put into words by a thread, and what comes meanwhile is
+                left out.
         """
         self._newest = snapshot
-        if self._queues and send:
-            line = _line(snapshot)
-            for queue in self._queues:
-                _put_newest(queue, line)
+        if not self._queues:
+            return
+        if not heavy:
+            self._hand_on(_line(snapshot))
+        elif self._telling is None or self._telling.done():
+            self._telling = asyncio.ensure_future(self._tell(snapshot() if callable(snapshot) else snapshot))
+
+    async def _tell(self, snapshot: Mapping[str, Any]) -> None:
+        self._hand_on(await asyncio.to_thread(_line, snapshot))
+
+    def _hand_on(self, line: bytes) -> None:
+        for queue in self._queues:
+            _put_newest(queue, line)
 
     async def close(self) -> None:
         """Stop listening and let the clients go. Idempotent."""
@@ -74,9 +86,10 @@ class LiveServer:
             self._server.close()
             self._server = None
             _remove(self._state_dir / SOCKET)
-        for task in self._clients:
+        tasks = [*self._clients, *([self._telling] if self._telling is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._clients, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _accept(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._send(writer))
@@ -178,7 +191,8 @@ def _put_newest(queue: asyncio.Queue[bytes], line: bytes) -> None:
 
 
 def _line(snapshot: Telling) -> bytes:
-    return to_json(snapshot() if callable(snapshot) else snapshot).encode() + b"\n"
+    plain = snapshot() if callable(snapshot) else snapshot
+    return to_json({key: value() if callable(value) else value for key, value in plain.items()}).encode() + b"\n"
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -7,6 +7,7 @@ device stay with the controller, and its zone tells sums (`ems/fast/zone_view.py
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from drivers.points import Point
@@ -42,7 +43,10 @@ def live_view(
     parks: Mapping[str, Park],
     told: Discretion,
 ) -> dict[str, Any]:
-    """Describe one cycle: health, alarms, points with quality and age, devices, assets, zones and queues."""
+    """Describe one cycle: health, alarms, points with quality and age, devices, assets, zones and queues.
+
+    The points are many; they are described by calling what stands in their place, in any thread.
+    """
     snapshot = cycle.snapshot
     kw = {**cycle.outcome.powers.metered_kw, **cycle.outcome.powers.loads_kw}
     planned = {name: planned_kw(plan, name, spec.kind, snapshot) for name, spec in site.file.assets.items()}
@@ -54,7 +58,7 @@ def live_view(
         "health": {"state": health.state.value, "cause": health.cause},
         "alarms": [{"key": a.key, "text": a.text, "since": a.since.isoformat()} for a in alarms],
         "devices": {name: _device(name, cycle, state) for name, state in devices.items()},
-        "points": _points(snapshot, points, told),
+        "points": partial(_points, snapshot, points, told),
         "assets": {
             name: _asset(name, site, told)
             | ({} if told.hides(name) else _values(name, site, cycle, kw.get(name), planned[name]))

@@ -106,3 +106,34 @@ def test_nobody_there_is_said_with_the_remedy(tmp_path: Path) -> None:
 async def test_a_core_without_a_first_cycle_times_out(server: LiveServer, tmp_path: Path) -> None:
     with pytest.raises(LiveError, match="timed out"):
         await asyncio.to_thread(read_live, tmp_path, 0.05)
+
+
+async def test_what_is_heavy_is_told_by_a_thread_and_what_comes_meanwhile_is_left_out(
+    server: LiveServer, tmp_path: Path
+) -> None:
+    import threading
+
+    made, free = [], threading.Event()
+
+    def points() -> dict[str, int]:
+        made.append(threading.current_thread() is threading.main_thread())
+        free.wait(5.0)
+        return {"a.kw": len(made)}
+
+    server.publish({"cycle": 0})
+    seen = []
+    async with aclosing(follow_live(tmp_path)) as snapshots:
+        async for snapshot in snapshots:
+            seen.append(snapshot)
+            if snapshot["cycle"] == 0:
+                for cycle in (1, 2, 3):
+                    server.publish(lambda cycle=cycle: {"cycle": cycle, "points": points}, heavy=True)
+                    await asyncio.sleep(0.01)
+                free.set()
+            elif snapshot["cycle"] == 1:
+                server.publish(lambda: {"cycle": 4, "points": points}, heavy=True)
+            else:
+                break
+    assert [one["cycle"] for one in seen] == [0, 1, 4]
+    assert seen[-1]["points"] == {"a.kw": 2}
+    assert made == [False, False]

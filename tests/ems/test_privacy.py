@@ -34,6 +34,10 @@ SITE = make_site(
 )
 
 
+def plain(view):
+    return {key: value() if callable(value) else value for key, value in view.items()}
+
+
 class NoSolver:
     ready = False
 
@@ -78,7 +82,7 @@ async def told(tmp_path: Path):
     value = {"car": "ada", "energy_kwh": 17.377, "departure": NOW.replace(hour=18).isoformat(), "charge_kw": 7.919}
     submit(tmp_path, Request("ev_waiting", "market", value, "waits", "Ada", NOW))
     views = []
-    daemon._stores.live.publish = lambda view, send=True: views.append(view())
+    daemon._stores.live.publish = lambda make, heavy: views.append(plain(make()))
     for _ in range(5):
         yard.live(10.0)
         clock.advance_to(clock.monotonic() + 10.0)
