@@ -12,7 +12,6 @@ import pytest_asyncio
 
 HERE = Path(__file__).parent
 AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
-SHOTS = HERE / "shots"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -26,6 +26,8 @@ from ems.web.past import drawn_points
 from ems.web.serve import listen, page_of
 from ems.web.topology import private_assets, topology
 
+SHOTS = Path(__file__).parent / "shots"
+"""Where pictures of the page are left to be looked at; git ignores it."""
 START = datetime(2025, 3, 13, 10, 7, 30, tzinfo=UTC)
 PLAN = "20250313T100500Z-1"
 POWERS = {"load": 1.4, "metered_load": 11.2, "pv": -8.3, "battery": 6.5, "charge_point": 7.4, "heat_pump": 3.1}

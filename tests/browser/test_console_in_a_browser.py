@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from conftest import SHOTS
-from console_stage import START, Console, abnormal_devices, busy, live_values, remember, serve, site_named, start
+from console_stage import SHOTS, START, Console, abnormal_devices, busy, live_values, remember, serve, site_named, start
 
 from ems.web.topology import private_assets
 
