@@ -147,12 +147,8 @@ def busy(site: Site, cycle: int = 0) -> dict[str, Any]:
     called = {"place": 1, "car": "car_9", "point": "market_2", "called": True, "in_time": True}
     told["queues"] = {"market": {"waiting": [called]}, "works": {"waiting": [{"place": 1} | late | wish]}}
     told["zones"] = {name: {"kw": 12.3} for name in site.file.zones}
-    told["accounts"] = {
-        "peak_so_far_kw": 61.0,
-        "peak_target_kw": 64.0,
-        "interval_mean_kw": 52.0,
-        "week_carbon_kg": 312.0,
-    }
+    told["demand"] = {"mean_kw": 52.0, "target_kw": 64.0, "peak_kw": 61.0, "left_s": 452.0}
+    told["accounts"] = {"week_carbon_kg": 312.0, "week_budget_kg": 5000.0}
     return told
 
 

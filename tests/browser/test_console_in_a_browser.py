@@ -89,6 +89,8 @@ async def test_it_renders_without_a_complaint_and_is_accessible(
         page = opened.page
         await page.wait_for_selector(".banner .alarm" if mood == "busy" else ".banner .calm")
         await shoot(page, f"{SITE}-{mood}-{theme}-{language}-{width}")
+        assert await page.locator(".tile").count() == (6 if mood == "busy" else 4), "what is not known is left out"
+        assert await page.locator(".side section").count() == (4 if mood == "busy" else 0)
         assert await page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out sideways"
         drawn = await page.eval_on_selector_all(".oneline .asset .label", "nodes => nodes.length")
         assert drawn == sum(hasattr(a, "bus") and a.kind != "grid_meter" for a in console.site.file.assets.values())
