@@ -135,7 +135,7 @@ def _flat(value: object, prefix: str = "") -> set[str]:
 
 
 def test_every_figure_of_a_run_is_explained() -> None:
-    told = report(Counters(), Tally(), PlanCounts(), missed=0, devices=0, online=0)
+    told = report(Counters(), Tally(), PlanCounts(), missed=0, devices=0, online=0, cycle_s=10.0)
     text = _section(DOCS / "json.md", "ems.run/1")
     assert [key for key in sorted(_flat(told) - {"schema"}) if f"`{key}`" not in text] == []
 
