@@ -17,7 +17,7 @@ import json
 import pickle
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -39,7 +39,7 @@ from ems.slow.planning_setup import grid_limits, grid_path, measured_points, sto
 from ems.slow.question import plan_slots
 from ems.slow.scenarios import Stored, View
 from ems.slow.situation import read_situation
-from ems.slow.warnings import EarlyWarning, Expected
+from ems.slow.warnings import EarlyWarning, Expected, WarningDesk
 from ems.slow.zone_watch import ZoneWatch
 from hil.in_process import told_by
 from hil.plant.feeder import Plant
@@ -309,6 +309,24 @@ def report(weeks: Sequence[Watched], days: float) -> dict[str, Any]:
     }
 
 
+def keep_week(folder: Path | None, week: Watched) -> None:
+    """Keep what one seed has seen, for a score by other thresholds."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{week.seed}.pickle").write_bytes(pickle.dumps(week))
+
+
+def kept_week(folder: Path | None, seed: int) -> Watched | None:
+    """Take up what one seed has seen and warn of it by the present thresholds; None where nothing is kept."""
+    if folder is None or not (folder / f"{seed}.pickle").is_file():
+        return None
+    # What lies there was written by this command; nobody else writes into the folder that its user names.
+    week: Watched = pickle.loads((folder / f"{seed}.pickle").read_bytes())  # noqa: S301
+    desk = WarningDesk(lambda _kind, _body: None)
+    ended = [warning for look in week.looks for warning in desk.update(look.at, look.expected, look.present)]
+    return replace(week, warnings=[*ended, *desk.open])
+
+
 def command(argv: Sequence[str]) -> int:
     """Score a site; prints a table, or JSON."""
     options = argparse.ArgumentParser(
@@ -321,7 +339,7 @@ def command(argv: Sequence[str]) -> int:
     options.add_argument(
         "--cache", type=Path, default=Path("build/warning-score"), help="folder of the prepared feeder"
     )
-    options.add_argument("--keep", type=Path, help="keep what was seen in this folder, one pickle a seed")
+    options.add_argument("--keep", type=Path, help="keep what was seen in this folder and take from it what is there")
     options.add_argument("--json", action="store_true", help="print one JSON object")
     given = options.parse_args(argv)
     site = load_site(find_site(given.site))
@@ -329,10 +347,11 @@ def command(argv: Sequence[str]) -> int:
     first, _, last = given.seeds.partition("-")
     weeks = []
     for seed in range(int(first), int(last or first) + 1):
-        weeks.append(asyncio.run(watch(site, seed, shelf, days=given.days, learn_days=given.learn_days)))
-        if given.keep is not None:
-            given.keep.mkdir(parents=True, exist_ok=True)
-            (given.keep / f"{seed}.pickle").write_bytes(pickle.dumps(weeks[-1]))
+        week = kept_week(given.keep, seed)
+        if week is None:
+            week = asyncio.run(watch(site, seed, shelf, days=given.days, learn_days=given.learn_days))
+            keep_week(given.keep, week)
+        weeks.append(week)
         sys.stderr.write(f"seed {seed}: {_line(score(weeks[-1:]).as_json())}\n")
     found = report(weeks, given.days)
     sys.stdout.write(json.dumps(found) + "\n" if given.json else _table(found))

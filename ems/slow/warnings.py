@@ -40,6 +40,10 @@ class Rule:
     late_by: timedelta = timedelta(minutes=60)
 
 
+USUAL: Mapping[Kind, Rule] = {Kind.COMFORT: Rule(soon=0.7)}
+"""Chosen on weeks that are not scored. A zone that reaches its floor just in time is no news."""
+
+
 class Outcome(StrEnum):
     """How a warning ends."""
 
@@ -149,12 +153,12 @@ class WarningDesk:
     """Keeps the warnings of one site.
 
     Args:
-        rules: thresholds by kind; a missing kind takes the default ones.
+        rules: thresholds by kind; None for the usual ones, a missing kind takes the default ones.
         record: takes a journal kind and a body.
     """
 
     def __init__(self, record: Record, rules: Mapping[Kind, Rule] | None = None) -> None:
-        self._record, self._rules = record, rules or {}
+        self._record, self._rules = record, USUAL if rules is None else rules
         self.open: list[EarlyWarning] = []
 
     def update(
