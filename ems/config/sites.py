@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ems.config.errors import SiteError, SiteProblem
+from ems.config.loading import SITE_FILE
 from ems.config.wording import did_you_mean
 
 _ROOMS = Path(__file__).resolve().parents[2]
@@ -19,12 +20,15 @@ def find_site(text: str) -> Path:
             that are packed with the product.
     """
     given = Path(text).expanduser()
-    if given.exists():
+    # A folder that only happens to have a site's name, such as its state, must not stand before the site.
+    if given.is_file() or (given / SITE_FILE).is_file():
         return given.resolve()
     if given.name == text:
         for shelf in _shelves():
             if (shelf / text).is_dir():
                 return (shelf / text).resolve()
+    if given.exists():
+        return given.resolve()
     known = sorted({folder.name for shelf in _shelves() if shelf.is_dir() for folder in shelf.iterdir()})
     hint = did_you_mean(given.name, known)
     words = f"there is no such site{hint}; give the path of a site folder, or one of {', '.join(known) or 'none here'}"

@@ -58,7 +58,8 @@ def test_a_site_is_found_by_path_and_by_name(yard: Path, monkeypatch: pytest.Mon
     yard.rename(shelf / "yard")
     monkeypatch.chdir(shelf.parent)
     assert find_site("yard") == shelf / "yard"
-    assert find_site("demo_feeder") == DEMO
+    (shelf.parent / "demo_feeder").mkdir()
+    assert find_site("demo_feeder") == DEMO, "an empty folder of that name is no site"
     with pytest.raises(SiteError, match=r"demo_feedr:1:1  there is no such site \(did you mean `demo_feeder`"):
         find_site("demo_feedr")
     with pytest.raises(SiteError, match="no such site"):
