@@ -3,8 +3,8 @@
 A device that is steered (mode control, not locked out) falls to its declared safe value: a setpoint is held, a limit is
 exhausted. What is released to its own control, monitored, advised or locked out may do whatever its rating allows.
 A metered load lies between the least and the greatest value of its own column of the load series; the others lie
-between the least and the greatest value of all unmetered loads together, times their share. Without a series, each group
-lies between nothing and the import limit.
+between the least and the greatest value of all unmetered loads together, times their share. Without a series, each
+group lies between nothing and the import limit.
 
     import extreme: every asset at the greatest power into it;  export extreme: every asset at the least
 

@@ -314,7 +314,7 @@ def coarser(past: Past) -> Past:
     start_s = float(np.floor(past.at_s[0] / COARSE_S) * COARSE_S)
     count = int((past.at_s[-1] - start_s) // COARSE_S) + 1
     value = means(past, start_s, COARSE_S, count)
-    return Past(start_s + COARSE_S * np.arange(count), value, COARSE_S).known()
+    return Past(np.asarray(start_s + COARSE_S * np.arange(count), dtype=float), value, COARSE_S).known()
 
 
 def _stay_s(visit: Visit) -> float:
