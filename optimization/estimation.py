@@ -123,7 +123,7 @@ def estimate(
     readings: Sequence[Reading],
     *,
     source_sigma_pu: float = 0.01,
-    branch_share: float = 0.03,
+    branch_share: float = 0.025,
 ) -> Estimate:
     """Estimate what the feeder carries.
 

@@ -24,7 +24,7 @@ METER_KW, METER_SHARE = 0.02, 0.0025
 """A power meter's standard deviation: a constant part [kW] and a share of the reading."""
 METER_PU = 0.0002
 """A voltage meter's standard deviation: noise and resolution; a steady error is to be calibrated away [pu]."""
-REACTIVE_SHARE = 0.05
+REACTIVE_SHARE = 0.04
 """Standard deviation of a reactive power as a share of the active one: power factors are nameplates."""
 UNSEEN_SHARE = 0.5
 """Standard deviation of a device that cannot be read now, as a share of its rating."""
