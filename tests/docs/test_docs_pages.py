@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docs_pages import PAGES, ROOT, anchors, blocks, is_shown, links
@@ -16,12 +18,20 @@ from drivers.registry import known_profiles
 from ems.exit_codes import Exit
 from ems.fast.counters import Counters, report
 from ems.fast.decisions import Rung
+from ems.fast.demand import RECORD as DEMAND_RECORD
 from ems.fast.following import Tally
 from ems.health import State
 from ems.planning import PlanCounts
+from ems.reports.grades import WORDS as WORDS_OF_GRADES
+from ems.slow.period_desk import RECORD as PERIOD_RECORD
+from ems.slow.warnings import WORDS as WARNING_WORDS
+from ems.study.arms import Arm, Controller
+from ems.study.backtest import Task, table
+from ems.study.bench import Period
 from hil.comparison import ARM_KEYS, DAEMON_KEYS, RUN_KEYS
 from hil.run import tell
-from hil.scenario import Criteria, FaultKind, PassingCloud, Scenario, Visit
+from hil.scenario import Criteria, FaultKind, OrderedLimit, PassingCloud, PriceSpell, Scenario, Visit
+from tests.benchmarks import readme_table
 
 README, DOCS = ROOT / "README.md", ROOT / "docs"
 TRACE = ("ems/control.py", "ems/planning.py", "ems/arbitration.py", "optimization/rolling.py")
@@ -118,7 +128,12 @@ def test_the_engineer_reads_every_profile_and_unit() -> None:
 
 def test_the_engineer_reads_every_key_of_a_scenario() -> None:
     text = _section(DOCS / "engineer.md", "The pretend world")
-    keys = [key for model in (Scenario, Visit, PassingCloud, Criteria) for key in model.model_fields if key != "name"]
+    keys = [
+        key
+        for model in (Scenario, Visit, PassingCloud, OrderedLimit, PriceSpell, Criteria)
+        for key in model.model_fields
+        if key != "name"
+    ]
     assert [key for key in (*keys, *FaultKind) if f"`{key}`" not in text] == []
 
 
@@ -147,9 +162,53 @@ def test_every_key_of_a_comparison_is_explained() -> None:
 
 
 def test_the_sample_of_the_readme_has_the_rows_of_the_demo() -> None:
-    arm = dict.fromkeys(ARM_KEYS, 1.0)
+    arm: dict[str, Any] = dict.fromkeys(ARM_KEYS, 1.0) | {"drivers": {"short": 1.0, "waiting_h": 1.0}}
     criteria = [{"name": "plans", "value": 12, "wanted": "at least 8", "passed": True}]
     printed = tell({"currency": "EUR", "criteria": criteria, "plan": arm, "rules": arm, "no_control": arm})
     sample = next(body for mark, body in blocks(README, "") if mark == "sample")
     for line in printed.splitlines():
         assert is_shown(line, sample), line
+
+
+def test_every_key_of_a_backtest_is_explained() -> None:
+    figures = dict.fromkeys(ARM_KEYS, 1.0) | {"peak_export_kw": 1.0}
+    arm = Arm(Controller.NONE, figures, {}, {}, 1.0)
+    period = Period(datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 2, tzinfo=UTC))
+    told = table(Task(ROOT / "sites" / "demo_house", period, 1), [arm], "EUR")
+    text = _section(DOCS / "json.md", "ems.backtest/1")
+    keys = {*(told.keys() - {"schema"}), *Controller, *told["arms"]["none"]}
+    assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
+
+
+def test_the_auditor_reads_every_grade_and_every_table_of_a_report() -> None:
+    text = _section(DOCS / "auditor.md", "The carbon report")
+    for grade in WORDS_OF_GRADES:
+        assert re.search(rf"^\| {grade} \|", text, re.MULTILINE), f"grade {grade} is not explained"
+    for name in re.findall(r"Table\.of\(\s*\"(\w+)\"", (ROOT / "ems/reports/carbon_tables.py").read_text()):
+        assert f"`{name}`" in text, f"{name} is not named"
+
+
+def test_the_operator_reads_every_kind_of_warning() -> None:
+    text = _section(DOCS / "operator.md", "Watch")
+    assert [kind for kind in WARNING_WORDS if not re.search(rf"^\| .*`{kind}`", text, re.MULTILINE)] == []
+
+
+def test_the_auditor_reads_every_kind_of_journal_record() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "ems").rglob("*.py"))
+    kinds = set(re.findall(r"record\(\s*\"([a-z_]+)\"", code)) | {DEMAND_RECORD, PERIOD_RECORD}
+    assert kinds >= {"plan", "intent", "warning", "month_ahead", "demand_interval"}
+    told = set(re.findall(r"^\| `([a-z_]+)` \|", _section(DOCS / "auditor.md", "What is stored"), re.MULTILINE))
+    assert kinds <= told
+
+
+def test_the_table_of_the_readme_is_the_commands() -> None:
+    text = README.read_text()
+    assert (text.count(readme_table.BEGIN), text.count(readme_table.END)) == (1, 1)
+    figures: dict[str, Any] = {"currency": "EUR", "cost_parts": {"bill": 1.0}}
+    figures |= {key: 1.0 for _, key, _ in readme_table.COLUMNS if "." not in key}
+    wanted = readme_table.block([figures] * len(readme_table.VARIANTS), readme_table.DAYS).splitlines()
+    (found,) = readme_table.BLOCK.findall(text)
+    assert found.splitlines()[1:4] == wanted[1:4], "another head: run `make table`"
+    firsts = [[line.split("|")[1] for line in lines if line.startswith("|")] for lines in (found.splitlines(), wanted)]
+    assert firsts[0] == firsts[1], "other rows: run `make table`"
+    assert all(re.fullmatch(r"\| [^|]+ \|( -?\d+\.\d+ \|)+", line) for line in found.splitlines()[4:])
