@@ -61,7 +61,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, changes: dict[str, object], word
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ScenarioError, match="choose one of demo_hour, sunny_day, winter_day"):
+    with pytest.raises(ScenarioError, match="choose one of demo_hour, ev_evening, price_spike, sunny_day, winter_day"):
         load_scenario("monsoon")
 
 
