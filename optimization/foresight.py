@@ -5,8 +5,8 @@
     sum over k of c[k, s] <= headroom[s]
     sum over k of c[k, s] / charge_kw[k] <= points              (where cars share charge points)
 
-The last row lets cars take turns within a step, so that it stays a bound. A small formulation of its own, independent of
-the planner's model: it judges what the planner did.
+The last row lets cars take turns within a step, so that it stays a bound. A small formulation of its own, independent
+of the planner's model: it judges what the planner did.
 """
 
 from __future__ import annotations
