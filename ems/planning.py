@@ -23,7 +23,7 @@ from ems.config.site import Site
 from ems.plan_check import check_plan
 from ems.process_image import Snapshot
 from ems.slow.feed_desk import FeedDesk
-from ems.slow.foresee import Cars, Foresight, Sky
+from ems.slow.foresee import Cars, Foreseer, Foresight, Sky
 from ems.slow.measured_past import MeasuredPast, Table
 from ems.slow.period_desk import AccountsNow, PeriodDesk
 from ems.slow.plan_record import plan_record
@@ -221,7 +221,9 @@ class Planning:
         planning = self._site.file.planning
         slots = plan_slots(now, planning)
         foresight = self._parts.foreseer.foresee(slots, now, situation, sessions)
-        self._foresight, self._sky = foresight, Sky.of(slots, foresight)
+        self._foresight = foresight
+        own = self._parts.foreseer if isinstance(self._parts.foreseer, Foreseer) else None
+        self._sky = Sky.of(slots, foresight) if own is None else own.foresee_sky(slots, now, situation)
         periods, table = self._parts.periods, self._parts.measured.table(now)
         await periods.look_ahead(now, table, slots, foresight, situation, solver=self._solver)
         problem = self._parts.questioner.ask(

@@ -52,7 +52,7 @@ from optimization.network_build import prepare
 from optimization.outlook import SLOT_S
 
 DAYS, LEARN_DAYS = 7, 4
-LOOK_S, LEARN_S, SKY_S, SAMPLE_S, SUBSTEP_S = 900.0, 1800.0, 1800.0, 120.0, 60.0
+LOOK_S, LEARN_S, SKY_S, SAMPLE_S, SUBSTEP_S = 900.0, 1800.0, 900.0, 120.0, 60.0
 ENOUGH = timedelta(minutes=30)
 SEASONS = (
     (Weather.WINTER, datetime(2025, 1, 9), 7),  # noqa: DTZ001 - local midnight: a scenario says its start so

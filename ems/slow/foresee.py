@@ -175,12 +175,12 @@ class Foreseer:
         )
 
     def foresee_sky(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]) -> Sky:
-        """Foresee nothing but the weather and what follows from it."""
+        """Foresee nothing but the weather and what follows from it; a cloud that just passes does not count."""
         table = self._measured.table(now)
         sun, outdoor = (self._desk.foresee(point, slots, now)[0].value for point in ("irradiance_w_m2", "outdoor_c"))
         sun, outdoor = np.maximum(sun, 0.0), self._corrected_outdoor(outdoor, slots, situation)
         past_sun = self._desk.published("irradiance_w_m2", table.at_s, STEP_S)
-        pv_kw = self._pv(table, slots, now, past_sun=past_sun, foreseen=(sun, outdoor))
+        pv_kw = self._pv(table, slots, now, past_sun=past_sun, foreseen=(sun, outdoor), calm=True)
         return Sky(slots, pv_kw, outdoor, sun, self._mass(table, now, past_sun))
 
     def _corrected_outdoor(self, published: Floats, slots: Slots, situation: Mapping[str, AssetNow]) -> Floats:
@@ -242,7 +242,14 @@ class Foreseer:
         return None if foreseen is None else slot_means(foreseen, slot)
 
     def _pv(
-        self, table: Table, slots: Slots, now: datetime, *, past_sun: Floats, foreseen: tuple[Floats, Floats]
+        self,
+        table: Table,
+        slots: Slots,
+        now: datetime,
+        *,
+        past_sun: Floats,
+        foreseen: tuple[Floats, Floats],
+        calm: bool = False,
     ) -> dict[str, Floats]:
         past_outdoor = self._desk.published("outdoor_c", table.at_s, STEP_S)
         ahead_s = slot_middles_s(slots) - epoch_s(now)
@@ -256,6 +263,7 @@ class Foreseer:
                 computed = pv_power_kw(plant, past_sun, past_outdoor)
                 limited = (measured.value >= HELD_BACK * limit_kw) | (limit_kw < HEADROOM * computed)
                 share = calibrate(measured, computed, limited.astype(float), plant, epoch_s(now))
+                share = replace(share, short=share.usual) if calm else share
                 found[name] = apply_calibration(pv_power_kw(plant, *foreseen), share, ahead_s, spec.rated_kw)
         return found
 

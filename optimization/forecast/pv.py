@@ -37,10 +37,14 @@ class PvPlant:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Measured over computed energy: of the last days and of the last hour [1]."""
+    """Measured over computed energy: of the last days and of the last hour [1].
+
+    `usual` is the median of the last hour's shares, step by step: a cloud that passes does not move it.
+    """
 
     long: float = 1.0
     short: float = 1.0
+    usual: float = 1.0
 
 
 def pv_power_kw(plant: PvPlant, irradiance_w_m2: Floats, outdoor_c: Floats) -> Floats:
@@ -65,7 +69,10 @@ def calibrate(measured: Past, computed_kw: Floats, limited: Floats, plant: PvPla
     # At the inverter's rating both are cut alike and say nothing about the modules.
     usable &= computed_kw < plant.rated_kw
     long = _share(measured, computed_kw, usable & (measured.at_s >= now_s - LONG_S), 1.0)
-    return Calibration(long, _share(measured, computed_kw, usable & (measured.at_s >= now_s - SHORT_S), long))
+    newest = usable & (measured.at_s >= now_s - SHORT_S)
+    ratios = measured.value[newest] / computed_kw[newest]
+    usual = float(np.clip(np.median(ratios), *BOUNDS)) if ratios.size else long
+    return Calibration(long, _share(measured, computed_kw, newest, long), usual)
 
 
 def _share(measured: Past, computed_kw: Floats, usable: Floats, otherwise: float) -> float:

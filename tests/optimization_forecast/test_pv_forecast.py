@@ -45,7 +45,7 @@ def share(measured_kw: list[float], computed_kw: list[float], limited: list[floa
 
 def test_it_learns_a_dirty_roof_and_todays_clouds() -> None:
     day = [50.0] * 60
-    assert share([45.0] * 60, day) == Calibration(pytest.approx(0.9), pytest.approx(0.9))
+    assert share([45.0] * 60, day) == Calibration(pytest.approx(0.9), pytest.approx(0.9), pytest.approx(0.9))
     cloudy = share([45.0] * 48 + [20.0] * 12, day)
     assert cloudy.short == pytest.approx(0.4)
     assert cloudy.long == pytest.approx(0.8)
@@ -77,3 +77,10 @@ def test_the_short_share_fades_into_the_long_one() -> None:
     assert got[1] == pytest.approx(50.0 * (0.9 - 0.4 * np.exp(-1.0)))
     assert got[2] == pytest.approx(45.0)
     assert apply_calibration(np.array([79.0]), Calibration(1.3, 1.3), np.array([0.0]), 80.0)[0] == 80.0
+
+
+def test_a_cloud_that_passes_moves_the_last_hours_mean_and_not_its_median() -> None:
+    day = [50.0] * 60
+    found = share([45.0] * 57 + [9.0] * 3, day)
+    assert found.short < 0.8
+    assert found.usual == pytest.approx(0.9)
