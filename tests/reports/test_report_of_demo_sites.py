@@ -88,4 +88,4 @@ def test_the_homes_are_told_as_sums(march: CarbonReport) -> None:
     personal = [line for line in march.findings.ledger.lines if any(meter.is_personal for meter in line.meters)]
     assert all(line.label.startswith("zone ") for line in personal)
     if march.findings.site.file.site.id == "demo_district":
-        assert {line.label for line in personal} == {"zone homes: metered_load", "zone homes: pv", "zone homes: ev"}
+        assert {line.label for line in personal} == {"zone homes: metered_load"}
