@@ -102,14 +102,14 @@ def plan_wish(at: PlanNow, lever: Lever, kw: float, prices: Prices, teller: Tell
 
 
 def keep_grid_side(planned_grid_kw: float, battery_kw: float, others_kw: float) -> float:
-    """Correct a battery's planned power so that a deviation does not turn buying into selling, nor the other way.
+    """Correct the batteries' planned power so that a deviation does not turn buying into selling, nor the other way.
 
     A plan that exchanges nothing with the grid is followed at the meter; one that sells never makes the battery buy,
     and one that buys never makes it sell.
 
     Args:
         planned_grid_kw: planned exchange, import positive.
-        battery_kw: planned power of the battery.
+        battery_kw: planned power of all batteries together.
         others_kw: measured power of everything else, import positive.
     """
     if planned_grid_kw <= NOTHING_KW:
@@ -117,6 +117,21 @@ def keep_grid_side(planned_grid_kw: float, battery_kw: float, others_kw: float) 
     if planned_grid_kw >= -NOTHING_KW:
         battery_kw = max(battery_kw, -others_kw)
     return battery_kw
+
+
+def share_by_room(kw: float, rooms_kw: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    """Share a power over assets by the room that each has in its direction; what no room is left for is left.
+
+    Were it given to each of them whole, two batteries would answer one deviation twice, and swing.
+
+    Args:
+        kw: to be shared, of either sign.
+        rooms_kw: how far each asset may go down (at most 0) and up (at least 0).
+    """
+    room = {asset: max(up, 0.0) if kw > 0.0 else min(down, 0.0) for asset, (down, up) in rooms_kw.items()}
+    whole_kw = sum(room.values())
+    part = min(1.0, kw / whole_kw) if whole_kw else 0.0
+    return {asset: part * each for asset, each in room.items()}
 
 
 def rule_wishes(view: RuleView, levers: Mapping[str, Lever], prices: Prices, teller: Teller) -> dict[str, Wish]:

@@ -6,7 +6,7 @@ loads by the site file. What only tells (a heat meter, a building automation sys
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -59,10 +59,10 @@ class Powers:
         known_kw = sum(self.metered_kw.values()) + sum(self.loads_kw.values())
         return 0.0 if self.grid_kw is None else self.grid_kw - known_kw
 
-    def without(self, asset: str, instead: Mapping[str, float | None]) -> float:
-        """Give the grid's power without one asset, others at what they are about to take [kW]."""
+    def without(self, assets: Iterable[str], instead: Mapping[str, float | None]) -> float:
+        """Give the grid's power without some assets, others at what they are about to take [kW]."""
         moved = sum(kw - self.metered_kw[a] for a, kw in instead.items() if kw is not None and a in self.metered_kw)
-        return (self.grid_kw or 0.0) - self.metered_kw[asset] + moved
+        return (self.grid_kw or 0.0) - sum(self.metered_kw[asset] for asset in assets) + moved
 
 
 def read_powers(site: Site, bindings: Bindings, snapshot: Snapshot) -> Powers:

@@ -29,6 +29,7 @@ from ems.fast.ladder import (
     plan_wish,
     rule_wishes,
     safe_wish,
+    share_by_room,
 )
 from ems.fast.powers import Powers, bounds_of, read_powers, rule_view
 from ems.fast.rows import IMPORT, RowsMaker
@@ -92,11 +93,12 @@ class Steering:
             why = "the grid meter cannot be read"
             decisions = {a: self._safe(lever, why) for a, lever in readable.items()}
             return Outcome(decisions, powers, unsafe=why, building=limits)
-        wishes = self._wishes(scene, powers, readable)
         bounds = {
             asset: (*bounds_of(self._site, lever, scene, powers), *bounds_on(asset, limits))
             for asset, lever in readable.items()
         }
+        wishes = self._wishes(scene, powers, readable)
+        wishes |= self._on_their_side(scene, powers, wishes, bounds)
         shaped = {asset: self._settled(wishes[asset], lever, bounds[asset], scene) for asset, lever in readable.items()}
         return replace(self._balanced(scene, powers, shaped, bounds), building=limits)
 
@@ -114,13 +116,13 @@ class Steering:
         at = self._plan_now(scene)
         rules: dict[str, Wish] | None = None
         wishes: dict[str, Wish] = {}
-        for asset, lever in sorted(levers.items(), key=lambda item: item[1].kind is AssetKind.BATTERY):
+        for asset, lever in levers.items():
             if asset in scene.snapshot.unavailable:
                 wishes[asset] = safe_wish(lever, f"{asset} does not follow its commands")
             elif powers.missing.get(asset):
                 wishes[asset] = safe_wish(lever, f"no good value of {powers.missing[asset]}")
             elif at is not None and at.power_kw(asset) is not None:
-                wishes[asset] = self._follow_plan(scene, powers, lever, at, wishes)
+                wishes[asset] = self._follow_plan(scene, lever, at)
             else:
                 if rules is None:
                     view = rule_view(self._site, scene, powers, levers, ZoneInfo(self._site.file.site.timezone))
@@ -138,7 +140,32 @@ class Steering:
         planning = self._site.file.planning
         return plan_now(scene.plan, scene.snapshot.at, every_s=planning.every_s, max_age_s=planning.max_plan_age_s)
 
-    def _follow_plan(self, scene: Scene, powers: Powers, lever: Lever, at: PlanNow, others: Mapping[str, Wish]) -> Wish:
+    def _on_their_side(
+        self, scene: Scene, powers: Powers, wishes: Mapping[str, Wish], bounds: Mapping[str, tuple[Bound, ...]]
+    ) -> dict[str, Wish]:
+        """Let the batteries that follow the plan keep the connection on the side that the plan has it on, together."""
+        at = self._plan_now(scene)
+        kinds = {asset: self._levers[asset].kind for asset in wishes}
+        planned = {
+            asset: wish.kw
+            for asset, wish in wishes.items()
+            if at is not None and kinds[asset] is AssetKind.BATTERY and wish.rung is at.rung and wish.kw is not None
+        }
+        if at is None or not planned:
+            return {}
+        # A heat pump's wish is also what the meter will show; a limit is only kept.
+        firm = {asset: wish.kw for asset, wish in wishes.items() if kinds[asset] is AssetKind.HEAT_PUMP}
+        planned_kw = sum(planned.values())
+        kept_kw = keep_grid_side(at.grid_kw, planned_kw, powers.without(planned, firm))
+        edges = {asset: narrow(bounds[asset]) for asset in planned}
+        rooms = {asset: (edges[asset][0] - kw, edges[asset][1] - kw) for asset, kw in planned.items()}
+        shares = share_by_room(kept_kw - planned_kw, rooms)
+        return {
+            asset: plan_wish(at, self._levers[asset], kw + shares[asset], scene.prices, self._teller)
+            for asset, kw in planned.items()
+        }
+
+    def _follow_plan(self, scene: Scene, lever: Lever, at: PlanNow) -> Wish:
         kw = at.power_kw(lever.asset) or 0.0
         match lever.kind:
             case AssetKind.PV:
@@ -146,16 +173,9 @@ class Steering:
             case AssetKind.CHARGE_POINT:
                 car = scene.cars.get(lever.asset)
                 kw = self._quota.power_kw(lever, at, car.register_kwh, scene.snapshot.at) if car else 0.0
-            case AssetKind.BATTERY:
-                others_kw = powers.without(lever.asset, {a: w.kw for a, w in others.items() if self._firm(a)})
-                kw = keep_grid_side(at.grid_kw, kw, others_kw)
-            case AssetKind.HEAT_PUMP:
+            case AssetKind.BATTERY | AssetKind.HEAT_PUMP:
                 pass
         return plan_wish(at, lever, kw, scene.prices, self._teller)
-
-    def _firm(self, asset: str) -> bool:
-        """Tell whether a wish is also what the meter will show: not so for limits."""
-        return self._levers[asset].kind is AssetKind.HEAT_PUMP
 
     def _balanced(
         self,

@@ -6,6 +6,8 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from stage import NOW, after, levers_of, make_plan, make_site
 
 from ems.fast.decisions import AssetKind, Rung
@@ -19,6 +21,7 @@ from ems.fast.ladder import (
     plan_wish,
     rule_wishes,
     safe_wish,
+    share_by_room,
 )
 from ems.fast.prices import Prices
 from ems.fast.rules import RuleView
@@ -157,3 +160,22 @@ class TestSlotEnergy:
         quota = SlotEnergy()
         assert self.power(quota, 2.0, 100.0, at_s=450.0) == pytest.approx(4.14)
         assert self.power(quota, 2.0, 100.25, at_s=700.0) == 0.0
+
+
+ROOMS = st.dictionaries(
+    st.sampled_from(["a", "b", "c"]), st.tuples(st.floats(-60.0, 0.0), st.floats(0.0, 60.0)), min_size=1
+)
+
+
+@given(kw=st.floats(-200.0, 200.0), rooms=ROOMS)
+def test_a_deviation_is_answered_once_however_many_batteries_share_it(
+    kw: float, rooms: dict[str, tuple[float, float]]
+) -> None:
+    shares = share_by_room(kw, rooms)
+    room = sum(up if kw > 0.0 else down for down, up in rooms.values())
+    assert sum(shares.values()) == pytest.approx(min(kw, room) if kw > 0.0 else max(kw, room), abs=1e-9)
+    assert all(rooms[asset][0] - 1e-9 <= share <= rooms[asset][1] + 1e-9 for asset, share in shares.items())
+
+
+def test_a_battery_outside_its_bounds_takes_no_share() -> None:
+    assert share_by_room(10.0, {"full": (-5.0, -1.0), "free": (-5.0, 20.0)}) == {"full": 0.0, "free": 10.0}
