@@ -55,6 +55,24 @@ class Solver(Protocol):
         """End it."""
 
 
+class NoSolver:
+    """Nobody plans: the ladder stays on its rules."""
+
+    ready = False
+
+    async def start(self) -> None:
+        """Start nothing."""
+
+    async def solve(self, problem: Problem, now: datetime, deadline_s: float) -> None:
+        """Give no plan."""
+
+    async def look_ahead(self, question: MonthAhead, deadline_s: float) -> None:
+        """Find nothing."""
+
+    async def close(self) -> None:
+        """Close nothing."""
+
+
 class Planner(Protocol):
     """The planner as the rolling optimisation offers it."""
 

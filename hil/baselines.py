@@ -24,6 +24,7 @@ from ems.config.site import BatteryAsset, Site
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.requests import submit
 from ems.timetable import SimulatedRunner
+from ems.worker import NoSolver
 from hil.case import Case
 from hil.in_process import NOMINAL_V, plant_drivers
 from hil.past import remember_peak
@@ -37,9 +38,7 @@ from hil.wishes import car_requests
 from hil.world import World
 from optimization.assets import ChargePoint, EvSession
 from optimization.foresight import least_ev_shortfall
-from optimization.month_ahead import MonthAhead
 from optimization.network_build import prepare
-from optimization.problem import Problem
 from optimization.slots import uniform
 
 FORESIGHT_STEP_S = 300.0
@@ -55,24 +54,6 @@ class PublishedFeed:
     async def fetch(self, now: datetime) -> Sequence[ForecastSeries]:
         """Give what was published at `now`."""
         return parse_document(self.published.document(self.what, now))
-
-    async def close(self) -> None:
-        """Close nothing."""
-
-
-class NoSolver:
-    """Nobody plans: the ladder stays on its rules."""
-
-    ready = False
-
-    async def start(self) -> None:
-        """Start nothing."""
-
-    async def solve(self, problem: Problem, now: datetime, deadline_s: float) -> None:
-        """Give no plan."""
-
-    async def look_ahead(self, question: MonthAhead, deadline_s: float) -> None:
-        """Find nothing."""
 
     async def close(self) -> None:
         """Close nothing."""

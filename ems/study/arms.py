@@ -12,7 +12,6 @@ import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -26,10 +25,8 @@ from ems.store.requests import submit
 from ems.study.bench import Bench, Period
 from ems.study.oracle import PerfectForesight
 from ems.timetable import SimulatedRunner
-from ems.worker import DirectSolver, Solver
-from optimization.month_ahead import MonthAhead
+from ems.worker import DirectSolver, NoSolver, Solver
 from optimization.network_build import prepare
-from optimization.problem import Problem
 
 Progress = Callable[[float], None]
 
@@ -63,24 +60,6 @@ class Arm:
     counters: Mapping[str, Any]
     track: Mapping[str, Sequence[float]]
     wall_s: float
-
-
-class NoSolver:
-    """Nobody plans: the ladder stays on its rules."""
-
-    ready = False
-
-    async def start(self) -> None:
-        """Start nothing."""
-
-    async def solve(self, problem: Problem, now: datetime, deadline_s: float) -> None:
-        """Give no plan."""
-
-    async def look_ahead(self, question: MonthAhead, deadline_s: float) -> None:
-        """Find nothing."""
-
-    async def close(self) -> None:
-        """Close nothing."""
 
 
 def run_arm(site: Site, bench: Bench, period: Period, controller: Controller, progress: Progress) -> Arm:

@@ -24,7 +24,7 @@ from ems.config.loading import load_site
 from ems.slow.asset_models import asset_models
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.timetable import SimulatedRunner
-from hil.baselines import NoSolver
+from ems.worker import NoSolver
 from hil.case import Case
 from hil.plan_arm import run_plan
 from optimization.grid_case import bus_numbers

@@ -29,7 +29,7 @@ from ems.app import Daemon, build
 from ems.clock import Clock, SystemClock
 from ems.config.site import Site
 from ems.timetable import LiveRunner
-from hil.baselines import NoSolver
+from ems.worker import NoSolver
 from tests.ems.stage import SITE, make_site
 
 DEVICES, POINTS = 100, 300

@@ -13,7 +13,7 @@ from ems.app import build
 from ems.clock import SimulatedClock
 from ems.slow.planning_setup import history_path
 from ems.store.history import read
-from hil.baselines import NoSolver
+from ems.worker import NoSolver
 from tests.benchmarks.bench_points import DEVICES, POINTS, crowded_drivers, crowded_site
 
 CYCLES = 4

@@ -15,6 +15,7 @@ from ems.config.site import Privacy
 from ems.fast.zone_view import zones_view
 from ems.privacy import discretion
 from ems.store.requests import Request, submit
+from ems.worker import NoSolver
 
 ZONES = {
     "school": {"use": "public", "privacy": "public"},
@@ -36,14 +37,6 @@ SITE = make_site(
 
 def plain(view):
     return {key: value() if callable(value) else value for key, value in view.items()}
-
-
-class NoSolver:
-    ready = False
-
-    async def start(self) -> None: ...
-    async def solve(self, problem, now, deadline_s): ...
-    async def close(self) -> None: ...
 
 
 def test_a_zone_s_class_is_laid_over_its_assets_devices_and_parks():

@@ -16,6 +16,7 @@ from ems.app import Daemon, build
 from ems.clock import SystemClock
 from ems.ownership import read_record
 from ems.timetable import SimulatedRunner
+from ems.worker import NoSolver
 
 CYCLE_S, STEP_AT_S, END_S = 10.0, 95.0, 600.0
 
@@ -45,21 +46,6 @@ class LetClock(SystemClock):
 
     async def wait_for(self, awaitable: Awaitable[Any], seconds: float) -> Any:
         return await awaitable
-
-
-class NoSolver:
-    """Nobody plans: the rules steer."""
-
-    ready = False
-
-    async def start(self) -> None:
-        """Nothing."""
-
-    async def solve(self, problem: object, now: object, deadline_s: float) -> None:
-        """Nothing."""
-
-    async def close(self) -> None:
-        """Nothing."""
 
 
 @pytest.fixture
