@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from daemon_show import show
+
+__all__ = ["show"]
 
 DEMO = Path(__file__).resolve().parents[2] / "sites" / "demo_feeder"
 LOAD_KW = (2.0, 40.0)

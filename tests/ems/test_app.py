@@ -3,104 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
-from stage import NOW, Yard, make_plan, make_site, voltage_rows
+from stage import NOW, make_plan, voltage_rows
 
 from drivers.points import Quality
-from ems.app import Daemon, build
-from ems.clock import SimulatedClock
-from ems.config.site import Site
 from ems.health import State
 from ems.ownership import NotOwner, read_record
 from ems.store.journal import read_records
-from ems.store.requests import Request, release, submit
+from ems.store.requests import release
 from ems.stores import journal_path
-from ems.timetable import SimulatedRunner
-from optimization.problem import Plan, Problem
 
 CYCLE_S = 10.0
-
-
-class Solver:
-    """Nobody plans, unless a test publishes something."""
-
-    ready = False
-
-    async def start(self) -> None:
-        """Nothing."""
-
-    async def solve(self, problem: Problem, now, deadline_s: float) -> Plan | None:
-        return None
-
-    async def close(self) -> None:
-        """Nothing."""
-
-
-async def do_nothing() -> None:
-    """Plans come from the tests."""
-
-
-class Show:
-    """A daemon with its yard, and the script of an evening: what happens when."""
-
-    def __init__(self, state: Path, *, changes: Mapping[str, Any] | None = None, **yard: Any) -> None:
-        self.site: Site = make_site(changes)
-        self.state = state
-        self.clock = SimulatedClock(NOW)
-        self.yard = Yard(self.site, self.clock, **yard)
-        self.script: dict[float, Callable[[], None]] = {}
-        self.seen: list[tuple[float, float]] = []
-        self.daemon = self.build()
-
-    def build(self) -> Daemon:
-        daemon = build(
-            self.site, self.state, self.clock, Solver(), cycle_s=CYCLE_S, durable=False, feeds={},
-            drivers=self.yard.drivers,
-        )  # fmt: skip
-        next(job for job in daemon.timetable.jobs if job.name == "plan").work = do_nothing
-        return daemon
-
-    def publish(self, plan: Plan) -> None:
-        self.daemon.planning._published = plan
-
-    def ask(self, kind: str, target: str, *, for_s: float | None = None, **value: Any) -> int:
-        now = self.clock.now()
-        expires = None if for_s is None else now + timedelta(seconds=for_s)
-        return submit(self.state, Request(kind, target, value, "test", "Ada", now, expires))  # type: ignore[arg-type]
-
-    async def run_until(self, end_s: float) -> None:
-        async def advance(until_s: float) -> None:
-            self.yard.live(until_s - self.clock.monotonic())
-            self.seen.append((until_s, self.yard.grid_kw))
-            for at_s in [t for t in self.script if t <= until_s]:
-                self.script.pop(at_s)()
-
-        await SimulatedRunner(self.daemon.timetable, self.clock, advance).run_until(end_s)
-
-    def command(self, device: str) -> float | None:
-        (value,) = self.yard.drivers[device].commands.values()
-        return value
-
-    def alarms(self) -> set[str]:
-        return {alarm.key for alarm in self.daemon._alarms.active}
-
-
-@pytest.fixture
-async def show(tmp_path):
-    shows: list[Show] = []
-
-    def make(**more: Any) -> Show:
-        shows.append(Show(tmp_path / f"state{len(shows)}", **more))
-        return shows[-1]
-
-    yield make
-    for one in shows:
-        await one.daemon.stop()
 
 
 async def test_an_hour_with_a_peak_a_cloud_and_a_car(show):
@@ -212,62 +127,6 @@ async def test_a_refusal_is_an_alarm(show):
     (alarm,) = [a for a in one.daemon._alarms.active if a.key == "refused:battery"]
     assert alarm.text == "battery refuses its command: overridden at priority 8"
     assert one.daemon.counters()["setpoints"]["refused"] == 1
-
-
-class TestOrders:
-    async def test_an_override_holds_until_it_expires(self, show):
-        one = show()
-        one.publish(make_plan({"battery": 5.0}))
-        await one.run_until(20.0)
-        one.ask("override", "battery", power_kw=-7.0, for_s=60.0)
-        await one.run_until(31.0)
-        assert one.command("store") == -7.0
-        assert one.daemon._health.state is State.OVERRIDE
-        await one.run_until(100.0)
-        assert one.command("store") == 5.0
-
-    async def test_a_locked_device_is_never_written_not_even_to_release_it(self, show):
-        one = show()
-        one.publish(make_plan({"battery": 5.0, "heat": 3.0}))
-        await one.run_until(20.0)
-        one.ask("lockout", "heater", on=True)
-        one.yard.drivers["heater"].commands["setpoint_kw"] = 7.7
-        await one.run_until(400.0)
-        assert one.command("heater") == 7.7
-        assert one.command("store") == 5.0
-
-    async def test_a_device_without_a_watchdog_is_told_its_safe_value_when_it_leaves_control(self, show):
-        one = show(changes={"devices.heater.safe": {"setpoint_kw": 1.0}})
-        one.publish(make_plan({"battery": 5.0, "heat": 3.0}))
-        await one.run_until(20.0)
-        one.ask("mode", "heater", mode="monitor")
-        one.ask("mode", "store", mode="advise")
-        await one.run_until(31.0)
-        assert one.command("heater") == 1.0
-        one.yard.drivers["heater"].commands["setpoint_kw"] = 7.7
-        await one.run_until(200.0)
-        assert one.command("heater") == 7.7
-        assert one.command("store") == 0.0, "its own watchdog ran out"
-        assert one.daemon.loop.last.outcome.decisions["battery"].kw == 5.0, "advised all the same"
-
-    async def test_release_all_releases_every_commanded_point_once_and_survives_a_restart(self, show):
-        one = show()
-        one.publish(make_plan({"battery": 5.0, "heat": 3.0, "pv": -30.0}))
-        await one.run_until(60.0)
-        number = one.ask("release_all", "yard", on=True)
-        await one.run_until(71.0)
-        assert [one.command(d) for d in ("store", "inverter", "heater", "wallbox")] == [None] * 4
-        writes = one.yard.writes
-        await one.run_until(200.0)
-        assert one.yard.writes == writes
-        await one.daemon.stop()
-        one.daemon = one.build()
-        await one.run_until(300.0)
-        assert one.daemon._health.state is State.OVERRIDE
-        release(one.state, number, "Ada", "done", one.clock.now())
-        one.publish(make_plan({"battery": 5.0}, made_at=one.clock.now()))
-        await one.run_until(320.0)
-        assert one.command("store") == 5.0
 
 
 async def test_a_monitored_site_is_never_written(show):

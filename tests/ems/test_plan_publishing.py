@@ -19,9 +19,7 @@ from ems.store.database import StoreError
 from ems.store.encoding import to_json
 from optimization.problem import AcVerdict, Plan, Problem, Refused
 
-EVEN, SHORT = PlanningConfig(horizon_h=36.0), PlanningConfig(horizon_h=6.0)
-COARSE = PlanningConfig(horizon_h=48.0, coarse_after_h=12.0)
-ALL = {"pv", "battery", "charge_point", "heat_pump"}
+SHORT = PlanningConfig(horizon_h=6.0)
 
 
 @pytest.fixture
