@@ -89,8 +89,7 @@ class Child:
         process = self._process
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+        _ask_to_end(process)
         try:
             await self._clock.wait_for(process.wait(), STOP_S)
         except TimeoutError:
@@ -123,7 +122,7 @@ class Child:
         self._process = process
         await asyncio.to_thread(self._pid_file.write_text, f"{process.pid}\n")
         if self._stopping.is_set():
-            process.terminate()
+            _ask_to_end(process)
         return process, relay
 
     async def _relay(self, messages: IO[bytes]) -> None:
@@ -145,6 +144,12 @@ class Child:
         log.warning("%s ended with status %d after %.1f s: again in %.1f s", self.name, status, lived_s, pause_s)
         with contextlib.suppress(TimeoutError):
             await self._clock.wait_for(self._stopping.wait(), pause_s)
+
+
+def _ask_to_end(process: asyncio.subprocess.Process) -> None:
+    # It may have ended by itself, or been asked before, while its pid was written down.
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
 
 
 async def supervise(children: Sequence[Child], stop: asyncio.Event) -> int:

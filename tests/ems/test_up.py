@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,9 +111,10 @@ async def test_a_killed_child_is_started_again_and_the_others_notice_nothing(
 ) -> None:
     house = Household(tmp_path, run=STEADY, guard=STEADY)
     first, guard = await house.pid("run"), await house.pid("guard")
+    await said(capsys, "lives\n", times=2)
     os.kill(first, signal.SIGKILL)
     second = await house.pid("run", other_than=first)
-    await said(capsys, "lives\n", times=2)
+    await said(capsys, "[run] lives\n")
     assert is_alive(second)
     assert await house.pid("guard") == guard
     assert await house.end() == Exit.OK
@@ -201,6 +203,23 @@ async def test_the_end_counts_from_the_first_cycle(tmp_path: Path) -> None:
     assert stop.is_set()
     assert loop.time() - since_s >= 0.2
     await core.close()
+
+
+async def test_a_child_that_ends_by_itself_while_it_is_told_to_stop_is_no_error(tmp_path: Path) -> None:
+    class SlowFile:
+        """Its pid is only written down once the child is gone."""
+
+        def write_text(self, text: str) -> None:
+            while Path(f"/proc/{int(text)}").exists():
+                time.sleep(0.005)
+
+        def unlink(self, *, missing_ok: bool) -> None:
+            assert missing_ok
+
+    child = Child("run", [sys.executable, "-c", "raise SystemExit(1)"], tmp_path, SystemClock())
+    child._pid_file = SlowFile()
+    child._stopping.set()
+    assert (await child._live())[1] == 1
 
 
 def arguments(**changes) -> argparse.Namespace:
