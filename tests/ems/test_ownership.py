@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -300,9 +299,15 @@ TestTwoOwners.settings = settings(max_examples=40, stateful_step_count=25, deadl
 
 _WRITER = """
 import sys
+from pathlib import Path
 from ems.clock import SystemClock
 from ems.ownership import Owner
-owner = Owner(sys.argv[1], SystemClock(), 0.5)
+
+class Clock(SystemClock):
+    def monotonic(self):
+        return super().monotonic() + float(Path(sys.argv[2]).read_text())
+
+owner = Owner(sys.argv[1], Clock(), 60.0)
 owner.acquire()
 for _ in sys.stdin:
     owner.renew()
@@ -311,14 +316,17 @@ for _ in sys.stdin:
 
 
 def test_a_real_process_that_was_stopped_past_its_lease_writes_nothing_when_it_goes_on(tmp_path: Path) -> None:
-    writer = subprocess.Popen(
-        [sys.executable, "-c", _WRITER, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-    )
+    """How long it was stopped is told by a file, so that a busy machine stops nobody for longer than is meant."""
+    asleep = tmp_path / "asleep_s"
+    asleep.write_text("0")
+    order = [sys.executable, "-c", _WRITER, tmp_path / "state", asleep]
+    (tmp_path / "state").mkdir()
+    writer = subprocess.Popen(order, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
     with writer:
         writer.stdin.write("\n")
         assert writer.stdout.readline() == "writes\n"
         writer.send_signal(signal.SIGSTOP)
-        time.sleep(0.8)
+        asleep.write_text("61")
         writer.stdin.write("\n" * 3)
         writer.send_signal(signal.SIGCONT)
         assert [writer.stdout.readline() for _ in range(3)] == ["is no owner\n"] * 3
@@ -328,7 +336,7 @@ def test_a_real_process_that_was_stopped_past_its_lease_writes_nothing_when_it_g
 async def test_a_busy_file_system_holds_up_nobody_who_keeps_the_site(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, ready = ScaledClock(datetime(2025, 6, 1, tzinfo=UTC), 0.0, 60.0), threading.Event()
+    clock, ready = ScaledClock(datetime(2025, 6, 1, tzinfo=UTC), 0.0, 10.0), threading.Event()
     owner = Owner(tmp_path, clock, 60.0)
     owner.acquire()
     before = read_record(tmp_path)
@@ -339,7 +347,7 @@ async def test_a_busy_file_system_holds_up_nobody_who_keeps_the_site(
         store(*args, **options)
 
     monkeypatch.setattr(ems.ownership, "_store", slow)
-    await clock.sleep(4.0)
+    await clock.sleep(3.1)
     assert await owner.keep(0.1), "it waits for no disk"
     assert read_record(tmp_path) == before
     ready.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -21,6 +23,7 @@ from ems.exit_codes import Exit
 from ems.live import LiveServer
 from ems.up import Child, orders, supervise
 
+T = TypeVar("T")
 STEADY = """
 import signal, sys, threading, json
 stop = threading.Event()
@@ -44,12 +47,13 @@ class Household:
         self.running = asyncio.create_task(supervise(list(self.children.values()), self.stop))
 
     async def pid(self, name: str, other_than: int = 0) -> int:
-        await eventually(lambda: self._pid(name) not in {0, other_than})
-        return self._pid(name)
+        return await eventually(lambda: self._pid(name, other_than))
 
-    def _pid(self, name: str) -> int:
-        path = self.folder / f"{name}.pid"
-        return int(path.read_text() or 0) if path.exists() else 0
+    def _pid(self, name: str, other_than: int) -> int:
+        with contextlib.suppress(FileNotFoundError):
+            found = int((self.folder / f"{name}.pid").read_text() or 0)
+            return 0 if found == other_than else found
+        return 0
 
     @property
     def pid_files(self) -> list[Path]:
@@ -73,12 +77,12 @@ def is_gone(pid: int) -> bool:
     return not status.exists() or "zombie" in status.read_text()
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
+async def eventually(condition: Callable[[], T]) -> T:
+    for _ in range(3000):
+        if found := condition():
+            return found
         await asyncio.sleep(0.02)
-    pytest.fail("it has not come about within 20 s")
+    pytest.fail("it has not come about within 60 s")
 
 
 async def said(capsys: pytest.CaptureFixture[str], words: str, times: int = 1) -> str:
@@ -150,7 +154,7 @@ async def test_pauses_double_up_to_a_limit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", [Exit.USAGE, Exit.CONFIG])
 async def test_wrong_files_end_everything_with_their_status(tmp_path: Path, status: Exit) -> None:
     house = Household(tmp_path, run=f"raise SystemExit({int(status)})", guard=STEADY)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await house.running == status
     assert house.children["run"].restarts == 0
     assert house.pid_files == []
@@ -175,25 +179,32 @@ time.sleep(60)
     await eventually(lambda: is_gone(helper))
 
 
-async def test_a_grandchild_that_holds_the_pipe_delays_no_restart(tmp_path: Path) -> None:
-    orphaning = """
-import os, subprocess, sys, time
-helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(8)"], start_new_session=True)
+async def test_a_grandchild_that_holds_the_pipe_delays_no_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(up, "RELAY_S", 0.1)
+    over = tmp_path / "over"
+    helping = f"import os, time\nwhile not os.path.exists({str(over)!r}): time.sleep(0.05)"
+    orphaning = f"""
+import subprocess, sys, time
+helper = subprocess.Popen([sys.executable, "-c", {helping!r}], start_new_session=True)
+print("helped", file=sys.stderr, flush=True)
 time.sleep(60)
 """
     house = Household(tmp_path, run=orphaning)
     first = await house.pid("run")
-    await asyncio.sleep(0.3)
+    await said(capsys, "helped")
     os.kill(first, signal.SIGKILL)
-    async with asyncio.timeout(5):
-        await house.pid("run", other_than=first)
+    assert await house.pid("run", other_than=first), "the helper lives on and holds the pipe"
+    await said(capsys, "helped")
     await house.end()
+    over.touch()
 
 
 async def test_the_end_counts_from_the_first_cycle(tmp_path: Path) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    ending = asyncio.create_task(up._end_after(0.2, tmp_path, SystemClock(), stop))
-    await asyncio.sleep(0.5)
+    ending = asyncio.create_task(up._end_after(0.1, tmp_path, SystemClock(), stop))
+    await asyncio.sleep(0.3)
     assert not stop.is_set(), "there was no cycle yet"
     core = LiveServer(tmp_path)
     await core.start()
@@ -201,7 +212,7 @@ async def test_the_end_counts_from_the_first_cycle(tmp_path: Path) -> None:
     since_s = loop.time()
     await ending
     assert stop.is_set()
-    assert loop.time() - since_s >= 0.2
+    assert loop.time() - since_s >= 0.1
     await core.close()
 
 

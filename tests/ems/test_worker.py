@@ -53,7 +53,7 @@ async def worker(
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20.0):
+    async with asyncio.timeout(60.0):
         while not true():
             await SystemClock().sleep(0.01)
 

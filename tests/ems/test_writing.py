@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import UTC, datetime
 
 import pytest
 from stage import Journal, Yard, levers_of, make_site
+from virtual_time import LoopClock, in_virtual_time
 
 from drivers.points import Outcome
-from ems.clock import ScaledClock, SimulatedClock
+from ems.clock import SimulatedClock
 from ems.config.binding import bind
 from ems.fast.decisions import Decision, Rung
 from ems.fast.writing import Writer
@@ -112,16 +112,17 @@ async def test_ownership_is_asked_for_right_before_each_device():
 
 
 @pytest.mark.parametrize("trouble", ["late", "refused"])
+@in_virtual_time
 async def test_while_the_disk_is_late_only_reducing_commands_go_ahead(trouble):
-    desk = Desk(ScaledClock(START, time.monotonic(), 1.0))
+    desk = Desk(LoopClock(START))
     await desk.write(battery=10.0)
     if trouble == "late":
         desk.journal.hold = True
     else:
         desk.journal.error = StoreError("the disk is full")
-    began = time.monotonic()
+    began_s = desk.clock.monotonic()
     assert await desk.write(battery=15.0, car=6.9) == []
-    assert time.monotonic() - began < 0.5
+    assert desk.clock.monotonic() - began_s < 0.5
     assert "increasing commands wait" in desk.writer.late_commit
     assert await desk.write(battery=4.0, car=0.0) == [
         ("battery", True, Outcome.APPLIED),
@@ -140,8 +141,9 @@ class Hanging:
         await asyncio.Event().wait()
 
 
+@in_virtual_time
 async def test_a_device_that_hangs_is_unknown_after_its_share_of_the_cycle_and_holds_up_nobody():
-    desk = Desk(ScaledClock(START, time.monotonic(), 100.0))
+    desk = Desk(LoopClock(START))
     desk.yard.drivers["store"] = Hanging()
     desk.writer.commit_wait_s = 5.0
     assert await desk.write(battery=5.0, car=6.9) == [
