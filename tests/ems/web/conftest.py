@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from page_bench import CARD, Page, snapshot
+from page_bench import CARD, HandClock, Page, snapshot
 
-from ems.clock import SystemClock
 from ems.live import LiveServer
 from ems.web.app import build_app
 from ems.web.hub import Hub
@@ -23,7 +22,8 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
     core = LiveServer(tmp_path)
     await core.start()
     core.publish(snapshot(0))
-    hub = Hub(tmp_path, SystemClock(), CARD)
+    clock = HandClock()
+    hub = Hub(tmp_path, clock, CARD)
     listener = listen(0)
     server = uvicorn.Server(uvicorn.Config(build_app(hub), ws="websockets-sansio", log_level="warning"))
     running = asyncio.create_task(server._serve(sockets=[listener]))
@@ -31,7 +31,7 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
     assert json.loads(await first.get())["snapshot"] is None
     assert json.loads(await first.get())["seq"] == 1
     hub.leave(first)
-    yield Page(core, f"127.0.0.1:{listener.getsockname()[1]}", hub)
+    yield Page(core, f"127.0.0.1:{listener.getsockname()[1]}", hub, clock)
     server.should_exit = True
     await running
     await core.close()

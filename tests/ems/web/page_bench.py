@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from ems.clock import SystemClock
 from ems.live import LiveServer
 from ems.web.hub import Hub, SiteCard
 
@@ -30,13 +32,39 @@ def told(cycle: int, **changes: Any) -> dict[str, Any]:
     return snapshot(cycle, **changes) | {"manual": []}
 
 
+class HandClock(SystemClock):
+    """A clock that stands until a test moves it on, however long the machine takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._at_s = 0.0
+        self._sleeping: list[tuple[float, asyncio.Future[None]]] = []
+
+    def monotonic(self) -> float:
+        return self._at_s
+
+    async def sleep(self, seconds: float) -> None:
+        waking = asyncio.get_running_loop().create_future()
+        self._sleeping.append((self._at_s + seconds, waking))
+        await waking
+
+    def move_on(self, seconds: float) -> None:
+        """Wake all who have slept for long enough by then [s]."""
+        self._at_s += seconds
+        due = [waking for at_s, waking in self._sleeping if at_s <= self._at_s and not waking.done()]
+        self._sleeping = [(at_s, waking) for at_s, waking in self._sleeping if waking not in due]
+        for waking in due:
+            waking.set_result(None)
+
+
 @dataclass
 class Page:
-    """The running page: the core's end of the stream, its address and its hub."""
+    """The running page: the core's end of the stream, its address, its hub and the hub's clock."""
 
     core: LiveServer
     host: str
     hub: Hub
+    clock: HandClock
 
     @property
     def url(self) -> str:
