@@ -26,7 +26,8 @@ class Moves:
     """How an asset may move of its own accord.
 
     Args:
-        deadband_kw: smaller changes are not made.
+        deadband_kw: smaller changes are not made ...
+        deadband_share: ... nor smaller ones than this share of the rating, whichever is less.
         ramp_kw_per_s: greatest speed away from zero.
         hold_s: least time between two moves away from zero.
     """
@@ -34,12 +35,13 @@ class Moves:
     deadband_kw: float
     ramp_kw_per_s: float = inf
     hold_s: float = 0.0
+    deadband_share: float = inf
 
 
 MOVES = {
     AssetKind.BATTERY: Moves(deadband_kw=0.5),
     AssetKind.CHARGE_POINT: Moves(deadband_kw=0.6, ramp_kw_per_s=0.5, hold_s=20.0),
-    AssetKind.HEAT_PUMP: Moves(deadband_kw=0.4, ramp_kw_per_s=0.2, hold_s=20.0),
+    AssetKind.HEAT_PUMP: Moves(deadband_kw=0.4, ramp_kw_per_s=0.2, hold_s=20.0, deadband_share=0.02),
     AssetKind.PV: Moves(deadband_kw=0.5),
 }
 
@@ -77,7 +79,8 @@ def shape(lever: Lever, kw: float, held: Held | None, now_s: float) -> float:
     kw = whole_steps(lever, kw)
     if held is None or held.kw is None:
         return kw
-    if abs(kw - held.kw) < moves.deadband_kw - TRIFLE_KW and (kw == 0.0) == (held.kw == 0.0):
+    deadband_kw = min(moves.deadband_kw, moves.deadband_share * lever.rating_kw)
+    if abs(kw - held.kw) < deadband_kw - TRIFLE_KW and (kw == 0.0) == (held.kw == 0.0):
         return held.kw
     if abs(kw) <= abs(held.kw) and kw * held.kw >= 0.0:
         return kw

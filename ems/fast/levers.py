@@ -8,8 +8,12 @@ from ems.config.binding import Bindings
 from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, PvAsset, Site
 from ems.fast.decisions import AssetKind, Lever
 
-STEP_KW: Mapping[AssetKind, float] = {AssetKind.BATTERY: 0.1, AssetKind.HEAT_PUMP: 0.2, AssetKind.PV: 0.5}
-"""The finest useful change of each kind [kW]; a charge point goes by whole amperes."""
+STEP_KW: Mapping[AssetKind, float] = {AssetKind.BATTERY: 0.1, AssetKind.PV: 0.5}
+"""The finest useful change of a kind [kW]; a charge point goes by whole amperes."""
+HEAT_STEPS_KW = (0.2, 0.1, 0.05)
+HEAT_STEP_SHARE = 0.02
+"""A heat pump takes the first of these steps that is no more than this share of its rating, else the last one: what
+rounding leaves out adds up in its zone."""
 
 
 def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
@@ -20,6 +24,9 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
         if command is None or not isinstance(spec, BatteryAsset | ChargePointAsset | HeatPumpAsset | PvAsset):
             continue
         kind = AssetKind(spec.kind)
+        step_kw = STEP_KW.get(kind, 1.0 / abs(command.per_kw))
+        if isinstance(spec, HeatPumpAsset):
+            step_kw = next((s for s in HEAT_STEPS_KW if s <= HEAT_STEP_SHARE * spec.rated_kw), HEAT_STEPS_KW[-1])
         levers[asset] = Lever(
             asset=asset,
             device=command.device,
@@ -28,7 +35,7 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
             lower_kw=command.lower_kw,
             upper_kw=command.upper_kw,
             minimum_kw=command.minimum / abs(command.per_kw),
-            step_kw=STEP_KW.get(kind, 1.0 / abs(command.per_kw)),
+            step_kw=step_kw,
             safe_kw=bindings.safe_kw(asset),
         )
     return levers

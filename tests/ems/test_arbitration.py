@@ -96,6 +96,10 @@ def test_whole_steps_towards_zero_and_no_power_at_which_it_cannot_run(lever, wan
         (BATTERY, 10.0, LONG_AGO, 10.6, 10.6),
         (BATTERY, 0.3, LONG_AGO, 0.0, 0.0),
         (BATTERY, 0.0, LONG_AGO, 0.3, 0.3),
+        # that of a small heat pump goes by its rating, or it would stay off the plan for hours
+        (HEAT, 3.0, LONG_AGO, 3.19, 3.0),
+        (HEAT, 3.0, LONG_AGO, 3.2, 3.2),
+        (HEAT, 3.0, LONG_AGO, 2.8, 2.8),
         # down fast
         (CAR, 22.0, NOW_S, 4.14, 4.14),
         (CAR, 22.0, NOW_S, 0.0, 0.0),
@@ -193,6 +197,15 @@ def test_law_a_move_never_passes_its_target(lever, held_kw, wanted_kw, ago_s):
     moved = shape(lever, wanted_kw, Held(held_kw, NOW_S - ago_s), NOW_S)
     low, high = sorted((held_kw, wanted_kw))
     assert low - 1e-9 <= moved <= high + 1e-9
+
+
+@given(st.floats(1.0, 80.0), st.floats(0.1, 1.0), st.floats(0.0, 1.0))
+def test_law_a_heat_pump_of_any_size_comes_near_its_plan(rated_kw, wanted_share, held_share):
+    lever = levers_of(make_site({"assets.heat.rated_kw": rated_kw}))["heat"]
+    wanted_kw, held_kw = wanted_share * rated_kw, whole_steps(lever, held_share * rated_kw)
+    for cycle in range(40):
+        held_kw = shape(lever, wanted_kw, Held(held_kw, NOW_S + 30.0 * cycle - 30.0), NOW_S + 30.0 * cycle)
+    assert abs(held_kw - wanted_kw) <= min(0.6, max(0.04 * rated_kw, 0.1)) + 1e-6
 
 
 def test_every_kind_has_its_moves():
