@@ -242,13 +242,16 @@ async def test_a_late_answer_is_nobodys_answer(heat_pump, clock) -> None:
         await driver.read()
         original = device.app.do_ReadPropertyMultipleRequest
 
+        given_up = asyncio.Event()
+
         async def late(apdu):
-            await asyncio.sleep(0.15)
+            await given_up.wait()
             await original(apdu)
 
         device.app.do_ReadPropertyMultipleRequest = late
         assert (await driver.read())[0].quality is Quality.BAD
         device.app.do_ReadPropertyMultipleRequest = original
+        given_up.set()
         device.inputs[1].presentValue = Real(5.0)
         for _ in range(3):
             assert by_name(await driver.read())["power_kw"].value == 5.0

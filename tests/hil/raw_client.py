@@ -39,7 +39,7 @@ class RawModbus:
 
     async def ask(self, pdu: bytes, unit: int = 1) -> bytes:
         sent = self.send(pdu, unit)
-        number, answer = await asyncio.wait_for(self.receive(), 5.0)
+        number, answer = await asyncio.wait_for(self.receive(), 20.0)
         assert number == sent
         if answer[0] & 0x80:
             raise RefusedError(answer[1])

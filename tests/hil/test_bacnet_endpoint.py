@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import socket
 from collections.abc import AsyncIterator
@@ -56,10 +55,11 @@ def device(world: World) -> BacnetDevice:
 @pytest.fixture
 async def asker(world: World) -> AsyncIterator[Asker]:
     own = DeviceObject(objectIdentifier=("device", 1), objectName="asker", vendorIdentifier=999,
-                       apduTimeout=400, numberOfApduRetries=0)  # fmt: skip
+                       apduTimeout=20_000, numberOfApduRetries=0)  # fmt: skip
     port = NetworkPortObject(f"127.0.0.1:{free_port()}", objectIdentifier=("network-port", 1), objectName="port")
     app = Application.from_object_list([own, port])
-    await asyncio.sleep(0.1)
+    for link in app.link_layers.values():
+        await link.server._local_transport_ready.wait()
     spec = world.site.file.devices["air_handler"]
     yield Asker(app, f"{spec.host}:{spec.port}")
     app.close()
@@ -123,8 +123,10 @@ async def test_without_a_priority_it_takes_the_lowest(asker: Asker, device: Bacn
 async def test_unplugged_it_is_silent_and_keeps_its_slots(world: World, asker: Asker, device: BacnetDevice) -> None:
     await asker.write(Real(3.0), 12)
     await world.inject("air_handler", FaultKind.UNPLUG, 30.0)
+    asker.app.device_object.apduTimeout = 200
     with pytest.raises(AbortPDU):
         await asker.read("analog-input,1")
+    asker.app.device_object.apduTimeout = 20_000
     world.advance(30.0)
     await world.settle()
     assert await asker.read("analog-value,1") == 3.0

@@ -58,7 +58,7 @@ class Node:
 
     async def hear(self) -> Any:
         assert self._process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             line = await self._process.stdout.readline()
         assert line, "the peer ended without a word"
         return json.loads(line)
@@ -85,7 +85,7 @@ async def node(script: str, *arguments: object) -> AsyncIterator[Node]:
         assert process.stdin is not None
         process.stdin.close()
         await process.stdin.wait_closed()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await process.wait()
 
 
