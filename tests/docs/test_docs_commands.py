@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -24,7 +23,7 @@ from ems.clock import SystemClock
 from ems.store.history import History
 from ems.store.journal import Journal
 from ems.store.requests import Request, submit
-from hil.relocate import relocate
+from hil.relocate import free_port, relocate
 
 
 def of_the_page(page: Path) -> list[Command]:
@@ -54,12 +53,6 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def _keep_something(state: Path) -> None:
     """Leave a state directory as a core would, small."""
     now = datetime(2025, 5, 22, 12, tzinfo=UTC)
@@ -86,7 +79,7 @@ def _run(todo: Sequence[Command], copy: Path, limit_s: float) -> str:
     environment = {key: value for key, value in os.environ.items() if key not in {"EMS_STATE", "XDG_STATE_HOME"}}
     folders = (copy / "bin", Path(sys.executable).parent)
     environment |= {"HOME": str(copy), "PATH": ":".join([*map(str, folders), environment["PATH"]])}
-    return run_shell(script(todo, _waits).replace(PAGE_PORT, _free_port()), copy, environment, limit_s)
+    return run_shell(script(todo, _waits).replace(PAGE_PORT, str(free_port())), copy, environment, limit_s)
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)

@@ -14,6 +14,7 @@ from drivers.points import Measurement, Quality, Setpoint, WriteResult
 from drivers.registry import DeviceSpec, build_driver
 from ems.clock import SimulatedClock, SystemClock
 from hil.endpoints.modbus_server import ModbusServer
+from hil.relocate import free_port
 
 
 class StandingPlant:
@@ -81,6 +82,4 @@ async def bench(plant: StandingPlant, device: Any, profile: str, **spec: Any) ->
 
 
 def free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port(socket.SOCK_DGRAM)

@@ -17,14 +17,9 @@ from bacpypes3.primitivedata import Null, Real
 
 from hil.endpoints.bacnet_device import BacnetDevice, BindError
 from hil.endpoints.bacnet_links import DirectLink
+from hil.relocate import free_port
 from hil.scenario import FaultKind
 from hil.world import World
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Asker:
@@ -56,7 +51,9 @@ def device(world: World) -> BacnetDevice:
 async def asker(world: World) -> AsyncIterator[Asker]:
     own = DeviceObject(objectIdentifier=("device", 1), objectName="asker", vendorIdentifier=999,
                        apduTimeout=20_000, numberOfApduRetries=0)  # fmt: skip
-    port = NetworkPortObject(f"127.0.0.1:{free_port()}", objectIdentifier=("network-port", 1), objectName="port")
+    port = NetworkPortObject(
+        f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}", objectIdentifier=("network-port", 1), objectName="port"
+    )
     app = Application.from_object_list([own, port])
     for link in app.link_layers.values():
         await link.server._local_transport_ready.wait()

@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -28,6 +27,7 @@ from drivers.registry import DeviceSpec, build_driver
 from ems.clock import SystemClock
 from hil.endpoints.bacnet_device import BacnetDevice as PretendAirHandler
 from hil.endpoints.bacnet_links import DirectLink
+from hil.relocate import free_port
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.peer
@@ -89,12 +89,6 @@ async def node(script: str, *arguments: object) -> AsyncIterator[Node]:
             await process.wait()
 
 
-def free_tcp_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @asynccontextmanager
 async def modbus_peer(
     image: dict[tuple[int, int], int], profile: str, **spec: Any
@@ -103,7 +97,7 @@ async def modbus_peer(
         name: {address: word for (table, address), word in image.items() if table == number}
         for number, name in ((3, "holding"), (INPUT, "input"))
     }
-    port = free_tcp_port()
+    port = free_port()
     async with node("modbus_server.js", port) as peer:
         assert await peer.ask(tables) == "ready"
         wanted = {"writable": True, "timeout_s": 5.0} | spec

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -34,6 +33,7 @@ from town import (
 )
 
 from ems.exit_codes import Exit
+from hil.relocate import free_port
 
 VALID_WITHIN_WALL_S = 10.0
 CYCLE_S = 10.0
@@ -57,9 +57,7 @@ class Up:
 
 @pytest.fixture(scope="module")
 def up(world: World) -> Iterator[Up]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = start(world, "up", "--page-port", port, stdout=subprocess.PIPE)
     until(lambda: live(world.state) and steers(world), "every device is steered", 60.0)
     yield Up(process, f"http://127.0.0.1:{port}/")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from docs_pages import Command, commands
 from fresh_install import ROOT, Install, install
 from page_shell import examine, run_shell, script
 
-from hil.relocate import relocate
+from hil.relocate import free_port, relocate
 
 PAGES = [ROOT / "docs" / f"{user}.md" for user in ("operator", "engineer", "auditor")]
 SITES = ("demo_house", "demo_district")
@@ -53,16 +52,10 @@ def reader(ready: Install) -> Iterator[dict[str, str]]:
         yield kept | {"HOME": home, "PATH": ":".join(paths), "USER": "reader"}
 
 
-def _free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def _walk(page: Path, reader: dict[str, str], folder: Path, *, soak: bool) -> None:
     folder.mkdir()
     todo = walk(page, soak=soak)
-    printed = run_shell(script(todo).replace("8470", _free_port()), folder, reader, LIMIT_S)
+    printed = run_shell(script(todo).replace("8470", str(free_port())), folder, reader, LIMIT_S)
     examine(page, todo, printed)
 
 
