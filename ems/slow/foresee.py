@@ -29,6 +29,7 @@ from ems.slow.measured_past import STEP_S, MeasuredPast, Table
 from ems.slow.situation import AssetNow
 from ems.slow.zone_watch import ZoneWatch
 from optimization.assets.ev import EvSession
+from optimization.forecast.building import fading_kw
 from optimization.forecast.ev import expected_stays, shared_out, typical_guest, without_overlap
 from optimization.forecast.load import foresee_load
 from optimization.forecast.past import DAY_S, Past, empty, epoch_s, merge, slot_means, slot_middles_s, slot_pieces
@@ -85,6 +86,7 @@ class Foresight:
         labels: how good each published series and the load are.
         metered_kw: each metered load, by asset id [kW]; one of which nothing is known is missing.
         limit_kw: what building automation will allow, by asset id [kW]; inf where no limit is foreseen.
+        unknown_kw: heat into a zone's air that its model does not explain, by asset id [kW].
     """
 
     price: Floats
@@ -98,6 +100,7 @@ class Foresight:
     labels: Mapping[str, Label]
     metered_kw: Mapping[str, Floats] = field(default_factory=dict)
     limit_kw: Mapping[str, Floats] = field(default_factory=dict)
+    unknown_kw: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def degraded(self) -> tuple[str, ...]:
@@ -114,11 +117,13 @@ class Sky:
     outdoor_c: Floats
     irradiance: Floats
     mass_c: Mapping[str, float]
+    unknown_kw: Mapping[str, Floats] = field(default_factory=dict)
 
     @classmethod
     def of(cls, slots: Slots, foresight: Foresight) -> Sky:
         """Take it from a whole foresight."""
-        return cls(slots, foresight.pv_kw, foresight.outdoor_c, foresight.irradiance, foresight.mass_c)
+        told = foresight
+        return cls(slots, told.pv_kw, told.outdoor_c, told.irradiance, told.mass_c, told.unknown_kw)
 
 
 class Foreseer:
@@ -160,6 +165,7 @@ class Foreseer:
         outdoor = self._corrected_outdoor(series["outdoor_c"], slots, situation)
         load, labels["load"] = self._load(table, slots, now)
         past_sun = self._desk.published("irradiance_w_m2", table.at_s, STEP_S)
+        mass_c, unknown_kw = self._heated(table, slots, now, past_sun)
         return Foresight(
             price=series["price"],
             carbon=series["carbon"],
@@ -168,10 +174,11 @@ class Foreseer:
             load_kw=load,
             pv_kw=self._pv(table, slots, now, past_sun=past_sun, foreseen=(sun, outdoor)),
             cars=self._cars(table, slots, now, situation=situation, sessions=sessions),
-            mass_c=self._mass(table, now, past_sun),
+            mass_c=mass_c,
             labels=labels,
             metered_kw=self._metered(table, slots, now),
             limit_kw=self._limits(table, slots, now, situation),
+            unknown_kw=unknown_kw,
         )
 
     def foresee_sky(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]) -> Sky:
@@ -181,7 +188,7 @@ class Foreseer:
         sun, outdoor = np.maximum(sun, 0.0), self._corrected_outdoor(outdoor, slots, situation)
         past_sun = self._desk.published("irradiance_w_m2", table.at_s, STEP_S)
         pv_kw = self._pv(table, slots, now, past_sun=past_sun, foreseen=(sun, outdoor), calm=True)
-        return Sky(slots, pv_kw, outdoor, sun, self._mass(table, now, past_sun))
+        return Sky(slots, pv_kw, outdoor, sun, *self._heated(table, slots, now, past_sun))
 
     def _corrected_outdoor(self, published: Floats, slots: Slots, situation: Mapping[str, AssetNow]) -> Floats:
         """Shift the published temperature by what is measured outdoors, fading out over hours."""
@@ -267,10 +274,16 @@ class Foreseer:
                 found[name] = apply_calibration(pv_power_kw(plant, *foreseen), share, ahead_s, spec.rated_kw)
         return found
 
-    def _mass(self, table: Table, now: datetime, past_sun: Floats) -> dict[str, float]:
+    def _heated(
+        self, table: Table, slots: Slots, now: datetime, past_sun: Floats
+    ) -> tuple[dict[str, float], dict[str, Floats]]:
+        """Estimate the mass of each heated zone [degC], and foresee the heat that its model does not explain [kW]."""
         heated = [name for name, spec in planned_assets(self._site).items() if isinstance(spec, HeatPumpAsset)]
         found = {name: self._zones.estimate(name, table, past_sun, epoch_s(now)) for name in heated}
-        return {name: estimate.mass_c for name, estimate in found.items() if estimate is not None}
+        known = {name: estimate for name, estimate in found.items() if estimate is not None}
+        ahead_s = slot_middles_s(slots) - epoch_s(now)
+        unknown_kw = {name: fading_kw(estimate.unknown_kw, ahead_s) for name, estimate in known.items()}
+        return {name: estimate.mass_c for name, estimate in known.items()}, unknown_kw
 
     def _cars(
         self, table: Table, slots: Slots, now: datetime, *, situation: Mapping[str, AssetNow], sessions: Cars

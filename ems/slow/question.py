@@ -188,11 +188,12 @@ class Questioner:
     ) -> HeatPumpInputs:
         air_c = now.values["temperature_c"]
         low, high = comfort_band(spec.comfort, slots, ZoneInfo(self.site.file.site.timezone))
+        gains_kw = zone_gains_kw(spec.gains_kw, spec.window_m2, foresight.irradiance)
         return HeatPumpInputs(
             temperature_c=air_c,
             mass_c=foresight.mass_c.get(model.id, air_c),
             outdoor_c=foresight.outdoor_c,
-            gains_kw=zone_gains_kw(spec.gains_kw, spec.window_m2, foresight.irradiance),
+            gains_kw=gains_kw + foresight.unknown_kw.get(model.id, 0.0),
             comfort_low_c=low,
             comfort_high_c=high,
             end_value_per_kwh=heat_value(model, tariff, slots, foresight.outdoor_c, low),

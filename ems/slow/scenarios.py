@@ -208,7 +208,9 @@ class ScenarioMaker:
         if air_c is None:
             return None
         outdoor_c, sun = (view.laid(view.sky.slots, v) for v in (view.sky.outdoor_c, view.sky.irradiance))
+        unknown_kw = view.sky.unknown_kw.get(name)
         gains_kw = zone_gains_kw(spec.gains_kw, spec.window_m2, sun)
+        gains_kw = gains_kw if unknown_kw is None else gains_kw + view.laid(view.sky.slots, unknown_kw)
         early = round(WARM_UP_S / SLOT_S)
         middles_s = view.start_s + SLOT_S * (np.arange(SLOTS + early) + 0.5)
         floors = [self._floor_c(spec, utc(float(s))) for s in middles_s]

@@ -1,4 +1,4 @@
-"""Watches each heated zone from plan to plan, so that the mass of the building has a temperature at any time.
+"""Watches each heated zone from plan to plan, so that mass and unknown heat of the building are known at any time.
 
 The carried state is a `ZoneEstimate` a zone; after a restart it is made again from the measured past.
 """
@@ -29,7 +29,7 @@ class Zone:
 
 
 class ZoneWatch:
-    """Estimates the mass temperature of zones.
+    """Estimates the mass temperature of zones and the heat that their models do not explain.
 
     Args:
         zones: by asset id.
@@ -59,7 +59,7 @@ class ZoneWatch:
             first = next((s for s in steps if s.temperature_c is not None), None)
             if first is None or first.temperature_c is None:
                 return None
-            known = first_estimate(first.at_s, first.temperature_c)
+            known = first_estimate(self._zones[asset].pump, first.at_s, first.temperature_c)
         self._estimates[asset] = observe(self._zones[asset].pump, known, steps)
         return self._estimates[asset]
 

@@ -95,6 +95,24 @@ async def test_the_comfort_band_follows_local_time_over_a_change_of_clocks(tmp_p
         assert warm[0].minute == 0
 
 
+async def gains_after_an_hour(folder: Path, *, cooling_k_per_h: float) -> np.ndarray:
+    loop = build_loop(folder)
+    for minute in range(0, 65, 5):
+        await loop.plan(minute, air_handler__temperature_c=21.0 - cooling_k_per_h * minute / 60.0)
+    pump = loop.problem.inputs["heat_pump"]
+    assert isinstance(pump, HeatPumpInputs)
+    return pump.gains_kw
+
+
+async def test_heat_that_the_model_does_not_explain_counts_as_gains_for_some_hours(tmp_path: Path) -> None:
+    slow = await gains_after_an_hour(tmp_path / "slow", cooling_k_per_h=0.2)
+    fast = await gains_after_an_hour(tmp_path / "fast", cooling_k_per_h=1.2)
+    less_kw = slow - fast
+    assert less_kw[0] > 0.3
+    assert less_kw[16] == pytest.approx(less_kw[0] / np.e, rel=0.05)
+    assert (np.diff(less_kw) < 0.0).all()
+
+
 async def test_cars_that_said_what_they_want_are_asked_for(loop: Loop) -> None:
     told = EvSession(NOW - timedelta(hours=1), NOW + timedelta(hours=4), 20.0, 11.0)
     await loop.plan(wallbox__state=1.0, sessions={"charge_point": (told,)})
