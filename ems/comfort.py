@@ -22,6 +22,13 @@ def comfort_band(comfort: Comfort, slots: Slots, zone: tzinfo) -> tuple[Floats, 
     return low, np.where(occupied, comfort.occupied_high_c, comfort.high_c)
 
 
+def inside(band: tuple[Floats, Floats], margin_k: float) -> tuple[Floats, Floats]:
+    """Draw floor and ceiling of a band together by a margin [K], in a band that is too narrow to its middle."""
+    low, high = band
+    kept_k = np.minimum(margin_k, np.maximum(high - low, 0.0) / 2.0)
+    return low + kept_k, high - kept_k
+
+
 def is_occupied(comfort: Comfort, local: datetime) -> bool:
     """Tell whether a local instant lies in the occupied hours, both ends included; they may pass midnight."""
     first, last = comfort.occupied_from_h, comfort.occupied_to_h

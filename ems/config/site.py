@@ -59,7 +59,8 @@ class Planning(Strict):
     """The slow loop and the prices of what is elastic.
 
     Steps are `step_s` long [s], from `coarse_after_h` on [h] `coarse_step_s` [s]. `carbon_budget_kg_per_week` bounds
-    the emissions of a local week from Monday on [kg]; a kg beyond it costs `carbon_budget_price_per_kg`.
+    the emissions of a local week from Monday on [kg]; a kg beyond it costs `carbon_budget_price_per_kg`. A plan stays
+    `comfort_margin_k` [K] inside every comfort band.
     """
 
     every_s: Positive = 300.0
@@ -74,6 +75,7 @@ class Planning(Strict):
     carbon_budget_price_per_kg: NotNegative = 1.0
     ev_shortfall_per_kwh: NotNegative = 3.0
     discomfort_per_kh: NotNegative = 1.0
+    comfort_margin_k: NotNegative = 0.1
 
 
 class Grid(Strict):

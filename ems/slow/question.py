@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ems.comfort import comfort_band
+from ems.comfort import comfort_band, inside
 from ems.config.binding import Bindings
 from ems.config.site import HeatPumpAsset, LoadAsset, MeteredLoad, Planning, Site
 from ems.slow.asset_models import PlannedAsset, asset_models, planned_assets
@@ -187,7 +187,8 @@ class Questioner:
         tariff: TariffSeries,
     ) -> HeatPumpInputs:
         air_c = now.values["temperature_c"]
-        low, high = comfort_band(spec.comfort, slots, ZoneInfo(self.site.file.site.timezone))
+        band = comfort_band(spec.comfort, slots, ZoneInfo(self.site.file.site.timezone))
+        low, high = inside(band, self.site.file.planning.comfort_margin_k)
         gains_kw = zone_gains_kw(spec.gains_kw, spec.window_m2, foresight.irradiance)
         return HeatPumpInputs(
             temperature_c=air_c,

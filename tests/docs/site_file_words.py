@@ -40,6 +40,7 @@ WORDS: dict[str, dict[str, str]] = {
         "carbon_budget_price_per_kg": "what a kilogram beyond that budget costs in the objective [currency/kg]",
         "ev_shortfall_per_kwh": "what a kWh costs that a car misses at departure [currency/kWh]",
         "discomfort_per_kh": "what a kelvin-hour outside the comfort band costs [currency/Kh]",
+        "comfort_margin_k": "how far a plan stays inside the comfort bands, as no model is exact [K]",
     },
     "Grid": {
         "file": "pandapower grid (JSON) in the site folder",

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from planning_kit import NOW, Loop, build_loop, demo_site
 
-from ems.config.site import Site
+from ems.config.site import HeatPumpAsset, Site
 from ems.slow.plan_record import digest
 from optimization.assets import (
     BatteryInputs,
@@ -90,9 +90,19 @@ async def test_the_comfort_band_follows_local_time_over_a_change_of_clocks(tmp_p
         pump, slots = loop.problem.inputs["heat_pump"], loop.problem.slots
         assert isinstance(pump, HeatPumpInputs)
         ends = [slots.start + timedelta(seconds=float(s)) for s in slots.offset_s + slots.duration_s]
-        warm = [end for end, low in zip(ends, pump.comfort_low_c, strict=True) if low == 20.5]
+        warm = [end for end, low in zip(ends, pump.comfort_low_c, strict=True) if low == 20.5 + 0.1]
         assert warm[0].hour == utc_hour
         assert warm[0].minute == 0
+
+
+async def test_the_band_is_drawn_together_by_the_margin_of_the_site(loop: Loop) -> None:
+    await loop.plan()
+    pump = loop.problem.inputs["heat_pump"]
+    assert isinstance(pump, HeatPumpInputs)
+    spec = demo_site().file.assets["heat_pump"]
+    assert isinstance(spec, HeatPumpAsset)
+    assert pump.comfort_low_c.min() == pytest.approx(spec.comfort.low_c + demo_site().file.planning.comfort_margin_k)
+    assert pump.comfort_high_c.max() == pytest.approx(spec.comfort.high_c - demo_site().file.planning.comfort_margin_k)
 
 
 async def gains_after_an_hour(folder: Path, *, cooling_k_per_h: float) -> np.ndarray:

@@ -10,11 +10,13 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drivers.feeds import ForecastSeries
 from drivers.points import Measurement, Quality
 from ems.clock import SimulatedClock, SystemClock
-from ems.comfort import comfort_band, is_occupied
+from ems.comfort import comfort_band, inside, is_occupied
 from ems.config.binding import Bindings
 from ems.config.site import Comfort
 from ems.process_image import Reading, Snapshot
@@ -214,6 +216,18 @@ def test_a_day_of_92_or_100_quarters_is_warm_in_the_same_local_hours(day: dateti
     warm = [end.strftime("%H:%M") for end, floor in zip(ends, low, strict=True) if floor == 20.5]
     assert (warm[0], warm[-1], len(warm)) == ("07:00", "19:00", 49)
     assert ends[-1].strftime("%H:%M") == "00:00"
+
+
+@given(st.floats(10.0, 30.0), st.floats(0.0, 8.0), st.floats(0.0, 3.0))
+def test_law_a_margin_lies_inside_the_band_and_its_edges_never_cross(
+    low_c: float, width_k: float, margin_k: float
+) -> None:
+    band = (np.array([low_c, 0.0]), np.array([low_c + width_k, 20.0]))
+    low, high = inside(band, margin_k)
+    assert (low >= band[0]).all() and (high <= band[1]).all()
+    assert (low <= high + 1e-9).all()
+    assert low[0] - low_c == pytest.approx(min(margin_k, width_k / 2.0))
+    assert (low[1], high[1]) == (margin_k, 20.0 - margin_k)
 
 
 # ---- feeds
