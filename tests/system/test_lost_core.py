@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from town import (
+    BUSY_WALL_S,
     LEVERS,
     Watcher,
     World,
@@ -38,6 +39,7 @@ SAFE_KW = {"pv": -35.0, "battery": None, "charge_point": 4.14, "heat_pump": None
 """What the devices of the demo feeder are told when nobody steers: declared values, or None to idle by themselves."""
 SLACK_S = 20.0
 """The world's own steps and a busy machine [s of the clock]."""
+pytestmark = pytest.mark.timeout(600)
 VALID_WITHIN_WALL_S = 10.0
 
 Town = dict[str, "subprocess.Popen[str]"]
@@ -55,7 +57,7 @@ def town(household: Town, world: World) -> Town:
     """The household, once it steers every device."""
     if household["run"].poll() is not None:
         household["run"] = start(world, "run")
-    until(lambda: live(world.state) and steers(world), "every device is steered", 60.0)
+    until(lambda: live(world.state) and steers(world), "every device is steered")
     return household
 
 
@@ -87,10 +89,10 @@ def test_a_second_core_is_denied_at_once_and_leaves_everything_alone(town: Town,
     began_s = time.monotonic()
     with pytest.raises(NotOwner, match=f"process {before.pid} under epoch {before.epoch} owns"):
         build(site, world.state, SystemClock(), DirectSolver(None, world.state), cycle_s=1.0)
-    assert time.monotonic() - began_s < 1.0
+    assert time.monotonic() - began_s < 10.0, "it waits for no lease"
 
     with running(world, "run") as second:
-        assert second["run"].wait(30) == Exit.DENIED
+        assert second["run"].wait(60) == Exit.DENIED
     after = read_record(world.state)
     assert after is not None and (after.epoch, after.pid) == (before.epoch, before.pid)
     assert town["run"].poll() is None
@@ -99,10 +101,14 @@ def test_a_second_core_is_denied_at_once_and_leaves_everything_alone(town: Town,
     assert starts == []
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.soak), pytest.param(3, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("seed", "busy_wall_s"),
+    [(1, BUSY_WALL_S), pytest.param(2, 0.0, marks=pytest.mark.soak), pytest.param(3, 0.0, marks=pytest.mark.soak)],
+)
 def test_after_a_kill_devices_fall_back_and_the_next_core_replays_nothing(
-    town: Town, world: World, watcher: Watcher, seed: int
+    town: Town, world: World, watcher: Watcher, seed: int, busy_wall_s: float
 ) -> None:
+    busy_s, valid_within_s = busy_wall_s * world.clock.speed, VALID_WITHIN_WALL_S + busy_wall_s
     journal, lease_s = world.state / "journal.db", load_site(world.site).file.control.lease_s
     time.sleep(random.Random(seed).uniform(0.0, 2.0))
     town["run"].kill()
@@ -110,24 +116,24 @@ def test_after_a_kill_devices_fall_back_and_the_next_core_replays_nothing(
     town["run"].wait()
 
     until(lambda: world.commands()["heat_pump"] is None, "the guard gives the air handler back")
-    assert world.clock.monotonic() - killed_s <= lease_s
+    assert world.clock.monotonic() - killed_s <= lease_s + busy_s
     until(lambda: is_safe(world), "every device falls back")
-    assert world.clock.monotonic() - killed_s <= lease_s + SLACK_S
+    assert world.clock.monotonic() - killed_s <= lease_s + SLACK_S + busy_s
     assert_whole(journal)
     assert_whole(world.state / "guard.db")
     kept = last_id(journal)
 
     began_s, began_wall_s, samples = world.clock.monotonic(), time.monotonic(), []
     town["run"] = start(world, "run")
-    while not watcher.since(began_s) and time.monotonic() - began_wall_s <= VALID_WITHIN_WALL_S:
-        samples.append((world.clock.monotonic(), is_safe(world)))
-    decision = watcher.first(decides, began_s, "the new core decides", VALID_WITHIN_WALL_S)
-    assert time.monotonic() - began_wall_s <= VALID_WITHIN_WALL_S
+    while not watcher.since(began_s) and time.monotonic() - began_wall_s <= valid_within_s:
+        samples.append((is_safe(world), world.clock.monotonic()))
+    decision = watcher.first(decides, began_s, "the new core decides", valid_within_s)
+    assert time.monotonic() - began_wall_s <= valid_within_s
     assert decision["health"]["state"] in {"normal", "degraded"}
     intents = until(lambda: records(journal, "intent", kept), "the new core commands")
     first_s = (intents[0].at - world.clock.start) / timedelta(seconds=1)
     assert first_s >= began_s
-    assert all(safe for at_s, safe in samples if at_s < first_s), "nothing is commanded before the first new intent"
+    assert all(safe for safe, by_s in samples if by_s < first_s), "nothing is commanded before the first new intent"
     until(lambda: commands_are_those_of_intents(world, kept), "the devices hold the newest intents")
     assert_whole(journal)
 
@@ -139,7 +145,7 @@ def commands_are_those_of_intents(world: World, after_id: int) -> bool:
     return newest.keys() == set(LEVERS) and all(told[name] == pytest.approx(newest[name], abs=0.1) for name in LEVERS)
 
 
-def stop_and_continue(town: Town, world: World, stopped_s: float) -> None:
+def stop_and_continue(town: Town, world: World, stopped_s: float, busy_wall_s: float = 0.0) -> None:
     """Stop the core for so long [s of the clock] and make sure that it has lost the site for good."""
     core, mine = town["run"], read_record(world.state)
     assert mine is not None and (mine.role, mine.pid) == ("core", core.pid)
@@ -151,14 +157,14 @@ def stop_and_continue(town: Town, world: World, stopped_s: float) -> None:
         record = read_record(world.state)
         return record is not None and record.role == "guard" and record.settled
 
-    until(guard_is_done, "the guard takes over", (mine.lease_s + 60.0) / world.clock.speed)
-    assert world.clock.monotonic() - began_s <= mine.lease_s + SLACK_S
-    until(lambda: is_safe(world), "every device falls back", 60.0 / world.clock.speed + 10.0)
+    until(guard_is_done, "the guard takes over", (mine.lease_s + 60.0) / world.clock.speed + busy_wall_s)
+    assert world.clock.monotonic() - began_s <= mine.lease_s + SLACK_S + busy_wall_s * world.clock.speed
+    until(lambda: is_safe(world), "every device falls back", 60.0 / world.clock.speed + 10.0 + busy_wall_s)
     until(lambda: world.clock.monotonic() - began_s >= stopped_s, "it was stopped for long", 400.0)
     writes, told = world.writes(), world.commands()
 
     core.send_signal(signal.SIGCONT)
-    assert core.wait(30) == Exit.DENIED
+    assert core.wait(60) == Exit.DENIED
     assert world.writes() == writes
     assert world.commands() == told
     now = read_record(world.state)
@@ -166,7 +172,7 @@ def stop_and_continue(town: Town, world: World, stopped_s: float) -> None:
 
 
 def test_an_owner_that_was_stopped_for_longer_than_its_lease_never_writes_again(town: Town, world: World) -> None:
-    stop_and_continue(town, world, 75.0)
+    stop_and_continue(town, world, 75.0, BUSY_WALL_S)
 
 
 @pytest.mark.soak
@@ -175,7 +181,7 @@ def test_five_minutes_asleep_in_real_time(tmp_path: Path) -> None:
     world = World(tmp_path, 1.0)
     try:
         with running(world, "run", "guard", options={"run": ("--cycle", "1")}) as town:
-            until(lambda: live(world.state) and steers(world), "every device is steered", 60.0)
+            until(lambda: live(world.state) and steers(world), "every device is steered")
             stop_and_continue(town, world, 300.0)
     finally:
         world.close()
