@@ -51,6 +51,6 @@ async def browser(chromium_path: str) -> AsyncIterator[object]:
     from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
+        running = await playwright.chromium.launch(executable_path=chromium_path, args=FLAGS, timeout=100_000)
         yield running
         await running.close()

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import uvicorn
 
 from drivers.points import Measurement
@@ -183,7 +184,13 @@ class Console:
 
     async def told(self) -> None:
         """Wait until the page's server has heard it."""
-        await asyncio.sleep(1.0)
+        newest = (START + timedelta(seconds=self.cycle + 1)).isoformat()
+        async with httpx.AsyncClient() as client, asyncio.timeout(60):
+            while True:
+                snapshot = (await client.get(f"{self.url}api/v1/live")).json()["snapshot"]
+                if snapshot is not None and snapshot["at"] >= newest:
+                    return
+                await asyncio.sleep(0.05)
 
     def hush(self) -> None:
         """Let the core say nothing any more."""
