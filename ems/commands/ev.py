@@ -53,7 +53,7 @@ def _add_wait(waiting: argparse.ArgumentParser) -> None:
 def _add_queue(showing: argparse.ArgumentParser) -> None:
     add_site(showing)
     showing.add_argument("--park", metavar="PARK", help="only this car park")
-    showing.add_argument("--timeout", type=float, default=5.0, metavar="SECONDS", help="how long to wait for the core")
+    showing.add_argument("--timeout", type=float, default=20.0, metavar="SECONDS", help="how long to wait for the core")
 
 
 def _set(arguments: argparse.Namespace) -> int:

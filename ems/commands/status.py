@@ -23,7 +23,7 @@ _LEAST_LATE_S = 5.0
 def command(argv: Sequence[str]) -> int:
     """Tell mode, plan, values and alarms of the running core."""
     options = parser("status", "Ask the running core how it is.")
-    options.add_argument("--timeout", type=float, default=5.0, metavar="SECONDS", help="how long to wait for it")
+    options.add_argument("--timeout", type=float, default=20.0, metavar="SECONDS", help="how long to wait for it")
     arguments = options.parse_args(argv)
     site, state = opened(arguments)
     try:
