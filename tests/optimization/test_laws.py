@@ -21,7 +21,7 @@ from optimization.solve import Solver, values_of
 from optimization.structure import structure
 
 WARM = Solver()
-FEW = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 @FEW

@@ -145,7 +145,7 @@ def test_several_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> 
     assert [request.id for request in active] == list(range(1, 76))
 
 
-@settings(max_examples=40, deadline=None)  # each example writes to the disk
+@settings(max_examples=20, deadline=None)  # each example writes to the disk
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 3)), max_size=12))
 def test_at_most_one_wish_a_target_is_in_force_and_it_is_the_newest(tmp_path_factory, steps: list) -> None:
     folder = tmp_path_factory.mktemp("requests")
