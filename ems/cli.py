@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ems.config.errors import SiteError
 from ems.exit_codes import CommandError, Exit
+from ems.one_thread import keep_to_one_thread
 
 Command = Callable[[Sequence[str]], int]
 
@@ -75,6 +76,7 @@ def _dispatch(arguments: list[str]) -> int:
         close = difflib.get_close_matches(name, [*COMMANDS, *plugins], n=1)
         hint = f" (did you mean `ems {close[0]}`?)" if close else ""
         return _complain(f"there is no command `{name}`{hint}; see `ems --help`", Exit.USAGE)
+    keep_to_one_thread()
     return int(_load(name, plugins)(rest))
 
 

@@ -22,6 +22,7 @@ from types import NoneType
 from typing import Protocol
 
 from ems.clock import Clock
+from ems.one_thread import ONE_THREAD
 from optimization.month_ahead import Ahead, MonthAhead
 from optimization.network import GridLimits
 from optimization.problem import Plan, Problem, Refused
@@ -268,4 +269,4 @@ class WorkerSolver:
 
 def _environment() -> dict[str, str]:
     """Give the child one thread of linear algebra: determinism, and the other core belongs to control."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return {**os.environ, **ONE_THREAD}
