@@ -89,7 +89,9 @@ class Child:
         process = self._process
         if process is None:
             return
-        _ask_to_end(process)
+        # It may have ended by itself, or have been asked before.
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
         try:
             await self._clock.wait_for(process.wait(), STOP_S)
         except TimeoutError:
@@ -122,7 +124,7 @@ class Child:
         self._process = process
         await asyncio.to_thread(self._pid_file.write_text, f"{process.pid}\n")
         if self._stopping.is_set():
-            _ask_to_end(process)
+            await self.stop()
         return process, relay
 
     async def _relay(self, messages: IO[bytes]) -> None:
@@ -144,12 +146,6 @@ class Child:
         log.warning("%s ended with status %d after %.1f s: again in %.1f s", self.name, status, lived_s, pause_s)
         with contextlib.suppress(TimeoutError):
             await self._clock.wait_for(self._stopping.wait(), pause_s)
-
-
-def _ask_to_end(process: asyncio.subprocess.Process) -> None:
-    # It may have ended by itself, or been asked before, while its pid was written down.
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
 
 
 async def supervise(children: Sequence[Child], stop: asyncio.Event) -> int:
