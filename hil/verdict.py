@@ -1,7 +1,8 @@
 """Judges a run: limits by AC, cost, energy, carbon, cars and comfort; one function for every arm that is compared.
 
-1. Voltage is judged as means of 10 minutes, loading as means of 1 minute at most at its limit and never above 120 % for
-   more than 10 s. A window in violation marks all its steps of 10 s; a run of marked steps is one excursion.
+1. Voltage is judged as means of 10 minutes; loading, import and export as means of 1 minute at most at their limits and
+   never above 120 % for more than 10 s. A window in violation marks all its steps of 10 s; a run of marked steps is one
+   excursion.
 2. The cost is the bill on energy metered every 15 minutes, the carbon price, the energy that cars miss at departure,
    and discomfort; less the value of what is stored at the end above what was stored at the start.
 3. Stored energy is worth the period's mean import price: in the battery times its one-way efficiency, in a car that
@@ -90,11 +91,13 @@ def judge(site: Site, plant: Plant, *, from_s: float = 0.0, peak_before_kw: floa
 
 
 def judge_limits(site: Site, records: Records, from_s: float = 0.0) -> Limits:
-    """Hold voltages and loadings against the site's limits."""
+    """Hold voltages, loadings and the connection's power against the site's limits."""
     grid = site.file.grid
     rows = records["time_s"] > from_s
     volts = np.stack([v[rows] for v in records.starting("v:").values()], axis=1)
-    loads = np.stack([v[rows] for v in records.starting("loading:").values()], axis=1) / grid.loading_max_pct
+    branches = [v[rows] / grid.loading_max_pct for v in records.starting("loading:").values()]
+    import_kw = records["import_kw"][rows]
+    loads = np.stack([*branches, import_kw / grid.import_limit_kw, -import_kw / grid.export_limit_kw], axis=1)
     if not len(volts):
         return Limits(np.zeros(0, dtype=bool), np.zeros(0), np.zeros(0, dtype=bool))
     slow, quick = _window_means(volts, VOLTAGE_WINDOW_S), _window_means(loads, LOADING_WINDOW_S)

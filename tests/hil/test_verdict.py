@@ -19,15 +19,16 @@ from hil.scenario import load_scenario
 from hil.service import comfort_by_zone_kh, ev_shortfall_kwh
 from hil.verdict import carbon_of, judge, judge_limits
 
-LIMITS: Any = SimpleNamespace(
-    file=SimpleNamespace(grid=SimpleNamespace(voltage_min_pu=0.95, voltage_max_pu=1.05, loading_max_pct=100.0))
+GRID = SimpleNamespace(
+    voltage_min_pu=0.95, voltage_max_pu=1.05, loading_max_pct=100.0, import_limit_kw=80.0, export_limit_kw=40.0
 )
+LIMITS: Any = SimpleNamespace(file=SimpleNamespace(grid=GRID))
 
 
-def evidence(volts: list[float], loads: list[float]) -> Records:
-    records = Records(("time_s", "v:barn", "loading:trafo"))
-    for k, (volt, load) in enumerate(zip(volts, loads, strict=True)):
-        records.append([10.0 * (k + 1), volt, load])
+def evidence(volts: list[float], loads: list[float], import_kw: list[float] | None = None) -> Records:
+    records = Records(("time_s", "import_kw", "v:barn", "loading:trafo"))
+    for k, row in enumerate(zip(import_kw or [0.0] * len(volts), volts, loads, strict=True)):
+        records.append([10.0 * (k + 1), *row])
     return records
 
 
@@ -71,6 +72,23 @@ def test_voltage_is_judged_as_ten_minute_means(volts: list[float], violated: int
 )
 def test_loading_is_judged_as_minute_means_and_never_far_above(loads: list[float], violated: int) -> None:
     found = judge_limits(LIMITS, evidence([QUIET_V] * len(loads), loads))
+    assert int(found.violated.sum()) == violated
+
+
+@pytest.mark.parametrize(
+    ("import_kw", "violated"),
+    [
+        (steps((12, 79.0)), 0),
+        (steps((12, 81.0)), 12),
+        (steps((12, -39.0)), 0),
+        (steps((6, -41.0), (6, 0.0)), 6),
+        (steps((1, 200.0), (11, -20.0)), 0),
+        (steps((2, -49.0), (10, 0.0)), 2),
+    ],
+)
+def test_the_connection_is_judged_as_branches_are(import_kw: list[float], violated: int) -> None:
+    count = len(import_kw)
+    found = judge_limits(LIMITS, evidence([QUIET_V] * count, [QUIET_PCT] * count, import_kw))
     assert int(found.violated.sum()) == violated
 
 
