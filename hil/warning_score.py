@@ -1,9 +1,9 @@
 """`ems hil warnings SITE`: scores early warnings against a pretend world that nobody steers.
 
-The world runs in this process. The lookout is shown what a daemon in monitor mode sees: measured points every other
-minute, published forecasts, the stored past; no wish of any car, and never the truth. Four days of the same season go
-before the scored ones, so that the forecasts have errors to learn from. Every seed has a week of its own: a cold one of
-January or February, a changeable one of March to May, or a sunny one of April or May.
+The lookout is shown what a daemon in monitor mode sees: measured points every other minute, published forecasts, the
+stored past; no wish of any car, and never the truth. Eighteen days of the same season go before the scored ones, so
+that the forecasts have errors to learn from. Every seed has a week of its own: a cold one of January or February, a
+changeable one of March to May, or a sunny one of April or May.
 
     recall = events with a warning raised 30 minutes or more before they began and still open then / events
     false alarm = a warning during whose life no event of its danger happened
@@ -14,11 +14,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import pickle
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -51,15 +55,15 @@ from hil.warning_truth import Danger, Event, Truth
 from optimization.network_build import prepare
 from optimization.outlook import SLOT_S
 
-DAYS, LEARN_DAYS = 7, 4
-LOOK_S, LEARN_S, SKY_S, SAMPLE_S, SUBSTEP_S = 900.0, 1800.0, 900.0, 120.0, 60.0
+DAYS, LEARN_DAYS = 7, 18
+LOOK_S, LEARN_S, SKY_S, SAMPLE_S, SUBSTEP_S = 900.0, 3600.0, 900.0, 120.0, 60.0
 ENOUGH = timedelta(minutes=30)
 SEASONS = (
-    (Weather.WINTER, datetime(2025, 1, 9), 7),  # noqa: DTZ001 - local midnight: a scenario says its start so
-    (Weather.SEASON, datetime(2025, 3, 6), 10),  # noqa: DTZ001 - likewise
-    (Weather.SUNNY, datetime(2025, 4, 10), 7),  # noqa: DTZ001 - likewise
+    (Weather.WINTER, datetime(2025, 1, 13), 7),  # noqa: DTZ001 - local midnight: a scenario says its start so
+    (Weather.SEASON, datetime(2025, 3, 10), 10),  # noqa: DTZ001 - likewise
+    (Weather.SUNNY, datetime(2025, 4, 14), 7),  # noqa: DTZ001 - likewise
 )
-"""Kinds of weeks, when the first begins to be lived (a Thursday: it is scored from Monday on), and how many."""
+"""Kinds of weeks, the Monday on which the first of them begins to be scored, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,7 @@ async def watch(site: Site, seed: int, shelf: Shelf, *, days: float = DAYS, lear
         days: scored.
         learn_days: lived through before them.
     """
-    plant = build_plant(site, season_weeks(seed, days + learn_days), seed, witness=False)
+    plant = build_plant(site, season_weeks(seed, days, learn_days), seed, witness=False)
     plant.substep_s = SUBSTEP_S
     begins = plant.now + timedelta(days=learn_days)
     watched = Watched(seed, begins, begins + timedelta(days=days))
@@ -165,14 +169,15 @@ async def watch(site: Site, seed: int, shelf: Shelf, *, days: float = DAYS, lear
     return watched
 
 
-def season_weeks(seed: int, days: float) -> Scenario:
+def season_weeks(seed: int, days: float, learn_days: float) -> Scenario:
     """Give the weeks of a seed: cold, changeable and sunny ones take turns, each at a date of its own."""
     weather, first, weeks = SEASONS[seed % len(SEASONS)]
-    start = first + timedelta(days=7 * (seed // len(SEASONS) % weeks))
+    start = first + timedelta(days=7 * (seed // len(SEASONS) % weeks) - learn_days)
     price = "solar" if weather is Weather.SUNNY else "winter"
     return Scenario(
-        name="watch", title="A season", start=start, duration_s=days * 86400.0, weather=weather, price=price
-    )
+        name="watch", title="A season", start=start, duration_s=(learn_days + days) * 86400.0, weather=weather,
+        price=price,
+    )  # fmt: skip
 
 
 class WatchRoom:
@@ -334,28 +339,39 @@ def command(argv: Sequence[str]) -> int:
     )
     options.add_argument("site", help="a site folder, or the name of a site in ./sites")
     options.add_argument("--seeds", default="1-20", metavar="A-B", help="seeds, each with its own week (default: 1-20)")
-    options.add_argument("--days", type=float, default=DAYS, help="scored days a seed (default: 7)")
-    options.add_argument("--learn-days", type=float, default=LEARN_DAYS, help="days before them (default: 7)")
+    options.add_argument("--days", type=float, default=DAYS, help=f"scored days a seed (default: {DAYS})")
+    options.add_argument(
+        "--learn-days", type=float, default=LEARN_DAYS, help=f"days before them (default: {LEARN_DAYS})"
+    )
     options.add_argument(
         "--cache", type=Path, default=Path("build/warning-score"), help="folder of the prepared feeder"
     )
     options.add_argument("--keep", type=Path, help="keep what was seen in this folder and take from it what is there")
+    options.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), metavar="N", help="seeds at a time (default: all cores)"
+    )
     options.add_argument("--json", action="store_true", help="print one JSON object")
     given = options.parse_args(argv)
     site = load_site(find_site(given.site))
-    shelf = Shelf.of(site, given.cache)
+    Shelf.of(site, given.cache)
     first, _, last = given.seeds.partition("-")
-    weeks = []
-    for seed in range(int(first), int(last or first) + 1):
-        week = kept_week(given.keep, seed)
-        if week is None:
-            week = asyncio.run(watch(site, seed, shelf, days=given.days, learn_days=given.learn_days))
-            keep_week(given.keep, week)
-        weeks.append(week)
-        sys.stderr.write(f"seed {seed}: {_line(score(weeks[-1:]).as_json())}\n")
+    with ProcessPoolExecutor(given.jobs, get_context("spawn")) as pool:
+        weeks = list(pool.map(partial(_lived, given), range(int(first), int(last or first) + 1)))
     found = report(weeks, given.days)
     sys.stdout.write(json.dumps(found) + "\n" if given.json else _table(found))
     return 0
+
+
+def _lived(given: argparse.Namespace, seed: int) -> Watched:
+    """Live one seed's weeks in a process of its own, or take up what is kept of them."""
+    week = kept_week(given.keep, seed)
+    if week is None:
+        site = load_site(find_site(given.site))
+        shelf = Shelf.of(site, given.cache)
+        week = asyncio.run(watch(site, seed, shelf, days=given.days, learn_days=given.learn_days))
+        keep_week(given.keep, week)
+    sys.stderr.write(f"seed {seed}: {_line(score([week]).as_json())}\n")
+    return week
 
 
 def _table(found: Mapping[str, Any]) -> str:
