@@ -31,8 +31,8 @@ class Rule:
         late_by: a warning ends so long after its window has passed.
     """
 
-    soon: float = 0.5
-    later: float = 0.85
+    soon: float = 0.65
+    later: float = 0.72
     sudden: float = 0.95
     hold: float = 0.15
     sudden_within: timedelta = timedelta(minutes=25)
@@ -40,7 +40,7 @@ class Rule:
     late_by: timedelta = timedelta(minutes=60)
 
 
-USUAL: Mapping[Kind, Rule] = {Kind.COMFORT: Rule(soon=0.7)}
+USUAL: Mapping[Kind, Rule] = {Kind.COMFORT: Rule(soon=0.75, later=0.8)}
 """Chosen on weeks that are not scored. A zone that reaches its floor just in time is no news."""
 
 
