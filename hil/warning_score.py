@@ -299,7 +299,7 @@ def _is_false(warning: EarlyWarning, happened: Sequence[Event], ends: datetime) 
 
 
 def report(weeks: Sequence[Watched], days: float) -> dict[str, Any]:
-    """Sum up: all kinds and each."""
+    """Sum up: all kinds, each, and the weeks of each kind of weather."""
     kinds = sorted(
         {e.danger[0].value for w in weeks for e in w.events}
         | {w.expected.kind.value for k in weeks for w in k.warnings}
@@ -311,7 +311,15 @@ def report(weeks: Sequence[Watched], days: float) -> dict[str, Any]:
         "days": days,
         "total": total | {"false_alarms_per_week": total["false_alarms"] / share},
         "kinds": {kind: score(weeks, kind=kind).as_json() for kind in kinds},
+        "weather": {kind.value: score(mine).as_json() for kind, mine in _by_weather(weeks).items()},
     }
+
+
+def _by_weather(weeks: Sequence[Watched]) -> dict[Weather, list[Watched]]:
+    found: dict[Weather, list[Watched]] = {}
+    for week in weeks:
+        found.setdefault(SEASONS[week.seed % len(SEASONS)][0], []).append(week)
+    return found
 
 
 def keep_week(folder: Path | None, week: Watched) -> None:
@@ -375,7 +383,7 @@ def _lived(given: argparse.Namespace, seed: int) -> Watched:
 
 
 def _table(found: Mapping[str, Any]) -> str:
-    lines = [f"{kind:14}{_line(row)}" for kind, row in found["kinds"].items()]
+    lines = [f"{kind:14}{_line(row)}" for kind, row in {**found["kinds"], **found["weather"]}.items()]
     lines.append(f"{'all':14}{_line(found['total'])}, {found['total']['false_alarms_per_week']:.2f} false a week")
     return "\n".join(lines) + "\n"
 

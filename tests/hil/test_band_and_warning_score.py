@@ -61,6 +61,7 @@ def test_a_sunny_day_is_watched_from_measured_points_alone(district: Site, cache
     assert len(week.looks) == 72
     found = report([week], 0.75)
     assert json.loads(json.dumps(found)) == found
+    assert found["weather"] == {"sunny": {k: v for k, v in found["total"].items() if k != "false_alarms_per_week"}}
     for look in week.looks:
         for each in look.expected:
             assert 0.0 < each.probability <= 1.0
