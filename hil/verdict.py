@@ -4,7 +4,8 @@
    never above 120 % for more than 10 s. A window in violation marks all its steps of 10 s; a run of marked steps is one
    excursion.
 2. The cost is the bill on energy metered every 15 minutes, the carbon price, the energy that cars miss at departure,
-   and discomfort; less the value of what is stored at the end above what was stored at the start.
+   and discomfort; less the value of what is stored at the end above what was stored at the start, and less the part
+   of the demand charge that falls to the rest of its month.
 3. Stored energy is worth the period's mean import price: in the battery times its one-way efficiency, in a car that
    still stands there over it, in a building (heat above the unoccupied floor) over the COP, and nothing where the
    period was too warm to heat. What no arm can move, all arms share.
@@ -26,7 +27,7 @@ from hil.plant.draws import Floats
 from hil.plant.feeder import Plant
 from hil.plant.records import RECORD_S, Records
 from hil.service import as_told
-from optimization.tariff import bill, carbon_kg
+from optimization.tariff import bill, carbon_kg, demand_ahead
 
 METERED_S, WEEK_S = 900.0, 7 * 86400.0
 VOLTAGE_WINDOW_S, LOADING_WINDOW_S = 600.0, 60.0
@@ -154,6 +155,7 @@ def _cost_parts(site: Site, plant: Plant, people: Mapping[str, Any], peak_before
         "ev_shortfall": planning.ev_shortfall_per_kwh * people["ev_shortfall_kwh"],
         "discomfort": planning.discomfort_per_kh * people["comfort_kh"],
         "stored": -mean_price * _stored_kwh(site, plant),
+        "demand_ahead": -demand_ahead(site.tariff.demand, times, imported, peak_before_kw=peak_before_kw, zone=zone),
     }
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, TypeVar
 
@@ -203,6 +203,38 @@ def interval_means_kw(times: Sequence[datetime], import_kwh: Floats, interval_s:
 def peak_kw(times: Sequence[datetime], import_kwh: Floats, interval_s: float) -> float:
     """Give the highest mean import of a metering interval of a period [kW]; see `interval_means_kw`."""
     return float(np.max(interval_means_kw(times, import_kwh, interval_s), initial=0.0))
+
+
+def demand_ahead(
+    charge: DemandCharge | None,
+    times: Sequence[datetime],
+    import_kwh: Floats,
+    *,
+    peak_before_kw: float = 0.0,
+    zone: tzinfo,
+) -> float:
+    """Give what of a period's demand charge falls to the days after the period [currency].
+
+    A peak that is paid for serves its month to the end. So that a comparison of days charges none of them with a month:
+
+        share = (end of the month - end) / (end of the month - begin),    begin = of the period, within its last month
+
+    Args:
+        charge: the demand charge; None for none.
+        times: aware instants between which energy was counted, shape (n+1,).
+        import_kwh: bought in each interval, shape (n,).
+        peak_before_kw: highest mean import of the first month before the period [kW].
+        zone: whose calendar months count.
+    """
+    if charge is None or len(times) < 2:
+        return 0.0
+    last = (times[-1] - timedelta(seconds=1)).astimezone(zone)
+    first_of = datetime(last.year, last.month, 1, tzinfo=zone).astimezone(UTC)
+    next_of = datetime(last.year + last.month // 12, last.month % 12 + 1, 1, tzinfo=zone).astimezone(UTC)
+    k = next(k for k, at in enumerate(times) if at >= first_of)
+    before_kw = peak_before_kw if k == 0 else 0.0
+    charged = _demand(charge, times[k:], import_kwh[k:], peak_before_kw=before_kw, zone=zone)
+    return charged * max(0.0, (next_of - times[-1]) / (next_of - times[k]))
 
 
 def carbon_kg(import_kwh: Floats, factor: Floats) -> float:

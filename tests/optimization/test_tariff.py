@@ -20,6 +20,7 @@ from optimization.tariff import (
     TariffError,
     bill,
     carbon_kg,
+    demand_ahead,
     interval_means_kw,
     interval_starts_s,
     load_tariff,
@@ -154,6 +155,34 @@ def test_demand_by_hand():
     assert written.cents()["demand"] == Decimal("81.00")
     assert bill(HALF_HOURS, quarters(6), bought, nothing, nothing, peak_before_kw=8.5).demand == 4.5
     assert bill(HALF_HOURS, quarters(6), bought, nothing, nothing, peak_before_kw=12.0).demand == 0.0
+
+
+@pytest.mark.parametrize(
+    ("first", "days", "peak_before_kw", "ahead"),
+    [
+        ("2025-01-01", 1, 0.0, 180.0 * 30 / 31),
+        ("2025-01-31", 1, 0.0, 0.0),
+        ("2025-01-01", 31, 0.0, 0.0),
+        ("2025-01-31", 2, 0.0, 180.0 * 27 / 28),  # January's charge is its own; February's has 27 days to go
+        ("2025-01-31", 2, 15.0, 180.0 * 27 / 28),  # and knows no peak before it
+        ("2025-01-23", 1, 15.0, 45.0 * 8 / 9),
+        ("2025-01-23", 1, 25.0, 0.0),
+        ("2025-03-30", 1, 0.0, 180.0 * 24 / 47),  # a day of 23 hours, then one of 24
+    ],
+)
+def test_a_peak_that_is_paid_for_serves_its_month_to_the_end(
+    first: str, days: int, peak_before_kw: float, ahead: float
+) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    begin = datetime.fromisoformat(first).replace(tzinfo=berlin)
+    end = (begin + timedelta(days=days)).astimezone(UTC)
+    begin = begin.astimezone(UTC)
+    times = [begin + timedelta(minutes=15 * k) for k in range(int((end - begin) / timedelta(minutes=15)) + 1)]
+    bought = np.full(len(times) - 1, 5.0)
+    charge = DemandCharge(9.0, 900, "month")
+    found = demand_ahead(charge, times, bought, peak_before_kw=peak_before_kw, zone=berlin)
+    assert found == pytest.approx(ahead)
+    assert demand_ahead(None, times, bought, zone=berlin) == 0.0
 
 
 def test_a_part_of_an_interval_gets_no_more_than_its_energy():
