@@ -36,7 +36,7 @@ from optimization.assets.ev import EvSession
 from optimization.forecast.building import zone_gains_kw
 from optimization.forecast.ev import is_day_off
 from optimization.forecast.load import foresee_load
-from optimization.forecast.past import Past, empty, epoch_s, merge
+from optimization.forecast.past import Past, empty, epoch_s, merge, most_seen
 from optimization.forecast.spread import Errors, Issued, means
 from optimization.outlook import SLOT_S
 from optimization.outlook_cars import Point, Standing, Visit, charging_kw, past_days
@@ -49,7 +49,9 @@ COARSE_S = 900.0
 """Calendar forecasts go by means over quarter-hours: finer ones cost time and tell nothing more."""
 LOAD, AIR = "load", ":temperature_c"
 PV_FLOOR = 0.05
-"""An error of the sun's power counts as a share of what is foreseen plus so large a share of the rating."""
+CLEAR_NEAR_S = 1800.0
+"""An error of the sun's power counts as a share of the most that was seen within half an hour of this time of day, on
+any day, plus so large a share of the rating; that sum is also the most that a scenario may hold."""
 ASSUMED = {"load": 2.0, "pv": 0.25, "zone": 0.4}
 """Errors that stand in until own ones are known: kW of a load or heat pump, share of the sun's power, K of a zone."""
 HELD_BACK = 0.95
@@ -154,6 +156,7 @@ class ScenarioMaker:
         issued = self.learn(view)
         drawn = self.errors.draw(tuple(issued.foreseen), issued.at_s, issued.kind, SCENARIOS)
         paths = {n: issued.foreseen[n] + issued.scale[n] * drawn[n] for n in issued.foreseen}
+        paths |= {n: np.minimum(paths[n], issued.scale[n]) for n in paths if isinstance(self._specs.get(n), PvAsset)}
         cars = self._cars(view)
         power = {n: self._power(n, view, paths, cars) for n in self._specs}
         return Scenarios(power, {n: paths[n + AIR] for n in self._specs if n + AIR in paths})
@@ -186,7 +189,8 @@ class ScenarioMaker:
             spec = self._specs.get(name)
             if isinstance(spec, PvAsset):
                 foreseen[name] = view.laid(view.sky.slots, view.sky.pv_kw[name])
-                scale[name] = foreseen[name] + PV_FLOOR * spec.rated_kw
+                clear = np.fmax(most_seen(coarser(past), view.middles_s, CLEAR_NEAR_S), foreseen[name])
+                scale[name] = clear + PV_FLOOR * spec.rated_kw
                 continue
             if isinstance(spec, HeatPumpAsset) or name.endswith(AIR):
                 continue

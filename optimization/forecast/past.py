@@ -56,6 +56,27 @@ class Past:
         return Past(self.at_s[good], self.value[good], self.step_s)
 
 
+def most_seen(past: Past, at_s: Floats, near_s: float) -> Floats:
+    """Give the greatest value of any day within `near_s` of each time of day, `nan` where there is none.
+
+    Of the sun's power this is what a clear sky would give, as far as one was seen.
+
+    Args:
+        past: what was measured.
+        at_s: instants whose times of day are meant [s since 1970], shape (m,).
+        near_s: how far around them [s].
+
+    Returns:
+        Shape (m,), in the unit of the past.
+    """
+    if not past.at_s.size:
+        return np.full(len(at_s), np.nan)
+    middle_s = past.at_s + past.step_s / 2.0
+    apart_s = np.abs((middle_s[None, :] - at_s[:, None] + DAY_S / 2.0) % DAY_S - DAY_S / 2.0)
+    most = np.where((apart_s <= near_s) & np.isfinite(past.value), past.value, -np.inf).max(axis=1)
+    return np.where(np.isfinite(most), most, np.nan)
+
+
 def empty(step_s: float = QUARTER_S) -> Past:
     """Give a past without samples."""
     return Past(np.empty(0), np.empty(0), step_s)

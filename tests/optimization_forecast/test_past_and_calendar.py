@@ -16,6 +16,7 @@ from optimization.forecast.past import (
     epoch_s,
     local_days_and_quarters,
     merge,
+    most_seen,
     slot_means,
     slot_middles_s,
     slot_pieces,
@@ -92,3 +93,20 @@ def test_pieces_cover_their_slots_and_give_their_means(durations: list[float]) -
     middles_s = slots.start.timestamp() + slots.offset_s + slots.duration_s / 2
     # A straight line's mean over a slot is its value in the middle of it.
     np.testing.assert_allclose(slot_means(at_s - at_s[0], slot), middles_s - at_s[0], atol=1e-6)
+
+
+def test_the_most_that_was_seen_is_that_of_this_time_of_day_on_any_day() -> None:
+    day = np.full(96, 1.0)
+    day[48:50], day[95] = 7.0, 3.0
+    cloudy = np.where(day == 7.0, 2.0, day)
+    cloudy[10] = np.nan
+    days = past([*cloudy, *day, *cloudy])
+    at_s = 5 * 86400.0 + np.array([12.0, 12.25, 13.5, 0.0, 2.6]) * 3600.0
+    assert most_seen(days, at_s, 1800.0).tolist() == [7.0, 7.0, 1.0, 3.0, 1.0]
+
+
+def test_where_nothing_was_seen_there_is_no_most() -> None:
+    at_s = np.array([0.0, 43200.0])
+    assert np.isnan(most_seen(empty(), at_s, 1800.0)).all()
+    assert np.isnan(most_seen(past([np.nan, 4.0]), at_s, 500.0)).tolist() == [True, True]
+    assert most_seen(past([np.nan, 4.0]), at_s, 1400.0).tolist()[0] == 4.0
