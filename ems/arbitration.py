@@ -66,6 +66,9 @@ def clamp(asset: str, wish: Wish, bounds: Iterable[Bound]) -> Decision:
     if wish.kw is None:
         return Decision(asset, None, wish.rung, wish.reason)
     kw = wish.kw if isfinite(wish.kw) else 0.0
+    if low_by is not None and low_by is up_by and low_by.rung is Rung.OPERATOR and lower == upper:
+        # Whoever fixes a value is its reason, also once a plan that knows of it wishes the same.
+        return Decision(asset, lower, low_by.rung, low_by.reason)
     if low_by is not None and kw < lower:
         return Decision(asset, lower, low_by.rung, low_by.reason)
     if up_by is not None and kw > upper:

@@ -50,6 +50,8 @@ def test_bounds_are_nested_and_the_higher_one_wins(bounds, interval):
         (-40.0, [bound(Rung.DEVICE, -30, 30)], -30.0, Rung.DEVICE),
         (20.0, [bound(Rung.DEVICE, -30, 30), bound(Rung.GRID, -inf, 8)], 8.0, Rung.GRID),
         (20.0, [bound(Rung.DEVICE, -30, 30), bound(Rung.OPERATOR, -5, -5)], -5.0, Rung.OPERATOR),
+        (-5.0, [bound(Rung.DEVICE, -30, 30), bound(Rung.OPERATOR, -5, -5)], -5.0, Rung.OPERATOR),
+        (-5.0, [bound(Rung.DEVICE, -30, 30), bound(Rung.OPERATOR, -5, 5)], -5.0, Rung.PLAN),
         (20.0, [bound(Rung.GRID, -inf, 3), bound(Rung.OPERATOR, 9, 9)], 3.0, Rung.GRID),
         (nan, [bound(Rung.DEVICE, -30, 30)], 0.0, Rung.PLAN),
         (inf, [bound(Rung.DEVICE, 2, 30)], 2.0, Rung.DEVICE),
