@@ -106,6 +106,8 @@ async def _run(site: Site, state: Path, clock: Clock, arguments: argparse.Namesp
         ]
         await runner.run(arguments.for_s)
         lost = not daemon.is_owner
+    except NotOwner as error:
+        raise CommandError(str(error), Exit.DENIED) from error
     finally:
         for watch in watches:
             watch.cancel()

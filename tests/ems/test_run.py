@@ -93,6 +93,23 @@ def test_a_short_life(place):
     assert set(counters) >= {"missed_deadlines", "plans", "ac", "sense_to_effect_p95_s", "churn", "rungs"}
 
 
+def test_a_site_that_is_lost_while_the_core_starts_is_refused_and_not_a_crash(place):
+    folder, state = place
+    lines = (
+        "import sys",
+        "from ems import cli, ownership",
+        "first = ownership.Owner.acquire",
+        "def taken(owner): raise ownership.NotOwner('another process steers this site')",
+        "def acquire(owner): first(owner); ownership.Owner.acquire = taken",
+        "ownership.Owner.acquire, ownership.Owner.valid = acquire, lambda owner: False",
+        f"sys.exit(cli.main(['run', {str(folder)!r}, '--state', {str(state)!r}]))",
+    )
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    assert done.returncode == Exit.DENIED, done.stderr
+    assert "another process steers this site" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_it_stops_when_told_and_leaves_safe_values_and_a_journal(place):
     folder, state = place
     allow(folder, state)
