@@ -120,10 +120,9 @@ class Sky:
     unknown_kw: Mapping[str, Floats] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, slots: Slots, foresight: Foresight) -> Sky:
+    def of(cls, slots: Slots, whole: Foresight) -> Sky:
         """Take it from a whole foresight."""
-        told = foresight
-        return cls(slots, told.pv_kw, told.outdoor_c, told.irradiance, told.mass_c, told.unknown_kw)
+        return cls(slots, whole.pv_kw, whole.outdoor_c, whole.irradiance, whole.mass_c, whole.unknown_kw)
 
 
 class Foreseer:

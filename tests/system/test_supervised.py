@@ -82,7 +82,11 @@ def asks_page(up: Up) -> bool:
         return False
 
 
-def test_a_killed_page_is_served_again_and_control_notices_nothing(town: World, up: Up, watcher: Watcher) -> None:
+@pytest.mark.parametrize("spared", [1, pytest.param(0, marks=pytest.mark.soak)])
+def test_a_killed_page_is_served_again_and_control_notices_nothing(
+    town: World, up: Up, watcher: Watcher, spared: int
+) -> None:
+    """A busy machine may cost one poll and one deadline, whoever was killed; the soak spares none."""
     until(lambda: asks_page(up), "the page is served")
     page, core = pid_of(town.state, "serve"), pid_of(town.state, "run")
     began_s = town.clock.monotonic()
@@ -91,9 +95,9 @@ def test_a_killed_page_is_served_again_and_control_notices_nothing(town: World, 
     until(lambda: asks_page(up), "the page is served again")
     seen = watcher.since(began_s - CYCLE_S)
     assert pid_of(town.state, "run") == core
-    assert sum(not (decides(shot) and is_well(shot)) for shot in seen) <= 1, "a busy machine may cost one poll"
+    assert sum(not (decides(shot) and is_well(shot)) for shot in seen) <= spared
     assert seen[-1]["counters"]["cycles"] - seen[0]["counters"]["cycles"] == len(seen) - 1
-    assert seen[-1]["counters"]["missed_deadlines"] - seen[0]["counters"]["missed_deadlines"] <= 1
+    assert seen[-1]["counters"]["missed_deadlines"] - seen[0]["counters"]["missed_deadlines"] <= spared
 
 
 def test_a_killed_core_is_started_again_and_decides(town: World, watcher: Watcher) -> None:
