@@ -25,7 +25,7 @@ from hil.plant.feeder import Plant
 from hil.plant.weather import Kind as Weather
 from hil.plant_build import build_plant
 from hil.scenario import Scenario
-from hil.warning_score import SUBSTEP_S, Sensors
+from hil.warning_watch import SUBSTEP_S, Sensors
 from optimization.estimation import Band
 from optimization.grid_case import GridCase
 from optimization.network_build import prepare

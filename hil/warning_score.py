@@ -1,12 +1,9 @@
 """`ems hil warnings SITE`: scores early warnings against a pretend world that nobody steers.
 
-The lookout is shown what a daemon in monitor mode sees: measured points every other minute, published forecasts, the
-stored past; no wish of any car, and never the truth. Eighteen days of the same season go before the scored ones, so
-that the forecasts have errors to learn from. Every seed has a week of its own: a cold one of January or February, a
-changeable one of March to May, or a sunny one of April or May.
-
-    recall = events with a warning raised 30 minutes or more before they began and still open then / events
+    recall = events with a warning of their danger raised 30 minutes or more before they began and open then / events
     false alarm = a warning during whose life no event of its danger happened
+
+An event is one limit exceeded; a danger is what one cause breaches together, of which an operator is warned once.
 """
 
 from __future__ import annotations
@@ -19,7 +16,7 @@ import pickle
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from multiprocessing import get_context
@@ -27,212 +24,20 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from drivers.feeds import ForecastSeries, parse_document
-from drivers.points import Quality
-from ems.clock import SimulatedClock
-from ems.config.binding import Bindings, bind
 from ems.config.loading import load_site
-from ems.config.site import LoadAsset, Site
 from ems.config.sites import find_site
-from ems.process_image import Reading, Snapshot
-from ems.slow.feed_desk import POINTS, FeedDesk
-from ems.slow.foresee import Foreseer, Sky, StoredPast
-from ems.slow.lookout_setup import build_lookout, stored_series
-from ems.slow.measured_past import MeasuredPast
-from ems.slow.planning_setup import grid_limits, grid_path, measured_points, stored_past, watched_zones
-from ems.slow.question import plan_slots
-from ems.slow.scenarios import Stored, View
-from ems.slow.situation import read_situation
-from ems.slow.warnings import EarlyWarning, Expected, WarningDesk
-from ems.slow.zone_watch import ZoneWatch
-from hil.in_process import told_by
-from hil.plant.feeder import Plant
+from ems.slow.warnings import EarlyWarning, WarningDesk
 from hil.plant.weather import Kind as Weather
-from hil.plant_build import build_plant
-from hil.published import DrawnPublished
-from hil.scenario import Scenario
-from hil.warning_truth import Danger, Event, Truth
-from optimization.network_build import prepare
-from optimization.outlook import SLOT_S
+from hil.warning_truth import Event
+from hil.warning_watch import DAYS, LEARN_DAYS, SEASONS, Shelf, Watched, watch
+from optimization.outlook import Kind
 
-DAYS, LEARN_DAYS = 7, 18
-LOOK_S, LEARN_S, SKY_S, SAMPLE_S, SUBSTEP_S = 900.0, 3600.0, 900.0, 120.0, 60.0
 ENOUGH = timedelta(minutes=30)
-SEASONS = (
-    (Weather.WINTER, datetime(2025, 1, 13), 7),  # noqa: DTZ001 - local midnight: a scenario says its start so
-    (Weather.SEASON, datetime(2025, 3, 10), 10),  # noqa: DTZ001 - likewise
-    (Weather.SUNNY, datetime(2025, 4, 14), 7),  # noqa: DTZ001 - likewise
-)
-"""Kinds of weeks, the Monday on which the first of them begins to be scored, and how many there are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What one look expected, and which dangers seemed present."""
-
-    at: datetime
-    expected: tuple[Expected, ...]
-    present: Mapping[Danger, bool]
-
-
-@dataclass(slots=True)
-class Watched:
-    """One seed's week: when it was scored, what happened, what was expected, what was warned of."""
-
-    seed: int
-    begins: datetime
-    ends: datetime
-    events: list[Event] = field(default_factory=list)
-    warnings: list[EarlyWarning] = field(default_factory=list)
-    looks: list[Look] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Newsstand:
-    """What the world publishes, handed over without a socket: `price`, `carbon` or `weather`."""
-
-    published: DrawnPublished
-    what: str
-
-    async def fetch(self, now: datetime) -> Sequence[ForecastSeries]:
-        """Give what was published at `now`."""
-        return parse_document(self.published.document(self.what, now))
-
-
-class Sensors:
-    """Shows a plant as a daemon sees it: measured points only.
-
-    Args:
-        plant: the plant.
-        site: the site.
-        bindings: which point measures what.
-    """
-
-    def __init__(self, plant: Plant, site: Site, bindings: Bindings) -> None:
-        self._plant = plant
-        self._told = [
-            (name, spec, dict(bindings.points[name]))
-            for name, spec in site.file.assets.items()
-            if not isinstance(spec, LoadAsset)
-        ]
-
-    def snapshot(self) -> Snapshot:
-        """Read every point once."""
-        now, elapsed_s = self._plant.now, self._plant.elapsed_s
-        readings = {}
-        for name, spec, points in self._told:
-            told = told_by(self._plant, name, spec)
-            for role, point in points.items():
-                if role in told:
-                    readings[point] = Reading(point, told[role], now, elapsed_s, Quality.GOOD)
-        return Snapshot(now, elapsed_s, readings)
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """What all seeds share: the folder of the prepared feeder, and what came with the site, read once."""
-
-    cache: Path
-    past: StoredPast
-    series: Stored
-
-    @classmethod
-    def of(cls, site: Site, cache: Path) -> Shelf:
-        """Prepare the feeder and read the site's series."""
-        prepare(grid_path(site), grid_limits(site), cache)
-        return cls(cache, stored_past(site), stored_series(site))
-
-
-async def watch(site: Site, seed: int, shelf: Shelf, *, days: float = DAYS, learn_days: float = LEARN_DAYS) -> Watched:
-    """Live through the weeks of one seed and warn.
-
-    Args:
-        site: the site.
-        seed: of chance; also chooses the week.
-        shelf: what all seeds share.
-        days: scored.
-        learn_days: lived through before them.
-    """
-    plant = build_plant(site, season_weeks(seed, days, learn_days), seed, witness=False)
-    plant.substep_s = SUBSTEP_S
-    begins = plant.now + timedelta(days=learn_days)
-    watched = Watched(seed, begins, begins + timedelta(days=days))
-    watch_room, truth = WatchRoom(site, plant, shelf), Truth(site, plant)
-    while plant.now < watched.ends:
-        watched.warnings += await watch_room.sample(learning=plant.now < begins)
-        plant.advance(SAMPLE_S)
-        if plant.elapsed_s % SLOT_S < 1.0:
-            truth.take()
-    watched.events = [e for e in truth.events() if e.begins >= begins]
-    watched.warnings += [w for w in watch_room.lookout.desk.open if w.raised_at >= begins]
-    watched.looks = watch_room.looks
-    return watched
-
-
-def season_weeks(seed: int, days: float, learn_days: float) -> Scenario:
-    """Give the weeks of a seed: cold, changeable and sunny ones take turns, each at a date of its own."""
-    weather, first, weeks = SEASONS[seed % len(SEASONS)]
-    start = first + timedelta(days=7 * (seed // len(SEASONS) % weeks) - learn_days)
-    price = "solar" if weather is Weather.SUNNY else "winter"
-    return Scenario(
-        name="watch", title="A season", start=start, duration_s=(learn_days + days) * 86400.0, weather=weather,
-        price=price,
-    )  # fmt: skip
-
-
-class WatchRoom:
-    """What a daemon in monitor mode has: its measured past, the published forecasts, and a lookout.
-
-    Args:
-        site: the site.
-        plant: the pretend world, of which only measured points are read.
-        shelf: what all seeds share.
-    """
-
-    def __init__(self, site: Site, plant: Plant, shelf: Shelf) -> None:
-        self._site, self._plant, self._bindings = site, plant, bind(site)
-        published = DrawnPublished(plant)
-        feeds = {what: Newsstand(published, what) for what in POINTS}
-        self._desk = FeedDesk(feeds, dict.fromkeys(POINTS, 48.0), SimulatedClock(plant.now), 60.0)
-        self._measured = MeasuredPast(measured_points(site, self._bindings))
-        self._foreseer = Foreseer(
-            site, self._bindings, desk=self._desk, measured=self._measured, stored=shelf.past,
-            zones=ZoneWatch(watched_zones(site), self._bindings),
-        )  # fmt: skip
-        self._sensors = Sensors(plant, site, self._bindings)
-        self.lookout = build_lookout(site, self._bindings, shelf.cache, lambda _kind, _body: None, stored=shelf.series)
-        self.looks: list[Look] = []
-        self._sky: Sky
-
-    async def sample(self, *, learning: bool) -> tuple[EarlyWarning, ...]:
-        """Read every point, and at its times look out or learn; gives the warnings that have ended."""
-        snapshot = self._sensors.snapshot()
-        self._measured.observe(snapshot)
-        elapsed_s = self._plant.elapsed_s
-        if elapsed_s % (LEARN_S if learning else LOOK_S) >= SAMPLE_S:
-            return ()
-        if elapsed_s % SKY_S < SAMPLE_S:
-            self._sky = await self._foresee(snapshot)
-        view = View(snapshot.at, snapshot, self._measured.table(snapshot.at), self._sky, {})
-        if learning:
-            self.lookout.learn(view)
-            return ()
-        found = self.lookout.look(view)
-        if found is None:
-            return ()
-        self.looks.append(Look(snapshot.at, found.expected, found.present))
-        return found.ended
-
-    async def _foresee(self, snapshot: Snapshot) -> Sky:
-        await self._desk.refresh(snapshot.at)
-        slots = plan_slots(snapshot.at, self._site.file.planning)
-        situation = read_situation(self._site, self._bindings, snapshot, ())
-        return self._foreseer.foresee_sky(slots, snapshot.at, situation)
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How the warnings of one kind did.
+    """How the warnings did.
 
     Args:
         events: breaches that began in the scored weeks. foreseen: those with a warning in time.
@@ -247,30 +52,28 @@ class Score:
     false_alarms: int
     lead_min: tuple[float, ...]
 
-    def as_json(self) -> dict[str, Any]:
-        """Write it, with recall and median lead; None where nothing happened."""
+    def as_events(self) -> dict[str, Any]:
+        """Write what became of the events, with recall and median lead; None where nothing happened."""
         return {
             "events": self.events,
             "foreseen": self.foreseen,
             "late": self.late,
             "recall": self.foreseen / self.events if self.events else None,
-            "warnings": self.alarms,
-            "false_alarms": self.false_alarms,
             "median_lead_min": median(self.lead_min) if self.lead_min else None,
         }
 
+    def as_json(self) -> dict[str, Any]:
+        """Write all of it."""
+        return {**self.as_events(), "warnings": self.alarms, "false_alarms": self.false_alarms}
 
-def score(weeks: Sequence[Watched], danger: Danger | None = None, kind: str | None = None) -> Score:
-    """Hold warnings against events, of all dangers or of one kind."""
 
-    def wanted(found: Danger) -> bool:
-        return (danger is None or found == danger) and (kind is None or found[0].value == kind)
-
+def score(weeks: Sequence[Watched], kind: Kind | None = None, sort: str | None = None) -> Score:
+    """Hold warnings against events: all, those of one kind of limit, or those of one sort of danger."""
     events = foreseen = late = alarms = false_alarms = 0
     lead_min: list[float] = []
     for week in weeks:
-        happened = [e for e in week.events if wanted(e.danger)]
-        warned = [w for w in week.warnings if wanted((w.expected.kind, w.expected.danger))]
+        happened = [e for e in week.events if kind in {None, e.kind} and sort in {None, sort_of(e.danger)}]
+        warned = [w for w in week.warnings if sort in {None, sort_of(w.expected.danger)}]
         events, alarms = events + len(happened), alarms + len(warned)
         for event in happened:
             leads = [event.begins - w.raised_at for w in warned if _covers(w, event)]
@@ -279,13 +82,18 @@ def score(weeks: Sequence[Watched], danger: Danger | None = None, kind: str | No
                 lead_min.append(max(leads).total_seconds() / 60.0)
             else:
                 late += bool(leads)
-        false_alarms += sum(_is_false(w, happened, week.ends) for w in warned)
+        false_alarms += sum(_is_false(w, week.events, week.ends) for w in warned)
     return Score(events, foreseen, late, alarms, false_alarms, tuple(lead_min))
+
+
+def sort_of(danger: str) -> str:
+    """Tell what sort of danger it is: the zones' are summed up as cold and warm."""
+    return danger.rpartition(":")[2]
 
 
 def _covers(warning: EarlyWarning, event: Event) -> bool:
     """Tell whether a warning was open when an event of its danger began."""
-    same = (warning.expected.kind, warning.expected.danger) == event.danger
+    same = warning.expected.danger == event.danger
     return same and warning.raised_at <= event.begins and (warning.ended_at is None or event.begins < warning.ended_at)
 
 
@@ -294,23 +102,22 @@ def _is_false(warning: EarlyWarning, happened: Sequence[Event], ends: datetime) 
     if warning.ended_at is None and warning.expected.ends > ends:
         return False
     closed = warning.ended_at or ends
-    mine = [e for e in happened if e.danger == (warning.expected.kind, warning.expected.danger)]
+    mine = [e for e in happened if e.danger == warning.expected.danger]
     return not any(e.begins < closed and e.ends > warning.raised_at for e in mine)
 
 
 def report(weeks: Sequence[Watched], days: float) -> dict[str, Any]:
-    """Sum up: all kinds, each, and the weeks of each kind of weather."""
-    kinds = sorted(
-        {e.danger[0].value for w in weeks for e in w.events}
-        | {w.expected.kind.value for k in weeks for w in k.warnings}
-    )
+    """Sum up: everything, by kind of limit, by sort of danger, and by the weather of the weeks."""
+    kinds = sorted({e.kind for w in weeks for e in w.events})
+    dangers = {e.danger for w in weeks for e in w.events} | {w.expected.danger for k in weeks for w in k.warnings}
     total = score(weeks).as_json()
     share = len(weeks) * days / 7.0
     return {
         "seeds": [week.seed for week in weeks],
         "days": days,
         "total": total | {"false_alarms_per_week": total["false_alarms"] / share},
-        "kinds": {kind: score(weeks, kind=kind).as_json() for kind in kinds},
+        "kinds": {kind.value: score(weeks, kind).as_events() for kind in kinds},
+        "dangers": {sort: score(weeks, sort=sort).as_json() for sort in sorted({sort_of(d) for d in dangers})},
         "weather": {kind.value: score(mine).as_json() for kind, mine in _by_weather(weeks).items()},
     }
 
@@ -383,7 +190,8 @@ def _lived(given: argparse.Namespace, seed: int) -> Watched:
 
 
 def _table(found: Mapping[str, Any]) -> str:
-    lines = [f"{kind:14}{_line(row)}" for kind, row in {**found["kinds"], **found["weather"]}.items()]
+    rows = {**found["kinds"], **found["dangers"], **found["weather"]}
+    lines = [f"{name:14}{_line(row)}" for name, row in rows.items()]
     lines.append(f"{'all':14}{_line(found['total'])}, {found['total']['false_alarms_per_week']:.2f} false a week")
     return "\n".join(lines) + "\n"
 
@@ -391,7 +199,8 @@ def _table(found: Mapping[str, Any]) -> str:
 def _line(row: Mapping[str, Any]) -> str:
     recall = "-" if row["recall"] is None else f"{100.0 * row['recall']:.0f} %"
     lead = "-" if row["median_lead_min"] is None else f"{row['median_lead_min']:.0f} min"
+    raised = f"{row['warnings']:4} warnings, {row['false_alarms']:3} false, " if "warnings" in row else ""
     return (
         f"{row['events']:4} events, {row['foreseen']:4} foreseen ({recall}), {row['late']:3} late, "
-        f"{row['warnings']:4} warnings, {row['false_alarms']:3} false, median lead {lead}"
+        f"{raised}median lead {lead}"
     )

@@ -1,7 +1,7 @@
 """What really was breached in a pretend world: events of 10 minutes or more, from means over 10 minutes.
 
 A run of means beyond a limit is one event; runs that lie less than an hour apart are one event too, for an operator
-meets them as one. The dangers are those of the early warnings, so that each event has its warning or has none.
+meets them as one. Every limit has events of its own; each belongs to the danger that early warnings speak of.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, Site
 from ems.slow.lookout import RESERVE_H, RESERVE_SHARE
 from hil.plant.feeder import Plant
 from hil.plant.records import Records
-from optimization.outlook import FEEDER, SLOT_S, Kind
+from optimization.outlook import DANGERS, SHORTAGE, SLOT_S, SURPLUS, Kind
 from optimization.slots import Floats
 
 JOINED = timedelta(hours=1)
 
-Danger = tuple[Kind, str]
+Limit = tuple[Kind, str]
+"""A kind of limit and the danger that it is part of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One breach: of which danger, from when until when (UTC), how far beyond the limit at the most."""
+    """One breach: of which kind of limit and danger, from when until when (UTC), how far beyond it at the most."""
 
-    danger: Danger
+    kind: Kind
+    danger: str
     begins: datetime
     ends: datetime
     worst: float
@@ -48,28 +50,29 @@ class Truth:
     def __init__(self, site: Site, plant: Plant) -> None:
         self._site, self._plant = site, plant
         self._zone = ZoneInfo(site.file.site.timezone)
-        self._rows: dict[Danger, list[tuple[datetime, float]]] = {}
+        self._rows: dict[Limit, list[tuple[datetime, float]]] = {}
 
     def take(self) -> None:
         """Judge the ten minutes that end now by the plant's records, which it then forgets."""
         records, begins = self._plant.records, self._plant.now - timedelta(seconds=SLOT_S)
-        for danger, beyond in self._beyond(records, begins).items():
-            self._rows.setdefault(danger, []).append((begins, beyond))
+        for limit, beyond in self._beyond(records, begins).items():
+            self._rows.setdefault(limit, []).append((begins, beyond))
         records.forget()
 
-    def _beyond(self, records: Records, begins: datetime) -> dict[Danger, float]:
+    def _beyond(self, records: Records, begins: datetime) -> dict[Limit, float]:
         grid = self._site.file.grid
         import_kw = _mean(records["import_kw"])
         volts = [_mean(v) for bus, v in records.starting("v:").items() if bus != self._plant.buses[0]]
         loads = [_mean(v) for v in records.starting("loading:").values()]
-        found = {
-            (Kind.IMPORT, "connection"): import_kw - grid.import_limit_kw,
-            (Kind.EXPORT, "connection"): -import_kw - grid.export_limit_kw,
-            (Kind.VOLTAGE_HIGH, FEEDER): max(volts) - grid.voltage_max_pu,
-            (Kind.VOLTAGE_LOW, FEEDER): grid.voltage_min_pu - min(volts),
-            (Kind.OVERLOAD, FEEDER): max(loads) - grid.loading_max_pct,
-            (Kind.RESERVE, "connection"): RESERVE_SHARE * grid.import_limit_kw - self._spare_kw(records, import_kw),
+        beyond = {
+            Kind.IMPORT: import_kw - grid.import_limit_kw,
+            Kind.EXPORT: -import_kw - grid.export_limit_kw,
+            Kind.VOLTAGE_HIGH: max(volts) - grid.voltage_max_pu,
+            Kind.VOLTAGE_LOW: grid.voltage_min_pu - min(volts),
+            Kind.RESERVE: RESERVE_SHARE * grid.import_limit_kw - self._spare_kw(records, import_kw),
         }
+        found: dict[Limit, float] = {(kind, DANGERS[kind]): value for kind, value in beyond.items()}
+        found[Kind.OVERLOAD, SURPLUS if import_kw < 0.0 else SHORTAGE] = max(loads) - grid.loading_max_pct
         return found | self._discomfort(records, begins + timedelta(seconds=SLOT_S / 2))
 
     def _spare_kw(self, records: Records, import_kw: float) -> float:
@@ -83,7 +86,7 @@ class Truth:
                 spare += min(spec.discharge_kw, could_kw) + _mean(records[f"{name}:power_kw"])
         return spare
 
-    def _discomfort(self, records: Records, middle: datetime) -> dict[Danger, float]:
+    def _discomfort(self, records: Records, middle: datetime) -> dict[Limit, float]:
         found = {}
         for name, air in records.ending(":temperature_c").items():
             spec = self._site.file.assets[name]
@@ -92,17 +95,17 @@ class Truth:
                 occupied = is_occupied(comfort, middle.astimezone(self._zone))
                 low = comfort.occupied_low_c if occupied else comfort.low_c
                 high = comfort.occupied_high_c if occupied else comfort.high_c
-                found[Kind.COMFORT, f"{name} cold"] = low - air_c
-                found[Kind.COMFORT, f"{name} warm"] = air_c - high
+                found[Kind.COMFORT, f"{name}:cold"] = low - air_c
+                found[Kind.COMFORT, f"{name}:warm"] = air_c - high
         return found
 
     def events(self) -> list[Event]:
         """List the events so far, in order of their beginning."""
-        found = [event for danger, rows in self._rows.items() for event in _events(danger, rows)]
+        found = [event for limit, rows in self._rows.items() for event in _events(limit, rows)]
         return sorted(found, key=lambda event: event.begins)
 
-    def series(self) -> Mapping[Danger, list[tuple[datetime, float]]]:
-        """Give how far each danger was beyond its limit (negative within it), ten minutes after ten minutes."""
+    def series(self) -> Mapping[Limit, list[tuple[datetime, float]]]:
+        """Give how far each value was beyond its limit (negative within it), ten minutes after ten minutes."""
         return self._rows
 
 
@@ -110,14 +113,14 @@ def _mean(values: NDArray[np.float64] | Floats) -> float:
     return float(values.mean())
 
 
-def _events(danger: Danger, rows: list[tuple[datetime, float]]) -> list[Event]:
+def _events(limit: Limit, rows: list[tuple[datetime, float]]) -> list[Event]:
     found: list[Event] = []
     for begins, beyond in rows:
         if beyond <= 0.0:
             continue
         ends = begins + timedelta(seconds=SLOT_S)
         if found and begins - found[-1].ends < JOINED:
-            found[-1] = Event(danger, found[-1].begins, ends, max(found[-1].worst, beyond))
+            found[-1] = Event(*limit, found[-1].begins, ends, max(found[-1].worst, beyond))
         else:
-            found.append(Event(danger, begins, ends, beyond))
+            found.append(Event(*limit, begins, ends, beyond))
     return found

@@ -1,8 +1,12 @@
 """What scenarios of the next hours say of the limits: which may be exceeded, when, how likely, how far and why.
 
-    probability(window) = share of scenarios in which some mean over a slot within the window is beyond the limit
+    probability(window) = share of scenarios in which some mean over a slot within the window is beyond some limit
     onset = median over those scenarios of the first such slot
     worst = quantiles, over all scenarios, of the value furthest beyond the limit within the window
+
+Limits that one cause breaches together are one danger: too much power given into the grid (surplus) raises the export,
+the voltage and the loading at once, too much taken from it (shortage) the import and the loading, and lowers voltage
+and reserve. An overload belongs to the danger of the direction in which the connection's power flows.
 
 Slots are 10 minutes long, the averaging time of EN 50160 for voltages; a limit that is exceeded for 10 minutes or more
 is an event. Voltages and loadings come from the AC power flow of every scenario and slot at once. Own derivation.
@@ -26,7 +30,7 @@ LIKELY = 0.08
 GAP_SLOTS = 3
 """... joined over gaps of so many slots."""
 QUANTILES = (0.05, 0.5, 0.95)
-FEEDER = "feeder"
+SURPLUS, SHORTAGE = "surplus", "shortage"
 CLOSE_PU = 1e-6
 
 
@@ -42,6 +46,11 @@ class Kind(StrEnum):
     COMFORT = "comfort"
 
 
+DANGERS: Mapping[Kind, str] = {
+    Kind.IMPORT: SHORTAGE, Kind.EXPORT: SURPLUS, Kind.VOLTAGE_HIGH: SURPLUS, Kind.VOLTAGE_LOW: SHORTAGE,
+    Kind.RESERVE: SHORTAGE,
+}  # fmt: skip
+"""The danger of each kind of limit that belongs to one only."""
 UNITS: Mapping[Kind, str] = {
     Kind.IMPORT: "kW", Kind.EXPORT: "kW", Kind.OVERLOAD: "%", Kind.VOLTAGE_HIGH: "pu", Kind.VOLTAGE_LOW: "pu",
     Kind.RESERVE: "kW", Kind.COMFORT: "degC",
@@ -53,23 +62,17 @@ class Trait:
     """One limited quantity in all scenarios.
 
     Args:
-        kind: what it is. element: of which element.
+        kind: what it is. danger: which danger it is part of. element: of which element.
         value: shape (scenarios, slots) [unit of the kind].
         limit: shape (slots,). side: 1 where the limit is a ceiling, -1 where it is a floor.
-        group: elements of one group are one danger; the element itself where it stands alone.
     """
 
     kind: Kind
+    danger: str
     element: str
     value: Floats
     limit: Floats
     side: int
-    group: str = ""
-
-    @property
-    def danger(self) -> str:
-        """Name the danger that it is part of."""
-        return self.group or self.element
 
     @property
     def beyond(self) -> Floats:
@@ -78,20 +81,28 @@ class Trait:
 
 
 @dataclass(frozen=True, slots=True)
+class Concern:
+    """One kind of limit that a danger concerns: the element most often beyond it, and how probable any one is."""
+
+    kind: Kind
+    element: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Risk:
     """An expected breach.
 
     Args:
-        kind: what. group: of which danger. element: the element most often beyond its limit.
+        danger: which. concerns: the kinds of limits, the likeliest first.
         first, last: slots of the window. onset: slot in which it is expected to begin.
-        probability: that the limit is exceeded for a slot or more within the window.
-        limit: at the worst slot. worst: quantiles of the worst value there, in the order of `QUANTILES`.
-        peak: the worst slot.
+        probability: that any of its limits is exceeded for a slot or more within the window.
+        limit: of the first concern, at the worst slot. worst: quantiles of its worst value, in the order of
+            `QUANTILES`. peak: the worst slot.
     """
 
-    kind: Kind
-    group: str
-    element: str
+    danger: str
+    concerns: tuple[Concern, ...]
     first: int
     last: int
     onset: int
@@ -102,17 +113,17 @@ class Risk:
 
 
 def risks(traits: Sequence[Trait]) -> list[Risk]:
-    """Find the windows in which limits may be exceeded, group by group, in order of time."""
-    groups: dict[tuple[Kind, str], list[Trait]] = {}
+    """Find the windows in which limits may be exceeded, danger by danger, in order of time."""
+    dangers: dict[str, list[Trait]] = {}
     for trait in traits:
-        groups.setdefault((trait.kind, trait.danger), []).append(trait)
+        dangers.setdefault(trait.danger, []).append(trait)
     found = []
-    for members in groups.values():
+    for members in dangers.values():
         beyond = np.array([m.beyond for m in members])
         over = np.asarray((beyond > 0.0).any(axis=0))
         for first, last in windows(over.mean(axis=0) >= LIKELY):
             found.append(_risk(members, beyond, over, (first, last)))
-    return sorted(found, key=lambda r: (r.onset, r.kind, r.group))
+    return sorted(found, key=lambda r: (r.onset, r.danger))
 
 
 def windows(marks: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -130,14 +141,28 @@ def _risk(members: Sequence[Trait], beyond: Floats, over: NDArray[np.bool_], win
     inside = slice(window[0], window[1] + 1)
     hit = over[:, inside].any(axis=1)
     onset = window[0] + int(np.median(over[hit][:, inside].argmax(axis=1)))
-    often = (beyond[:, :, inside] > 0.0).any(axis=2).mean(axis=1)
-    member = int(np.lexsort((beyond[:, :, inside].max(axis=(1, 2)), often))[-1])
+    concerns, member = _concerns(members, beyond[:, :, inside])
     trait = members[member]
     peak = window[0] + int(beyond[member][:, inside].mean(axis=0).argmax())
     furthest = beyond[member][:, inside].max(axis=1)
     limit = float(trait.limit[peak])
     worst = tuple(limit + trait.side * float(q) for q in np.quantile(furthest, QUANTILES))
-    return Risk(trait.kind, trait.danger, trait.element, *window, onset, float(hit.mean()), limit, worst, peak)
+    return Risk(trait.danger, concerns, *window, onset, float(hit.mean()), limit, worst, peak)
+
+
+def _concerns(members: Sequence[Trait], beyond: Floats) -> tuple[tuple[Concern, ...], int]:
+    """Tell which kinds of limits a window concerns, the likeliest first, and which member is the first one's."""
+    hit = np.asarray((beyond > 0.0).any(axis=2))
+    # Of equally likely ones that which goes furthest beyond, as a share of its limit.
+    far = beyond.max(axis=(1, 2)) / np.array([np.abs(m.limit).max() or 1.0 for m in members])
+    order = np.lexsort((far, hit.mean(axis=1)))[::-1].tolist()
+    leading: dict[Kind, int] = {}
+    for member in order:
+        leading.setdefault(members[member].kind, member)
+    found = {kind: float(hit[[m.kind is kind for m in members]].any(axis=0).mean()) for kind in leading}
+    named = [Concern(kind, members[member].element, found[kind]) for kind, member in leading.items()]
+    first, *others = sorted(named, key=lambda one: -one.probability)
+    return (first, *(one for one in others if one.probability >= LIKELY)), leading[first.kind]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,15 +202,18 @@ def feeder_traits(
     connection = case.ac.arriving_kva(solved)[case.network.upper == 0].real.sum(axis=0)
     limits = case.limits
     traits = [
-        Trait(Kind.IMPORT, "connection", connection, np.array(connection_kw[0]), 1),
-        Trait(Kind.EXPORT, "connection", -connection, np.array(connection_kw[1]), 1),
+        Trait(Kind.IMPORT, SHORTAGE, "connection", connection, np.array(connection_kw[0]), 1),
+        Trait(Kind.EXPORT, SURPLUS, "connection", -connection, np.array(connection_kw[1]), 1),
     ]
+    giving = connection < 0.0
     for name, row in zip(case.ac.branch_names, np.where(converged, result.loading_pct, 1e3), strict=True):
-        traits.append(Trait(Kind.OVERLOAD, name, row, np.array(limits.loading_max_pct), 1, FEEDER))
+        for danger, there in ((SURPLUS, giving), (SHORTAGE, ~giving)):
+            loading = np.where(there, row, 0.0)
+            traits.append(Trait(Kind.OVERLOAD, danger, name, loading, np.array(limits.loading_max_pct), 1))
     for name, row in zip(case.ac.bus_names[1:], v_pu[1:], strict=True):
         high, low = (np.where(converged, row, bad) for bad in (2.0, 0.0))
-        traits.append(Trait(Kind.VOLTAGE_HIGH, name, high, np.array(limits.voltage_max_pu), 1, FEEDER))
-        traits.append(Trait(Kind.VOLTAGE_LOW, name, low, np.array(limits.voltage_min_pu), -1, FEEDER))
+        traits.append(Trait(Kind.VOLTAGE_HIGH, SURPLUS, name, high, np.array(limits.voltage_max_pu), 1))
+        traits.append(Trait(Kind.VOLTAGE_LOW, SHORTAGE, name, low, np.array(limits.voltage_min_pu), -1))
     return [replace(t, value=t.value.reshape(scenarios, slots), limit=np.full(slots, t.limit)) for t in traits]
 
 

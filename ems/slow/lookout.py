@@ -25,7 +25,19 @@ from ems.slow.estimate import Estimator, FeederState
 from ems.slow.scenarios import ScenarioMaker, Scenarios, Stored, View, utc
 from ems.slow.warnings import EarlyWarning, Expected, Record, Rule, WarningDesk
 from optimization.grid_case import GridCase
-from optimization.outlook import FEEDER, SLOT_S, UNITS, Kind, Placing, Risk, Trait, feeder_traits, leading, risks
+from optimization.outlook import (
+    SHORTAGE,
+    SLOT_S,
+    SURPLUS,
+    UNITS,
+    Kind,
+    Placing,
+    Risk,
+    Trait,
+    feeder_traits,
+    leading,
+    risks,
+)
 from optimization.slots import Floats
 from optimization.structure import reactive_per_active
 
@@ -33,7 +45,6 @@ RESERVE_SHARE = 0.1
 """Reserve below this share of the import limit is too little."""
 RESERVE_H = 0.5
 """A battery counts with the power that it can give for so long [h]."""
-EXPORTING = frozenset({Kind.EXPORT, Kind.VOLTAGE_HIGH})
 FLEXIBLE = (BatteryAsset, ChargePointAsset, PvAsset)
 
 
@@ -54,7 +65,7 @@ class Outlook:
     warnings: tuple[EarlyWarning, ...]
     ended: tuple[EarlyWarning, ...]
     expected: tuple[Expected, ...]
-    present: Mapping[tuple[Kind, str], bool]
+    present: Mapping[str, bool]
 
     def as_json(self) -> dict[str, Any]:
         """Write it for the live view: `estimate` and `warnings`."""
@@ -183,7 +194,7 @@ class Lookout:
                 spare = spare + power[row] - self._could_take_kw(name, spec, view.snapshot, -1.0)
             if isinstance(spec, ChargePointAsset):
                 spare = spare + power[row]
-        return Trait(Kind.RESERVE, "connection", spare, np.full(spare.shape[1], self._least_kw), -1)
+        return Trait(Kind.RESERVE, SHORTAGE, "connection", spare, np.full(spare.shape[1], self._least_kw), -1)
 
     @property
     def _least_kw(self) -> float:
@@ -205,49 +216,50 @@ class Lookout:
             spec = self._specs[name]
             if isinstance(spec, HeatPumpAsset):
                 bands = np.array([self._band(spec.comfort, utc(s)) for s in view.middles_s])
-                traits.append(Trait(Kind.COMFORT, name, air_c, bands[:, 0], -1, f"{name} cold"))
-                traits.append(Trait(Kind.COMFORT, name, air_c, bands[:, 1], 1, f"{name} warm"))
+                traits.append(Trait(Kind.COMFORT, f"{name}:cold", name, air_c, bands[:, 0], -1))
+                traits.append(Trait(Kind.COMFORT, f"{name}:warm", name, air_c, bands[:, 1], 1))
         return traits
 
     def _band(self, comfort: Comfort, at: datetime) -> tuple[float, float]:
         occupied = is_occupied(comfort, at.astimezone(self._zone))
         return (comfort.occupied_low_c, comfort.occupied_high_c) if occupied else (comfort.low_c, comfort.high_c)
 
-    def present(self, snapshot: Snapshot, state: FeederState | None) -> dict[tuple[Kind, str], bool]:
-        """Tell which dangers are breached now, as far as is measured or estimated."""
-        grid, found = self._site.file.grid, {}
+    def present(self, snapshot: Snapshot, state: FeederState | None) -> dict[str, bool]:
+        """Tell which dangers are there now, as far as is measured or estimated."""
+        grid, found = self._site.file.grid, {SURPLUS: False, SHORTAGE: False}
         meter = next((n for n, a in self._site.file.assets.items() if a.kind == "grid_meter"), "")
         import_kw = snapshot.good(self._bindings.measure(meter, "power_kw"))
         if import_kw is not None:
-            found[Kind.IMPORT, "connection"] = import_kw > grid.import_limit_kw
-            found[Kind.EXPORT, "connection"] = -import_kw > grid.export_limit_kw
-            found[Kind.RESERVE, "connection"] = self._spare_now_kw(snapshot, import_kw) < self._least_kw
+            found[SURPLUS] |= -import_kw > grid.export_limit_kw
+            found[SHORTAGE] |= import_kw > grid.import_limit_kw
+            found[SHORTAGE] |= self._spare_now_kw(snapshot, import_kw) < self._least_kw
         if state is not None:
             v_pu, loading = state.result.voltage_pu.value[1:], state.result.loading_pct.value
-            found[Kind.VOLTAGE_HIGH, FEEDER] = bool((v_pu > grid.voltage_max_pu).any())
-            found[Kind.VOLTAGE_LOW, FEEDER] = bool((v_pu < grid.voltage_min_pu).any())
-            found[Kind.OVERLOAD, FEEDER] = bool((loading > grid.loading_max_pct).any())
+            giving = float(state.result.power_kw.value.sum()) < 0.0
+            found[SURPLUS] |= bool((v_pu > grid.voltage_max_pu).any())
+            found[SHORTAGE] |= bool((v_pu < grid.voltage_min_pu).any())
+            found[SURPLUS if giving else SHORTAGE] |= bool((loading > grid.loading_max_pct).any())
         for name, spec in self._specs.items():
             air_c = snapshot.good(self._bindings.measure(name, "temperature_c"))
             if isinstance(spec, HeatPumpAsset) and air_c is not None:
                 low, high = self._band(spec.comfort, snapshot.at)
-                found[Kind.COMFORT, f"{name} cold"], found[Kind.COMFORT, f"{name} warm"] = air_c < low, air_c > high
+                found[f"{name}:cold"], found[f"{name}:warm"] = air_c < low, air_c > high
         return found
 
     def _told(self, risk: Risk, view: View, names: Sequence[str], power: Floats) -> Expected:
         """Put a risk into time and words."""
         begins, ends, onset = (view.start_s + SLOT_S * slot for slot in (risk.first, risk.last + 1, risk.onset))
-        if risk.kind is Kind.COMFORT:
-            row = names.index(risk.element)
-            cause = f"{risk.element} takes {power[row, :, risk.peak].mean():.0f} kW by then"
+        first = risk.concerns[0]
+        if first.kind is Kind.COMFORT:
+            row = names.index(first.element)
+            cause = f"{first.element} takes {power[row, :, risk.peak].mean():.0f} kW by then"
         else:
-            exporting = risk.kind in EXPORTING or float(power[:, :, risk.peak].sum(axis=0).mean()) < 0.0
             shown = [name for name, show in zip(names, self._shown, strict=True) if show]
-            lead = leading(shown, power[self._shown], risk.peak, exporting=exporting)
+            lead = leading(shown, power[self._shown], risk.peak, exporting=risk.danger == SURPLUS)
             cause = ", ".join(lead) or "no single asset leads"
         return Expected(
-            risk.kind, risk.group, risk.element, utc(begins), utc(ends), utc(onset), risk.probability, risk.limit,
-            UNITS[risk.kind], risk.worst, cause,
+            risk.danger, risk.concerns, utc(begins), utc(ends), utc(onset), risk.probability, risk.limit,
+            UNITS[first.kind], risk.worst, cause,
         )  # fmt: skip
 
 

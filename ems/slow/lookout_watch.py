@@ -36,7 +36,7 @@ class LookoutWatch:
 
     Args:
         lookout: looks.
-        alarms: where warnings are alarms, under `warning:<kind>:<element>`.
+        alarms: where warnings are alarms, under `warning:<danger>`.
         hides: whether nobody may see single values of an asset.
         max_plan_age_s: an older plan is not followed any more [s].
     """

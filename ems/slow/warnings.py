@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from optimization.outlook import Kind
+from optimization.outlook import Concern, Kind
 
 Record = Callable[[str, Mapping[str, Any]], object]
 
@@ -31,8 +31,8 @@ class Rule:
         late_by: a warning ends so long after its window has passed.
     """
 
-    soon: float = 0.65
-    later: float = 0.72
+    soon: float = 0.6
+    later: float = 0.7
     sudden: float = 0.95
     hold: float = 0.15
     sudden_within: timedelta = timedelta(minutes=25)
@@ -58,16 +58,15 @@ class Expected:
     """One expected breach.
 
     Args:
-        kind: what. danger: of which group of elements. element: the one most often concerned.
+        danger: which. concerns: the kinds of limits, the likeliest first.
         begins, ends: UTC, of the window. onset: when it is expected to begin.
         probability: of a breach of 10 minutes or more within the window.
-        limit: in `unit`. worst: quantiles 5, 50 and 95 % of the worst value.
+        limit: of the first concern, in `unit`. worst: quantiles 5, 50 and 95 % of its worst value.
         cause: in words.
     """
 
-    kind: Kind
     danger: str
-    element: str
+    concerns: tuple[Concern, ...]
     begins: datetime
     ends: datetime
     onset: datetime
@@ -76,6 +75,16 @@ class Expected:
     unit: str
     worst: tuple[float, ...]
     cause: str
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of limit that is the likeliest to be exceeded."""
+        return self.concerns[0].kind
+
+    @property
+    def element(self) -> str:
+        """The element most often beyond it."""
+        return self.concerns[0].element
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +111,7 @@ class EarlyWarning:
     @property
     def key(self) -> str:
         """Name it as its alarm is named."""
-        return f"warning:{self.expected.kind.value}:{self.expected.element}"
+        return f"warning:{self.expected.danger}"
 
     @property
     def text(self) -> str:
@@ -110,9 +119,12 @@ class EarlyWarning:
         e = self.expected
         worst = f"{e.worst[1]:.3f}" if e.unit == "pu" else f"{e.worst[1]:.1f}"
         limit = f"{e.limit:g} {e.unit}"
+        also = "".join(
+            f", {WORDS[c.kind].lower()} at {c.element} ({100 * c.probability:.0f} %)" for c in e.concerns[1:]
+        )
         return (
             f"{WORDS[e.kind]} expected at {e.element} from {e.onset:%H:%M} to {e.ends:%H:%M} UTC "
-            f"({100 * e.probability:.0f} %): {worst} {e.unit}, limit {limit}; {e.cause}"
+            f"({100 * e.probability:.0f} %): {worst} {e.unit}, limit {limit}{also}; {e.cause}"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -120,8 +132,12 @@ class EarlyWarning:
         e = self.expected
         return {
             "key": self.key,
+            "danger": e.danger,
             "kind": e.kind.value,
             "element": e.element,
+            "concerns": [
+                {"kind": c.kind.value, "element": c.element, "probability": round(c.probability, 3)} for c in e.concerns
+            ],
             "raised_at": self.raised_at.isoformat(),
             "begins": e.begins.isoformat(),
             "onset": e.onset.isoformat(),
@@ -161,15 +177,13 @@ class WarningDesk:
         self._record, self._rules = record, USUAL if rules is None else rules
         self.open: list[EarlyWarning] = []
 
-    def update(
-        self, now: datetime, expected: Sequence[Expected], present: Mapping[tuple[Kind, str], bool]
-    ) -> list[EarlyWarning]:
+    def update(self, now: datetime, expected: Sequence[Expected], present: Mapping[str, bool]) -> list[EarlyWarning]:
         """Take the newest expectations.
 
         Args:
             now: UTC.
             expected: what may come.
-            present: which dangers are breached now, as far as is measured or estimated.
+            present: which dangers are there now, as far as is measured or estimated.
 
         Returns:
             The warnings that have ended now.
@@ -188,8 +202,7 @@ class WarningDesk:
 
     def _overlap(self, warning: EarlyWarning, each: Expected) -> bool:
         old, late = warning.expected, self._rule(each.kind).late_by
-        same = (each.kind, each.danger) == (old.kind, old.danger)
-        return same and each.begins <= old.ends + late and each.ends >= old.begins - late
+        return each.danger == old.danger and each.begins <= old.ends + late and each.ends >= old.begins - late
 
     def _match(self, warning: EarlyWarning, expected: Sequence[Expected]) -> Expected | None:
         """Find the likeliest expectation that continues a warning."""
@@ -197,15 +210,14 @@ class WarningDesk:
         return max(found, key=lambda e: e.probability, default=None)
 
     def _renewed(
-        self, warning: EarlyWarning, match: Expected | None, now: datetime, present: Mapping[tuple[Kind, str], bool]
+        self, warning: EarlyWarning, match: Expected | None, now: datetime, present: Mapping[str, bool]
     ) -> EarlyWarning:
         old = warning.expected
         rule = self._rule(old.kind)
-        if present.get((old.kind, old.danger), False):
+        if present.get(old.danger, False):
             warning = replace(warning, seen_at=warning.seen_at or now, last_seen_at=now)
         if match is not None and match.probability >= rule.hold:
-            # It keeps its name: what moves is when, how likely and how far.
-            newer = replace(match, element=old.element, begins=min(old.begins, match.begins))
+            newer = replace(match, begins=min(old.begins, match.begins))
             return replace(warning, expected=newer, highest=max(warning.highest, match.probability))
         if warning.last_seen_at is not None:
             over = now - warning.last_seen_at >= rule.late_by / 2
@@ -221,9 +233,9 @@ class WarningDesk:
         self._record("warning", {"event": "closed", **ended.as_json()})
         return ended
 
-    def _due(self, each: Expected, now: datetime, present: Mapping[tuple[Kind, str], bool]) -> bool:
+    def _due(self, each: Expected, now: datetime, present: Mapping[str, bool]) -> bool:
         """Tell whether it is to be raised; what is there already is an alarm and no warning."""
-        if present.get((each.kind, each.danger), False) or each.onset <= now:
+        if present.get(each.danger, False) or each.onset <= now:
             return False
         rule = self._rule(each.kind)
         lead = each.onset - now

@@ -138,8 +138,13 @@ def busy(site: Site, cycle: int = 0) -> dict[str, Any]:
     }
     told["warnings"] = [
         {
-            "key": "warning:overload:trafo", "kind": "overload", "element": "transformer", **window, "outcome": "open",
+            "key": "warning:shortage", "danger": "shortage", "kind": "overload", "element": "transformer",
+            "outcome": "open", **window,
             "probability": 0.78, "limit": 100.0, "unit": "pct", "worst": {"q05": 92.0, "q50": 108.0, "q95": 121.0},
+            "concerns": [
+                {"kind": "overload", "element": "transformer", "probability": 0.78},
+                {"kind": "import", "element": "connection", "probability": 0.41},
+            ],
             "cause": "heat pumps and cars in the evening", "text": "Overload expected at transformer",
         }
     ]  # fmt: skip

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from ems.slow.warnings import Expected, Outcome, Rule, WarningDesk
-from optimization.outlook import Kind
+from optimization.outlook import SHORTAGE, SURPLUS, Concern, Kind
 
 NOW = datetime(2026, 5, 5, 9, tzinfo=UTC)
-DANGER = (Kind.OVERLOAD, "feeder")
 RULES = {kind: Rule(soon=0.5, later=0.9, sudden=0.95, hold=0.2) for kind in Kind}
 
 
@@ -26,14 +25,15 @@ class Desk:
         self.journal.append((kind, body["event"]))
 
     def look(self, minute: int, *expected: Expected, present: bool = False) -> list[Outcome]:
-        ended = self.desk.update(NOW + timedelta(minutes=minute), expected, {DANGER: present})
+        ended = self.desk.update(NOW + timedelta(minutes=minute), expected, {SURPLUS: present})
         return [warning.outcome for warning in ended]
 
 
-def _expected(probability: float, onset_min: int = 60, ends_min: int = 120, kind: Kind = Kind.OVERLOAD) -> Expected:
+def _expected(probability: float, onset_min: int = 60, ends_min: int = 120, danger: str = SURPLUS) -> Expected:
     onset = NOW + timedelta(minutes=onset_min)
+    concerns = (Concern(Kind.OVERLOAD, "transformer", probability), Concern(Kind.EXPORT, "connection", 0.3))
     return Expected(
-        kind, "feeder", "transformer", onset, NOW + timedelta(minutes=ends_min), onset, probability, 100.0, "%",
+        danger, concerns, onset, NOW + timedelta(minutes=ends_min), onset, probability, 100.0, "%",
         (98.0, 108.0, 121.0), "roof gives 90 kW",
     )  # fmt: skip
 
@@ -64,9 +64,10 @@ def test_one_breach_is_told_once_however_its_window_moves() -> None:
     assert warning.raised_at == NOW
     assert warning.lead_s == 3600.0
     assert warning.expected.ends == NOW + timedelta(minutes=165)
-    assert warning.key == "warning:overload:transformer"
+    assert warning.key == "warning:surplus"
     assert "100 %" in warning.text
     assert "roof gives 90 kW" in warning.text
+    assert "too much export at connection (30 %)" in warning.text
 
 
 def test_it_stays_through_doubt_and_is_withdrawn_when_nothing_is_expected_any_more() -> None:
@@ -97,5 +98,5 @@ def test_it_did_not_come_true_when_its_window_has_passed() -> None:
 
 def test_two_dangers_and_two_times_are_two_warnings() -> None:
     room = Desk()
-    room.look(0, _expected(0.9, 30, 60), _expected(0.95, 240, 300), _expected(0.9, 60, 90, Kind.VOLTAGE_HIGH))
+    room.look(0, _expected(0.9, 30, 60), _expected(0.95, 240, 300), _expected(0.9, 60, 90, SHORTAGE))
     assert len(room.desk.open) == 3

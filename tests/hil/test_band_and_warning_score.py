@@ -16,10 +16,11 @@ from ems.slow.planning_setup import grid_limits, grid_path
 from ems.slow.warnings import EarlyWarning, Expected, Outcome
 from hil.band_score import coverage
 from hil.plant.weather import Kind as Weather
-from hil.warning_score import Shelf, Watched, report, score, watch
+from hil.warning_score import report, score
 from hil.warning_truth import Event
+from hil.warning_watch import Shelf, Watched, watch
 from optimization.network_build import prepare
-from optimization.outlook import FEEDER, Kind
+from optimization.outlook import SHORTAGE, SURPLUS, Concern, Kind
 
 DISTRICT = Path(__file__).resolve().parents[2] / "sites" / "demo_district"
 BEGINS = datetime(2026, 5, 4, tzinfo=UTC)
@@ -73,14 +74,15 @@ def _week(events: list[Event], warnings: list[EarlyWarning]) -> Watched:
     return Watched(1, BEGINS, BEGINS + timedelta(days=7), events, warnings)
 
 
-def _warning(raised_h: float, ended_h: float, danger: str = FEEDER) -> EarlyWarning:
+def _warning(raised_h: float, ended_h: float, danger: str = SURPLUS) -> EarlyWarning:
     at = BEGINS + timedelta(hours=ended_h)
-    expected = Expected(Kind.OVERLOAD, danger, "trafo", at, at, at, 0.9, 100.0, "%", (99.0, 105.0, 110.0), "sun")
+    concerns = (Concern(Kind.OVERLOAD, "trafo", 0.9),)
+    expected = Expected(danger, concerns, at, at, at, 0.9, 100.0, "%", (99.0, 105.0, 110.0), "sun")
     return EarlyWarning(expected, BEGINS + timedelta(hours=raised_h), 3600.0, Outcome.CAME_TRUE, at)
 
 
-def _event(from_h: float, to_h: float) -> Event:
-    return Event((Kind.OVERLOAD, FEEDER), BEGINS + timedelta(hours=from_h), BEGINS + timedelta(hours=to_h), 3.0)
+def _event(from_h: float, to_h: float, kind: Kind = Kind.OVERLOAD, danger: str = SURPLUS) -> Event:
+    return Event(kind, danger, BEGINS + timedelta(hours=from_h), BEGINS + timedelta(hours=to_h), 3.0)
 
 
 @pytest.mark.parametrize(
@@ -99,3 +101,12 @@ def test_warnings_are_held_against_events(
 ) -> None:
     found = score([_week([_event(12.0, 13.0)], [_warning(raised_h, ended_h)])])
     assert (found.foreseen, found.late, found.false_alarms) == (foreseen, late, false_alarms)
+
+
+def test_one_warning_speaks_for_all_limits_of_its_danger_and_for_no_other() -> None:
+    events = [_event(12.0, 13.0), _event(12.2, 13.5, Kind.EXPORT), _event(12.0, 13.0, Kind.IMPORT, SHORTAGE)]
+    found = report([_week(events, [_warning(11.0, 14.0)])], 7.0)
+    assert (found["total"]["events"], found["total"]["foreseen"], found["total"]["warnings"]) == (3, 2, 1)
+    assert {kind: row["recall"] for kind, row in found["kinds"].items()} == {"export": 1, "import": 0, "overload": 1}
+    assert found["dangers"]["surplus"]["false_alarms"] == 0
+    assert found["dangers"]["shortage"]["events"] == 1

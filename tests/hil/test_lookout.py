@@ -22,7 +22,7 @@ from hil.plant.feeder import Plant
 from hil.plant.weather import Kind as Weather
 from hil.plant_build import build_plant
 from hil.scenario import Scenario
-from hil.warning_score import Sensors
+from hil.warning_watch import Sensors
 from optimization.network_build import prepare
 from optimization.slots import uniform
 
@@ -92,19 +92,18 @@ def test_it_tells_bands_and_what_is_not_observable(cache: Path, plant: Plant) ->
 def test_a_sun_that_the_feeder_cannot_carry_is_an_alarm_with_a_cause_and_ends(cache: Path, plant: Plant) -> None:
     room = Room(cache, plant)
     told = room.look(90.0)
-    kinds = {warning["kind"] for warning in told["warnings"]}
-    assert {"export", "overload"} <= kinds
-    assert all(warning["lead_s"] >= 1500.0 for warning in told["warnings"])
-    export = next(w for w in told["warnings"] if w["kind"] == "export")
-    assert "pv gives" in export["cause"]
-    assert export["worst"]["q50"] > export["limit"] == 58.0
-    assert set(room.alarms) == {warning["key"] for warning in told["warnings"]}
-    assert room.alarms["warning:export:connection"] == export["text"]
-    assert [body["event"] for body in room.journal] == ["raised"] * len(room.alarms)
+    (surplus,) = told["warnings"]
+    assert surplus["danger"] == "surplus"
+    assert {"export", "overload"} <= {concern["kind"] for concern in surplus["concerns"]}
+    assert surplus["lead_s"] >= 1500.0
+    assert "pv gives" in surplus["cause"]
+    assert surplus["worst"]["q50"] > surplus["limit"]
+    assert room.alarms == {"warning:surplus": surplus["text"]}
+    assert [body["event"] for body in room.journal] == ["raised"]
     room.wait(600.0)
     assert room.look(0.0)["warnings"] == []
     assert room.alarms == {}
-    assert [body["outcome"] for body in room.journal[len(kinds) :]] == ["withdrawn"] * len(kinds)
+    assert [body["outcome"] for body in room.journal[1:]] == ["withdrawn"]
 
 
 def test_personal_loads_are_told_neither_in_the_estimate_nor_in_a_cause(cache: Path, plant: Plant) -> None:

@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 
 from optimization.grid_case import GridCase
-from optimization.outlook import FEEDER, Kind, Placing, Trait, feeder_traits, idle_voltage_pu, leading, risks, windows
+from optimization.outlook import (
+    SHORTAGE,
+    SURPLUS,
+    Concern,
+    Kind,
+    Placing,
+    Trait,
+    feeder_traits,
+    idle_voltage_pu,
+    leading,
+    risks,
+    windows,
+)
 from optimization.outlook_cars import Point, Standing, Visit, charging_kw, past_days
 
 NOW = datetime(2026, 3, 11, 16, tzinfo=UTC)  # a Wednesday
@@ -17,9 +29,9 @@ BERLIN = ZoneInfo("Europe/Berlin")
 GRID = (0.0, 600.0, 12)
 
 
-def _trait(beyond: list[list[float]], kind: Kind = Kind.IMPORT, element: str = "connection", group: str = "") -> Trait:
+def _trait(beyond: list[list[float]], kind: Kind = Kind.IMPORT, element: str = "connection") -> Trait:
     value = 50.0 + np.array(beyond)
-    return Trait(kind, element, value, np.full(value.shape[1], 50.0), 1, group)
+    return Trait(kind, SHORTAGE, element, value, np.full(value.shape[1], 50.0), 1)
 
 
 def test_the_probability_of_a_window_is_the_share_of_scenarios_with_a_slot_beyond() -> None:
@@ -31,14 +43,27 @@ def test_the_probability_of_a_window_is_the_share_of_scenarios_with_a_slot_beyon
 
 
 def test_elements_of_one_danger_are_one_risk_named_after_the_one_most_often_beyond() -> None:
-    near = _trait([[1.0, -1.0], [-1.0, -1.0]], Kind.OVERLOAD, "near", FEEDER)
-    far = _trait([[2.0, 2.0], [1.0, -1.0]], Kind.OVERLOAD, "far", FEEDER)
+    near = _trait([[1.0, -1.0], [-1.0, -1.0]], Kind.OVERLOAD, "near")
+    far = _trait([[2.0, 2.0], [1.0, -1.0]], Kind.OVERLOAD, "far")
     found = risks([near, far])
-    assert [(r.element, r.group, r.probability) for r in found] == [("far", FEEDER, 1.0)]
+    assert [(r.danger, r.concerns, r.probability) for r in found] == [
+        (SHORTAGE, (Concern(Kind.OVERLOAD, "far", 1.0),), 1.0)
+    ]
+
+
+def test_limits_that_one_cause_breaches_are_one_risk_with_its_likeliest_limit_first() -> None:
+    never = [-1.0, -1.0]
+    overload = _trait([[1.0, -1.0], [1.0, 1.0], never, never], Kind.OVERLOAD, "trafo")
+    imported = _trait([never, never, [2.0, 2.0], never])
+    unlikely = _trait([never] * 4, Kind.RESERVE)
+    (found,) = risks([imported, overload, unlikely])
+    assert found.probability == 0.75
+    assert [(c.kind, c.probability) for c in found.concerns] == [(Kind.OVERLOAD, 0.5), (Kind.IMPORT, 0.25)]
+    assert found.worst[1] == pytest.approx(50.0)
 
 
 def test_a_floor_is_breached_from_above() -> None:
-    low = Trait(Kind.VOLTAGE_LOW, "end", np.full((4, 3), 0.94), np.full(3, 0.95), -1)
+    low = Trait(Kind.VOLTAGE_LOW, SHORTAGE, "end", np.full((4, 3), 0.94), np.full(3, 0.95), -1)
     found = risks([low])
     assert found[0].probability == 1.0
     assert found[0].worst == pytest.approx((0.94, 0.94, 0.94))
@@ -56,7 +81,7 @@ def test_voltages_loadings_and_the_connection_are_those_of_the_ac_power_flow(cas
     p_kw, q_kvar = np.zeros((6, 2)), np.zeros((6, 2))
     p_kw[5], p_kw[2], q_kvar[5], q_kvar[2] = [10, 20], [5, 0], [2, 4], [1.25, 0]
     exact = case.ac.check(p_kw, q_kvar)
-    by_name = {(t.kind, t.element): t.value[0] for t in traits}
+    by_name = {(t.kind, t.element): t.value[0] for t in traits if (t.kind, t.danger) != (Kind.OVERLOAD, SURPLUS)}
     for k, bus in enumerate(case.ac.bus_names[1:], start=1):
         assert by_name[Kind.VOLTAGE_HIGH, bus] == pytest.approx(exact.v_pu[k], abs=1e-5)
     for k, branch in enumerate(case.ac.branch_names):
@@ -82,7 +107,19 @@ def test_a_state_without_a_solution_is_beyond_every_limit(case: GridCase) -> Non
         case, Placing(np.array([5]), np.array([0.2])), np.full((1, 1, 1), 5000.0), stretch=np.ones(6),
         connection_kw=(40.0, 40.0),
     )  # fmt: skip
-    assert all((t.beyond > 0.0).all() for t in traits if t.kind in {Kind.OVERLOAD, Kind.VOLTAGE_LOW, Kind.VOLTAGE_HIGH})
+    assert all((t.beyond > 0.0).all() for t in traits if t.kind in {Kind.VOLTAGE_LOW, Kind.VOLTAGE_HIGH})
+    loaded = [t.beyond > 0.0 for t in traits if t.kind is Kind.OVERLOAD]
+    assert np.any(loaded, axis=0).all()
+
+
+def test_an_overload_belongs_to_the_direction_in_which_the_connection_flows(case: GridCase) -> None:
+    power = np.array([[[90.0, -90.0]]])
+    traits = feeder_traits(
+        case, Placing(np.array([1]), np.array([0.0])), power, stretch=np.ones(6), connection_kw=(40.0, 40.0)
+    )
+    loaded = {t.danger: t.value[0] for t in traits if t.kind is Kind.OVERLOAD and t.element == case.ac.branch_names[0]}
+    assert loaded[SHORTAGE][0] > 0.0 == loaded[SHORTAGE][1]
+    assert loaded[SURPLUS][1] > 0.0 == loaded[SURPLUS][0]
 
 
 def test_the_leading_assets_are_named_with_their_powers() -> None:

@@ -13,8 +13,11 @@ export function Warnings({ snapshot, clock, t, language }) {
     <ul class="items">${open.map((one) => html`<li key=${one.key}><${Mark} level="uncertain" /><b>${t.known(`warning.${one.kind}`, one.kind)} ${one.element}</b>
       <span>${t("warnings.when", { from: clock.time(one.onset ?? one.begins), to: clock.time(one.ends), share: number(100 * one.probability, "pct", language) })}</span>
       <span class="soft">${t("warnings.worst", { worst: amount(one.worst?.q50, one.unit, language), limit: amount(one.limit, one.unit, language) })}</span>
+      ${one.concerns?.length > 1 && html`<span class="soft">${t("warnings.also")} ${one.concerns.slice(1).map((each) => concern(each, t, language)).join("; ")}</span>`}
       ${one.cause && html`<span class="soft" lang="en">${one.cause}</span>`}</li>`)}</ul></section>`;
 }
+
+const concern = ({ kind, element, probability }, t, language) => `${t.known(`warning.${kind}`, kind)} ${element} (${number(100 * probability, "pct", language)} %)`;
 
 const amount = (value, unit, language) => (isNumber(value) ? `${number(value, unit, language)} ${unitName(unit)}` : DASH);
 
