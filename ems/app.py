@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from drivers.driver import Driver
 from drivers.points import Measurement, Point
-from ems.clock import Clock, SystemClock
+from ems.clock import Clock
 from ems.config.binding import Bindings, bind
 from ems.config.site import Site
 from ems.control import ControlLoop, Cycle, Parts
@@ -41,9 +41,9 @@ from ems.slow.feed_desk import Feed
 from ems.slow.lookout_setup import build_lookout
 from ems.slow.lookout_watch import LookoutWatch
 from ems.slow.planning_setup import build_planning, cache_dir, grid_limits, grid_path
-from ems.stores import Stores, open_stores, speed
+from ems.stores import OpenStores, Stores, open_stores, speed
 from ems.timetable import Job, Timetable, every
-from ems.wall_watch import CHECK_EVERY_S, WallWatch
+from ems.wall_watch import CHECK_EVERY_S, SteppedClock, WallWatch
 from ems.worker import Solver
 from optimization.grid_case import bus_numbers, load_case
 
@@ -93,7 +93,7 @@ class Daemon:
         table.add(
             "registers", every(REGISTERS_EVERY_S, start + timedelta(seconds=REGISTERS_EVERY_S)), self._keep_registers
         )
-        if isinstance(self._clock, SystemClock):
+        if isinstance(self._clock, SteppedClock):
             table.add("wall clock", every(CHECK_EVERY_S, start), WallWatch(self._clock, self._alarms).check)
         return control, plan
 
@@ -228,6 +228,7 @@ def build(
     feeds: Mapping[str, Feed] | None = None,
     drivers: Mapping[str, Driver] | None = None,
     withheld: str = "",
+    opener: OpenStores = open_stores,
 ) -> Daemon:
     """Wire a daemon; it owns the site from here on and writes nothing before its first cycle.
 
@@ -241,13 +242,14 @@ def build(
         feeds: where forecasts are published; None for those of the site file.
         drivers: by device id; None to build those of the site file.
         withheld: why nothing may be controlled yet, see `Daemon.withhold`.
+        opener: opens the stores, as `open_stores` does.
 
     Raises:
         NotOwner: another process steers this site.
         StoreError: a file of the state folder cannot be used.
         GridError, SeriesError: the site's data cannot be read.
     """
-    stores = open_stores(state_dir, clock, lease_s=site.file.control.lease_s, durable=durable)
+    stores = opener(state_dir, clock, lease_s=site.file.control.lease_s, durable=durable)
     bindings = bind(site)
     evidence = Evidence(site, bindings, stores.record)
     planning = build_planning(

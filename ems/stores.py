@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ems.clock import Clock, ScaledClock
 from ems.live import LiveServer
@@ -20,6 +20,13 @@ SCANS_GATHER_S = 0.5
 """Scans are flushed to the disk so seldom at most [wall s], however fast the clock runs."""
 LEAST_LEASE_WALL_S = 5.0
 """Ownership survives so long a stall of the machine, however fast the clock runs [wall s]."""
+
+
+class OpenStores(Protocol):
+    """Opens what a daemon keeps things in, see `open_stores`."""
+
+    def __call__(self, state_dir: Path, clock: Clock, *, lease_s: float, durable: bool) -> Stores:
+        """Own the site, then open everything."""
 
 
 def journal_path(state_dir: Path) -> Path:

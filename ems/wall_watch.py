@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ems.health import Alarms
 
@@ -15,6 +15,7 @@ PERSISTS_S = 60.0
 CHECK_EVERY_S = 60.0
 
 
+@runtime_checkable
 class SteppedClock(Protocol):
     """What is needed of a clock with a wall behind it."""
 

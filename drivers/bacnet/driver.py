@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from drivers.backoff import Backoff
@@ -25,13 +25,26 @@ PROPERTIES = (PRESENT_VALUE, STATUS_FLAGS)
 
 
 class BacnetDriver:
-    """One BACnet device. One request at a time: small controllers have room for no more."""
+    """One BACnet device. One request at a time: small controllers have room for no more.
 
-    def __init__(self, device: str, spec: DeviceSpec, profile: BacnetProfile, clock: DriverClock) -> None:
+    Args:
+        device: id of the device. spec: how it is reached. profile: its objects.
+        clock: time.
+        open_station: gives our end of the network, as `share` does.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        spec: DeviceSpec,
+        profile: BacnetProfile,
+        clock: DriverClock,
+        open_station: Callable[[], Station] = share,
+    ) -> None:
         self._device = device
         self._spec = spec
         self._profile = profile
-        self._clock = clock
+        self._clock, self._open_station = clock, open_station
         self._station: Station | None = None
         self._peer = Peer(spec.host, spec.port, clock, spec.timeout_s, _route(spec))
         self._turn = asyncio.Lock()
@@ -92,7 +105,7 @@ class BacnetDriver:
         if resting_s > 0:
             raise Silence(f"no answer lately; next attempt in {resting_s:.1f} s")
         if self._station is None:
-            self._station = share()
+            self._station = self._open_station()
         if not self._is_known and self._spec.device_instance is not None:
             await self._identify(self._station, self._spec.device_instance)
         self._is_known = True

@@ -12,7 +12,8 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 from drivers.bacnet import apdu
@@ -58,15 +59,57 @@ class Peer:
         )
 
 
-class Station:
-    """Our end of the network. Get it from `share`, inside a running loop."""
+class Datagrams(Protocol):
+    """Sends and receives datagrams."""
+
+    def listen(self, hear: Callable[[bytes, Where], None]) -> None:
+        """Tell of every datagram that comes."""
+
+    def send(self, datagram: bytes, where: Where) -> None:
+        """Send one; raises `OSError`."""
+
+    def close(self) -> None:
+        """Send and receive no more."""
+
+
+class Udp:
+    """Datagrams of a socket of this process, on the running loop."""
 
     def __init__(self) -> None:
-        self.users = 0
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._loop.add_reader(self._socket, self._readable)
+
+    def listen(self, hear: Callable[[bytes, Where], None]) -> None:
+        """Tell of every datagram that comes."""
+        self._loop.add_reader(self._socket, self._readable, hear)
+
+    def send(self, datagram: bytes, where: Where) -> None:
+        """Send one; raises `OSError`."""
+        self._socket.sendto(datagram, where)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def _readable(self, hear: Callable[[bytes, Where], None]) -> None:
+        with suppress(OSError):
+            hear(*self._socket.recvfrom(LONGEST_DATAGRAM))
+
+
+class Station:
+    """Our end of the network. Get it from `share`, inside a running loop.
+
+    Args:
+        datagrams: what carries requests and answers; None for a socket of its own.
+    """
+
+    def __init__(self, datagrams: Datagrams | None = None) -> None:
+        self.users = 0
+        self._loop = asyncio.get_running_loop()
+        self._datagrams: Datagrams = datagrams or Udp()
+        self._datagrams.listen(self._hear)
         self._waiting: dict[tuple[Where, Route | None, int], asyncio.Future[bytes]] = {}
         self._last_id = 0
         self._stack: Stack | None = None
@@ -118,8 +161,7 @@ class Station:
 
     def close(self) -> None:
         """Close the sockets."""
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
+        self._datagrams.close()
         if self._stack is not None:
             self._stack.close()
 
@@ -134,7 +176,7 @@ class Station:
         self._waiting[key] = answer
         patience = self._loop.call_later(PATIENCE_S, _give_up, answer)
         try:
-            self._socket.sendto(apdu.framed(request(number), peer.route), where)
+            self._datagrams.send(apdu.framed(request(number), peer.route), where)
             said = await peer.clock.wait_for(answer, peer.timeout_s)
         except TimeoutError:
             raise Silence(f"no answer within {peer.timeout_s:g} s") from None
@@ -163,11 +205,10 @@ class Station:
                 return self._last_id
         raise Silence("too many requests are under way")
 
-    def _readable(self) -> None:
+    def _hear(self, datagram: bytes, where: Where) -> None:
         try:
-            datagram, where = self._socket.recvfrom(LONGEST_DATAGRAM)
             packet = apdu.unframed(datagram)
-        except (OSError, Malformed):
+        except Malformed:
             return
         if packet.unreachable is not None:
             self._refused_by_router(where, packet.unreachable)
@@ -229,6 +270,6 @@ async def release(station: Station, clock: DriverClock) -> None:
     """Give the station back; the last user closes it."""
     station.users -= 1
     if station.users == 0:
-        del _STATIONS[asyncio.get_running_loop()]
+        _STATIONS.pop(asyncio.get_running_loop(), None)
         station.close()
         await clock.sleep(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -33,15 +33,26 @@ from drivers.transitions import Transitions
 
 _LOG = logging.getLogger(__name__)
 
+OpenLink = Callable[[str, int, DriverClock], Link]
+"""Gives the link to a host and a port, as `share` does."""
+
 
 class ModbusDriver:
-    """One Modbus device. What it learns of the device (where the models lie, the ratings) holds for one session."""
+    """One Modbus device. What it learns of the device (where the models lie, the ratings) holds for one session.
 
-    def __init__(self, device: str, spec: DeviceSpec, profile: ModbusProfile, clock: DriverClock) -> None:
+    Args:
+        device: id of the device. spec: how it is reached. profile: its registers.
+        clock: time.
+        open_link: gives its link.
+    """
+
+    def __init__(
+        self, device: str, spec: DeviceSpec, profile: ModbusProfile, clock: DriverClock, open_link: OpenLink = share
+    ) -> None:
         self._device = device
         self._spec = spec
         self._profile = profile
-        self._clock = clock
+        self._clock, self._open_link = clock, open_link
         self._link: Link | None = None
         self._session = 0
         self._placed: Mapping[str, Placed] = {}
@@ -95,7 +106,7 @@ class ModbusDriver:
     async def _ready(self) -> Link:
         """Be in a session in which the device is known and its failsafe is set."""
         if self._link is None:
-            self._link = share(self._spec.host, self._spec.port, self._clock)
+            self._link = self._open_link(self._spec.host, self._spec.port, self._clock)
         link = self._link
         session = await link.connect(self._spec.unit, timeout_s=self._spec.timeout_s)
         if session != self._session:

@@ -55,16 +55,33 @@ class Refusal(Exception):
         self.code = code
 
 
-class Link:
-    """The session, its queue and its pauses. Get one from `share`."""
+Dial = Callable[[str, int, Callable[[bool], None]], AsyncModbusTcpClient]
+"""Makes a client that is not connected yet, of a host and a port; it tells when its connection comes and goes."""
 
-    def __init__(self, host: str, port: int, clock: DriverClock) -> None:
+
+def dial_tcp(host: str, port: int, on_connection: Callable[[bool], None]) -> AsyncModbusTcpClient:
+    """Make a client behind a socket."""
+    return AsyncModbusTcpClient(
+        host, port=port, timeout=PATIENCE_S, retries=0, reconnect_delay=0, trace_connect=on_connection
+    )
+
+
+class Link:
+    """The session, its queue and its pauses. Get one from `share`.
+
+    Args:
+        host: address or name. port: TCP port.
+        clock: for deadlines and pauses.
+        dial: makes the client.
+    """
+
+    def __init__(self, host: str, port: int, clock: DriverClock, dial: Dial = dial_tcp) -> None:
         self.name = f"{host}:{port}"
         self.users = 0
         self.session = 0
         """Counts connections: what was learnt about a device holds for one session."""
         self._address = (host, port)
-        self._clock = clock
+        self._clock, self._dial = clock, dial
         self._turns = Turns()
         self._client: AsyncModbusTcpClient | None = None
         self._connecting = Backoff(self.name)
@@ -148,10 +165,7 @@ class Link:
     async def _connected(self, timeout_s: float) -> AsyncModbusTcpClient:
         if self._client is not None:
             return self._client
-        host, port = self._address
-        client = AsyncModbusTcpClient(
-            host, port=port, timeout=PATIENCE_S, retries=0, reconnect_delay=0, trace_connect=self._on_connection
-        )
+        client = self._dial(*self._address, self._on_connection)
         try:
             connected = await self._clock.wait_for(client.connect(), timeout_s)
         except TimeoutError:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from drivers.points import Measurement, Quality
 from ems.store.database import Schema, StoreError, open_readable, open_writable
 from ems.store.encoding import to_instant
-from ems.store.writer import Backlog, Statement, Writer
+from ems.store.writer import Backlog, Statement, Turn, Writer
 
 Floats = NDArray[np.float64]
 
@@ -51,13 +51,17 @@ class History:
         path: the file, made if missing.
         durable: appended scans survive a power cut; without, the death of the process only.
         gather_s: how long scans wait for each other before a common commit [s]: each costs the disk a flush.
+        turn: gives the writing its turns; None for a thread of its own.
 
     Raises:
         StoreError: the file is of a newer version, damaged or not writable.
     """
 
-    def __init__(self, path: Path | str, durable: bool = True, *, gather_s: float = 0.0) -> None:
-        self._writer = Writer(open_writable(Path(path), SCHEMA, durable=durable), "history", gather_s=gather_s)
+    def __init__(
+        self, path: Path | str, durable: bool = True, *, gather_s: float = 0.0, turn: Turn | None = None
+    ) -> None:
+        connection = open_writable(Path(path), SCHEMA, durable=durable)
+        self._writer = Writer(connection, "history", gather_s=gather_s, turn=turn)
         self._layout: tuple[list[str], int, str] = ([], *_layout([]))
         self._kept: set[int] = set()
 

@@ -1,7 +1,8 @@
 """The journal: what was planned, intended, done and seen, in order, append-only.
 
 Kinds of record: `plan, intent, result, request_seen, alarm, health, transition, meter_register, energy_register,
-factor`, and with the same right any further lower-case word. A record is never changed; a correction is a new record.
+factor, checkpoint`, and with the same right any further lower-case word. A record is never changed; a correction is a
+new record. Every record is an entry of the chain of audit (`ems/store/chain.py`), its number that of the entry.
 """
 
 from __future__ import annotations
@@ -17,25 +18,28 @@ from pathlib import Path
 from typing import Any
 
 from ems.clock import Clock
+from ems.store.chain import FUNCTIONS, appended, chain_up
 from ems.store.database import Schema, StoreError, open_readable, open_writable
 from ems.store.encoding import to_instant, to_json
-from ems.store.writer import Backlog, Statement, Writer
+from ems.store.writer import Backlog, Statement, Turn, Writer
 
 FILE = "journal.db"
 """Name of the core's journal in a state folder."""
 
 SCHEMA = Schema(
     name="journal",
-    version=1,
+    version=2,
     ddl="""
-    CREATE TABLE IF NOT EXISTS record (
-      id INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL
+    CREATE TABLE record (
+      id INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL
     );
-    CREATE INDEX IF NOT EXISTS record_kind ON record (kind)
+    CREATE INDEX record_kind ON record (kind)
     """,
+    upgrades={1: lambda connection: chain_up(connection, "record", "body")},
+    functions=FUNCTIONS,
 )
 
-_INSERT = "INSERT INTO record (at, kind, body) VALUES (?, ?, ?)"
+_INSERT = appended("record", "at, kind, body", "body")
 _KIND = re.compile(r"[a-z][a-z_]*")
 
 
@@ -56,14 +60,15 @@ class Journal:
         path: the file, made if missing.
         clock: gives the instant of records that name none.
         durable: acknowledged records survive a power cut (`synchronous=FULL`); without, the death of the process only.
+        turn: gives the writing its turns; None for a thread of its own.
 
     Raises:
         StoreError: the file is of a newer version, damaged or not writable.
     """
 
-    def __init__(self, path: Path | str, clock: Clock, durable: bool = True) -> None:
+    def __init__(self, path: Path | str, clock: Clock, durable: bool = True, *, turn: Turn | None = None) -> None:
         self._clock = clock
-        self._writer = Writer(open_writable(Path(path), SCHEMA, durable=durable), "journal")
+        self._writer = Writer(open_writable(Path(path), SCHEMA, durable=durable), "journal", turn=turn)
 
     def record(self, kind: str, body: Mapping[str, Any], *, at: datetime | None = None) -> Future[int]:
         """Append; never blocks.

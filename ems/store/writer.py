@@ -12,6 +12,7 @@ import queue
 import sqlite3
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,9 @@ RETRY_S = 1.0
 """How often unwritten rows are tried again while nothing new comes [s]: the thread's own wait, no control deadline."""
 
 BATCH = 1000
+
+Turn = Callable[[Callable[[], None]], None]
+"""Calls what it is given, soon and on the caller's own thread: for a run that is to repeat to the last digit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +69,17 @@ class Writer:
         name: what the file is, for messages.
         capacity: how many tasks wait at most, and how many refused ones memory keeps.
         gather_s: how long a batch waits for more before its commit, where nobody waits for one [s].
+        turn: gives the writing its turns; None for a thread of its own.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, name: str, *, capacity: int = 10_000, gather_s: float = 0.0
+        self,
+        connection: sqlite3.Connection,
+        name: str,
+        *,
+        capacity: int = 10_000,
+        gather_s: float = 0.0,
+        turn: Turn | None = None,
     ) -> None:
         self._connection = connection
         self._name = name
@@ -81,8 +92,10 @@ class Writer:
         self._closing = False
         self._gather_s = gather_s
         self._hurry = threading.Event()
+        self._turn = turn
         self._thread = threading.Thread(target=self._run, name=f"{name} writer", daemon=True)
-        self._thread.start()
+        if turn is None:
+            self._thread.start()
 
     def submit(self, *statements: Statement) -> Future[int]:
         """Queue statements to be committed together; resolves with the row id of the last one."""
@@ -98,6 +111,8 @@ class Writer:
             self._refuse(
                 [task], StoreError(f"the {self._name} has {self._capacity} tasks waiting: the disk is too slow")
             )
+        if self._turn is not None:
+            self._turn(self._take_turn)
         return task.future
 
     def backlog(self) -> Backlog:
@@ -110,7 +125,10 @@ class Writer:
             self._closing = True
             self._hurry.set()
             self._queue.put(None)
-        self._thread.join(timeout=30.0)
+            if self._turn is not None:
+                self._run()
+        if self._turn is None:
+            self._thread.join(timeout=30.0)
 
     def _run(self) -> None:
         while True:
@@ -120,6 +138,16 @@ class Writer:
             if not more:
                 break
         self._connection.close()
+
+    def _take_turn(self) -> None:
+        """Write what waits; later turns of the same batch find nothing left to do."""
+        if self._closing:
+            return
+        batch: list[_Task] = []
+        while not self._queue.empty() and (task := self._queue.get_nowait()) is not None:
+            batch.append(task)
+        if batch:
+            self._write(batch)
 
     def _next_batch(self) -> tuple[list[_Task], bool]:
         """Collect what waits; the second is False at the end. Waits for work, shorter while rows are unwritten."""
