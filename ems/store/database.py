@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -21,11 +21,15 @@ class Schema:
         name: what the file is, for messages.
         version: kept in `PRAGMA user_version`; a file of a newer version is refused, never guessed at.
         ddl: statements that make the tables of an empty file.
+        upgrades: by the version that a file has, what makes the next one of it, within a transaction.
+        functions: by name, what its statements call.
     """
 
     name: str
     version: int
     ddl: str
+    upgrades: Mapping[int, Callable[[sqlite3.Connection], None]] = field(default_factory=dict)
+    functions: Mapping[str, Callable[..., str]] = field(default_factory=dict)
 
 
 def open_writable(path: Path, schema: Schema, *, durable: bool, busy_s: float = 1.0) -> sqlite3.Connection:
@@ -60,11 +64,31 @@ def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, schema: Schema, *, durable: bool) -> None:
+    for name, function in schema.functions.items():
+        connection.create_function(name, -1, function, deterministic=True)
     if _checked_version(connection, path, schema) < schema.version:
         connection.execute("PRAGMA journal_mode=WAL")
-        # Two processes may meet a new file at once: the tables and the version appear together or not at all.
-        connection.executescript(f"BEGIN IMMEDIATE; {schema.ddl}; PRAGMA user_version={schema.version}; COMMIT")
+        _bring_up(connection, path, schema)
     connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+
+
+def _bring_up(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
+    """Make the tables or upgrade them: two processes may meet a file at once; tables and version appear together."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _checked_version(connection, path, schema)
+        if version == 0:
+            for statement in schema.ddl.split(";"):
+                connection.execute(statement)
+        else:
+            for step in range(version, schema.version):
+                schema.upgrades[step](connection)
+        connection.execute(f"PRAGMA user_version={schema.version}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def open_readable(path: Path, schema: Schema) -> sqlite3.Connection | None:

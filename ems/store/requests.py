@@ -2,6 +2,7 @@
 
 Law 1: nothing is changed or deleted: a release is a row too, and the newest of a kind and target replaces the older.
 Many cars may wait for one car park: there the newest of a car replaces the older, and a release may name the car.
+Every row is an entry of the chain of audit (`ems/store/chain.py`), its number that of the entry.
 Law 2: a request says who, why and until when; nobody may ask in silence.
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ems.clock import Clock
+from ems.store.chain import FUNCTIONS, appended, chain_up
 from ems.store.database import Schema, StoreError, open_readable, open_writable
 from ems.store.encoding import to_instant, to_json
 
@@ -27,19 +29,23 @@ BUSY_S = 5.0
 
 Kind = Literal["override", "mode", "lockout", "release_all", "ev", "ev_waiting", "release"]
 
+CHAINED_BODY = "request_body(target, value, reason, by, expires_at)"
+
 SCHEMA = Schema(
     name="requests",
-    version=1,
+    version=2,
     ddl="""
-    CREATE TABLE IF NOT EXISTS request (
+    CREATE TABLE request (
       id INTEGER PRIMARY KEY, kind TEXT NOT NULL, target TEXT NOT NULL, value TEXT NOT NULL,
-      reason TEXT NOT NULL, by TEXT NOT NULL, at TEXT NOT NULL, expires_at TEXT
+      reason TEXT NOT NULL, by TEXT NOT NULL, at TEXT NOT NULL, expires_at TEXT, hash TEXT NOT NULL
     )
     """,
+    upgrades={1: lambda connection: chain_up(connection, "request", CHAINED_BODY)},
+    functions=FUNCTIONS,
 )
 
 _COLUMNS = "id, kind, target, value, reason, by, at, expires_at"
-_INSERT = "INSERT INTO request (kind, target, value, reason, by, at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT = appended("request", "kind, target, value, reason, by, at, expires_at", CHAINED_BODY)
 _ONE_OF_MANY = "CASE kind WHEN 'ev_waiting' THEN json_extract(value, '$.car') END"
 _NEWEST_IDS = f"SELECT max(id) FROM request GROUP BY kind, target, {_ONE_OF_MANY}"  # noqa: S608
 _NEWEST = (
