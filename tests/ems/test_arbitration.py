@@ -108,8 +108,8 @@ def test_whole_steps_towards_zero_and_no_power_at_which_it_cannot_run(lever, wan
         (HEAT, 10.0, NOW_S, 2.0, 2.0),
         # up slow: hold first, then a ramp that does not save up
         (CAR, 4.14, NOW_S - 10, 20.7, 4.14),
-        (CAR, 4.14, NOW_S - 20, 20.7, 14.14),
-        (CAR, 0.0, LONG_AGO, 20.7, 15.0),
+        (CAR, 4.14, NOW_S - 20, 20.7, 20 * 0.69),
+        (CAR, 0.0, LONG_AGO, 20.7, 21 * 0.69),
         (HEAT, 0.0, NOW_S - 10, 10.0, 0.0),
         (HEAT, 0.0, NOW_S - 20, 10.0, 4.0),
         (HEAT, 0.0, LONG_AGO, 10.0, 6.0),
