@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ems.config.documents import Key, Keys
+from ems.config.grid_operator import GridOperator, LimitApi, LimitInput, LimitRegisters
 from ems.config.site import (
     ASSET_KINDS,
     Comfort,
@@ -26,14 +27,16 @@ from ems.config.site import (
     Planning,
     Series,
     SiteFile,
-    Strict,
 )
+from ems.config.strict import Strict
 
 _SECTIONS: Mapping[Keys, type[Strict]] = {
     ("site",): Identity,
     ("control",): Control,
     ("planning",): Planning,
     ("grid",): Grid,
+    ("grid_operator",): GridOperator,
+    ("grid_operator", "api"): LimitApi,
     ("feeds",): Feeds,
     ("feeds", "price"): Feed,
     ("feeds", "carbon"): Feed,
@@ -64,6 +67,12 @@ class Parts:
             if len(path) == 2 and path[0] == group and group != "feeds":
                 yield str(path[1]), part
 
+    def sources(self, group: str) -> Iterator[tuple[str, BaseModel]]:
+        """List the registers or the inputs of the grid operator by id, in the order of the file."""
+        for path, part in self.sections.items():
+            if path[:2] == ("grid_operator", group) and len(path) == 3:
+                yield str(path[2]), part
+
     def is_broken(self, path: Keys) -> bool:
         """Tell whether something was said already about a place or what it holds."""
         return any(other[: len(path)] == path for other in self.broken)
@@ -74,14 +83,14 @@ def schema_at(path: Keys, raw: Mapping[str, Any]) -> type[Strict] | None:
     match path:
         case ():
             return SiteFile
-        case ("devices", _):
-            return Device
-        case ("zones", _):
-            return DistrictZone
+        case ("devices" | "zones" as group, _):
+            return Device if group == "devices" else DistrictZone
         case ("assets", name):
             return ASSET_KINDS.get(_kind(raw, name))
         case ("assets" | "zones", _, "comfort"):
             return Comfort
+        case ("grid_operator", "registers" | "inputs" as group, _):
+            return LimitRegisters if group == "registers" else LimitInput
     return _SECTIONS.get(path)
 
 
@@ -116,6 +125,9 @@ def _paths(raw: Mapping[str, Any]) -> Iterator[Keys]:
         for name in _block(raw, (group,)) or {}:
             yield group, name
             yield group, name, "comfort"
+    for group in ("registers", "inputs"):
+        for name in _block(raw, ("grid_operator", group)) or {}:
+            yield "grid_operator", group, name
 
 
 def _block(raw: Mapping[str, Any], path: Keys) -> Mapping[str, Any] | None:

@@ -12,24 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ems.config.grid_operator import GridOperator
+from ems.config.strict import Finite, HourOfDay, Id, NotNegative, Percent, Positive, Share, Strict, Switch, Whole
+
 SCHEMA_VERSION = 1
-
-# Numbers and switches are strict: the text `12 kWh` and the word `yes` are no numbers.
-Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Positive = Annotated[Finite, Field(gt=0)]
-NotNegative = Annotated[Finite, Field(ge=0)]
-Share = Annotated[Finite, Field(gt=0, le=1)]
-Percent = Annotated[Finite, Field(ge=0, le=100)]
-HourOfDay = Annotated[Finite, Field(ge=0, le=24)]
-Whole = Annotated[int, Field(strict=True)]
-Switch = Annotated[bool, Field(strict=True)]
-Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-
-
-class Strict(BaseModel):
-    """A part of the site file: frozen, strict about types, and no unknown key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Identity(Strict):
@@ -334,6 +320,7 @@ class SiteFile(Strict):
     control: Control = Control()
     planning: Planning = Planning()
     grid: Grid
+    grid_operator: GridOperator | None = None
     tariff: str
     feeds: Feeds
     series: Series = Series()

@@ -14,7 +14,7 @@ from pydantic import ValidationError, model_validator
 
 from ems.config.documents import Document, Keys, read_document
 from ems.config.errors import SiteError, SiteProblem
-from ems.config.site import Id, NotNegative, Strict
+from ems.config.strict import Id, NotNegative, Strict
 
 FOLDER = "evidence"
 Content = TypeVar("Content", bound=Strict)
