@@ -21,6 +21,7 @@ PRECEDENCE = {rung: rank for rank, rung in enumerate(Rung)}
 TRIFLE_KW = 1e-6
 LONGEST_RAMP_S = 30.0
 """An asset that has stood still for longer does not save up ramp for a jump."""
+RUNS_ON = "the compressor runs on for its least time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +109,26 @@ def whole_steps(lever: Lever, kw: float) -> float:
     return magnitude if kw >= 0 else -magnitude
 
 
-def arbitrate(lever: Lever, wish: Wish, bounds: Iterable[Bound], held: Held | None, now_s: float) -> Decision:
-    """Decide one asset: the wish within its bounds, moved calmly, clamped last."""
+def arbitrate(
+    lever: Lever, wish: Wish, bounds: Iterable[Bound], held: Held | None, now_s: float, *, least_kw: float = 0.0
+) -> Decision:
+    """Decide one asset: the wish within its bounds, moved calmly, clamped last.
+
+    Args:
+        lever: the asset.
+        wish: what is wanted of it.
+        bounds: everybody's limits.
+        held: the command in force; None if there is none.
+        now_s: present monotonic instant [s].
+        least_kw: power below which no wish may take it, while its compressor runs too shortly [kW]; bounds may.
+    """
     bounds = tuple(bounds)
     wanted = clamp(lever.asset, wish, bounds)
     if wanted.kw is None:
         return wanted
     kw = shape(lever, wanted.kw, held, now_s)
+    if 0.0 <= kw < least_kw:
+        kw, wanted = least_kw, Decision(lever.asset, least_kw, Rung.DEVICE, RUNS_ON)
     last = clamp(lever.asset, Wish(wanted.rung, kw, wanted.reason), bounds)
     return runnable(lever, last if last.kw == kw else _stepped(lever, last, bounds))
 

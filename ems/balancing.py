@@ -61,6 +61,7 @@ class Flex:
         held_kw: command in force; None if there is none.
         keep_kw: commands this near to the one in force are not re-issued while no row is past its trigger.
         reserved: moved after all others, because an operator asked for its power.
+        least_kw: power below which no soft level moves it, as its compressor runs too shortly.
     """
 
     asset: str
@@ -73,6 +74,7 @@ class Flex:
     held_kw: float | None = None
     keep_kw: float = 0.0
     reserved: bool = False
+    least_kw: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from ems.clock import Clock
 from ems.config.binding import Bindings
 from ems.config.site import HeatPumpAsset, Site
 from ems.fast.ceilings import learn_ceiling
+from ems.fast.conduct import Conduct
 from ems.fast.counters import Counters
 from ems.fast.decisions import AssetKind, Decision, Lever
 from ems.fast.demand import DemandDesk, DemandNow
@@ -33,6 +34,7 @@ from ems.fast.sessions import Sessions
 from ems.fast.steering import Outcome, Steering
 from ems.fast.watchman import Watchman
 from ems.fast.writing import Writer
+from ems.limits.desk import LimitDesk
 from ems.process_image import ProcessImage, Snapshot
 from ems.standing import Standing
 from optimization.problem import Plan
@@ -71,6 +73,7 @@ class Parts:
     prices: Callable[[datetime], Prices]
     keep: Callable[[datetime, Sequence[Measurement]], None]
     adopt: Callable[[Standing], Awaitable[None]]
+    limits: LimitDesk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class ControlLoop:
         self._released = False
         self._adopted: Standing | None = None
         self._tapers_kw: dict[str, float] = {}
+        self._conduct = Conduct(parts.levers, parts.bindings, cycle_s)
         self.wants_plan = False
         """A car came, left or wants something else, or an override has changed: a reason to plan soon.
 
@@ -142,12 +146,16 @@ class ControlLoop:
         parts = self._parts
         standing = parts.orders.poll(snapshot.at)
         held = parts.writer.held()
+        self._conduct.see(snapshot, held)
         limits = {asset: (h.kw, h.since_s) for asset, h in held.items() if h.kw is not None}
         if self.last is not None:
             self.wants_plan |= standing.overrides != self.last.standing.overrides
         self.wants_plan |= parts.sessions.update(snapshot, parts.orders.requests, limits)
         building = self.last.outcome.building if self.last is not None else ()
         self.wants_plan |= parts.queues.update(snapshot, parts.orders.requests, parts.sessions.cars, building)
+        allowed = parts.limits.look(snapshot) if parts.limits is not None else ()
+        if self.last is not None:
+            self.wants_plan |= [one.kw for one in allowed] != [one.kw for one in self.last.outcome.limits]
         plan, planning = parts.plan(), parts.site.file.planning
         in_force = plan_now(plan, snapshot.at, every_s=planning.every_s, max_age_s=planning.max_plan_age_s)
         scene = Scene(
@@ -159,6 +167,8 @@ class ControlLoop:
             held=held,
             tapers_kw=self._tapers_kw,
             demand=parts.demand.update(snapshot, in_force.plan if in_force else None),
+            limits=allowed,
+            compressors=self._conduct.compressors,
         )
         outcome = parts.steering.decide(scene)
         self._follow(snapshot, outcome.powers, limits)

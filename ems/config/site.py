@@ -263,13 +263,20 @@ class ChargePointAsset(Placed):
 
 
 class HeatPumpAsset(Placed):
-    """A heat pump or air handler with its building zone; symbols as in optimization/assets/heat_pump.py."""
+    """A heat pump or air handler with its building zone; symbols as in optimization/assets/heat_pump.py.
+
+    Its compressor runs for at least `minimum_on_s` and stands for at least `minimum_off_s` [s], and starts at most
+    `starts_per_h` times an hour.
+    """
 
     kind: Literal["heat_pump"]
     device: str
     bus: str
     rated_kw: Positive
     minimum_kw: NotNegative = 0.0
+    minimum_on_s: NotNegative = 600.0
+    minimum_off_s: NotNegative = 600.0
+    starts_per_h: Annotated[Whole, Field(ge=1)] = 3
     cop_0: Positive = 3.0
     cop_slope: Finite = 0.07
     air_kwh_per_k: Positive

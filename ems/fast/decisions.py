@@ -40,6 +40,15 @@ class AssetKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """What spares a compressor: it runs and stands for least times [s], and starts so often an hour at the most."""
+
+    minimum_on_s: float
+    minimum_off_s: float
+    starts_per_h: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lever:
     """One asset that can be commanded.
 
@@ -53,6 +62,7 @@ class Lever:
         minimum_kw: least power at which it runs at all; between 0 and this it stands still.
         step_kw: the finest useful change.
         safe_kw: declared safe value; None releases it to its own control.
+        rest: what spares its compressor; None for one that has none.
     """
 
     asset: str
@@ -64,6 +74,7 @@ class Lever:
     minimum_kw: float
     step_kw: float
     safe_kw: float | None
+    rest: Rest | None = None
 
     @property
     def rating_kw(self) -> float:

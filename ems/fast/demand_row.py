@@ -39,8 +39,14 @@ def soft_level(site: Site, row: int, flexes: Sequence[Flex], scene: Scene, power
     priced = [(price, flex) for flex in flexes if (price := _price(flex, now, scene, powers, site)) is not None]
     able = [(price, flex) for price, flex in priced if price <= now.worth_per_kwh]
     able.sort(key=lambda pair: (pair[0], ORDER[pair[1].kind]))
-    easing = [replace(flex, upper_kw=max(flex.power_kw, flex.lower_kw)) for _, flex in able]
+    easing = [_easing(flex) for _, flex in able]
     return Soft(row, now.words(), allowed_kw, allowed_kw - RELIEF_SHARE * now.target_kw, easing)
+
+
+def _easing(flex: Flex) -> Flex:
+    """Let an asset only take less than it does, and stop no compressor before its time."""
+    most_kw = max(flex.power_kw, flex.lower_kw)
+    return replace(flex, lower_kw=max(flex.lower_kw, min(flex.least_kw, most_kw)), upper_kw=most_kw)
 
 
 def _price(flex: Flex, now: DemandNow, scene: Scene, powers: Powers, site: Site) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ems.config.binding import Bindings
 from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, PvAsset, Site
-from ems.fast.decisions import AssetKind, Lever
+from ems.fast.decisions import AssetKind, Lever, Rest
 
 STEP_KW: Mapping[AssetKind, float] = {AssetKind.BATTERY: 0.1, AssetKind.PV: 0.5}
 """The finest useful change of a kind [kW]; a charge point goes by whole amperes."""
@@ -25,8 +25,10 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
             continue
         kind = AssetKind(spec.kind)
         step_kw = STEP_KW.get(kind, 1.0 / abs(command.per_kw))
+        rest = None
         if isinstance(spec, HeatPumpAsset):
             step_kw = next((s for s in HEAT_STEPS_KW if s <= HEAT_STEP_SHARE * spec.rated_kw), HEAT_STEPS_KW[-1])
+            rest = Rest(spec.minimum_on_s, spec.minimum_off_s, spec.starts_per_h)
         levers[asset] = Lever(
             asset=asset,
             device=command.device,
@@ -37,5 +39,6 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
             minimum_kw=command.minimum / abs(command.per_kw),
             step_kw=step_kw,
             safe_kw=bindings.safe_kw(asset),
+            rest=rest,
         )
     return levers

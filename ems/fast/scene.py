@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ems.fast.compressor import Compressor
 from ems.fast.decisions import Held
 from ems.fast.demand import DemandNow
 from ems.fast.prices import Prices
 from ems.fast.sessions import Car
+from ems.limits.in_force import InForce
 from ems.process_image import Snapshot
 from ems.standing import Standing
 from optimization.problem import Plan
@@ -27,6 +29,8 @@ class Scene:
         held: commands in force, by asset.
         tapers_kw: what a battery near an end of its charge takes at the most, by asset.
         demand: the running metering interval; None where the tariff has no demand charge.
+        limits: what the grid operator allows at the connection, by direction.
+        compressors: whether those of heat pumps run, by asset; one that is missing is not spared.
     """
 
     snapshot: Snapshot
@@ -37,3 +41,5 @@ class Scene:
     held: Mapping[str, Held] = field(default_factory=dict)
     tapers_kw: Mapping[str, float] = field(default_factory=dict)
     demand: DemandNow | None = None
+    limits: tuple[InForce, ...] = ()
+    compressors: Mapping[str, Compressor] = field(default_factory=dict)

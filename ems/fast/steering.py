@@ -16,6 +16,7 @@ from ems.balancing import Balance, Flex, balance, pv_limit
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.fast.building import BuildingLimit, bounds_on, read_limits
+from ems.fast.compressor import least_kw, start_bounds
 from ems.fast.decisions import AssetKind, Bound, Decision, Lever, Rung, Wish
 from ems.fast.demand_row import soft_level
 from ems.fast.ladder import (
@@ -32,8 +33,9 @@ from ems.fast.ladder import (
     share_by_room,
 )
 from ems.fast.powers import Powers, bounds_of, read_powers, rule_view
-from ems.fast.rows import IMPORT, RowsMaker
+from ems.fast.rows import EXPORT, IMPORT, RowsMaker
 from ems.fast.scene import Scene
+from ems.limits.in_force import Direction, InForce, narrowed
 from optimization.problem import GridRows
 
 KEEP_KW: Mapping[AssetKind, float] = {
@@ -65,6 +67,7 @@ class Outcome:
         unsafe: why safe values are commanded site-wide; empty when they are not.
         excess: rows that stay past their trigger, in words.
         building: the live limits of building automation systems.
+        limits: what the grid operator allows at the connection, by direction.
     """
 
     decisions: Mapping[str, Decision]
@@ -72,6 +75,7 @@ class Outcome:
     unsafe: str = ""
     excess: tuple[str, ...] = ()
     building: tuple[BuildingLimit, ...] = ()
+    limits: tuple[InForce, ...] = ()
 
 
 class Steering:
@@ -92,15 +96,19 @@ class Steering:
         if powers.grid_kw is None:
             why = "the grid meter cannot be read"
             decisions = {a: self._safe(lever, why) for a, lever in readable.items()}
-            return Outcome(decisions, powers, unsafe=why, building=limits)
+            return Outcome(decisions, powers, unsafe=why, building=limits, limits=scene.limits)
         bounds = {
-            asset: (*bounds_of(self._site, lever, scene, powers), *bounds_on(asset, limits))
+            asset: (
+                *bounds_of(self._site, lever, scene, powers),
+                *bounds_on(asset, limits),
+                *start_bounds(lever, scene.compressors.get(asset), scene.snapshot.monotonic_s),
+            )
             for asset, lever in readable.items()
         }
         wishes = self._wishes(scene, powers, readable)
         wishes |= self._on_their_side(scene, powers, wishes, bounds)
         shaped = {asset: self._settled(wishes[asset], lever, bounds[asset], scene) for asset, lever in readable.items()}
-        return replace(self._balanced(scene, powers, shaped, bounds), building=limits)
+        return replace(self._balanced(scene, powers, shaped, bounds), building=limits, limits=scene.limits)
 
     def _safe(self, lever: Lever, why: str) -> Decision:
         wish = safe_wish(lever, why)
@@ -110,7 +118,9 @@ class Steering:
         """Arbitrate a wish; a safe value is commanded as it is declared, nobody outranks it (Law 1)."""
         if wish.rung is Rung.SAFE:
             return Decision(lever.asset, wish.kw, wish.rung, wish.reason)
-        return arbitrate(lever, wish, bounds, scene.held.get(lever.asset), scene.snapshot.monotonic_s)
+        now_s, held = scene.snapshot.monotonic_s, scene.held.get(lever.asset)
+        least = least_kw(lever, scene.compressors.get(lever.asset), now_s)
+        return arbitrate(lever, wish, bounds, held, now_s, least_kw=least)
 
     def _wishes(self, scene: Scene, powers: Powers, levers: Mapping[str, Lever]) -> dict[str, Wish]:
         at = self._plan_now(scene)
@@ -192,24 +202,35 @@ class Steering:
         movable = [flex.asset for flex in flexes]
         fixed = {a: kw for a, kw in {**powers.metered_kw, **powers.loads_kw}.items() if a not in movable}
         grid, slot = self._grid_slot(scene, powers)
-        limits_kw = (self._site.file.grid.import_limit_kw, self._site.file.grid.export_limit_kw)
+        limits_kw, said = self._connection(scene)
         rows = self._rows.build([*fixed, *movable], grid, slot, limits_kw, unexplained_kw=powers.unexplained_kw)
         soft = soft_level(self._site, rows.names.index(IMPORT), flexes, scene, powers)
         result = balance(flexes, rows, fixed, soft)
+        result = replace(result, because={asset: said.get(row, row) for asset, row in result.because.items()})
         decisions = dict(shaped)
         for flex in flexes:
             wanted, limits = shaped[flex.asset], bounds[flex.asset]
             if flex.kind is AssetKind.PV:
                 worth_kw = self._worth_kw(scene, powers, self._levers[flex.asset])
                 safe_kw = self._levers[flex.asset].safe_kw if grid is None else None
+                row = result.because.get(flex.asset, "")
+                stood = row if row in said.values() else "the grid stands no more"
                 decisions[flex.asset] = self._final_pv(
-                    flex, wanted, result, limits, worth_kw=worth_kw, blind_kw=safe_kw
+                    flex, wanted, result, limits, worth_kw=worth_kw, blind_kw=safe_kw, stood=stood
                 )
             else:
                 rung = Rung.DEMAND if soft and result.because.get(flex.asset) == soft.name else Rung.GRID
                 decisions[flex.asset] = self._final(flex, wanted, result, limits, rung=rung)
-        over = tuple(name for name, excess in zip(rows.names, result.excess, strict=True) if excess > 1e-6)
+        over = tuple(said.get(name, name) for name, excess in zip(rows.names, result.excess, strict=True) if excess > 1e-6)
         return Outcome(decisions, powers, excess=over)
+
+    def _connection(self, scene: Scene) -> tuple[tuple[float, float], Mapping[str, str]]:
+        """Give the import and export limit [kW], and in words those rows that the grid operator has narrowed."""
+        own_kw = (self._site.file.grid.import_limit_kw, self._site.file.grid.export_limit_kw)
+        now_kw = narrowed(own_kw, scene.limits)
+        reasons = {limit.direction: limit.reason for limit in scene.limits}
+        narrow = {Direction.IMPORT: (IMPORT, now_kw[0] < own_kw[0]), Direction.EXPORT: (EXPORT, now_kw[1] < own_kw[1])}
+        return now_kw, {row: reasons[direction] for direction, (row, is_narrowed) in narrow.items() if is_narrowed}
 
     def _is_movable(self, decision: Decision, scene: Scene) -> bool:
         """Tell whether balancing may move an asset: it is written to, it follows, and it is not at its safe value."""
@@ -236,6 +257,7 @@ class Steering:
             held_kw=held_kw,
             keep_kw=KEEP_KW[lever.kind],
             reserved=lever.asset in scene.standing.overrides,
+            least_kw=least_kw(lever, scene.compressors.get(lever.asset), scene.snapshot.monotonic_s),
         )
 
     def _grid_slot(self, scene: Scene, powers: Powers) -> tuple[GridRows | None, int]:
@@ -277,11 +299,12 @@ class Steering:
         *,
         worth_kw: float,
         blind_kw: float | None,
+        stood: str,
     ) -> Decision:
         """Bound a plant by what the rows stand and by what is worth generating; without rows by its safe value."""
         lever, held_kw = self._levers[flex.asset], None if flex.held_kw is None else -flex.held_kw
         cap_kw, most_kw = -result.power_kw[flex.asset], result.pv_most_kw[flex.asset]
-        why = "the grid stands no more" if cap_kw <= worth_kw else "selling costs money now"
+        why = stood if cap_kw <= worth_kw else "selling costs money now"
         if blind_kw is not None:
             cap_kw = most_kw = min(cap_kw, -blind_kw)
             why = "the feeder is still being prepared"
