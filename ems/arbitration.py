@@ -5,7 +5,8 @@ contradict each other the higher one wins and the lower one shrinks to its neare
 Rule 2: deadband, hold and ramp act first, the clamp acts last. So a command that a tightened limit forces is never
 delayed by any of them.
 Rule 3: down fast, up slow: deadband, hold and ramp never delay a command towards zero, unless it is a trifle.
-Rule 4: what a charge point is told is whole amperes, what any asset is told is a whole number of its steps; only its
+Rule 4: an asset that swings is calmed: it moves away from zero more rarely, by more, and not across zero at once.
+Rule 5: what a charge point is told is whole amperes, what any asset is told is a whole number of its steps; only its
 rating, and a value that a bound leaves no step beside, are told as they are.
 """
 
@@ -21,6 +22,9 @@ PRECEDENCE = {rung: rank for rank, rung in enumerate(Rung)}
 TRIFLE_KW = 1e-6
 LONGEST_RAMP_S = 30.0
 """An asset that has stood still for longer does not save up ramp for a jump."""
+CALM_HOLD_S = 120.0
+CALM_DEADBANDS = 4.0
+"""An asset that swings stays this long, and within so many deadbands, before it moves away from zero again."""
 RUNS_ON = "the compressor runs on for its least time"
 
 
@@ -79,8 +83,8 @@ def clamp(asset: str, wish: Wish, bounds: Iterable[Bound]) -> Decision:
     return Decision(asset, kw, wish.rung, wish.reason)
 
 
-def shape(lever: Lever, kw: float, held: Held | None, now_s: float) -> float:
-    """Let an asset move as calmly as it should: whole steps, deadband, hold, ramp (Rule 3)."""
+def shape(lever: Lever, kw: float, held: Held | None, now_s: float, *, swinging: bool = False) -> float:
+    """Let an asset move as calmly as it should: whole steps, deadband, hold, ramp (Rules 3 and 4)."""
     moves = MOVES[lever.kind]
     kw = whole_steps(lever, kw)
     if held is None or held.kw is None:
@@ -91,8 +95,9 @@ def shape(lever: Lever, kw: float, held: Held | None, now_s: float) -> float:
     if abs(kw) <= abs(held.kw) and kw * held.kw >= 0.0:
         return kw
     elapsed_s = now_s - held.since_s
-    if elapsed_s < moves.hold_s:
-        return held.kw
+    too_little = swinging and abs(kw - held.kw) < CALM_DEADBANDS * deadband_kw - TRIFLE_KW
+    if too_little or elapsed_s < (CALM_HOLD_S if swinging else moves.hold_s):
+        return held.kw if kw * held.kw >= 0.0 else 0.0
     if isinf(moves.ramp_kw_per_s):
         return kw
     reach_kw = max(moves.ramp_kw_per_s * min(elapsed_s, LONGEST_RAMP_S), lever.minimum_kw, lever.step_kw)
@@ -110,7 +115,14 @@ def whole_steps(lever: Lever, kw: float) -> float:
 
 
 def arbitrate(
-    lever: Lever, wish: Wish, bounds: Iterable[Bound], held: Held | None, now_s: float, *, least_kw: float = 0.0
+    lever: Lever,
+    wish: Wish,
+    bounds: Iterable[Bound],
+    held: Held | None,
+    now_s: float,
+    *,
+    least_kw: float = 0.0,
+    swinging: bool = False,
 ) -> Decision:
     """Decide one asset: the wish within its bounds, moved calmly, clamped last.
 
@@ -121,12 +133,13 @@ def arbitrate(
         held: the command in force; None if there is none.
         now_s: present monotonic instant [s].
         least_kw: power below which no wish may take it, while its compressor runs too shortly [kW]; bounds may.
+        swinging: whether it has moved to and fro too often (Rule 4).
     """
     bounds = tuple(bounds)
     wanted = clamp(lever.asset, wish, bounds)
     if wanted.kw is None:
         return wanted
-    kw = shape(lever, wanted.kw, held, now_s)
+    kw = shape(lever, wanted.kw, held, now_s, swinging=swinging)
     if 0.0 <= kw < least_kw:
         kw, wanted = least_kw, Decision(lever.asset, least_kw, Rung.DEVICE, RUNS_ON)
     last = clamp(lever.asset, Wish(wanted.rung, kw, wanted.reason), bounds)

@@ -169,10 +169,12 @@ class ControlLoop:
             demand=parts.demand.update(snapshot, in_force.plan if in_force else None),
             limits=allowed,
             compressors=self._conduct.compressors,
+            swinging=self._conduct.swinging,
         )
         outcome = parts.steering.decide(scene)
         self._follow(snapshot, outcome.powers, limits)
         parts.watchman.look(snapshot)
+        parts.watchman.steady(parts.levers, self._conduct.swings, snapshot.at)
         parts.watchman.judge(outcome, standing, parts.following, snapshot)
         parts.counters.count(outcome.decisions.values(), snapshot.monotonic_s)
         self.last = Cycle(snapshot, standing, outcome, scene.demand)

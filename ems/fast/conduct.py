@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ems.config.binding import Bindings
 from ems.fast.compressor import LONGEST_GAP_S, Compressor, look
 from ems.fast.decisions import Held, Lever
+from ems.fast.oscillation import Swing, amplitude_kw, follow
 from ems.process_image import Snapshot
 
 GAP_CYCLES = 3.0
@@ -14,7 +15,7 @@ GAP_CYCLES = 3.0
 
 
 class Conduct:
-    """Whether each heat pump's compressor runs, since when, and how often it has started.
+    """Whether each heat pump's compressor runs and since when, and whose commands swing.
 
     Args:
         levers: by asset id.
@@ -26,16 +27,35 @@ class Conduct:
         self._levers, self._bindings = levers, bindings
         self._gap_s = max(LONGEST_GAP_S, GAP_CYCLES * cycle_s)
         self._compressors: dict[str, Compressor] = {}
+        self._swings: dict[str, Swing] = {}
 
     @property
     def compressors(self) -> Mapping[str, Compressor]:
         """How every compressor is, by asset; one whose power was never read is missing."""
         return dict(self._compressors)
 
+    @property
+    def swings(self) -> Mapping[str, Swing]:
+        """How the command of every asset has moved, by asset; one that is not commanded is missing."""
+        return dict(self._swings)
+
+    @property
+    def swinging(self) -> frozenset[str]:
+        """Name the assets whose commands have moved to and fro too often."""
+        return frozenset(asset for asset, swing in self._swings.items() if swing.swinging)
+
     def see(self, snapshot: Snapshot, held: Mapping[str, Held]) -> None:
         """Take in one cycle: what is measured, and the commands in force."""
+        now_s = snapshot.monotonic_s
         for asset, lever in self._levers.items():
+            self._see_command(asset, lever, held.get(asset), now_s)
             power_kw = snapshot.good(self._bindings.measure(asset, "power_kw"))
             if lever.rest is not None and power_kw is not None:
-                before, now_s = self._compressors.get(asset), snapshot.monotonic_s
+                before = self._compressors.get(asset)
                 self._compressors[asset] = look(before, lever, power_kw, held.get(asset), now_s, gap_s=self._gap_s)
+
+    def _see_command(self, asset: str, lever: Lever, held: Held | None, now_s: float) -> None:
+        if held is None or held.kw is None:
+            self._swings.pop(asset, None)
+        else:
+            self._swings[asset] = follow(self._swings.get(asset), held.kw, amplitude_kw(lever), now_s)

@@ -31,6 +31,7 @@ class Scene:
         demand: the running metering interval; None where the tariff has no demand charge.
         limits: what the grid operator allows at the connection, by direction.
         compressors: whether those of heat pumps run, by asset; one that is missing is not spared.
+        swinging: assets whose commands have moved to and fro too often.
     """
 
     snapshot: Snapshot
@@ -43,3 +44,4 @@ class Scene:
     demand: DemandNow | None = None
     limits: tuple[InForce, ...] = ()
     compressors: Mapping[str, Compressor] = field(default_factory=dict)
+    swinging: frozenset[str] = frozenset()

@@ -120,7 +120,8 @@ class Steering:
             return Decision(lever.asset, wish.kw, wish.rung, wish.reason)
         now_s, held = scene.snapshot.monotonic_s, scene.held.get(lever.asset)
         least = least_kw(lever, scene.compressors.get(lever.asset), now_s)
-        return arbitrate(lever, wish, bounds, held, now_s, least_kw=least)
+        swinging = lever.asset in scene.swinging
+        return arbitrate(lever, wish, bounds, held, now_s, least_kw=least, swinging=swinging)
 
     def _wishes(self, scene: Scene, powers: Powers, levers: Mapping[str, Lever]) -> dict[str, Wish]:
         at = self._plan_now(scene)

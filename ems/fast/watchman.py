@@ -10,6 +10,7 @@ from drivers.driver import Driver
 from drivers.points import Outcome, Quality
 from ems.fast.decisions import Rung
 from ems.fast.following import Following
+from ems.fast.oscillation import MANY_TURNS, WINDOW_S, Swing
 from ems.fast.steering import Outcome as Decided
 from ems.fast.writing import Writer, Written
 from ems.health import Alarms, Health
@@ -92,6 +93,13 @@ class Watchman:
 
     def answered(self, written: Iterable[Written], writer: Writer, now: datetime) -> None:
         """Raise and end the alarms of what was written."""
+    def steady(self, assets: Iterable[str], swings: Mapping[str, Swing], now: datetime) -> None:
+        """Raise and end the alarms of assets whose commands swing."""
+        for asset in assets:
+            swing = swings.get(asset)
+            text = f"{asset} was told to and fro {MANY_TURNS} times within {WINDOW_S / 60.0:g} min: it is calmed"
+            self._alarms.set(f"oscillation:{asset}", text if swing is not None and swing.swinging else None, now)
+
         self._alarms.set("journal", writer.late_commit or None, now)
         for one in written:
             asset, result = one.command.decision.asset, one.result
