@@ -91,8 +91,6 @@ class Watchman:
             degraded=self._degraded(decided),
         )
 
-    def answered(self, written: Iterable[Written], writer: Writer, now: datetime) -> None:
-        """Raise and end the alarms of what was written."""
     def steady(self, assets: Iterable[str], swings: Mapping[str, Swing], now: datetime) -> None:
         """Raise and end the alarms of assets whose commands swing."""
         for asset in assets:
@@ -100,6 +98,8 @@ class Watchman:
             text = f"{asset} was told to and fro {MANY_TURNS} times within {WINDOW_S / 60.0:g} min: it is calmed"
             self._alarms.set(f"oscillation:{asset}", text if swing is not None and swing.swinging else None, now)
 
+    def answered(self, written: Iterable[Written], writer: Writer, now: datetime) -> None:
+        """Raise and end the alarms of what was written."""
         self._alarms.set("journal", writer.late_commit or None, now)
         for one in written:
             asset, result = one.command.decision.asset, one.result
