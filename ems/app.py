@@ -32,6 +32,8 @@ from ems.fast.steering import Steering
 from ems.fast.watchman import Watchman
 from ems.fast.writing import COMMIT_SHARE, COMMIT_WAIT_S, Writer
 from ems.health import Alarms, Health
+from ems.notary import CHECK_EVERY_S as AUDIT_EVERY_S
+from ems.notary import Notary
 from ems.planning import Planning
 from ems.privacy import discretion
 from ems.process_image import ProcessImage
@@ -74,12 +76,13 @@ class Daemon:
         health: Health,
         evidence: Evidence,
         lookout: LookoutWatch,
+        notary: Notary | None,
         cycle_s: float,
     ) -> None:
         self._site, self._clock, self._evidence, self._lookout = site, clock, evidence, lookout
         self._stores, self._fleet, self._parts = stores, fleet, parts
         self._solver, self._alarms, self._health = solver, alarms, health
-        self._solver_was_ready = False
+        self._solver_was_ready, self._notary = False, notary
         self._told = discretion(site)
         self.planning = planning
         self.loop = ControlLoop(parts, cycle_s)
@@ -93,6 +96,8 @@ class Daemon:
         table.add(
             "registers", every(REGISTERS_EVERY_S, start + timedelta(seconds=REGISTERS_EVERY_S)), self._keep_registers
         )
+        if self._notary is not None:
+            table.add("audit", every(AUDIT_EVERY_S, start), self._notary.check).ask()
         if isinstance(self._clock, SteppedClock):
             table.add("wall clock", every(CHECK_EVERY_S, start), WallWatch(self._clock, self._alarms).check)
         return control, plan
@@ -159,7 +164,9 @@ class Daemon:
         await self._solver.close()
         await self._fleet.close()
         await self._stores.live.close()
-        self._stores.record("transition", {"event": "stop", "epoch": self._stores.owner.epoch})
+        last = self._stores.record("transition", {"event": "stop", "epoch": self._stores.owner.epoch})
+        if self._notary is not None:
+            await self._notary.sign(last)
         self._stores.close()
 
     def queues(self) -> dict[str, Any]:
@@ -277,6 +284,7 @@ def build(
         health=health,
         evidence=evidence,
         lookout=_lookout(wiring, alarms),
+        notary=_notary(wiring, alarms) if durable else None,
         cycle_s=cycle_s,
     )
     daemon.withhold(withheld)
@@ -300,6 +308,14 @@ def _lookout(wiring: _Wiring, alarms: Alarms) -> LookoutWatch:
     site, hides = wiring.site, discretion(wiring.site).hides
     lookout = build_lookout(site, wiring.bindings, cache_dir(wiring.state_dir), wiring.stores.record, hides=hides)
     return LookoutWatch(lookout, alarms, hides, site.file.planning.max_plan_age_s)
+
+
+def _notary(wiring: _Wiring, alarms: Alarms) -> Notary:
+    site = wiring.site
+    told = site.file.audit.deliver_to
+    folder = site.folder / Path(told).expanduser() if told is not None else None
+    journal = wiring.stores.journal
+    return Notary(site.file.site.id, wiring.state_dir, wiring.clock, journal=journal, alarms=alarms, deliver_to=folder)
 
 
 def _eye(site: Site, state_dir: Path) -> GridEye:

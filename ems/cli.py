@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "release-all": ("ems.commands.release_all", "release every device to its own control, or take it back"),
     "override": ("ems.commands.override", "set, list or release operator setpoints"),
     "report": ("ems.commands.report", "make a carbon report for an auditor, or check one"),
+    "audit": ("ems.commands.audit", "verify the chain of audit of a state folder, or draw samples from it"),
     "backtest": ("ems.commands.backtest", "try controllers on what a site has recorded"),
     "ev": ("ems.commands.ev", "tell what a car wants, or queue for a charge point"),
 }

@@ -102,6 +102,12 @@ class Series(Strict):
     history: str | None = None
 
 
+class Audit(Strict):
+    """What outsiders need to trust the journal: `deliver_to` is a folder for copies of its signed checkpoints."""
+
+    deliver_to: str | None = None
+
+
 class Mode(StrEnum):
     """How far the daemon may go with a device."""
 
@@ -338,6 +344,7 @@ class SiteFile(Strict):
     @model_validator(mode="before")
     @classmethod
     def _zone_comfort(cls, raw: Any) -> Any:
+    audit: Audit = Audit()
         """Give a heat pump without a comfort band that of its zone."""
         return with_zone_comfort(raw)
 

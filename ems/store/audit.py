@@ -153,7 +153,7 @@ def _delivered(folder: Path, wrong: list[Wrong]) -> list[Checkpoint]:
 
 def _strange_keys(verdict: Verdict, known: Sequence[str]) -> Iterator[Wrong]:
     """Name what keys are not as they should be."""
-    if not verdict.checkpoints:
+    if not verdict.checkpoints and all(chain.wrong is None for chain in verdict.chains):
         yield Wrong("journal.db", None, "nothing is signed: the journal holds no checkpoint")
     for key in verdict.keys[0 if known else 1 :]:
         if key not in known:

@@ -36,6 +36,7 @@ PLACES = {
     "Feeds": "`feeds`",
     "Feed": "`feeds.price`, `feeds.carbon`, `feeds.weather`",
     "Series": "`series`",
+    "Audit": "`audit`",
     "DistrictZone": "`zones.<id>`",
     "Device": "`devices.<id>`",
     **{model.__name__: f"`assets.<id>` of kind `{kind}`" for kind, model in ASSET_KINDS.items()},

@@ -11,6 +11,7 @@ WORDS: dict[str, dict[str, str]] = {
         "tariff": "file name of the tariff in the site folder, see [the tariff](engineer.md#the-tariff)",
         "feeds": "where prices, carbon intensity and weather are published",
         "series": "stored past that came with the site",
+        "audit": "what outsiders need to trust the journal",
         "zones": "parts of the district with a use, a privacy class and a comfort band of their own, by id",
         "devices": "every device on its wire, by id",
         "assets": "every physical thing that takes or gives power, and what meters or limits it, by id",
@@ -90,6 +91,10 @@ WORDS: dict[str, dict[str, str]] = {
         "load": "file in `series/` with the stored load of earlier days: `total_kw`, or a column `<id>_kw` a load",
         "ev_sessions": "file in `series/` with earlier charging sessions; `park` or `asset` says where",
         "history": "folder of the site with recorded measurements, one Parquet file a month",
+    },
+    "Audit": {
+        "deliver_to": "folder, absolute or in the site folder, for copies of signed checkpoints; null for none; see "
+        "[the chain of audit](auditor.md#the-chain-of-audit)",
     },
     "Device": {
         "protocol": "wire; `simulated` is for tests",

@@ -1,0 +1,109 @@
+"""The notary: signs checkpoints of the chains of audit, hourly, at start and at the end, and delivers copies of them.
+
+Law 1: nothing here is waited for by control; it reads and writes on threads.
+Law 2: a copy that could not be delivered is kept and tried again every minute; that it waits is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Protocol
+
+from ems.clock import Clock
+from ems.health import Alarms
+from ems.store.checkpoints import KIND, Key, checkpoint, deliver, heads, own_key
+from ems.store.database import StoreError
+from ems.store.encoding import to_instant
+from ems.store.journal import FILE, latest_record
+
+logger = logging.getLogger(__name__)
+
+CHECK_EVERY_S = 60.0
+SIGN_EVERY_S = 3600.0
+COMMIT_WAIT_S = 10.0
+"""What is to be signed is waited for so long [wall s]: a disk that takes no rows must not hold up the end."""
+MOST_WAITING = 1000
+
+
+class Records(Protocol):
+    """What is needed of the journal."""
+
+    def record(self, kind: str, body: Mapping[str, Any]) -> Future[int]:
+        """Append; the future is resolved after the commit."""
+
+
+class Notary:
+    """Signs for one site.
+
+    Args:
+        site: id of the site.
+        state_dir: its state folder, which holds the chains and the key.
+        clock: time.
+        journal: takes the checkpoints.
+        alarms: told when nothing can be signed or delivered.
+        deliver_to: folder for copies, which must be there; None for none.
+    """
+
+    def __init__(
+        self, site: str, state_dir: Path, clock: Clock, *, journal: Records, alarms: Alarms, deliver_to: Path | None
+    ) -> None:
+        self._site, self._state_dir, self._clock = site, state_dir, clock
+        self._journal, self._alarms, self._deliver_to = journal, alarms, deliver_to
+        self._key: Key | None = None
+        self._signed_s: float | None = None
+        self._waiting: deque[Mapping[str, Any]] = deque(maxlen=MOST_WAITING)
+
+    async def check(self) -> None:
+        """Sign if an hour is over, and deliver what waits; due every minute."""
+        if self._signed_s is None or self._clock.monotonic() - self._signed_s >= SIGN_EVERY_S:
+            await self.sign()
+        elif self._waiting:
+            self._tell(await asyncio.to_thread(self._deliver))
+
+    async def sign(self, after: Future[int] | None = None) -> None:
+        """Sign what the chains end with, once a record that is named is committed."""
+        self._signed_s = self._clock.monotonic()
+        self._tell(await asyncio.to_thread(self._sign, after))
+
+    def _tell(self, trouble: str) -> None:
+        self._alarms.set("audit", trouble or None, self._clock.now())
+
+    def _sign(self, after: Future[int] | None) -> str:
+        """Make one checkpoint; gives what went wrong, empty if nothing did."""
+        try:
+            if after is not None:
+                after.result(COMMIT_WAIT_S)
+            key = self._key or self._own_key()
+            document = checkpoint(key, self._site, to_instant(self._clock.now()), heads(self._state_dir))
+        except (StoreError, TimeoutError) as error:
+            self._signed_s = None
+            return f"the audit chain is not signed: {error or 'the journal did not commit in time'}"
+        self._journal.record(KIND, document)
+        if self._deliver_to is not None:
+            self._waiting.append(document)
+        return self._deliver()
+
+    def _own_key(self) -> Key:
+        """Take the key, and say so if it is another than the one that signed last."""
+        self._key = own_key(self._state_dir)
+        last = latest_record(self._state_dir / FILE, KIND)
+        if last is not None and last.body.get("public_key") != self._key.public:
+            logger.warning("the audit chain has a new key: %s after %s", self._key.public, last.body.get("public_key"))
+        return self._key
+
+    def _deliver(self) -> str:
+        """Deliver what waits, oldest first; gives what went wrong, empty if nothing did."""
+        while self._waiting and self._deliver_to is not None:
+            try:
+                deliver(self._waiting[0], self._deliver_to)
+            except OSError as error:
+                number = len(self._waiting)
+                words = "make the folder of audit.deliver_to writable for this account"
+                return f"{number} checkpoints of the audit chain wait to be delivered: {error}; {words}"
+            self._waiting.popleft()
+        return ""
