@@ -37,7 +37,7 @@ from ems.notary import Notary
 from ems.planning import Planning
 from ems.privacy import discretion
 from ems.process_image import ProcessImage
-from ems.resume import resumed_demand, resumed_queues, transitions
+from ems.resume import resumed_demand, resumed_limits, resumed_queues, transitions
 from ems.slow.asset_models import asset_models
 from ems.slow.feed_desk import Feed
 from ems.slow.lookout_setup import build_lookout
@@ -149,8 +149,8 @@ class Daemon:
             return
         steered = {a for a, lever in self._parts.levers.items() if last.standing.may_write(lever.device)}
         stated = self._parts.sessions.stated(self._clock.now())
-        overrides = last.standing.overrides
-        await self.planning.plan_once(last.snapshot, stated, steered=steered, overrides=overrides)
+        overrides, limits = last.standing.overrides, last.outcome.limits
+        await self.planning.plan_once(last.snapshot, stated, steered=steered, overrides=overrides, limits=limits)
         self._lookout.after_plan(
             last.snapshot, self.planning.measured(last.snapshot.at), self.planning.sky,
             cars=stated, plan=self.planning.published, steered=steered,
@@ -363,4 +363,5 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         prices=book.at,
         keep=keep,
         adopt=wiring.fleet.adopt,
+        limits=resumed_limits(site, stores.record, wiring.state_dir, clock),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,6 +20,7 @@ import numpy as np
 from ems.clock import Clock
 from ems.config.binding import Bindings
 from ems.config.site import Site
+from ems.limits.in_force import InForce
 from ems.plan_check import check_plan
 from ems.process_image import Snapshot
 from ems.slow.feed_desk import FeedDesk
@@ -180,6 +181,7 @@ class Planning:
         *,
         steered: Collection[str] | None = None,
         overrides: Mapping[str, Override] | None = None,
+        limits: Sequence[InForce] = (),
     ) -> Plan | Refused | None:
         """Plan once.
 
@@ -188,6 +190,7 @@ class Planning:
             sessions: cars that stand there and have said what they want, by asset id.
             steered: assets that may be steered now, by mode and lockout; None to go by the site file.
             overrides: powers that people ask for, by asset id.
+            limits: what the grid operator allows at the connection.
 
         Returns:
             The published plan, why the question was refused, or None if nothing was published for another reason.
@@ -203,7 +206,7 @@ class Planning:
             self._say("the solver process is still preparing the grid")
             return None
         situation = read_situation(self._site, self._bindings, snapshot, steered)
-        question = await self._ask(now, situation, sessions, network=network, overrides=overrides)
+        question = await self._ask(now, situation, sessions, network=network, overrides=overrides, limits=limits)
         if isinstance(question.problem, Refused):
             return self._refuse(question.problem)
         answer = await self._solver.solve(question.problem, now, self._site.file.planning.solve_deadline_s)
@@ -217,6 +220,7 @@ class Planning:
         *,
         network: Network | None,
         overrides: Mapping[str, Override] | None,
+        limits: Sequence[InForce],
     ) -> _Question:
         planning = self._site.file.planning
         slots = plan_slots(now, planning)
@@ -233,6 +237,7 @@ class Planning:
             network=network,
             previous=self._published,
             overrides=overrides,
+            limits=limits,
             terms=periods.terms(slots, now),
         )
         return _Question(problem, foresight, {name: a.blocked for name, a in situation.items() if a.blocked})

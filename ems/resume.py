@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ems.clock import Clock
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.fast.demand import KEPT, RECORD, DemandDesk
 from ems.fast.queues import CALL_S, Queues
+from ems.limits.desk import RECORD as LIMIT_RECORD
+from ems.limits.desk import LimitDesk
+from ems.limits.in_force import Instant
+from ems.limits.sources import sources_of
 from ems.slow.planning_setup import history_path
 from ems.store.history import read_at
-from ems.store.journal import FILE, read_records, records_since
+from ems.store.journal import FILE, latest_record, read_records, records_since
 
 Record = Callable[[str, Mapping[str, Any]], object]
 
@@ -44,3 +50,15 @@ def resumed_queues(site: Site, bindings: Bindings, record: Record, state_dir: Pa
     kept = records_since(state_dir / FILE, "transition", now - timedelta(seconds=CALL_S))
     queues.restore(one.body for one in kept)
     return queues
+
+
+def resumed_limits(
+    site: Site, record: Callable[[str, Mapping[str, Any]], Future[int]], state_dir: Path, clock: Clock
+) -> LimitDesk | None:
+    """Take up what the grid operator had limited; None for a site that no grid operator limits."""
+    sources = sources_of(site)
+    if sources is None:
+        return None
+    kept = latest_record(state_dir / FILE, LIMIT_RECORD)
+    now = Instant(clock.now(), clock.monotonic())
+    return LimitDesk(sources, record, now, None if kept is None else kept.body)

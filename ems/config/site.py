@@ -337,6 +337,7 @@ class SiteFile(Strict):
     tariff: str
     feeds: Feeds
     series: Series = Series()
+    audit: Audit = Audit()
     zones: dict[Id, DistrictZone] = Field(default_factory=dict)
     devices: dict[Id, Device]
     assets: dict[Id, AssetSpec]
@@ -344,7 +345,6 @@ class SiteFile(Strict):
     @model_validator(mode="before")
     @classmethod
     def _zone_comfort(cls, raw: Any) -> Any:
-    audit: Audit = Audit()
         """Give a heat pump without a comfort band that of its zone."""
         return with_zone_comfort(raw)
 

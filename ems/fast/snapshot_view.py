@@ -21,6 +21,7 @@ from ems.fast.queues import Park
 from ems.fast.watchman import DeviceState
 from ems.fast.zone_view import zones_view
 from ems.health import Alarm, Health
+from ems.limits.in_force import InForce
 from ems.live import SCHEMA
 from ems.privacy import Discretion
 from ems.process_image import Snapshot
@@ -70,6 +71,7 @@ def live_view(
         "plan": None if plan is None else _plan(plan, snapshot),
         "prices": _prices(prices, site.file.site.currency),
         "demand": None if cycle.demand is None else _demand(cycle.demand),
+        "grid_limits": {one.direction.value: _limit(one) for one in cycle.outcome.limits},
         "counters": dict(counters),
     }
 
@@ -169,6 +171,17 @@ def _demand(now: DemandNow) -> dict[str, Any]:
         "basis": now.basis,
         "allowed_kw": now.allowed_kw,
         "peak_kw": now.peak_kw,
+    }
+
+
+def _limit(now: InForce) -> dict[str, Any]:
+    """Describe what the grid operator allows in one direction [kW]."""
+    return {
+        "state": now.state.value,
+        "kw": now.kw,
+        "source": now.source,
+        "ends_at": None if now.ends_at is None else now.ends_at.isoformat(),
+        "reason": now.reason,
     }
 
 

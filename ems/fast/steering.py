@@ -222,8 +222,11 @@ class Steering:
             else:
                 rung = Rung.DEMAND if soft and result.because.get(flex.asset) == soft.name else Rung.GRID
                 decisions[flex.asset] = self._final(flex, wanted, result, limits, rung=rung)
-        over = tuple(said.get(name, name) for name, excess in zip(rows.names, result.excess, strict=True) if excess > 1e-6)
-        return Outcome(decisions, powers, excess=over)
+        over = [name for name, excess in zip(rows.names, result.excess, strict=True) if excess > 1e-6]
+        short_kw = float(result.excess[rows.names.index(IMPORT)])
+        idle = [load_of(self._levers[a], powers.metered_kw[a]) for a in shaped if a not in movable]
+        by_hand = shed(short_kw, idle).assets
+        return Outcome(decisions, powers, excess=tuple(said.get(name, name) for name in over), by_hand=by_hand)
 
     def _connection(self, scene: Scene) -> tuple[tuple[float, float], Mapping[str, str]]:
         """Give the import and export limit [kW], and in words those rows that the grid operator has narrowed."""

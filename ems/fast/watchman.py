@@ -76,6 +76,8 @@ class Watchman:
         self._alarms.set("limits", f"nothing is left to relieve: {', '.join(decided.excess)}" if late else None, now)
         for limit in decided.building:
             self._alarms.set(f"building:{limit.source}.{limit.role}", limit.trouble or None, now)
+        for held in decided.limits:
+            self._alarms.set(f"grid_limit:{held.direction}", held.trouble or None, now)
         for asset in following.assets:
             since_s = following.lost_since_s(asset)
             since = None if since_s is None else now - timedelta(seconds=snapshot.monotonic_s - since_s)

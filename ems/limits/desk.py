@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from datetime import datetime
 from typing import Any
 
-from ems.limits.failsafe_machine import LimitError, Line, Order, advanced, begun, heartbeat, told
+from ems.limits.failsafe_machine import LimitError, Line, Order, advanced, begun, checked_kw, heartbeat, told
 from ems.limits.in_force import Direction, InForce, Instant, in_force
 from ems.limits.sources import Contact, Registers, Sources
 from ems.process_image import Snapshot
@@ -112,15 +112,16 @@ class LimitDesk:
         if not self._is_new(name, registers.points, snapshot):
             return
         now = Instant(snapshot.at, snapshot.monotonic_s)
-        limits_kw = {d: kw for d, point in registers.limits.items() if (kw := snapshot.good(point)) is not None}
-        missing = [point for d, point in registers.limits.items() if d not in limits_kw]
+        read = {direction: (point, snapshot.good(point)) for direction, point in registers.limits.items()}
+        missing = [point for point, kw in read.values() if kw is None]
         try:
+            limits_kw = {d: checked_kw(point, kw) for d, (point, kw) in read.items() if kw is not None}
             self._unread[name] = f"{', '.join(missing)} cannot be read" if missing else ""
-            self.tell(name, limits_kw, now)
         except LimitError as error:
             self._unread[name] = str(error)
         if self._unread[name]:
             return
+        self.tell(name, limits_kw, now)
         count = snapshot.good(registers.heartbeat)
         if count is not None and self._counts.setdefault(name, count) != count:
             self._counts[name] = count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ import numpy as np
 from ems.comfort import comfort_band, inside
 from ems.config.binding import Bindings
 from ems.config.site import HeatPumpAsset, LoadAsset, MeteredLoad, Planning, Site
+from ems.limits.in_force import Direction, InForce
 from ems.slow.asset_models import PlannedAsset, asset_models, planned_assets
 from ems.slow.foresee import Foresight
 from ems.slow.situation import AssetNow
@@ -95,12 +96,13 @@ class Questioner:
         previous: Plan | None = None,
         overrides: Mapping[str, Override] | None = None,
         terms: tuple[DemandTerms | None, CarbonBudget | None] = (None, None),
+        limits: Iterable[InForce] = (),
     ) -> Problem | Refused:
         """Put the question together; refused only while nothing at all is known of the load.
 
         Of the previous plan it keeps what a plan can depend on: neither its grid rows nor how long its solve took.
         What people override is held until the override's end, and what building automation limits keeps the limit that
-        is foreseen; neither binds a device that is not steered.
+        is foreseen; neither binds a device that is not steered. What the grid operator allows holds until its end.
         """
         if foresight.load_kw is None and any(isinstance(a, LoadAsset) for a in self.site.file.assets.values()):
             return Refused(
@@ -127,7 +129,7 @@ class Questioner:
             assets=tuple(assets),
             inputs=inputs,
             tariff=tariff,
-            connection=self._connection(len(slots)),
+            connection=self._connection(slots, limits),
             network=network,
             weights=self._weights(),
             previous=None if previous is None else replace(previous, grid_rows=None, solve={}),
@@ -140,10 +142,19 @@ class Questioner:
         buy, sell = self.tariff.series(slots, foresight.price)
         return TariffSeries(buy, sell, foresight.carbon, self.site.file.planning.carbon_price_per_kg)
 
-    def _connection(self, count: int) -> Connection:
+    def _connection(self, slots: Slots, limits: Iterable[InForce]) -> Connection:
         grid = self.site.file.grid
         share = 1.0 - grid.planning_margin_pct / 100.0
-        return Connection(np.full(count, grid.import_limit_kw * share), np.full(count, grid.export_limit_kw * share))
+        kw = {
+            Direction.IMPORT: np.full(len(slots), grid.import_limit_kw * share),
+            Direction.EXPORT: np.full(len(slots), grid.export_limit_kw * share),
+        }
+        for limit in limits:
+            if limit.kw is not None:
+                left_s = np.inf if limit.ends_at is None else (limit.ends_at - slots.start).total_seconds()
+                held_kw = np.where(slots.offset_s < left_s, limit.kw * share, np.inf)
+                kw[limit.direction] = np.minimum(kw[limit.direction], held_kw)
+        return Connection(kw[Direction.IMPORT], kw[Direction.EXPORT])
 
     def _weights(self) -> Weights:
         planning = self.site.file.planning
