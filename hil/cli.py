@@ -1,4 +1,4 @@
-"""`ems hil`: serve a pretend world, run a site against one in lock-step and judge it, write a past, score it."""
+"""`ems hil`: serve a pretend world, run a site against one and judge it, simulate by a seed, write a past, score it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from ems.exit_codes import CommandError, Exit
 
 
 def command(argv: Sequence[str]) -> int:
-    """Run `ems hil serve`, `run`, `history`, `warnings` or `bands`."""
+    """Run `ems hil serve`, `run`, `simulate`, `history`, `warnings` or `bands`."""
     actions: dict[str, Callable[[Sequence[str]], int]] = {
-        "run": _run, "serve": _serve, "history": _history, "warnings": _warnings, "bands": _bands,
+        "run": _run, "serve": _serve, "simulate": _simulate, "history": _history, "warnings": _warnings,
+        "bands": _bands,
     }  # fmt: skip
     name = argv[0] if argv else ""
     if name in actions:
         return actions[name](argv[1:])
     if name in {"-h", "--help"}:
-        sys.stdout.write("usage: ems hil run|serve|history|warnings|bands SITE ...; `ems hil run --help` tells more\n")
+        sys.stdout.write(
+            "usage: ems hil run|serve|simulate|history|warnings|bands SITE ...; `ems hil run --help` tells more\n"
+        )
         return Exit.OK
     known = ", ".join(f"`ems hil {action}`" for action in actions)
     raise CommandError(f"`ems hil {name}` is unknown; write one of {known}", Exit.USAGE)
@@ -33,6 +36,12 @@ def _run(argv: Sequence[str]) -> int:
     from hil.run import command as run  # noqa: PLC0415 - a lazy command, like all of `ems`
 
     return run(argv)
+
+
+def _simulate(argv: Sequence[str]) -> int:
+    from hil.simulation.command import command as simulate  # noqa: PLC0415 - a lazy command, like all of `ems`
+
+    return simulate(argv)
 
 
 def _history(argv: Sequence[str]) -> int:

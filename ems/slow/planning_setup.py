@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -25,7 +25,7 @@ from ems.slow.question import Questioner
 from ems.slow.series_files import read_load_file, read_places
 from ems.slow.situation import NEEDED_ROLES, OPTIONAL_ROLES
 from ems.slow.zone_watch import Zone, ZoneWatch
-from ems.store.history import read_at, read_means
+from ems.store.history import oldest, read_at, read_means
 from ems.store.journal import FILE as JOURNAL
 from ems.store.journal import latest_record, records_since
 from ems.worker import Solver
@@ -95,7 +95,9 @@ def _accounts(site: Site, bindings: Bindings, desk: FeedDesk, clock: Clock, stat
         accounts.restore(kept.body["accounts"])
         since = max(since, kept.at)
     accounts.note_intervals(record.body for record in records_since(journal, DEMAND_RECORD, since))
-    if accounts.register is not None and history.exists():
+    if accounts.register is not None and history.exists() and (known := oldest(history)) is not None:
+        # A young history is not asked for every border of the month.
+        since = max(since, known - timedelta(seconds=accounts.interval_s))
         accounts.replay(_registers(history, accounts.register, since, now, accounts.interval_s))
     return accounts
 

@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
@@ -150,6 +150,20 @@ def read_at(path: Path | str, point: str, at: datetime, within_s: float) -> floa
     if not times.size or not times[0] <= at_s <= times[-1]:
         return None
     return float(np.interp(at_s, times, value))
+
+
+def oldest(path: Path | str) -> datetime | None:
+    """Tell the instant of the oldest scan; None where there is none yet. Raises `StoreError` as `read` does."""
+    connection = open_readable(Path(path), SCHEMA)
+    if connection is None:
+        return None
+    try:
+        at_us = connection.execute("SELECT min(at_us) FROM scan").fetchone()[0]
+    except sqlite3.Error as error:
+        raise StoreError(f"history {path} cannot be read: {error}") from error
+    finally:
+        connection.close()
+    return None if at_us is None else datetime.fromtimestamp(at_us / 1e6, UTC)
 
 
 def read_means(

@@ -53,6 +53,11 @@ class OnBacnet:
         link.attach(self._plug)
 
     @property
+    def plug(self) -> Plug:
+        """Its place on the network."""
+        return self._plug
+
+    @property
     def trouble(self) -> Trouble:
         """What is wrong with its wire at present."""
         return self._plug.trouble

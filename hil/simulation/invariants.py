@@ -1,0 +1,300 @@
+"""What must hold at every instant, judged from what passed between the daemon and its devices, not by its own word.
+
+I1 no setpoint outside what the site file says the asset can do     I2 the connection's limit is never commanded over
+I3 nothing but the declared safe value on stale data                I4 no discharge at the reserve, no charge when full
+I5 no faster than the asset's ramp                                  I6 what is not safe has a lease that has not run out
+I7 no write by an epoch that does not own the site                  I8 each write has intent, result, reason
+I9 what the journal acknowledged survives a crash                   I10 a decision every cycle
+
+The numbering is that of the project's issue on reliability. A point counts as known for `stale_after_s` from the last
+good value that its driver gave, whatever the process image makes of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from drivers.points import Measurement, Outcome, Quality, Setpoint, WriteResult
+from ems.config.binding import Bindings, CommandBinding, bind
+from ems.config.site import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, PvAsset, Site
+
+SAME = 1e-4
+HOLD_TOLERANCE = 0.02
+"""A register holds a command as exactly as its scale factor lets it [share of the rating]."""
+TIMER_S = 15.0
+"""A device's timer is seen to have ended so much later at most: a cycle, and a step of its world."""
+RAMPS_KW_PER_S = {"charge_point": 0.5, "heat_pump": 0.2}
+LONGEST_RAMP_S = 30.0
+RAMPED = frozenset({"plan", "shifted_plan", "rules", "operator"})
+"""A command of these rungs is nobody's emergency: it moves at the asset's ramp."""
+NEEDED = {BatteryAsset: "soc_pct", ChargePointAsset: "state", HeatPumpAsset: "temperature_c"}
+
+
+class Invariant(StrEnum):
+    """The ten, by their names in the issue."""
+
+    BOUNDS = "I1"
+    CONNECTION = "I2"
+    STALE = "I3"
+    RESERVE = "I4"
+    RAMP = "I5"
+    LEASE = "I6"
+    OWNER = "I7"
+    JOURNALLED = "I8"
+    KEPT = "I9"
+    EVERY_CYCLE = "I10"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What did not hold: which invariant, when [s since the start], and the facts."""
+
+    invariant: Invariant
+    at_s: float
+    facts: str
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        return f"{self.invariant} at {self.at_s:.3f} s: {self.facts}"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What the journal was told before a write; `acked` once the journal has said that it keeps it."""
+
+    value: float | None
+    rung: str
+    reason: str
+    acked: Callable[[], bool]
+
+
+@dataclass(slots=True)
+class InForce:
+    """The command last written to an asset: its value, power [kW], when it was new and when last written [s]."""
+
+    value: float | None
+    kw: float | None
+    since_s: float
+    written_s: float
+    rung: str
+
+
+@dataclass(slots=True)
+class Judge:
+    """Judges every write before it goes out and after it came back.
+
+    Args:
+        site: the site.
+        tell: told every violation.
+    """
+
+    site: Site
+    tell: Callable[[Violation], None]
+    bindings: Bindings = field(init=False)
+    intents: dict[str, Intent] = field(default_factory=dict)
+    writes: int = 0
+    _by_point: dict[str, CommandBinding] = field(default_factory=dict)
+    _good: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _in_force: dict[str, InForce] = field(default_factory=dict)
+    _owed: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    _scanned_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.bindings = bind(self.site)
+        self._by_point = {command.point: command for command in self.bindings.commands.values()}
+
+    # ---- what is seen -----------------------------------------------------------------------------------------------
+
+    def saw(self, measurements: Iterable[Measurement], now_s: float) -> None:
+        """Take what a driver read."""
+        self._scanned_s = now_s
+        for one in measurements:
+            if one.quality is Quality.GOOD and one.value is not None:
+                self._good[one.point] = (one.value, one.monotonic_s)
+
+    def heard_intent(self, asset: str, intent: Intent) -> None:
+        """Take what the journal was told before a write."""
+        self.intents[asset] = intent
+
+    def heard_result(self, asset: str) -> None:
+        """Take that the journal was told what became of a write."""
+        self._owed.pop(asset, None)
+
+    def died(self) -> None:
+        """The process is dead: what was under way may stay unfinished."""
+        self._owed.clear()
+        self.intents.clear()
+
+    # ---- before and after a write -----------------------------------------------------------------------------------
+
+    def before_write(self, setpoints: Sequence[Setpoint], lease_s: float, now_s: float) -> None:
+        """Judge commands that are about to go out."""
+        for setpoint in setpoints:
+            self.writes += 1
+            binding = self._by_point.get(setpoint.point)
+            if binding is None:
+                self._say(Invariant.BOUNDS, now_s, f"{setpoint.point} is not a point that is commanded")
+                continue
+            kw = None if setpoint.value is None else binding.to_kw(setpoint.value)
+            self._bounds(binding, kw, now_s)
+            self._stale(binding, setpoint, now_s)
+            self._reserve(binding, kw, now_s)
+            self._lease(setpoint, lease_s, now_s)
+            self._journalled(binding, setpoint, now_s)
+            self._ramp(binding, kw, now_s)
+
+    def after_write(self, setpoints: Sequence[Setpoint], results: Sequence[WriteResult], now_s: float) -> None:
+        """Remember what was commanded; one that may not have arrived counts as commanded too."""
+        outcomes = {result.point: result.outcome for result in results}
+        for setpoint in setpoints:
+            binding = self._by_point[setpoint.point]
+            if outcomes.get(setpoint.point) is Outcome.REFUSED:
+                continue
+            old = self._in_force.get(binding.asset)
+            changed = old is None or not _same(old.value, setpoint.value)
+            since_s = now_s if changed or old is None else old.since_s
+            kw = None if setpoint.value is None else binding.to_kw(setpoint.value)
+            intent = self.intents.get(binding.asset)
+            rung = intent.rung if intent is not None else ""
+            self._in_force[binding.asset] = InForce(setpoint.value, kw, since_s, now_s, rung)
+
+    def after_cycle(self, now_s: float) -> None:
+        """Ask for what the cycle owed the journal."""
+        for asset, (at_s, value) in sorted(self._owed.items()):
+            if at_s < now_s:
+                self._say(Invariant.JOURNALLED, now_s, f"{asset} was written {value} at {at_s:.3f} s, without a result")
+        self._owed.clear()
+
+    def held(self, commands: Mapping[str, float | None], written_s: Mapping[str, float], now_s: float) -> None:
+        """Compare what a device with a lease obeys with when it was last told to.
+
+        Args:
+            commands: what each asset truly obeys [kW]; None while it goes by itself.
+            written_s: when a write last arrived at each device [s].
+            now_s: the instant [s].
+        """
+        lease_s = self.site.file.control.lease_s
+        for asset, kw in sorted(commands.items()):
+            spec = self.site.file.assets[asset]
+            if kw is None or not isinstance(spec, BatteryAsset | PvAsset):
+                continue
+            silent_s = now_s - written_s[spec.device]
+            if silent_s > lease_s + TIMER_S and not self._is_safe_kw(asset, kw):
+                facts = f"{asset} obeys {kw:.2f} kW, last written {silent_s:.0f} s ago under a lease of {lease_s:g} s"
+                self._say(Invariant.LEASE, now_s, facts)
+
+    # ---- one invariant each -----------------------------------------------------------------------------------------
+
+    def _bounds(self, binding: CommandBinding, kw: float | None, now_s: float) -> None:
+        if kw is None:
+            return
+        spec = self.site.file.assets[binding.asset]
+        match spec:
+            case BatteryAsset():
+                lower, upper, least = -spec.discharge_kw, spec.charge_kw, 0.0
+            case PvAsset():
+                lower, upper, least = -spec.rated_kw, 0.0, 0.0
+            case HeatPumpAsset():
+                lower, upper, least = 0.0, spec.rated_kw, spec.minimum_kw
+            case ChargePointAsset():
+                per_a = spec.phases * spec.voltage_v / 1000.0
+                lower, upper, least = 0.0, min(spec.charge_kw, spec.maximum_a * per_a), spec.minimum_a * per_a
+            case _:
+                return
+        room = SAME + 1e-3 * max(abs(lower), abs(upper))
+        if not math.isfinite(kw) or not lower - room <= kw <= upper + room:
+            self._say(Invariant.BOUNDS, now_s, f"{binding.asset} is told {kw:.3f} kW, it can {lower:g} to {upper:g}")
+        elif 0.0 < abs(kw) < least - room:
+            self._say(Invariant.BOUNDS, now_s, f"{binding.asset} is told {kw:.3f} kW, it runs from {least:g} kW on")
+
+    def _stale(self, binding: CommandBinding, setpoint: Setpoint, now_s: float) -> None:
+        if setpoint.value is None or self._is_safe(binding, setpoint.value):
+            return
+        for point in self._inputs(binding.asset):
+            age_s = self._scanned_s - self._good[point][1] if point in self._good else math.inf
+            if age_s > self.site.file.control.stale_after_s + SAME:
+                told = f"{setpoint.point} is told {setpoint.value:g} ({setpoint.reason})"
+                facts = f"{told} while {point} is {age_s:.1f} s old"
+                self._say(Invariant.STALE, now_s, facts)
+
+    def _inputs(self, asset: str) -> list[str]:
+        """Name the points that steering an asset rests on: the grid meter's power, its own, and its state."""
+        assets = self.site.file.assets
+        grid = next(name for name, spec in assets.items() if isinstance(spec, GridMeter))
+        wanted = [(grid, "power_kw"), (asset, "power_kw"), (asset, NEEDED.get(type(assets[asset]), ""))]
+        return [point for name, role in wanted if (point := self.bindings.measure(name, role)) is not None]
+
+    def _reserve(self, binding: CommandBinding, kw: float | None, now_s: float) -> None:
+        spec = self.site.file.assets[binding.asset]
+        if not isinstance(spec, BatteryAsset) or kw is None or self._is_safe_kw(binding.asset, kw):
+            return
+        known = self._good.get(self.bindings.measure(binding.asset, "soc_pct") or "")
+        if known is None:
+            return
+        if (kw < -SAME and known[0] <= spec.soc_min_pct) or (kw > SAME and known[0] >= spec.soc_max_pct):
+            facts = f"{binding.asset} is told {kw:.2f} kW at {known[0]:.1f} % of its charge"
+            self._say(Invariant.RESERVE, now_s, facts)
+
+    def _lease(self, setpoint: Setpoint, lease_s: float, now_s: float) -> None:
+        most_s = self.site.file.control.lease_s
+        left_s = setpoint.expires_s - now_s
+        if not 0.0 < lease_s <= most_s or not 0.0 < left_s <= most_s + SAME:
+            facts = f"{setpoint.point}: its lease of {lease_s:g} s has {left_s:.1f} s left; the site's is {most_s:g} s"
+            self._say(Invariant.LEASE, now_s, facts)
+
+    def _journalled(self, binding: CommandBinding, setpoint: Setpoint, now_s: float) -> None:
+        intent, old = self.intents.get(binding.asset), self._in_force.get(binding.asset)
+        if not setpoint.reason.strip():
+            self._say(Invariant.JOURNALLED, now_s, f"{setpoint.point} is told {setpoint.value} without a reason")
+        if intent is None or not _same(intent.value, setpoint.value):
+            said = "nothing" if intent is None else f"{intent.value}"
+            facts = f"{setpoint.point} is told {setpoint.value}; the journal's newest intent says {said}"
+            self._say(Invariant.JOURNALLED, now_s, facts)
+            return
+        if not intent.acked() and not self._is_reducing(binding, setpoint.value, old):
+            facts = f"{setpoint.point} is told {setpoint.value} before the journal has kept its intent"
+            self._say(Invariant.JOURNALLED, now_s, facts)
+        if old is None or not _same(old.value, setpoint.value):
+            self._owed[binding.asset] = (now_s, setpoint.value)
+
+    def _ramp(self, binding: CommandBinding, kw: float | None, now_s: float) -> None:
+        spec, old = self.site.file.assets[binding.asset], self._in_force.get(binding.asset)
+        ramp, intent = RAMPS_KW_PER_S.get(spec.kind), self.intents.get(binding.asset)
+        if kw is None or old is None or old.kw is None or ramp is None or intent is None or intent.rung not in RAMPED:
+            return
+        if abs(kw) <= abs(old.kw) + SAME:
+            return
+        least = abs(binding.minimum / binding.per_kw)
+        reach_kw = max(ramp * min(now_s - old.since_s, LONGEST_RAMP_S), least, 1.0 / abs(binding.per_kw))
+        if abs(kw - old.kw) > reach_kw + 0.05:
+            facts = (
+                f"{binding.asset} goes from {old.kw:.2f} to {kw:.2f} kW in {now_s - old.since_s:.1f} s ({intent.rung})"
+            )
+            self._say(Invariant.RAMP, now_s, facts)
+
+    # ---- small questions --------------------------------------------------------------------------------------------
+
+    def _is_reducing(self, binding: CommandBinding, value: float | None, old: InForce | None) -> bool:
+        if value is None or self._is_safe(binding, value):
+            return True
+        kw, old_kw = binding.to_kw(value), (old.kw or 0.0) if old is not None else 0.0
+        return abs(kw) <= abs(old_kw) + SAME and kw * old_kw >= 0.0
+
+    def _is_safe(self, binding: CommandBinding, value: float) -> bool:
+        safe_kw = self.bindings.safe_kw(binding.asset)
+        return safe_kw is not None and _same(binding.to_point(safe_kw), value)
+
+    def _is_safe_kw(self, asset: str, kw: float) -> bool:
+        safe_kw = self.bindings.safe_kw(asset)
+        rating = max(abs(self.bindings.commands[asset].lower_kw), abs(self.bindings.commands[asset].upper_kw))
+        return safe_kw is not None and abs(safe_kw - kw) <= HOLD_TOLERANCE * rating
+
+    def _say(self, invariant: Invariant, now_s: float, facts: str) -> None:
+        self.tell(Violation(invariant, now_s, facts))
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    return one is other or (one is not None and other is not None and abs(one - other) <= SAME)

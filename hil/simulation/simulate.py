@@ -1,0 +1,196 @@
+"""A whole run by a seed: the daemon's lives one after the other, the world under them, and what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ems.config.site import Site
+from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
+from ems.store.journal import read_records
+from ems.stores import journal_path
+from hil.scenario import load_scenario
+from hil.simulation.faults import Fault, Kind, Rates, by_kind, draw
+from hil.simulation.invariants import Judge, Violation
+from hil.simulation.life import Alter, Life, Setting
+from hil.simulation.loop import Wall
+from hil.simulation.town import Town
+from hil.world import World
+from optimization.network_build import prepare
+
+WALL_OF_A_PLAN = "solve"
+"""The part of a plan's record that says how long the machine took."""
+SCENARIOS = ("sunny_day", "winter_day")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be run; the hour of the day at which it begins is drawn.
+
+    Args:
+        site: the site.
+        seed: of chance. seconds: length [s]. cycle_s: of the control loop [s].
+        rates: how often something goes wrong; None for the usual.
+        plans: whether there is a planner.
+        scenario: which weather and prices; None to let the seed choose.
+        alter: changes each new daemon; for the tests of the invariants.
+        stops: whether the first violation ends the run.
+    """
+
+    site: Site
+    seed: int
+    seconds: float
+    cycle_s: float = 10.0
+    rates: Rates | None = None
+    plans: bool = True
+    scenario: str | None = None
+    alter: Alter = lambda _daemon: None
+    stops: bool = True
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run.
+
+    Args:
+        seed: of chance. seconds: how long it was to be [s]. reached_s: how far it came [s].
+        faults: what went wrong, by kind. schedule: the same, one by one.
+        violations: what did not hold.
+        due: decisions that were due, the times without a process included. decided: how many came in time.
+        lives: processes of the daemon. writes: commands that went out. plans: plans that were published.
+        over_limit_s: how long the connection was beyond its limit in truth, whoever caused it [s].
+        digest: of all that was journalled and of all that happened in the world.
+        core_s: what the run took of a core, without building the world [s].
+    """
+
+    seed: int
+    seconds: float
+    schedule: tuple[Fault, ...]
+    reached_s: float = 0.0
+    violations: list[Violation] = field(default_factory=list)
+    due: int = 0
+    decided: int = 0
+    lives: int = 0
+    writes: int = 0
+    plans: int = 0
+    over_limit_s: float = 0.0
+    digest: str = ""
+    core_s: float = 0.0
+
+    @property
+    def availability(self) -> float:
+        """Decisions in time as a share of those due."""
+        return self.decided / self.due if self.due else 0.0
+
+    @property
+    def speed(self) -> float:
+        """Simulated seconds a second of a core."""
+        return self.reached_s / self.core_s if self.core_s else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Write it down."""
+        return {
+            "seed": self.seed, "seconds": self.seconds, "reached_s": self.reached_s, "faults": by_kind(self.schedule),
+            "violations": [
+                {"invariant": v.invariant.value, "at_s": v.at_s, "facts": v.facts} for v in self.violations
+            ],
+            "decisions_due": self.due, "decisions_in_time": self.decided, "availability": self.availability,
+            "lives": self.lives, "writes": self.writes, "plans": self.plans, "over_limit_s": self.over_limit_s,
+            "digest": self.digest, "core_s": self.core_s, "simulated_s_per_core_s": self.speed,
+        }  # fmt: skip
+
+
+def simulate(order: Order, prepared: Path | None = None) -> Outcome:
+    """Run it.
+
+    Args:
+        order: what.
+        prepared: a folder of prepared feeders, to spare preparing one anew; None to prepare it.
+    """
+    with tempfile.TemporaryDirectory(prefix="ems-simulation-") as scratch:
+        state = Path(scratch)
+        if prepared is not None:
+            shutil.copytree(prepared, cache_dir(state), dirs_exist_ok=True)
+        prepare(grid_path(order.site), grid_limits(order.site), cache_dir(state))
+        return _run(order, state)
+
+
+def _run(order: Order, state: Path) -> Outcome:
+    site = order.site
+    faults = draw(order.seed, sorted(site.file.devices), order.seconds, order.rates)
+    outcome = Outcome(order.seed, order.seconds, faults)
+    setting = _setting(order, state, faults, outcome)
+    crashes = [fault for fault in faults if fault.kind is Kind.CRASH]
+    began_s, start_s = time.process_time(), 0.0
+    for number, crash in enumerate([*crashes, None], start=1):
+        life = Life(setting, number, start_s)
+        life.run(crash.at_s if crash is not None else order.seconds, killed=crash is not None)
+        outcome.lives += 1
+        outcome.decided += len(life.decided)
+        outcome.plans += life.daemon.planning.counts.published
+        outcome.reached_s = min(life.loop.time(), order.seconds)
+        if setting.town.stopped or crash is None:
+            break
+        start_s = crash.end_s
+        setting.town.live_until(start_s)
+    outcome.due = max(1, int(outcome.reached_s // order.cycle_s))
+    outcome.decided = min(outcome.decided, outcome.due)
+    outcome.writes = setting.judge.writes
+    outcome.core_s = time.process_time() - began_s
+    records = setting.town.world.plant.records
+    outcome.digest = _digest(state, records)
+    over_kw = _excess_kw(site, records["import_kw"])
+    outcome.over_limit_s = float((over_kw > 0.0).sum() * 10.0)
+    return outcome
+
+
+def _setting(order: Order, state: Path, faults: tuple[Fault, ...], outcome: Outcome) -> Setting:
+    site = order.site
+    name = order.scenario or SCENARIOS[order.seed % len(SCENARIOS)]
+    begins = timedelta(hours=Random(f"{order.seed}/begin").randrange(24))
+    scenario = load_scenario(name, site.file.site.id).lasting(order.seconds)
+    scenario = scenario.model_copy(update={"start": scenario.start + begins})
+    world = World(site, scenario, order.seed, witness=False)
+    wall = Wall(scenario.starts_at(ZoneInfo(site.file.site.timezone)))
+    town = Town(world, site, state, faults=faults, seed=order.seed, wall=wall)
+
+    def tell(violation: Violation) -> None:
+        outcome.violations.append(violation)
+        if order.stops:
+            town.stop()
+
+    return Setting(
+        site, state, town, wall, Judge(site, tell), order.seed, order.cycle_s, plans=order.plans, alter=order.alter
+    )
+
+
+def _excess_kw(site: Site, import_kw: Any) -> Any:
+    grid = site.file.grid
+    return (import_kw - grid.import_limit_kw).clip(0.0) + (-import_kw - grid.export_limit_kw).clip(0.0)
+
+
+def _digest(state: Path, records: Any) -> str:
+    """Hash all that was journalled, but for how long the machine took, and all that happened in the world."""
+    sha, after_id = hashlib.sha256(), 0
+    while found := read_records(journal_path(state), after_id=after_id):
+        for record in found:
+            body: Mapping[str, Any] = {k: v for k, v in record.body.items() if k != WALL_OF_A_PLAN}
+            sha.update(f"{record.id} {record.at.isoformat()} {record.kind} {json.dumps(body)}\n".encode())
+        after_id = found[-1].id
+    for name in records.columns:
+        sha.update(records[name].tobytes())
+    return sha.hexdigest()
+
+
+logging.getLogger("hil.world").setLevel(logging.WARNING)

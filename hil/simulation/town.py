@@ -1,0 +1,139 @@
+"""The pretend world on the simulation's time, with what goes wrong in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ems.config.site import Site
+from ems.store.requests import submit
+from hil.simulation.faults import Fault, Kind
+from hil.simulation.loop import Wall
+from hil.simulation.wires import Net, Wire, wires_of
+from hil.wishes import car_requests
+from hil.world import World
+
+SOLVER = (Kind.SOLVER_LATE, Kind.SOLVER_FAILS, Kind.SOLVER_LIES)
+
+
+@dataclass(slots=True)
+class Trouble:
+    """What is wrong at present, by the schedule.
+
+    Args:
+        faults: by their beginning.
+        wires: of the devices.
+        wall: the clock on the wall.
+    """
+
+    faults: Sequence[Fault]
+    wires: Mapping[str, Wire]
+    wall: Wall
+    _on: list[Fault] = field(default_factory=list)
+    _begun: int = 0
+
+    def schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let faults begin and end on a loop; what is due already happens at once."""
+        self.look(loop.time())
+        for fault in self.faults[self._begun :]:
+            loop.call_at(fault.at_s, lambda: self.look(loop.time()))
+        for fault in self._on + list(self.faults[self._begun :]):
+            loop.call_at(fault.end_s, lambda: self.look(loop.time()))
+
+    def look(self, now_s: float) -> None:
+        """End what is over and begin what is due."""
+        for fault in [fault for fault in self._on if fault.end_s <= now_s + 1e-9]:
+            self._on.remove(fault)
+            self._end(fault)
+        while self._begun < len(self.faults) and self.faults[self._begun].at_s <= now_s + 1e-9:
+            fault = self.faults[self._begun]
+            self._begun += 1
+            if fault.end_s > now_s and fault.kind is not Kind.CRASH:
+                self._on.append(fault)
+                self._begin(fault)
+
+    def of_solver(self) -> Kind | None:
+        """Tell which failure of the solver is on."""
+        return next((fault.kind for fault in self._on if fault.kind in SOLVER), None)
+
+    def of_feed(self, name: str) -> Callable[[], bool]:
+        """Give what tells whether a feed is lost now."""
+        return lambda: any(fault.kind is Kind.FEED_LOST and fault.target == name for fault in self._on)
+
+    def _begin(self, fault: Fault) -> None:
+        if fault.target in self.wires:
+            self.wires[fault.target].begin(fault)
+        elif fault.kind is Kind.CLOCK_JUMP:
+            self.wall.skew_s += fault.size
+
+    def _end(self, fault: Fault) -> None:
+        if fault.target in self.wires:
+            self.wires[fault.target].end()
+        elif fault.kind is Kind.CLOCK_JUMP:
+            self.wall.skew_s -= fault.size
+
+
+class Town:
+    """The world, its wires and its trouble.
+
+    The world lives on when somebody looks at it, in whole steps of its physics; what cars say on the way is submitted
+    as any other process would.
+
+    Args:
+        world: the pretend world, at its start. site: the site. state: the daemon's state folder.
+        faults: what goes wrong. seed: of chance. wall: the clock on the wall.
+    """
+
+    def __init__(
+        self, world: World, site: Site, state: Path, *, faults: Sequence[Fault], seed: int, wall: Wall
+    ) -> None:
+        self.world, self._site, self._state = world, site, state
+        self.wires = wires_of(world.registers, world.wires, seed, self.catch_up)
+        self.trouble = Trouble(faults, self.wires, wall)
+        self.stopped = False
+        self.on_stop: Callable[[], None] = lambda: None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def net(self) -> Net:
+        """Give all wires to a new process."""
+        at: dict[str, dict[tuple[str, int], Wire]] = {"modbus": {}, "bacnet": {}}
+        for name, wire in self.wires.items():
+            device = self._site.file.devices[name]
+            at[device.protocol][device.host, device.port] = wire
+        return Net(at["modbus"], at["bacnet"])
+
+    def live_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Go by the time of a loop from now on."""
+        self._loop = loop
+
+    def stop(self) -> None:
+        """End the run: an invariant does not hold."""
+        self.stopped = True
+        self.on_stop()
+
+    def catch_up(self) -> None:
+        """Let the world live until now, in whole steps."""
+        if self._loop is not None:
+            self.live_until(self._loop.time())
+
+    def live_until(self, now_s: float) -> None:
+        """Let the world live until an instant [s]; its cars' wishes go to the daemon's folder."""
+        plant = self.world.plant
+        step_s = plant.substep_s
+        passing_s = now_s // step_s * step_s - plant.elapsed_s
+        if passing_s < step_s:
+            return
+        self.world.advance(passing_s)
+        for event in self.world.take_events():
+            for request in car_requests(event.as_json()):
+                submit(self._state, request)
+
+    def written_s(self) -> dict[str, float]:
+        """Tell when a write last arrived at each device [s since the start]."""
+        return {device: wire.written_s for device, wire in self.wires.items()}
+
+    def obeyed(self) -> dict[str, float | None]:
+        """Tell what each asset truly obeys [kW]; None while it goes by itself."""
+        return dict(self.world.plant.commands)
