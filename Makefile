@@ -22,7 +22,7 @@ lint: .stamps/setup
 	$(BIN)/lint-imports
 
 # Every branch of the safety kernel is walked by the kernel's own tests.
-KERNEL := arbitration fast.decisions fast.ceilings fast.compressor fast.oscillation
+KERNEL := arbitration fast.decisions fast.ceilings fast.compressor fast.oscillation fast.shedding
 kernel: .stamps/setup
 	$(BIN)/python -m pytest -q tests/ems/test_arbitration.py $(sort $(wildcard tests/ems/test_kernel_*.py)) \
 	  $(KERNEL:%=--cov=ems.%) --cov-branch --cov-report=term-missing --cov-fail-under=100

@@ -3,7 +3,8 @@
 Every limit is a row, `value = constant + coefficient @ power_kw <= limit`; the connection's import and export limits
 are two more of them. Powers are positive into the asset.
 
-Law 1: relief is sought in a fixed order: battery, charge point, heat pump, and for too much generation PV last.
+Law 1: relief is sought in a fixed order: battery, charge point, heat pump, and for too much generation PV last; a
+rank of an asset's own takes the place of its kind's, and what is critical is not lowered.
 Law 2: no step raises an excess of any row, nor lifts another row over its limit.
 Law 3: a photovoltaic plant always carries an upper bound that the rows stand, so that a sudden sun lifts nothing.
 Law 4: relief goes to `target`, but starts only past `trigger`: between the two the commands in force are kept.
@@ -19,10 +20,10 @@ from math import ceil
 import numpy as np
 
 from ems.fast.decisions import AssetKind
+from ems.fast.shedding import RANKS
 from optimization.slots import Floats
 
 EPS = 1e-9
-ORDER = {AssetKind.BATTERY: 0, AssetKind.CHARGE_POINT: 1, AssetKind.HEAT_PUMP: 2, AssetKind.PV: 3}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +62,8 @@ class Flex:
         held_kw: command in force; None if there is none.
         keep_kw: commands this near to the one in force are not re-issued while no row is past its trigger.
         reserved: moved after all others, because an operator asked for its power.
+        shed_rank: place in the order of relief; None for that of its kind.
+        critical: what it takes is not lowered.
         least_kw: power below which no soft level moves it, as its compressor runs too shortly.
     """
 
@@ -75,6 +78,13 @@ class Flex:
     keep_kw: float = 0.0
     reserved: bool = False
     least_kw: float = 0.0
+    shed_rank: int | None = None
+    critical: bool = False
+
+    @property
+    def rank(self) -> int:
+        """Place in the order of relief, first ones first."""
+        return RANKS[self.kind] if self.shed_rank is None or self.kind is AssetKind.PV else self.shed_rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +179,7 @@ def _moves(flexes: Sequence[Flex]) -> bool:
 
 
 def _relieve_all(scene: _Scene, flexes: Sequence[Flex]) -> None:
-    order = sorted(flexes, key=lambda flex: (flex.reserved, ORDER[flex.kind]))
+    order = sorted(flexes, key=lambda flex: (flex.reserved, flex.kind is AssetKind.PV, flex.rank))
     for row in np.argsort(scene.rows.target - scene.value):
         for flex in order:
             if scene.value[row] <= scene.rows.target[row] + EPS:
@@ -202,6 +212,8 @@ def _relieve(scene: _Scene, row: int, flex: Flex) -> None:
     wanted = was - (scene.value[row] - scene.rows.target[row]) / column[row]
     if flex.kind is AssetKind.PV and wanted < was:
         return  # nobody can ask for more sun
+    if flex.critical and wanted < was and was > 0.0:
+        return
     now = _rounded(flex, was, min(max(wanted, flex.lower_kw), flex.upper_kw))
     now = _within_room(scene, column, flex, was, now)
     if abs(now - was) > EPS and (now - was) * (wanted - was) > 0:

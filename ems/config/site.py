@@ -223,6 +223,13 @@ class BuildingAutomation(Placed):
     fallback_kw: dict[str, NotNegative]
 
 
+class Sheddable(Placed):
+    """Something that takes less where a limit presses: a lower `shed_rank` first, what is `critical` not at all."""
+
+    shed_rank: Annotated[Whole, Field(ge=1, le=99)] | None = None
+    critical: Switch = False
+
+
 class PvAsset(Placed):
     """A photovoltaic plant: `module_kw` at 1000 W/m2 on its plane and 25 degC, `rated_kw` at the inverter."""
 
@@ -235,7 +242,7 @@ class PvAsset(Placed):
     power_factor: Share = 1.0
 
 
-class BatteryAsset(Placed):
+class BatteryAsset(Sheddable):
     """A stationary battery."""
 
     kind: Literal["battery"]
@@ -252,7 +259,7 @@ class BatteryAsset(Placed):
     wear_per_kwh: NotNegative = 0.0
 
 
-class ChargePointAsset(Placed):
+class ChargePointAsset(Sheddable):
     """A charge point for cars; points of the same `park` have one queue."""
 
     kind: Literal["charge_point"]
@@ -268,7 +275,7 @@ class ChargePointAsset(Placed):
     park: Id | None = None
 
 
-class HeatPumpAsset(Placed):
+class HeatPumpAsset(Sheddable):
     """A heat pump or air handler with its building zone; symbols as in optimization/assets/heat_pump.py.
 
     Its compressor runs for at least `minimum_on_s` and stands for at least `minimum_off_s` [s], and starts at most

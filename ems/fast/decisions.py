@@ -63,6 +63,8 @@ class Lever:
         step_kw: the finest useful change.
         safe_kw: declared safe value; None releases it to its own control.
         rest: what spares its compressor; None for one that has none.
+        shed_rank: lower ones take less first where a limit presses; None for that of its kind.
+        critical: no limit of the connection or the feeder lowers what it takes.
     """
 
     asset: str
@@ -75,6 +77,8 @@ class Lever:
     step_kw: float
     safe_kw: float | None
     rest: Rest | None = None
+    shed_rank: int | None = None
+    critical: bool = False
 
     @property
     def rating_kw(self) -> float:

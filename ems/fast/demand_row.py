@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from ems.balancing import ORDER, Flex, Soft
+from ems.balancing import Flex, Soft
 from ems.comfort import is_occupied
 from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, Site
 from ems.fast.decisions import AssetKind
@@ -38,7 +38,7 @@ def soft_level(site: Site, row: int, flexes: Sequence[Flex], scene: Scene, power
         return None
     priced = [(price, flex) for flex in flexes if (price := _price(flex, now, scene, powers, site)) is not None]
     able = [(price, flex) for price, flex in priced if price <= now.worth_per_kwh]
-    able.sort(key=lambda pair: (pair[0], ORDER[pair[1].kind]))
+    able.sort(key=lambda pair: (pair[0], pair[1].rank))
     easing = [_easing(flex) for _, flex in able]
     return Soft(row, now.words(), allowed_kw, allowed_kw - RELIEF_SHARE * now.target_kw, easing)
 

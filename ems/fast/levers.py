@@ -40,5 +40,7 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
             step_kw=step_kw,
             safe_kw=bindings.safe_kw(asset),
             rest=rest,
+            shed_rank=None if isinstance(spec, PvAsset) else spec.shed_rank,
+            critical=not isinstance(spec, PvAsset) and spec.critical,
         )
     return levers

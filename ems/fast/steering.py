@@ -35,6 +35,7 @@ from ems.fast.ladder import (
 from ems.fast.powers import Powers, bounds_of, read_powers, rule_view
 from ems.fast.rows import EXPORT, IMPORT, RowsMaker
 from ems.fast.scene import Scene
+from ems.fast.shedding import load_of, shed
 from ems.limits.in_force import Direction, InForce, narrowed
 from optimization.problem import GridRows
 
@@ -67,6 +68,7 @@ class Outcome:
         unsafe: why safe values are commanded site-wide; empty when they are not.
         excess: rows that stay past their trigger, in words.
         building: the live limits of building automation systems.
+        by_hand: what may be switched off by hand where the import limit cannot be kept, in this order.
         limits: what the grid operator allows at the connection, by direction.
     """
 
@@ -75,6 +77,7 @@ class Outcome:
     unsafe: str = ""
     excess: tuple[str, ...] = ()
     building: tuple[BuildingLimit, ...] = ()
+    by_hand: tuple[str, ...] = ()
     limits: tuple[InForce, ...] = ()
 
 
@@ -262,6 +265,8 @@ class Steering:
             keep_kw=KEEP_KW[lever.kind],
             reserved=lever.asset in scene.standing.overrides,
             least_kw=least_kw(lever, scene.compressors.get(lever.asset), scene.snapshot.monotonic_s),
+            shed_rank=lever.shed_rank,
+            critical=lever.critical,
         )
 
     def _grid_slot(self, scene: Scene, powers: Powers) -> tuple[GridRows | None, int]:

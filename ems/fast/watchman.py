@@ -73,7 +73,7 @@ class Watchman:
         now = snapshot.at
         self._excess_cycles = self._excess_cycles + 1 if decided.excess else 0
         late = self._excess_cycles >= PATIENCE_CYCLES
-        self._alarms.set("limits", f"nothing is left to relieve: {', '.join(decided.excess)}" if late else None, now)
+        self._alarms.set("limits", _excess_text(decided) if late else None, now)
         for limit in decided.building:
             self._alarms.set(f"building:{limit.source}.{limit.role}", limit.trouble or None, now)
         for held in decided.limits:
@@ -137,6 +137,11 @@ def _lost_text(device: str, worst: Reading | None) -> str | None:
     if worst.at is None:
         return f"{device} was never read: {worst.reason}; check its power, its address and its profile"
     return f"{device} gives no good reading since {worst.at:%H:%M:%S} UTC: {worst.reason}"
+
+
+def _excess_text(decided: Decided) -> str:
+    by_hand = f"; switch off by hand, in this order: {', '.join(decided.by_hand)}" if decided.by_hand else ""
+    return f"nothing is left to relieve: {', '.join(decided.excess)}{by_hand}"
 
 
 def _overridden(standing: Standing) -> str:
