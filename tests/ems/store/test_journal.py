@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 from concurrent.futures import wait
 from dataclasses import dataclass
@@ -188,31 +185,3 @@ def test_a_closed_journal_says_so(path: Path) -> None:
     assert last.result(0) == 1, "closing writes what was queued"
     with pytest.raises(StoreError, match="closed"):
         journal.record("health", {}).result(0)
-
-
-_WRITER = """
-import sys
-from ems.clock import SystemClock
-from ems.store.journal import Journal
-journal = Journal(sys.argv[1], SystemClock())
-while True:
-    futures = [journal.record("intent", {"n": n}) for n in range(20)]
-    for future in futures:
-        print(future.result(), flush=True)
-"""
-
-
-@pytest.mark.parametrize("acknowledged", [3, 47, 200])
-def test_kill_9_while_appending_loses_no_acknowledged_record(path: Path, acknowledged: int) -> None:
-    with subprocess.Popen([sys.executable, "-c", _WRITER, path], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        told = [int(process.stdout.readline()) for _ in range(acknowledged)]
-        process.send_signal(signal.SIGKILL)
-        told += [int(line) for line in process.stdout.read().splitlines() if line.isdigit()]
-    assert {record.id for record in read_records(path, limit=100_000)} >= set(told[:-1])
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    connection.close()
-    journal = Journal(path, SimulatedClock(NOON))
-    assert journal.record("intent", {}).result(5) > told[-2]
-    journal.close()
