@@ -12,13 +12,13 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import socket
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ems.store.encoding import to_json
+from ems.unix_sockets import address, listener
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,6 @@ SOCKET = "live.sock"
 SCHEMA = "ems.live/1"
 _QUEUE = 4
 _LINE_LIMIT = 16 * 2**20
-_ADDRESS_LIMIT = 100
 
 
 Telling = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
@@ -54,7 +53,7 @@ class LiveServer:
 
     async def start(self) -> None:
         """Listen. Raises `OSError` if the folder takes no socket."""
-        self._server = await asyncio.start_unix_server(self._accept, sock=_listener(self._state_dir))
+        self._server = await asyncio.start_unix_server(self._accept, sock=listener(self._state_dir, SOCKET))
 
     def publish(self, snapshot: Telling, *, heavy: bool = False) -> None:
         """Hand the newest snapshot to every client; never waits. It must not be changed afterwards.
@@ -85,7 +84,7 @@ class LiveServer:
         if self._server is not None:
             self._server.close()
             self._server = None
-            _remove(self._state_dir / SOCKET)
+            (self._state_dir / SOCKET).unlink(missing_ok=True)
         tasks = [*self._clients, *([self._telling] if self._telling is not None else [])]
         for task in tasks:
             task.cancel()
@@ -123,8 +122,8 @@ def read_live(state_dir: Path | str, timeout_s: float = 2.0) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(timeout_s)
         try:
-            with _address(Path(state_dir)) as address:
-                client.connect(address)
+            with address(Path(state_dir), SOCKET) as where:
+                client.connect(where)
             with client.makefile("rb") as file:
                 line = file.readline(_LINE_LIMIT)
         except OSError as error:
@@ -143,8 +142,8 @@ async def follow_live(state_dir: Path | str) -> AsyncGenerator[dict[str, Any], N
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     client.setblocking(False)
     try:
-        with _address(Path(state_dir)) as address:
-            await asyncio.get_running_loop().sock_connect(client, address)
+        with address(Path(state_dir), SOCKET) as where:
+            await asyncio.get_running_loop().sock_connect(client, where)
         reader, writer = await asyncio.open_unix_connection(sock=client, limit=_LINE_LIMIT)
     except OSError as error:
         client.close()
@@ -155,33 +154,6 @@ async def follow_live(state_dir: Path | str) -> AsyncGenerator[dict[str, Any], N
                 yield _parsed(line)
     finally:
         writer.transport.abort()
-
-
-def _listener(state_dir: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with _address(state_dir) as address:
-        _remove(Path(address))
-        listener.bind(address)
-        Path(address).chmod(0o600)
-    return listener
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _address(state_dir: Path) -> Iterator[str]:
-    """Give an address of the socket within the 107 bytes that the kernel allows, however long the folder's name is."""
-    direct = str(state_dir / SOCKET)
-    if len(os.fsencode(direct)) <= _ADDRESS_LIMIT:
-        yield direct
-        return
-    folder = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{SOCKET}"
-    finally:
-        os.close(folder)
 
 
 def _put_newest(queue: asyncio.Queue[bytes], line: bytes) -> None:
