@@ -31,8 +31,8 @@ class Rule:
         late_by: a warning ends so long after its window has passed.
     """
 
-    soon: float = 0.6
-    later: float = 0.7
+    soon: float = 0.55
+    later: float = 0.65
     sudden: float = 0.95
     hold: float = 0.15
     sudden_within: timedelta = timedelta(minutes=25)
