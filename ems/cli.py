@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("ems.run", "run the core: meter, plan, steer"),
     "guard": ("ems.guard", "write safe values when the core is lost"),
     "serve": ("ems.web.serve", "serve the status page on this machine"),
+    "limits": ("ems.commands.limits", "let the grid operator limit a site by HTTP, or make its token"),
     "status": ("ems.commands.status", "ask the running core how it is"),
     "mode": ("ems.commands.mode", "set a device to monitor, advise or control"),
     "lockout": ("ems.commands.lockout", "lock a device out for maintenance, or unlock it"),

@@ -1,4 +1,4 @@
-"""`ems up`: runs the core, the guard and the page as processes, and starts again whichever dies.
+"""`ems up`: runs the core, the guard, the page and the grid operator's API, and starts again whichever dies.
 
 Law 1: each child has its own process group, so that a signal of the terminal reaches it through here alone, in order:
 the core ends first, and the guard looks once more after it.
@@ -173,9 +173,11 @@ def command(argv: Sequence[str]) -> int:
     """Run `ems up` until told to stop; raises `SiteError` and `CommandError`."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    _, folder = opened(arguments)
+    site, folder = opened(arguments)
     folder.mkdir(parents=True, exist_ok=True)
-    status, children = asyncio.run(_up(arguments, folder))
+    operator = site.file.grid_operator
+    has_api = operator is not None and operator.api is not None
+    status, children = asyncio.run(_up(arguments, folder, has_api=has_api))
     if arguments.json:
         reports = {child.name: child.report for child in children}
         restarts = {child.name: child.restarts for child in children}
@@ -183,25 +185,35 @@ def command(argv: Sequence[str]) -> int:
     return status
 
 
-async def _up(arguments: argparse.Namespace, folder: Path) -> tuple[int, list[Child]]:
+async def _up(arguments: argparse.Namespace, folder: Path, *, has_api: bool) -> tuple[int, list[Child]]:
     clock, stop = SystemClock(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    children = [Child(name, order, folder, clock) for name, order in orders(arguments, folder).items()]
+    named = orders(arguments, folder, has_api=has_api)
+    children = [Child(name, order, folder, clock) for name, order in named.items()]
     timer = asyncio.create_task(_end_after(arguments.for_s, folder, clock, stop))
     status = await supervise(children, stop)
     timer.cancel()
     return status, children
 
 
-def orders(arguments: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
-    """Tell which processes make a running site, in the order in which they end."""
+def orders(arguments: argparse.Namespace, folder: Path, *, has_api: bool = False) -> dict[str, list[str]]:
+    """Tell which processes make a running site, in the order in which they end.
+
+    Args:
+        arguments: of the command.
+        folder: the site's state folder.
+        has_api: whether the grid operator limits the site by HTTP.
+    """
     clock = ["--clock", arguments.clock] if arguments.clock else []
-    extra = {"run": clock, "serve": ["--port", str(arguments.page_port)], "guard": clock}
+    extra = {"run": clock, "serve": ["--port", str(arguments.page_port)], "limits": [], "guard": clock}
     if arguments.no_serve:
         del extra["serve"]
-    words = [arguments.site, "--state", str(folder), "--json"]
-    return {name: [sys.executable, "-P", "-m", "ems.cli", name, *words, *more] for name, more in extra.items()}
+    if not has_api:
+        del extra["limits"]
+    start, words = [sys.executable, "-P", "-m", "ems.cli"], [arguments.site, "--state", str(folder), "--json"]
+    actions = {"limits": ["limits", "serve"]}
+    return {name: [*start, *actions.get(name, [name]), *words, *more] for name, more in extra.items()}
 
 
 async def _end_after(for_s: float | None, folder: Path, clock: Clock, stop: asyncio.Event) -> None:

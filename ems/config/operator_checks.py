@@ -31,7 +31,8 @@ def check_grid_operator(parts: Parts) -> Iterator[Complaint]:
         yield SECTION, words
         # Said once, for the whole section.
         declared = list(DIRECTIONS)
-    if not any(getattr(section, key, None) for key in ("api", "registers", "inputs")):
+    through = [getattr(section, key, None) for key in ("registers", "inputs")]
+    if getattr(section, "api", None) is None and not any(through):
         yield SECTION, "names nothing through which limits come; add `api:`, `registers:` or `inputs:`"
     yield from _failsafe(parts, section)
     yield from _api(parts)

@@ -9,7 +9,9 @@ from stage import NOW, make_plan
 
 from drivers.registry import profile_points
 from drivers.simulated import SimulatedDriver
+from ems.clock import SystemClock
 from ems.fast.decisions import Rung
+from ems.limits.door import ask_core
 from ems.limits.failsafe_machine import State
 from ems.limits.in_force import Direction, Instant
 from ems.store.journal import read_records
@@ -188,6 +190,26 @@ async def test_a_first_start_holds_the_failsafe_limit_until_the_operator_is_hear
     assert states(one) == {"import": "failsafe", "export": "failsafe"}
     assert one.yard.grid_kw <= 20.0
     assert "since the start at" in next(a.text for a in one.daemon._alarms.active if a.key == "grid_limit:import")
+
+
+async def test_what_comes_through_the_door_is_in_force_in_the_next_cycle(show):
+    one = show(changes={"grid_operator": OPERATOR})
+    one.publish(make_plan(PLAN, slots=96))
+    await one.daemon.start()
+
+    async def say(**said) -> dict:
+        return await ask_core(one.state, said, SystemClock())
+
+    assert (await say(do="heartbeat"))["status"] == 200
+    assert (await say(do="limit", body='{"import_limit_kw": 40, "export_limit_kw": 40}'))["stored"]
+    await one.run_until(25.0)
+    assert (states(one), one.yard.grid_kw) == ({"import": "limited", "export": "limited"}, 30.0)
+    told = await say(do="limit", body='{"import_limit_kw": 12}')
+    assert told["state"]["limits"]["import"]["limit_kw"] == 12.0
+    await one.run_until(31.0)
+    assert one.daemon.loop.last.outcome.decisions["battery"].reason.startswith("the grid operator allows 12.0 kW")
+    one.daemon._stores.journal.close()
+    assert len(read_records(journal_path(one.state), kind="grid_limit")) == 2
 
 
 async def test_every_change_is_journalled_once(steered):

@@ -245,6 +245,9 @@ def test_the_core_ends_first_and_the_guard_last(tmp_path: Path) -> None:
     assert made["guard"][-2:] == ["--clock", "2026-01-01T00:00:00+00:00@1.0x60.0"]
     assert made["serve"][-2:] == ["--port", "0"]
     assert list(orders(arguments(no_serve=True), tmp_path)) == ["run", "guard"]
+    limited = orders(arguments(), tmp_path, has_api=True)
+    assert list(limited) == ["run", "serve", "limits", "guard"]
+    assert limited["limits"][4:8] == ["limits", "serve", "sites/yard", "--state"]
 
 
 def test_the_command_refuses_a_broken_site_before_it_starts_anything(tmp_path: Path) -> None:
