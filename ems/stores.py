@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ems.clock import Clock, ScaledClock
 from ems.live import LiveServer
 from ems.ownership import Owner
 from ems.slow.planning_setup import history_path
+from ems.store.database import StoreError
 from ems.store.history import History
 from ems.store.journal import FILE, Journal
 from ems.store.requests import RequestBox
+from ems.store.reserve import Reserve
+
+T = TypeVar("T")
 
 SCANS_GATHER_S = 0.5
 """Scans are flushed to the disk so seldom at most [wall s], however fast the clock runs."""
@@ -43,10 +48,18 @@ class Stores:
     box: RequestBox
     owner: Owner
     live: LiveServer
+    reserve: Reserve | None = None
 
     def record(self, kind: str, body: Mapping[str, Any]) -> Future[int]:
         """Append to the journal."""
         return self.journal.record(kind, body)
+
+    def trouble(self) -> str:
+        """Say what is wrong with the disk, empty if nothing is: it is full, or it refuses rows for another reason."""
+        if self.reserve is not None and self.reserve.trouble:
+            return self.reserve.trouble
+        refused = self.journal.backlog().failing or self.history.backlog().failing
+        return f"{refused}; rows wait in memory; look after the disk" if refused else ""
 
     def close(self) -> None:
         """Write what is queued, close, and give the site back."""
@@ -65,6 +78,24 @@ def open_stores(state_dir: Path, clock: Clock, *, lease_s: float, durable: bool)
     """Own the site first: a second instance opens nothing."""
     owner = Owner(state_dir, clock, max(lease_s, LEAST_LEASE_WALL_S * speed(clock)))
     owner.acquire()
-    journal = Journal(journal_path(state_dir), clock, durable)
-    history = History(history_path(state_dir), durable, gather_s=SCANS_GATHER_S if durable else 0.0)
-    return Stores(journal, history, RequestBox(state_dir, clock), owner, LiveServer(state_dir))
+    reserve = Reserve(state_dir) if durable else None
+    gather_s = SCANS_GATHER_S if durable else 0.0
+    return Stores(
+        _opened(reserve, lambda: Journal(journal_path(state_dir), clock, durable, reserve=reserve)),
+        _opened(reserve, lambda: History(history_path(state_dir), durable, gather_s=gather_s, reserve=reserve)),
+        _opened(reserve, lambda: RequestBox(state_dir, clock)),
+        owner,
+        LiveServer(state_dir),
+        reserve,
+    )
+
+
+def _opened(reserve: Reserve | None, make: Callable[[], T]) -> T:
+    """Open a store, on a full disk with what is set aside."""
+    try:
+        return make()
+    except StoreError as error:
+        cause = error.__cause__
+        if reserve is None or not isinstance(cause, sqlite3.Error) or not reserve.journal_refused(cause):
+            raise
+    return make()

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from drivers.points import Measurement, Quality
 from ems.store.database import Schema, StoreError, open_readable, open_writable
 from ems.store.encoding import to_instant
-from ems.store.writer import Backlog, Statement, Turn, Writer
+from ems.store.reserve import Reserve
+from ems.store.writer import Backlog, Relief, Statement, Turn, Writer
 
 Floats = NDArray[np.float64]
 
@@ -52,16 +53,24 @@ class History:
         durable: appended scans survive a power cut; without, the death of the process only.
         gather_s: how long scans wait for each other before a common commit [s]: each costs the disk a flush.
         turn: gives the writing its turns; None for a thread of its own.
+        reserve: of the disk, which is the journal's; None for none.
 
     Raises:
         StoreError: the file is of a newer version, damaged or not writable.
     """
 
     def __init__(
-        self, path: Path | str, durable: bool = True, *, gather_s: float = 0.0, turn: Turn | None = None
+        self,
+        path: Path | str,
+        durable: bool = True,
+        *,
+        gather_s: float = 0.0,
+        turn: Turn | None = None,
+        reserve: Reserve | None = None,
     ) -> None:
         connection = open_writable(Path(path), SCHEMA, durable=durable)
-        self._writer = Writer(connection, "history", gather_s=gather_s, turn=turn)
+        held = Relief() if reserve is None else Relief(reserve.hold, reserve.scans_refused)
+        self._writer = Writer(connection, "history", gather_s=gather_s, turn=turn, relief=held)
         self._layout: tuple[list[str], int, str] = ([], *_layout([]))
         self._kept: set[int] = set()
 

@@ -21,7 +21,8 @@ from ems.clock import Clock
 from ems.store.chain import FUNCTIONS, appended, chain_up
 from ems.store.database import Schema, StoreError, open_readable, open_writable
 from ems.store.encoding import to_instant, to_json
-from ems.store.writer import Backlog, Statement, Turn, Writer
+from ems.store.reserve import Reserve
+from ems.store.writer import Backlog, Relief, Statement, Turn, Writer
 
 FILE = "journal.db"
 """Name of the core's journal in a state folder."""
@@ -61,14 +62,25 @@ class Journal:
         clock: gives the instant of records that name none.
         durable: acknowledged records survive a power cut (`synchronous=FULL`); without, the death of the process only.
         turn: gives the writing its turns; None for a thread of its own.
+        reserve: of the disk, given to this journal when the disk is full; None for none.
 
     Raises:
         StoreError: the file is of a newer version, damaged or not writable.
     """
 
-    def __init__(self, path: Path | str, clock: Clock, durable: bool = True, *, turn: Turn | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        clock: Clock,
+        durable: bool = True,
+        *,
+        turn: Turn | None = None,
+        reserve: Reserve | None = None,
+    ) -> None:
         self._clock = clock
-        self._writer = Writer(open_writable(Path(path), SCHEMA, durable=durable), "journal", turn=turn)
+        relief = Relief() if reserve is None else Relief(refused=reserve.journal_refused)
+        connection = open_writable(Path(path), SCHEMA, durable=durable)
+        self._writer = Writer(connection, "journal", turn=turn, relief=relief)
 
     def record(self, kind: str, body: Mapping[str, Any], *, at: datetime | None = None) -> Future[int]:
         """Append; never blocks.

@@ -38,6 +38,19 @@ class Statement:
     parameters: tuple[Any, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Relief:
+    """What is done about a full disk.
+
+    Args:
+        hold: says why rows must wait in memory, empty if they need not.
+        refused: asked when the disk refuses; tells whether a second try is worth while.
+    """
+
+    hold: Callable[[], str] = lambda: ""
+    refused: Callable[[sqlite3.Error], bool] = lambda _: False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Task:
     statements: tuple[Statement, ...]
@@ -70,6 +83,7 @@ class Writer:
         capacity: how many tasks wait at most, and how many refused ones memory keeps.
         gather_s: how long a batch waits for more before its commit, where nobody waits for one [s].
         turn: gives the writing its turns; None for a thread of its own.
+        relief: what is done about a full disk.
     """
 
     def __init__(
@@ -80,6 +94,7 @@ class Writer:
         capacity: int = 10_000,
         gather_s: float = 0.0,
         turn: Turn | None = None,
+        relief: Relief | None = None,
     ) -> None:
         self._connection = connection
         self._name = name
@@ -92,7 +107,7 @@ class Writer:
         self._closing = False
         self._gather_s = gather_s
         self._hurry = threading.Event()
-        self._turn = turn
+        self._turn, self._relief = turn, relief or Relief()
         self._thread = threading.Thread(target=self._run, name=f"{name} writer", daemon=True)
         if turn is None:
             self._thread.start()
@@ -165,16 +180,27 @@ class Writer:
         return batch, False
 
     def _write(self, batch: list[_Task]) -> None:
+        if why := self._relief.hold():
+            self._refuse(batch, StoreError(f"the {self._name} takes no rows: {why}"))
+            return
         with self._unwritten_lock:
             late = list(self._unwritten)
         try:
-            ids = self._commit([*late, *batch])
+            ids = self._committed([*late, *batch])
         except sqlite3.Error as error:
             self._refuse(batch, StoreError(f"the {self._name} takes no rows: {error}"))
             return
         self._recovered(late)
         for task, row in zip(batch, ids[len(late) :], strict=True):
             task.future.set_result(row)
+
+    def _committed(self, tasks: list[_Task]) -> list[int]:
+        try:
+            return self._commit(tasks)
+        except sqlite3.Error as error:
+            if not self._relief.refused(error):
+                raise
+        return self._commit(tasks)
 
     def _commit(self, tasks: list[_Task]) -> list[int]:
         try:

@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_int, c_int64, c_void_p
 from dataclasses import dataclass
+from pathlib import Path
 
 FULL, IOERR_WRITE, IOERR_FSYNC = 13, 10 | 3 << 8, 10 | 4 << 8
 
 WRITE = CFUNCTYPE(c_int, c_void_p, c_void_p, c_int, c_int64)
 SYNC = CFUNCTYPE(c_int, c_void_p, c_int)
+FILE_SIZE = CFUNCTYPE(c_int, c_void_p, POINTER(c_int64))
 OPEN = CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p, c_int, c_void_p)
 
 
@@ -33,7 +35,8 @@ class Methods(Structure):
         ("write", WRITE),
         ("truncate", c_void_p),
         ("sync", SYNC),
-        *((f"method{n}", c_void_p) for n in range(13)),
+        ("file_size", FILE_SIZE),
+        *((f"method{n}", c_void_p) for n in range(12)),
     )
 
 
@@ -78,8 +81,8 @@ class Trouble:
     seen: int = 0
     met: int = 0
 
-    def now(self, operation: str) -> bool:
-        """Count one operation and tell whether it fails."""
+    def now(self, operation: str, growth: int = 0) -> bool:
+        """Count one operation, which makes a file grow by so many bytes, and tell whether it fails."""
         if operation != self.operation:
             return False
         self.seen += 1
@@ -93,6 +96,29 @@ class Trouble:
         if self.code is None:
             os.kill(os.getpid(), signal.SIGKILL)
         return self.code or 0
+
+
+@dataclass
+class Quota(Trouble):
+    """A disk that is full once the files of a folder take so many bytes.
+
+    Args:
+        folder: what lies in it counts, whoever wrote it.
+        limit: size of the disk [bytes].
+    """
+
+    folder: Path = Path()
+    limit: int = 0
+
+    def free(self) -> int:
+        """Give the room that is left [bytes]."""
+        return max(0, self.limit - sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file()))
+
+    def now(self, operation: str, growth: int = 0) -> bool:
+        """Tell whether a write finds no room."""
+        failed = operation == "write" and growth > self.free()
+        self.met += failed
+        return failed
 
 
 def library() -> ctypes.CDLL:
@@ -132,10 +158,11 @@ def installed(trouble: Trouble) -> Iterator[Trouble]:
 
 def _troubled(real: Methods, trouble: Trouble) -> Methods:
     """Copy a table of methods, with an xWrite and an xSync that fail when told to."""
-    write, sync = real.write, real.sync
+    write, sync, file_size = real.write, real.sync, real.file_size
 
     def failing_write(file: int, data: int, size: int, offset: int) -> int:
-        if trouble.now("write"):
+        file_size(file, held := c_int64())
+        if trouble.now("write", max(0, offset + size - held.value)):
             if trouble.torn:
                 write(file, data, size // 2, offset)
             return trouble.result()
