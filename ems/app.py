@@ -32,6 +32,7 @@ from ems.fast.steering import Steering
 from ems.fast.watchman import Watchman
 from ems.fast.writing import COMMIT_SHARE, COMMIT_WAIT_S, Writer
 from ems.health import Alarms, Health
+from ems.limits.door import Door
 from ems.notary import CHECK_EVERY_S as AUDIT_EVERY_S
 from ems.notary import Notary
 from ems.planning import Planning
@@ -76,6 +77,7 @@ class Daemon:
         health: Health,
         evidence: Evidence,
         lookout: LookoutWatch,
+        door: Door | None,
         notary: Notary | None,
         cycle_s: float,
     ) -> None:
@@ -83,7 +85,7 @@ class Daemon:
         self._stores, self._fleet, self._parts = stores, fleet, parts
         self._solver, self._alarms, self._health = solver, alarms, health
         self._solver_was_ready, self._notary = False, notary
-        self._told = discretion(site)
+        self._told, self._door = discretion(site), door
         self.planning = planning
         self.loop = ControlLoop(parts, cycle_s)
         self.timetable = Timetable(clock)
@@ -115,6 +117,8 @@ class Daemon:
     async def start(self) -> None:
         """Begin to warm the solver and to tell live values; raises `NotOwner` if the site was lost meanwhile."""
         await self._stores.live.start()
+        if self._door is not None:
+            await self._door.start()
         await self._solver.start()
         # The first fetch loads what it needs, which would hold up a control cycle.
         with suppress(TimeoutError):
@@ -165,6 +169,8 @@ class Daemon:
         await self._solver.close()
         await self._fleet.close()
         await self._stores.live.close()
+        if self._door is not None:
+            await self._door.close()
         last = self._stores.record("transition", {"event": "stop", "epoch": self._stores.owner.epoch})
         if self._notary is not None:
             await self._notary.sign(last)
@@ -285,6 +291,7 @@ def build(
         health=health,
         evidence=evidence,
         lookout=_lookout(wiring, alarms),
+        door=_door(wiring, parts),
         notary=_notary(wiring, alarms) if durable else None,
         cycle_s=cycle_s,
     )
@@ -317,6 +324,13 @@ def _notary(wiring: _Wiring, alarms: Alarms) -> Notary:
     folder = site.folder / Path(told).expanduser() if told is not None else None
     journal = wiring.stores.journal
     return Notary(site.file.site.id, wiring.state_dir, wiring.clock, journal=journal, alarms=alarms, deliver_to=folder)
+
+
+def _door(wiring: _Wiring, parts: Parts) -> Door | None:
+    spec = wiring.site.file.grid_operator
+    if parts.limits is None or spec is None or spec.api is None:
+        return None
+    return Door(parts.limits, wiring.clock, wiring.state_dir)
 
 
 def _eye(site: Site, state_dir: Path) -> GridEye:
