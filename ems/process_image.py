@@ -2,7 +2,8 @@
 
 Law 1: a value steers only while it was measured as good, is younger than `stale_after_s`, and its device has not failed
 three polls in a row.
-Law 2: a snapshot never changes: a cycle decides on one consistent picture.
+Law 2: a value that cannot be is a failed read, however well-formed: the last possible one holds until it is too old.
+Law 3: a snapshot never changes: a cycle decides on one consistent picture.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
+from types import MappingProxyType
 
 from drivers.points import Measurement, Quality
 
+NO_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType({})
 MISSED_POLLS = 3
 """So many failed polls in a row make a point bad, however young its last good value is."""
 
@@ -162,10 +165,16 @@ class _Miss:
 
 
 class ProcessImage:
-    """Collects measurements and freezes them into snapshots."""
+    """Collects measurements and freezes them into snapshots.
 
-    def __init__(self, stale_after_s: float) -> None:
+    Args:
+        stale_after_s: age past which a value steers nothing [s].
+        ranges: least and greatest possible value, by point; a point without a range may tell anything.
+    """
+
+    def __init__(self, stale_after_s: float, ranges: Mapping[str, tuple[float, float]] = NO_RANGES) -> None:
         self._stale_after_s = stale_after_s
+        self._ranges = ranges
         self._held: dict[str, Measurement] = {}
         self._uncertain: set[str] = set()
         self._misses: dict[str, _Miss] = {}
@@ -175,6 +184,7 @@ class ProcessImage:
         """Take one scan's measurements; a point that is not among them only grows older."""
         held, good = self._held, Quality.GOOD
         known = bool(self._misses or self._uncertain)
+        before = {point: (held.get(point), self._misses.get(point)) for point in self._ranges}
         for measurement in measurements:
             if measurement.quality is not good:
                 self._take_odd(measurement)
@@ -183,6 +193,23 @@ class ProcessImage:
             if known:
                 self._misses.pop(measurement.point, None)
                 self._uncertain.discard(measurement.point)
+        self._refuse_impossible(before)
+
+    def _refuse_impossible(self, before: Mapping[str, tuple[Measurement | None, _Miss | None]]) -> None:
+        """Take back what cannot be: few points have a range, so that they are looked at after all others."""
+        for point, (lower, upper) in self._ranges.items():
+            newest, (last, miss) = self._held.get(point), before[point]
+            if newest is None or newest is last or newest.value is None or lower <= newest.value <= upper:
+                continue
+            if last is None:
+                del self._held[point]
+            else:
+                self._held[point] = last
+            if miss is not None:
+                self._misses[point] = miss
+            self._uncertain.discard(point)
+            why = f"{newest.value:g} cannot be: it lies between {lower:g} and {upper:g}"
+            self._take_odd(newest._replace(value=None, quality=Quality.BAD, reason=why))
 
     def _take_odd(self, measurement: Measurement) -> None:
         point = measurement.point

@@ -7,7 +7,7 @@ I7 no write by an epoch that does not own the site                  I8 each writ
 I9 what the journal acknowledged survives a crash                   I10 a decision every cycle
 
 The numbering is that of the project's issue on reliability. A point counts as known for `stale_after_s` from the last
-good value that its driver gave, whatever the process image makes of it.
+good and possible value that its driver gave, whatever the process image makes of it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,28 @@ from enum import StrEnum
 
 from drivers.points import Measurement, Outcome, Quality, Setpoint, WriteResult
 from ems.config.binding import Bindings, CommandBinding, bind
-from ems.config.site import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, PvAsset, Site
+from ems.config.site import (
+    BatteryAsset,
+    BuildingAutomation,
+    ChargePointAsset,
+    GridMeter,
+    HeatMeter,
+    HeatPumpAsset,
+    PvAsset,
+    Site,
+)
+from ems.fast.decisions import Decision
+from ems.standing import Standing
+from hil.simulation.connection import commanded, excess, tolerance_kw
+from hil.simulation.possible import possible
 
 SAME = 1e-4
 HOLD_TOLERANCE = 0.02
 """A register holds a command as exactly as its scale factor lets it [share of the rating]."""
 TIMER_S = 15.0
 """A device's timer is seen to have ended so much later at most: a cycle, and a step of its world."""
+NEWEST_S = 5.0
+"""What was read so shortly before belongs to the newest scan [s]."""
 RAMPS_KW_PER_S = {"charge_point": 0.5, "heat_pump": 0.2}
 LONGEST_RAMP_S = 30.0
 RAMPED = frozenset({"plan", "shifted_plan", "rules", "operator"})
@@ -96,14 +111,17 @@ class Judge:
     bindings: Bindings = field(init=False)
     intents: dict[str, Intent] = field(default_factory=dict)
     writes: int = 0
+    most_over_kw: float = 0.0
     _by_point: dict[str, CommandBinding] = field(default_factory=dict)
     _good: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _possible: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     _in_force: dict[str, InForce] = field(default_factory=dict)
     _owed: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     _scanned_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.bindings = bind(self.site)
+        self._possible = possible(self.site, self.bindings)
         self._by_point = {command.point: command for command in self.bindings.commands.values()}
 
     # ---- what is seen -----------------------------------------------------------------------------------------------
@@ -112,8 +130,12 @@ class Judge:
         """Take what a driver read."""
         self._scanned_s = now_s
         for one in measurements:
-            if one.quality is Quality.GOOD and one.value is not None:
+            if one.quality is Quality.GOOD and one.value is not None and self._is_possible(one.point, one.value):
                 self._good[one.point] = (one.value, one.monotonic_s)
+
+    def _is_possible(self, point: str, value: float) -> bool:
+        lower, upper = self._possible.get(point, (-math.inf, math.inf))
+        return lower <= value <= upper
 
     def heard_intent(self, asset: str, intent: Intent) -> None:
         """Take what the journal was told before a write."""
@@ -167,6 +189,38 @@ class Judge:
             if at_s < now_s:
                 self._say(Invariant.JOURNALLED, now_s, f"{asset} was written {value} at {at_s:.3f} s, without a result")
         self._owed.clear()
+
+    def decided(self, decisions: Mapping[str, Decision], standing: Standing, now_s: float) -> None:
+        """Judge what a cycle's decisions come to at the connection (I2), by what the drivers last read."""
+        file = self.site.file
+        known: dict[str, float] = {}
+        for asset in self.bindings.devices:
+            value = self._fresh(self.bindings.measure(asset, "power_kw"))
+            if value is not None and not isinstance(file.assets[asset], BuildingAutomation | HeatMeter):
+                known[asset] = value
+        grid_kw = known.pop(self._grid_meter(), None)
+        if grid_kw is None or any(asset not in known for asset in decisions):
+            return
+        charge = {asset: self._fresh(self.bindings.measure(asset, "soc_pct")) for asset in known}
+        soc_pct = {asset: value for asset, value in charge.items() if value is not None}
+        total = commanded(self.site, decisions, standing, known, grid_kw=grid_kw, soc_pct=soc_pct)
+        over_import_kw, over_export_kw = excess(self.site, total)
+        for what, over_kw, limit_kw in (
+            ("import", over_import_kw, file.grid.import_limit_kw),
+            ("export", over_export_kw, file.grid.export_limit_kw),
+        ):
+            self.most_over_kw = max(self.most_over_kw, over_kw)
+            if over_kw > tolerance_kw(limit_kw):
+                told = ", ".join(f"{d.asset} {d.kw} ({d.rung})" for d in decisions.values())
+                facts = (
+                    f"{what} of {abs(total.import_kw):.2f} kW is commanded, the limit is {limit_kw:g}: {told}; {known}"
+                )
+                self._say(Invariant.CONNECTION, now_s, facts)
+
+    def _fresh(self, point: str | None) -> float | None:
+        """Give a point's value if it came with the newest scan."""
+        known = self._good.get(point or "")
+        return known[0] if known is not None and self._scanned_s - known[1] <= NEWEST_S else None
 
     def held(self, commands: Mapping[str, float | None], written_s: Mapping[str, float], now_s: float) -> None:
         """Compare what a device with a lease obeys with when it was last told to.
@@ -223,9 +277,11 @@ class Judge:
     def _inputs(self, asset: str) -> list[str]:
         """Name the points that steering an asset rests on: the grid meter's power, its own, and its state."""
         assets = self.site.file.assets
-        grid = next(name for name, spec in assets.items() if isinstance(spec, GridMeter))
-        wanted = [(grid, "power_kw"), (asset, "power_kw"), (asset, NEEDED.get(type(assets[asset]), ""))]
+        wanted = [(self._grid_meter(), "power_kw"), (asset, "power_kw"), (asset, NEEDED.get(type(assets[asset]), ""))]
         return [point for name, role in wanted if (point := self.bindings.measure(name, role)) is not None]
+
+    def _grid_meter(self) -> str:
+        return next(name for name, spec in self.site.file.assets.items() if isinstance(spec, GridMeter))
 
     def _reserve(self, binding: CommandBinding, kw: float | None, now_s: float) -> None:
         spec = self.site.file.assets[binding.asset]

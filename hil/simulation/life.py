@@ -177,6 +177,8 @@ class Life:
         self._last_s = decided_s
         judge, town = self.setting.judge, self.setting.town
         judge.after_cycle(now_s)
+        if (last := self.daemon.loop.last) is not None:
+            judge.decided(last.outcome.decisions, last.standing, now_s)
         judge.held(town.obeyed(), town.written_s(), now_s)
 
     # ---- what it is made of -----------------------------------------------------------------------------------------

@@ -31,6 +31,9 @@ from optimization.network_build import prepare
 
 WALL_OF_A_PLAN = "solve"
 """The part of a plan's record that says how long the machine took."""
+NARROWER = (0.5, 0.8)
+"""So much is left of the import limit of a narrower connection [share]; the export limit goes half as far, as the safe
+values must still fit it."""
 SCENARIOS = ("sunny_day", "winter_day")
 
 
@@ -70,6 +73,7 @@ class Outcome:
         due: decisions that were due, the times without a process included. decided: how many came in time.
         lives: processes of the daemon. writes: commands that went out. plans: plans that were published.
         over_limit_s: how long the connection was beyond its limit in truth, whoever caused it [s].
+        most_over_kw: by how much decisions passed the connection's limit at the most; rounding and calmness may [kW].
         digest: of all that was journalled and of all that happened in the world.
         core_s: what the run took of a core, without building the world [s].
     """
@@ -85,6 +89,7 @@ class Outcome:
     writes: int = 0
     plans: int = 0
     over_limit_s: float = 0.0
+    most_over_kw: float = 0.0
     digest: str = ""
     core_s: float = 0.0
 
@@ -107,6 +112,7 @@ class Outcome:
             ],
             "decisions_due": self.due, "decisions_in_time": self.decided, "availability": self.availability,
             "lives": self.lives, "writes": self.writes, "plans": self.plans, "over_limit_s": self.over_limit_s,
+            "commanded_over_kw": self.most_over_kw,
             "digest": self.digest, "core_s": self.core_s, "simulated_s_per_core_s": self.speed,
         }  # fmt: skip
 
@@ -127,10 +133,10 @@ def simulate(order: Order, prepared: Path | None = None) -> Outcome:
 
 
 def _run(order: Order, state: Path) -> Outcome:
-    site = order.site
+    site = _on_a_narrower_connection(order.site, order.seed)
     faults = draw(order.seed, sorted(site.file.devices), order.seconds, order.rates)
     outcome = Outcome(order.seed, order.seconds, faults)
-    setting = _setting(order, state, faults, outcome)
+    setting = _setting(order, site, state, faults, outcome)
     crashes = [fault for fault in faults if fault.kind is Kind.CRASH]
     began_s, start_s = time.process_time(), 0.0
     for number, crash in enumerate([*crashes, None], start=1):
@@ -147,6 +153,7 @@ def _run(order: Order, state: Path) -> Outcome:
     outcome.due = max(1, int(outcome.reached_s // order.cycle_s))
     outcome.decided = min(outcome.decided, outcome.due)
     outcome.writes = setting.judge.writes
+    outcome.most_over_kw = setting.judge.most_over_kw
     outcome.core_s = time.process_time() - began_s
     records = setting.town.world.plant.records
     outcome.digest = _digest(state, records)
@@ -155,8 +162,7 @@ def _run(order: Order, state: Path) -> Outcome:
     return outcome
 
 
-def _setting(order: Order, state: Path, faults: tuple[Fault, ...], outcome: Outcome) -> Setting:
-    site = order.site
+def _setting(order: Order, site: Site, state: Path, faults: tuple[Fault, ...], outcome: Outcome) -> Setting:
     name = order.scenario or SCENARIOS[order.seed % len(SCENARIOS)]
     begins = timedelta(hours=Random(f"{order.seed}/begin").randrange(24))
     scenario = load_scenario(name, site.file.site.id).lasting(order.seconds)
@@ -173,6 +179,17 @@ def _setting(order: Order, state: Path, faults: tuple[Fault, ...], outcome: Outc
     return Setting(
         site, state, town, wall, Judge(site, tell), order.seed, order.cycle_s, plans=order.plans, alter=order.alter
     )
+
+
+def _on_a_narrower_connection(site: Site, seed: int) -> Site:
+    """Give every other seed a connection with narrower limits, so that they bind."""
+    grid, rng = site.file.grid, Random(f"{seed}/connection")
+    share = rng.uniform(*NARROWER) if seed % 4 in (1, 2) else 1.0
+    narrower = {
+        "import_limit_kw": share * grid.import_limit_kw,
+        "export_limit_kw": (1.0 + share) / 2.0 * grid.export_limit_kw,
+    }
+    return site.model_copy(update={"file": site.file.model_copy(update={"grid": grid.model_copy(update=narrower)})})
 
 
 def _excess_kw(site: Site, import_kw: Any) -> Any:

@@ -89,3 +89,34 @@ def test_unknown_points_are_bad_and_infinitely_old():
     assert snapshot.good(None) is None
     assert snapshot.quality("no.such_kw") is Quality.BAD
     assert snapshot.age_s("no.such_kw") == float("inf")
+
+
+def ranged(*scans: Measurement):
+    image = ProcessImage(30.0, {POINT: (-10.0, 10.0)})
+    for scan in scans:
+        image.absorb([scan, Measurement("other.power_kw", 99.0, scan.at, scan.monotonic_s)])
+        snapshot = image.freeze(scan.at, scan.monotonic_s)
+    return snapshot
+
+
+@pytest.mark.parametrize(
+    ("scans", "steers", "reason"),
+    [
+        ([good(0, 10.0)], 10.0, ""),
+        ([good(0, -10.0)], -10.0, ""),
+        ([good(0, 10.1)], None, "10.1 cannot be: it lies between -10 and 10"),
+        ([good(0, float("nan"))], None, "nan cannot be: it lies between -10 and 10"),
+        ([good(0, 5.0), good(10, -32.7)], 5.0, ""),
+        ([good(0, 5.0), good(1, 99.0), good(2, 98.0), good(3, 97.0)], None, "97 cannot be: it lies between -10 and 10"),
+        ([good(0, 5.0), good(1, 99.0), bad(2), good(3, 97.0)], None, "97 cannot be: it lies between -10 and 10"),
+        ([good(0, 5.0), good(1, 99.0), good(2, 98.0), good(3, 4.0), good(4, 99.0)], 4.0, ""),
+        ([good(0, 5.0), good(31, 99.0)], None, "99 cannot be: it lies between -10 and 10"),
+    ],
+)
+def test_what_cannot_be_is_a_failed_read(scans, steers, reason):
+    """Seed 1 of the simulation: an inverter that answers nonsense was believed to give 32.7 kW out of 10."""
+    snapshot = ranged(*scans)
+    assert snapshot.good(POINT) == steers
+    assert snapshot.good("other.power_kw") == 99.0
+    if steers is None:
+        assert snapshot.readings[POINT].reason == reason

@@ -1,0 +1,50 @@
+"""What a point can possibly tell. A value beyond that was spoilt on its way: it steers nothing. Pure.
+
+A device or a gateway that has lost its mind answers well-formed nonsense, and a protocol passes it on as it is. Nothing
+that takes 6 kW is measured to give 30.
+"""
+
+from __future__ import annotations
+
+from ems.config.binding import Bindings, command_range
+from ems.config.site import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, PvAsset, Site
+
+Range = tuple[float, float]
+"""Least and greatest value, in the point's unit."""
+
+TIMES_RATED = 2.0
+"""An asset is believed to take or give so many times its rating."""
+TIMES_CONNECTED = 3.0
+"""A connection is believed to carry so many times its limits, or all ratings behind it."""
+MARGIN_KW = 1.0
+CHARGE_PCT: Range = (-1.0, 101.0)
+ZONE_C: Range = (-40.0, 80.0)
+
+
+def plausible_ranges(site: Site, bindings: Bindings) -> dict[str, Range]:
+    """Give the range of every point that steering rests on: powers, charge and zone temperature."""
+    ranges: dict[str, Range] = {}
+    rated_kw: dict[str, float] = {}
+    for asset, spec in site.file.assets.items():
+        if isinstance(spec, BatteryAsset | PvAsset | ChargePointAsset | HeatPumpAsset):
+            lower_kw, upper_kw, _, _ = command_range(spec)
+            rated_kw[asset] = max(abs(lower_kw), abs(upper_kw))
+            _put(ranges, bindings, asset, "power_kw", _around(TIMES_RATED * rated_kw[asset]))
+            _put(ranges, bindings, asset, "soc_pct", CHARGE_PCT)
+            _put(ranges, bindings, asset, "temperature_c", ZONE_C)
+    grid = site.file.grid
+    most_kw = max(grid.import_limit_kw, grid.export_limit_kw, sum(rated_kw.values()))
+    for asset, spec in site.file.assets.items():
+        if isinstance(spec, GridMeter):
+            _put(ranges, bindings, asset, "power_kw", _around(TIMES_CONNECTED * most_kw))
+    return ranges
+
+
+def _around(kw: float) -> Range:
+    return -kw - MARGIN_KW, kw + MARGIN_KW
+
+
+def _put(ranges: dict[str, Range], bindings: Bindings, asset: str, role: str, span: Range) -> None:
+    point = bindings.measure(asset, role)
+    if point is not None:
+        ranges[point] = span

@@ -1,0 +1,99 @@
+"""I2: what the decisions of a cycle add up to at the connection, judged with the measured rest.
+
+    rest = grid - sum of measured powers of the assets;  sum of commands + rest must lie within the limits
+
+An asset that is not moved (its safe value, not steered, not read) counts with what it is measured to take; a plant's
+limit counts where it is nearer to nothing than what is measured. Powers in kW, positive into the asset, import
+positive.
+A limit that nothing is left to relieve is no command over it: what could still give way is what counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, PvAsset, Site
+from ems.fast.decisions import Decision, Rung
+from ems.standing import Standing
+
+SHARE = 0.06
+LEAST_KW = 1.1
+"""Rounding to amperes and steps, and commands that are not issued anew for less than a kilowatt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What a cycle's commands come to.
+
+    Args:
+        import_kw: at the connection.
+        least_kw: what it could be brought down to. most_kw: what it could be brought up to.
+    """
+
+    import_kw: float
+    least_kw: float
+    most_kw: float
+
+
+def commanded(
+    site: Site,
+    decisions: Mapping[str, Decision],
+    standing: Standing,
+    measured_kw: Mapping[str, float],
+    *,
+    grid_kw: float,
+    soc_pct: Mapping[str, float],
+) -> Sum:
+    """Add up what was decided.
+
+    Args:
+        site: the site.
+        decisions: by asset.
+        standing: orders of people.
+        measured_kw: by asset, of those with a device that can be read.
+        grid_kw: measured at the connection.
+        soc_pct: charge of batteries [%].
+    """
+    total = least = most = grid_kw - sum(measured_kw.values())
+    for asset, now_kw in measured_kw.items():
+        decision, spec = decisions.get(asset), site.file.assets[asset]
+        moved = (
+            decision is not None
+            and decision.kw is not None
+            and decision.rung is not Rung.SAFE
+            and standing.may_write(getattr(spec, "device", ""))
+        )
+        kw = decision.kw if moved and decision is not None and decision.kw is not None else now_kw
+        lower, upper = _reach(spec, kw, soc_pct.get(asset)) if moved else (kw, kw)
+        if isinstance(spec, PvAsset):
+            kw = lower = max(kw, now_kw)
+        total, least, most = total + kw, least + min(lower, kw), most + max(upper, kw)
+    return Sum(total, least, most)
+
+
+def _reach(spec: object, kw: float, soc_pct: float | None) -> tuple[float, float]:
+    """Tell how far an asset can still be moved down and up [kW]."""
+    match spec:
+        case BatteryAsset() if soc_pct is not None:
+            near_empty, near_full = soc_pct <= spec.soc_min_pct + 10.0, soc_pct >= spec.soc_max_pct - 20.0
+            return kw if near_empty else -spec.discharge_kw, kw if near_full else spec.charge_kw
+        case ChargePointAsset() | HeatPumpAsset():
+            return 0.0, kw
+        case PvAsset():
+            return kw, 0.0
+        case _:
+            return kw, kw
+
+
+def excess(site: Site, total: Sum) -> tuple[float, float]:
+    """Give by how much the commands pass the import and the export limit, where something could still give way [kW]."""
+    grid = site.file.grid
+    over_import = min(total.import_kw - grid.import_limit_kw, total.import_kw - total.least_kw)
+    over_export = min(-total.import_kw - grid.export_limit_kw, total.most_kw - total.import_kw)
+    return max(over_import, 0.0), max(over_export, 0.0)
+
+
+def tolerance_kw(limit_kw: float) -> float:
+    """Give what rounding and calmness may cost [kW]."""
+    return max(LEAST_KW, SHARE * limit_kw)

@@ -1,0 +1,45 @@
+"""What a point can possibly tell: a value beyond that was spoilt on its way, and is no knowledge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ems.config.binding import Bindings
+from ems.config.site import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, PvAsset, Site
+
+Range = tuple[float, float]
+CHARGE: Range = (-1.0, 101.0)
+ZONE_C: Range = (-40.0, 80.0)
+TWICE, THRICE, MORE_KW = 2.0, 3.0, 1.0
+"""An asset is believed to take or give twice its rating, the connection thrice its limits or all ratings behind it."""
+
+
+def possible(site: Site, bindings: Bindings) -> Mapping[str, Range]:
+    """Give the least and the greatest value of the points that steering rests on [units of the points]."""
+    found: dict[str, Range] = {}
+    ratings_kw = sum(_rating_kw(spec) for spec in site.file.assets.values())
+    for asset, spec in site.file.assets.items():
+        if isinstance(spec, GridMeter):
+            grid = site.file.grid
+            most_kw = THRICE * max(grid.import_limit_kw, grid.export_limit_kw, ratings_kw) + MORE_KW
+        elif (rating_kw := _rating_kw(spec)) > 0.0:
+            most_kw = TWICE * rating_kw + MORE_KW
+        else:
+            continue
+        ranges = {"power_kw": (-most_kw, most_kw), "soc_pct": CHARGE, "temperature_c": ZONE_C}
+        for role, span in ranges.items():
+            if (point := bindings.measure(asset, role)) is not None:
+                found[point] = span
+    return found
+
+
+def _rating_kw(spec: object) -> float:
+    match spec:
+        case BatteryAsset():
+            return max(spec.charge_kw, spec.discharge_kw)
+        case PvAsset() | HeatPumpAsset():
+            return spec.rated_kw
+        case ChargePointAsset():
+            return spec.charge_kw
+        case _:
+            return 0.0
