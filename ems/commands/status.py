@@ -69,6 +69,8 @@ def describe(snapshot: Mapping[str, Any], age_s: float | None, why: Sequence[str
     yield f"points    {', '.join(f'{count} {quality}' for quality, count in sorted(qualities.items())) or 'none'}"
     if (demand := snapshot.get("demand")) is not None:
         yield f"demand    {_demand(demand)}"
+    for direction, limit in (snapshot.get("grid_limits") or {}).items():
+        yield f"limit     {direction}: {limit['state']}{', ' + limit['reason'] if limit['reason'] else ''}"
     for name, zone in (snapshot.get("zones") or {}).items():
         powers = ", ".join(f"{word} {_kw(zone.get(key))}" for word, key in _POWERS[:2])
         yield f"zone      {name} ({zone.get('privacy')}): {powers}"

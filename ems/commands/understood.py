@@ -28,6 +28,7 @@ def understood(site: Site, bindings: Bindings, now: datetime) -> dict[str, Any]:
     return {
         "site": {"id": file.site.id, "name": file.site.name, "folder": site.folder, "config_hash": site.config_hash},
         "grid": file.grid.model_dump(),
+        "grid_operator": None if file.grid_operator is None else file.grid_operator.model_dump(),
         "zones": {name: zone.model_dump(mode="json") for name, zone in file.zones.items()},
         "devices": {name: _device(site, name) for name in file.devices},
         "assets": {name: _asset(site, bindings, name) for name in file.assets},
@@ -74,6 +75,8 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
     limits = f"import to {grid['import_limit_kw']:g} kW, export to {grid['export_limit_kw']:g} kW"
     voltage = f"{grid['voltage_min_pu']:g} to {grid['voltage_max_pu']:g} pu"
     yield f"grid      {grid['file']}: {limits}, {voltage}, loading to {grid['loading_max_pct']:g} %"
+    if facts["grid_operator"] is not None:
+        yield f"operator  {_operator(facts['grid_operator'])}"
     for name, zone in facts["zones"].items():
         members = [asset for asset, one in facts["assets"].items() if one["zone"] == name]
         yield f"zone      {name}: {zone['use']}, {_PRIVACY[zone['privacy']]}; {', '.join(members) or 'empty'}"
@@ -88,6 +91,17 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
     yield f"tariff    {at} at a published {echo['published_per_kwh']:.4f}: {prices}"
     changes = [f"{one['at']:%Y-%m-%d %H:%M} UTC (a day of {one['day_h']:g} h)" for one in facts["clock_changes"]]
     yield f"clock     next changes of local time: {', '.join(changes) or 'none'}"
+
+
+def _operator(said: dict[str, Any]) -> str:
+    """Say which directions the grid operator may limit, and through what."""
+    kw = {direction: said[f"failsafe_{direction}_kw"] for direction in ("import", "export")}
+    may = [f"{direction} (failsafe {limit:g} kW)" for direction, limit in kw.items() if limit is not None]
+    through = [f"{group} {name} of {one['device']}" for group in ("registers", "inputs")
+               for name, one in said[group].items()]  # fmt: skip
+    if (api := said["api"]) is not None:
+        through.insert(0, f"api at {api['host']}:{api['port']}{' with TLS' if api['certificate'] else ''}")
+    return f"the grid operator may limit {' and '.join(may)} by {', '.join(through)}"
 
 
 def _device(site: Site, name: str) -> dict[str, Any]:
