@@ -38,7 +38,7 @@ from hil.simulation.invariants import Invariant, Judge, Violation
 from hil.simulation.loop import LoopClock, SeededLoop, Wall
 from hil.simulation.town import Town
 from hil.simulation.troubled import TroubledFeed, TroubledSolver
-from hil.simulation.watch import Turns, WatchedDriver, WatchedJournal, WatchedLive, check_kept
+from hil.simulation.watch import Turns, WatchedDriver, WatchedJournal, WatchedLive, check_chain, check_kept
 from hil.simulation.wires import MemoryStation, Net
 
 logger = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ class Life:
             self.loop.run_until_complete(self._live(until_s, killed=killed))
         finally:
             self._tidy_up()
+        check_chain(setting.state, setting.judge, self.loop.time())
         if killed:
             check_kept(journal_path(setting.state), self._journal.acknowledged, setting.judge, self.loop.time())
 

@@ -48,6 +48,9 @@ class SeededLoop(base_events.BaseEventLoop):
     Args:
         rng: draws the order of what is ready together.
         start_s: its time at the beginning [s].
+
+    Attributes:
+        other_threads: does what waits for a thread, such as the stores' writing.
     """
 
     def __init__(self, rng: Random, start_s: float = 0.0) -> None:
@@ -55,6 +58,7 @@ class SeededLoop(base_events.BaseEventLoop):
         self._rng, self._at_s = rng, start_s
         self._selector = _Jump(self)
         self._clock_resolution = 1e-6
+        self.other_threads: Callable[[], None] = lambda: None
 
     def time(self) -> float:
         """Give the simulated instant [s]."""
@@ -65,7 +69,8 @@ class SeededLoop(base_events.BaseEventLoop):
         self._at_s += seconds
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]  # noqa: ARG002
-        """Run at once what would go to a thread."""
+        """Run at once what would go to a thread, after what other threads would have done meanwhile."""
+        self.other_threads()
         done: asyncio.Future[T] = self.create_future()
         try:
             done.set_result(func(*args))

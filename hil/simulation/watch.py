@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -15,10 +14,12 @@ from drivers.points import Measurement, Point, Setpoint, WriteResult
 from ems.clock import Clock
 from ems.live import LiveServer
 from ems.ownership import RECORD_FILE, Owner, read_record
+from ems.store.audit import verify
 from ems.store.encoding import to_json
 from ems.store.journal import Journal, read_records
 from ems.store.writer import Turn
 from hil.simulation.invariants import Intent, Invariant, Judge, Violation
+from hil.simulation.loop import SeededLoop
 
 
 class WatchedDriver:
@@ -136,6 +137,13 @@ def check_kept(path: Path, acknowledged: Mapping[int, str], judge: Judge, now_s:
             return
 
 
+def check_chain(state: Path, judge: Judge, now_s: float) -> None:
+    """Verify the chains of audit as an auditor would (I8); without a durable disk nobody signs them."""
+    for wrong in [each for each in verify(state).wrong if each.entry is not None][:1]:
+        facts = f"the chain of {wrong.file} breaks at entry {wrong.entry}: {wrong.why}"
+        judge.tell(Violation(Invariant.JOURNALLED, now_s, facts))
+
+
 class WatchedLive(LiveServer):
     """Live values for nobody; what the daemon publishes at the end of a cycle is the sign that there was one."""
 
@@ -157,14 +165,19 @@ class WatchedLive(LiveServer):
 class Turns:
     """Gives the stores' writing its turns on the loop, while the process lives."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: SeededLoop) -> None:
         self._loop = loop
+        self._waiting: list[Callable[[], None]] = []
         self.alive = True
+        loop.other_threads = self.take
 
     def __call__(self, turn: Callable[[], None]) -> None:
         """Call soon."""
-        self._loop.call_soon(self._take, turn)
+        self._waiting.append(turn)
+        self._loop.call_soon(self.take)
 
-    def _take(self, turn: Callable[[], None]) -> None:
-        if self.alive:
+    def take(self) -> None:
+        """Call what waits; nothing any more once the process is dead."""
+        waiting, self._waiting = self._waiting, []
+        for turn in waiting if self.alive else ():
             turn()
