@@ -34,8 +34,9 @@ bench: .stamps/setup
 table: .stamps/setup
 	$(BIN)/python -m tests.benchmarks.readme_table
 
+# All that takes long, or one sort of it: ONLY=simulation|crash|faults. SEEDS=N says how many seeds are simulated.
 soak: .stamps/setup .stamps/peers .stamps/browser
-	$(BIN)/python -m pytest -m soak --timeout 5400
+	$(BIN)/python -m pytest -m "soak$(if $(ONLY), and $(ONLY))" --timeout 5400
 
 clean:
 	rm -rf .venv .stamps tests/peers/node_modules tests/browser/node_modules ems/web/static/vendor
