@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ems.config.grid_operator import GridOperator
 from ems.config.site import (
     ASSET_KINDS,
     BatteryAsset,
@@ -21,6 +22,7 @@ from ems.config.site import (
 from hil.endpoints import bacnet_device, heat_meter
 from hil.endpoints.bacnet_links import BacnetLink, DirectLink, Router
 from hil.endpoints.charge_boxes import BenderBox, VestelBox
+from hil.endpoints.limit_gateway import LimitGateway
 from hil.endpoints.solaredge import SolarEdgeInverter
 from hil.endpoints.sunspec_devices import BatteryInverter, Meter, PvInverter, SubMeter
 from hil.endpoints.wallbox import Wallbox
@@ -47,8 +49,20 @@ class Fronts:
 
     def by_device(self) -> dict[str, Any]:
         """Build all of them, by device id; raises `WorldError`."""
-        assets = self._site.file.assets
-        return {spec.device: self._front(asset, spec) for asset, spec in assets.items() if hasattr(spec, "device")}
+        assets, operator = self._site.file.assets, self._site.file.grid_operator
+        found = {spec.device: self._front(asset, spec) for asset, spec in assets.items() if hasattr(spec, "device")}
+        named: set[str] = set()
+        if operator is not None:
+            named = {one.device for one in operator.registers.values()} | {
+                one.device for one in operator.inputs.values()
+            }
+        gateways = named - found.keys()
+        return found | {device: self._gateway(device) for device in sorted(gateways)}
+
+    @property
+    def connection_kw(self) -> tuple[float, float]:
+        """The connection's own import and export limit [kW]."""
+        return self._site.file.grid.import_limit_kw, self._site.file.grid.export_limit_kw
 
     def link(self, device: Device) -> BacnetLink:
         """Give a BACnet device its place: a socket, or an address behind the router there."""
@@ -58,17 +72,30 @@ class Fronts:
         router = self._routers.setdefault(address, Router(*address))
         return router.place(device.bacnet_network, device.bacnet_mac)
 
-    def _front(self, asset: str, spec: Any) -> Any:
-        device = self._site.file.devices[spec.device]
+    def _gateway(self, device: str) -> Any:
+        build = self._builders(device).get(GridOperator)
+        spec = self._site.file.devices[device]
+        if build is None:
+            words = f"profile {spec.profile!r} is not that of a grid operator's gateway"
+            raise WorldError(f"{device}: {words}; write limit_gateway, or name the device in an asset")
+        return build(self, device, self._site.file.grid_operator, spec)
+
+    def _builders(self, name: str) -> Mapping[type, Builder]:
+        device = self._site.file.devices[name]
         builders = _BUILDERS.get(device.profile)
         if builders is None or device.protocol == "simulated":
             raise WorldError(
-                f"{spec.device}: there is no pretend device for {device.protocol} profile {device.profile!r}; "
+                f"{name}: there is no pretend device for {device.protocol} profile {device.profile!r}; "
                 f"write one of {', '.join(sorted(_BUILDERS))} on its own protocol"
             )
+        return builders
+
+    def _front(self, asset: str, spec: Any) -> Any:
+        device, builders = self._site.file.devices[spec.device], self._builders(spec.device)
         build = builders.get(type(spec))
         if build is None:
-            fitting = " or a ".join(kind for kind, made in ASSET_KINDS.items() if made in builders)
+            kinds = [kind for kind, made in ASSET_KINDS.items() if made in builders]
+            fitting = " or a ".join(kinds) or "grid operator's gateway"
             raise WorldError(
                 f"{spec.device}: profile {device.profile!r} does not fit {asset}, a {spec.kind}; "
                 f"it is the profile of a {fitting}"
@@ -113,6 +140,10 @@ def _building(fronts: Fronts, asset: str, _: BuildingAutomation, device: Device)
     return bacnet_device.BuildingAutomation(fronts.plant, asset, LIMIT_ROLES, link=link, instance=instance)
 
 
+def _limit_gateway(fronts: Fronts, _: str, __: GridOperator, ___: Device) -> LimitGateway:
+    return LimitGateway(*fronts.connection_kw)
+
+
 def _box(make: Callable[..., Any]) -> Builder:
     def build(fronts: Fronts, asset: str, spec: ChargePointAsset, _: Device) -> Any:
         return make(fronts.plant, asset, spec.bus, phases=spec.phases, voltage_v=spec.voltage_v)
@@ -129,6 +160,7 @@ _BUILDERS: Mapping[str, Mapping[type, Builder]] = {
     "bender_cc612": {ChargePointAsset: _box(BenderBox)},
     "vestel_evc04": {ChargePointAsset: _box(VestelBox)},
     "heat_meter": {HeatMeter: _heat_meter},
+    "limit_gateway": {GridOperator: _limit_gateway},
     "heat_pump": {HeatPumpAsset: _heat_pump},
     "building_automation": {BuildingAutomation: _building},
 }

@@ -85,13 +85,15 @@ def run_arm(site: Site, bench: Bench, period: Period, controller: Controller, pr
 
 
 def paced(site: Site) -> Site:
-    """Give the site with the slower loops of a study."""
+    """Give the site with the slower loops of a study, and without a grid operator, as no record tells of one."""
     file = site.file
     control = file.control.model_copy(
         update={"simulated_cycle_s": CYCLE_S, "lease_s": max(file.control.lease_s, 3.0 * CYCLE_S)}
     )
     planning = file.planning.model_copy(update={"every_s": max(file.planning.every_s, PLAN_EVERY_S)})
-    return site.model_copy(update={"file": file.model_copy(update={"control": control, "planning": planning})})
+    return site.model_copy(
+        update={"file": file.model_copy(update={"control": control, "planning": planning, "grid_operator": None})}
+    )
 
 
 def _let_alone(bench: Bench, period: Period, progress: Progress) -> None:

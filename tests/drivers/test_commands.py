@@ -26,7 +26,7 @@ IMAGES = {
     "sunspec_pv": pv_image,
     "sunspec_battery": battery_image,
     "amperfied_wallbox": wallbox_image,
-    **{name: image for name, image in MAKERS.items() if name != "heat_meter"},
+    **{name: image for name, image in MAKERS.items() if name not in ("heat_meter", "limit_gateway")},
 }
 ROLE = {"sunspec_pv": "limit_kw", "solaredge_inverter": "limit_kw", "sunspec_battery": "setpoint_kw"}
 

@@ -32,6 +32,13 @@ ROLES = {
     "vestel_evc04": CHARGE_POINT,
     "solaredge_inverter": {"power_kw": "kW", "energy_kwh": "kWh", "limit_kw": "kW"},
     "heat_meter": {"heat_kw": "kW", "heat_kwh": "kWh", "supply_c": "degC", "return_c": "degC"},
+    "limit_gateway": {
+        "import_limit_kw": "kW",
+        "export_limit_kw": "kW",
+        "heartbeat_state": "state",
+        "contact_1_state": "state",
+        "contact_2_state": "state",
+    },
     "building_automation": {"hvac_limit_kw": "kW", "charging_limit_kw": "kW"},
     "heat_pump": {
         "power_kw": "kW",
@@ -50,6 +57,7 @@ WATCHDOG = {
     "vestel_evc04": True,
     "solaredge_inverter": True,
     "heat_meter": False,
+    "limit_gateway": False,
     "building_automation": False,
     "heat_pump": False,
 }

@@ -12,6 +12,7 @@ from ems.commands import status, understood
 from ems.config.binding import bind
 from ems.limits.failsafe_machine import State
 from ems.limits.in_force import Direction, InForce
+from ems.study.arms import paced
 from optimization.problem import Plan
 
 GRID = demo_site().file.grid
@@ -70,3 +71,9 @@ def test_the_status_says_what_holds():
     lines = list(status.describe({"at": "2025-05-01T00:00:00+00:00", "grid_limits": limits}, 1.0, []))
     assert "limit     import: limited, the grid operator allows 12.0 kW of import (api)" in lines
     assert "limit     export: unlimited" in lines
+
+
+def test_a_study_knows_no_grid_operator():
+    site = make_site({"grid_operator": {"failsafe_import_kw": 12.0, "api": {}}})
+    assert site.file.grid_operator is not None
+    assert paced(site).file.grid_operator is None
