@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
 from ems.clock import Clock
 from ems.health import Alarms
+from ems.store import scan_digests
 from ems.store.checkpoints import KIND, Key, checkpoint, deliver, heads, own_key
 from ems.store.database import StoreError
 from ems.store.encoding import to_instant
@@ -28,6 +29,8 @@ SIGN_EVERY_S = 3600.0
 COMMIT_WAIT_S = 10.0
 """What is to be signed is waited for so long [wall s]: a disk that takes no rows must not hold up the end."""
 MOST_WAITING = 1000
+MOST_RANGES = 3
+"""So many ranges of scans are digested at a time: an hour at 1 Hz is a third of one."""
 
 
 class Records(Protocol):
@@ -68,16 +71,33 @@ class Notary:
     async def sign(self, after: Future[int] | None = None) -> None:
         """Sign what the chains end with, once a record that is named is committed."""
         self._signed_s = self._clock.monotonic()
-        self._tell(await asyncio.to_thread(self._sign, after))
+        covering = await asyncio.to_thread(self._cover_scans)
+        self._tell(await asyncio.to_thread(self._sign, [*([after] if after else []), *covering]))
 
     def _tell(self, trouble: str) -> None:
         self._alarms.set("audit", trouble or None, self._clock.now())
 
-    def _sign(self, after: Future[int] | None) -> str:
-        """Make one checkpoint; gives what went wrong, empty if nothing did."""
+    def _cover_scans(self) -> list[Future[int]]:
+        """Journal digests of the scans that none covers yet; an old history is caught up with bit by bit."""
+        written: list[Future[int]] = []
         try:
-            if after is not None:
-                after.result(COMMIT_WAIT_S)
+            last = latest_record(self._state_dir / FILE, scan_digests.KIND)
+            after = int(last.body["last"]) if last is not None else 0
+            for _ in range(MOST_RANGES):
+                found = scan_digests.next_range(self._state_dir / scan_digests.FILE, after)
+                if found is None:
+                    break
+                written.append(self._journal.record("scans", found))
+                after = int(found["last"])
+        except StoreError as error:
+            logger.warning("scans are not covered by the audit chain: %s", error)
+        return written
+
+    def _sign(self, after: Sequence[Future[int]]) -> str:
+        """Make one checkpoint once records are committed; gives what went wrong, empty if nothing did."""
+        try:
+            for record in after:
+                record.result(COMMIT_WAIT_S)
             key = self._key or self._own_key()
             document = checkpoint(key, self._site, to_instant(self._clock.now()), heads(self._state_dir))
         except (StoreError, TimeoutError) as error:

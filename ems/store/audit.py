@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ems.store import scan_digests
 from ems.store.chain import GENESIS, entry_hash, request_body
 from ems.store.checkpoints import CHAINS, KIND, SCHEMA, Chain, is_signed
 from ems.store.database import StoreError, open_readable
@@ -126,6 +127,7 @@ def verify(state_dir: Path, delivered: Path | None = None, known_keys: Sequence[
             if walked is not None:
                 chains.append(walked)
         in_order = sorted(checkpoints, key=lambda found: found.entry is None)
+        wrong += files.wrong_scans()
         wrong += [found for file in CHAINS if (found := files.first_wrong(file, chains, in_order)) is not None]
     wrong += [Wrong(c.where, c.entry, "the signature is not valid") for c in in_order if not is_signed(c.document)]
     verdict = Verdict(tuple(chains), tuple(in_order), ())
@@ -168,6 +170,7 @@ class _Files:
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
         self._open: dict[str, sqlite3.Connection] = {}
+        self.scans: list[Mapping[str, Any]] = []
 
     def __enter__(self) -> _Files:
         return self
@@ -190,9 +193,24 @@ class _Files:
                 number, before = row[0], row[4]
                 if file == "journal.db" and row[2] == KIND:
                     checkpoints.append(Checkpoint(file, number, _object(row[3])))
+                if file == "journal.db" and row[2] == scan_digests.KIND:
+                    self.scans.append(_object(row[3]))
         except (StoreError, sqlite3.Error, UnicodeError) as error:
             return Walked(file, number, before, Wrong(file, number + 1, f"cannot be read: {error}"))
         return Walked(file, number, before, None)
+
+    def wrong_scans(self) -> list[Wrong]:
+        """Hold the scans against the journal's digests; gives the first that contradict one."""
+        after = 0
+        for told in self.scans:
+            try:
+                why = scan_digests.contradiction(self._state_dir / scan_digests.FILE, after, told)
+            except StoreError as error:
+                why = str(error)
+            if why is not None:
+                return [Wrong(scan_digests.FILE, after + 1, why)]
+            after = int(told["last"])
+        return []
 
     def first_wrong(self, file: str, chains: Iterable[Walked], checkpoints: Sequence[Checkpoint]) -> Wrong | None:
         """Give what is wrong with a chain in itself, or else where it first contradicts a checkpoint."""

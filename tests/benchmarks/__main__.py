@@ -1,4 +1,4 @@
-"""`make bench [ONLY=solver|grid|wires|loop|points|queue]`: runs the benchmarks, keeps their figures, shows a few.
+"""`make bench [ONLY=solver|grid|wires|loop|points|store|queue]`: runs the benchmarks, keeps their figures, shows a few.
 
 Each runs in a process of its own and leaves `bench-results/<name>.json`, with the versions it ran on. A ratio compares
 two things measured in the same run, so that it means something on a shared machine too. Nothing is judged here.
@@ -51,6 +51,16 @@ RATIOS: dict[str, tuple[tuple[str, str], ...]] = {
             ("cpu_pct_of_a_core", "CPU [% of a core]"),
             ("peak_memory_mb", "memory [MB]"),
         )
+    ),
+    "store": (
+        ("samples_per_s", "samples a second into the history, each scan on the disk"),
+        ("written_bytes_per_sample", "written to the disk for a sample [bytes]"),
+        ("kept_bytes_per_sample", "kept of a sample [bytes]"),
+        ("point_year_ms", "reading a year of minutes of one point [ms]"),
+        ("a_row_a_sample.samples_per_s", "samples a second into a row each"),
+        ("a_row_a_sample.written_bytes_per_sample", "written to the disk for a row [bytes]"),
+        ("a_row_a_sample.kept_bytes_per_sample", "kept of a row [bytes]"),
+        ("a_row_a_sample.point_year_ms", "reading a year of minutes of one point from rows [ms]"),
     ),
     "queue": (("median_fewer_short_pct", "drivers short, fewer than by first-come, median of real weeks [%]"),),
 }
