@@ -27,6 +27,7 @@ from ems.config.site import (
 from ems.fast.decisions import Bound, Lever, Rung
 from ems.fast.rules import BatteryView, CarView, RuleView, ZoneView
 from ems.fast.scene import Scene
+from ems.limits.in_force import narrowed
 from ems.process_image import Snapshot
 
 NEEDED: Mapping[type, str] = {BatteryAsset: "soc_pct", ChargePointAsset: "state", HeatPumpAsset: "temperature_c"}
@@ -158,7 +159,7 @@ def rule_view(site: Site, scene: Scene, powers: Powers, levers: Mapping[str, Lev
     seen = {**batteries, **cars, **zones}
     uncontrolled_kw = (powers.grid_kw or 0.0) - sum(kw for asset, kw in powers.metered_kw.items() if asset in seen)
     idle = [a for a in levers if isinstance(site.file.assets[a], ChargePointAsset) and a not in cars]
-    limit_kw = site.file.grid.import_limit_kw
+    limit_kw, _ = narrowed((site.file.grid.import_limit_kw, site.file.grid.export_limit_kw), scene.limits)
     return RuleView(price, known, uncontrolled_kw, limit_kw, batteries, cars, zones, idle, plants)
 
 

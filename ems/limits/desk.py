@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -171,10 +172,12 @@ def _body(line: Line, now: Instant) -> dict[str, Any]:
 
 def _resumed(failsafe_kw: float, kept: Mapping[str, Any] | None, now: Instant) -> Line:
     """Take a line up where it was; where nothing is known the failsafe limit holds."""
-    if kept is None:
-        return begun(failsafe_kw, now.monotonic_s)
-    until_s = None
-    if kept["ends_at"] is not None:
-        left_s = (datetime.fromisoformat(kept["ends_at"]) - now.at).total_seconds()
-        until_s = now.monotonic_s + left_s
-    return begun(failsafe_kw, now.monotonic_s, order=Order(kept["kw"], until_s), failsafe=kept["failsafe"])
+    order, failsafe, known = None, True, kept or {}
+    with suppress(KeyError, TypeError, ValueError):
+        # A record that cannot be understood is as good as none.
+        kw, ends_at = known["kw"], known["ends_at"]
+        left_s = None if ends_at is None else (datetime.fromisoformat(ends_at) - now.at).total_seconds()
+        until_s = None if left_s is None else now.monotonic_s + left_s
+        order = Order(None if kw is None else checked_kw("kw", kw), until_s)
+        failsafe = bool(known["failsafe"])
+    return begun(failsafe_kw, now.monotonic_s, order=order, failsafe=failsafe)
