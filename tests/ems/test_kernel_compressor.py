@@ -76,6 +76,7 @@ def test_one_that_declares_no_least_power_has_a_twentieth_of_its_rating(minimum_
         (Compressor(True, 0.0, 99.0, (), 101.0 - QUIET_S), STANDS_KW, 3.0, Compressor(True, 0.0, 100.0, (), -19.0)),
         (Compressor(True, 0.0, 99.0, (), 100.0 - QUIET_S), STANDS_KW, None, Compressor(False, -20.0, 100.0)),
         (Compressor(True, 0.0, 99.0, (), 98.0), RUNS_KW, 3.0, Compressor(True, 0.0, 100.0)),
+        (Compressor(True, 0.0, 99.0, (9.0,), -20.0), STANDS_KW, 3.0, Compressor(False, -20.0, 100.0, (9.0,))),
         # past a gap nothing is known but how it was: it has just changed, though that is no start more
         (Compressor(True, 0.0, 39.9, (1.0,)), RUNS_KW, 3.0, Compressor(True, 100.0, 100.0, (1.0,))),
         (Compressor(False, 0.0, 39.9, (1.0,)), STANDS_KW, 3.0, Compressor(False, 100.0, 100.0, (1.0,))),

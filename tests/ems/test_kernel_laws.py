@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stage import levers_of, make_site
 
-from ems.arbitration import LONGEST_RAMP_S, MOVES, Moves, arbitrate, clamp, is_reducing, narrow, shape, whole_steps
+from ems.arbitration import (
+    LONGEST_RAMP_S,
+    MOVES,
+    Moves,
+    arbitrate,
+    clamp,
+    is_reducing,
+    narrow,
+    runnable,
+    shape,
+    whole_steps,
+)
 from ems.config.binding import bind
 from ems.fast.ceilings import SETTLED_S, learn_ceiling
 from ems.fast.decisions import AssetKind, Bound, Decision, Held, Rung, Wish
@@ -145,6 +156,29 @@ def test_what_leaves_no_whole_step_is_told_as_it_is():
     )
 
 
+@pytest.mark.parametrize(
+    ("lever", "wish_kw", "edges_kw", "held_kw", "expected_kw"),
+    [
+        # the deadband would keep what the limit forbids: told is the whole step below the limit
+        (CAR, 10.35, (0.0, 7.2), 7.3, 10 * 0.69),
+        (CAR, 10.35, (10 * 0.69, 7.2), 7.3, 10 * 0.69),
+        (CAR, 10.35, (7.0, 7.2), 7.3, 7.2),
+        (BATTERY, 12.0, (-30.0, 9.87), 10.0, 9.8),
+        (BATTERY, -12.0, (-9.87, 30.0), -10.0, -9.8),
+        # the hold would keep what must rise: no step lies below
+        (HEAT, 9.0, (3.1, 10.0), 2.0, 3.1),
+        (BATTERY, 0.1, (0.0, 5.0), -0.3, 0.0),
+        # what no limit touches stays, whole step or not
+        (CAR, 10.2, (0.0, 22.0), 10.0, 10.0),
+        (BATTERY, 15.0, (-30.0, 30.0), 10.0, 15.0),
+    ],
+)
+def test_what_a_limit_forces_is_a_whole_step_within_it(lever, wish_kw, edges_kw, held_kw, expected_kw):
+    limit = Bound(Rung.GRID, *edges_kw, "limit")
+    decision = arbitrate(lever, Wish(Rung.PLAN, wish_kw, "because"), [limit], Held(held_kw, NOW_S), NOW_S)
+    assert decision.kw == pytest.approx(expected_kw)
+
+
 @given(LEVER, st.one_of(st.none(), KW), st.one_of(st.none(), KW))
 def test_law_a_command_is_reducing_if_it_is_nearer_to_zero_on_the_same_side_or_the_safe_value(lever, old_kw, new_kw):
     lever = replace(lever, safe_kw=7.0)
@@ -152,6 +186,81 @@ def test_law_a_command_is_reducing_if_it_is_nearer_to_zero_on_the_same_side_or_t
     nearer = new_kw is None or (abs(new_kw) <= abs(old_kw or 0.0) and (new_kw >= 0) == ((old_kw or 0.0) >= 0))
     expected = nearer or new_kw in (0.0, 7.0)
     assert is_reducing(held, Decision(lever.asset, new_kw, Rung.PLAN, ""), lever) is expected
+
+
+@pytest.mark.parametrize(
+    ("wish_kw", "limit_kw", "held", "expected"),
+    [
+        (10.35, 22.0, None, Decision("car", 10.35, Rung.PLAN, "because")),
+        (10.35, 22.0, Held(6.9, NOW_S - 1.0), Decision("car", 6.9, Rung.PLAN, "because")),
+        (10.35, 22.0, Held(0.0, NOW_S - 1.0), Decision("car", 0.0, Rung.PLAN, "because")),
+        (10.35, 6.9, None, Decision("car", 6.9, Rung.GRID, "grid says so")),
+        (10.35, 6.9, Held(10.35, NOW_S), Decision("car", 6.9, Rung.GRID, "grid says so")),
+        (10.35, 6.9, Held(7.2, NOW_S), Decision("car", 6.9, Rung.GRID, "grid says so")),
+        (10.35, 1.0, Held(10.35, NOW_S), Decision("car", 0.0, Rung.GRID, "grid says so")),
+        (10.35, 3.0, None, Decision("car", 0.0, Rung.GRID, "grid says so")),
+        (-5.0, 22.0, None, Decision("car", 0.0, Rung.GRID, "grid says so")),
+    ],
+)
+def test_a_decision_is_told_whole_with_its_owner_and_its_reason(wish_kw, limit_kw, held, expected):
+    limit = Bound(Rung.GRID, 0.0, limit_kw, "grid says so")
+    decision = arbitrate(CAR, Wish(Rung.PLAN, wish_kw, "because"), [limit], held, NOW_S)
+    assert (decision.asset, decision.rung, decision.reason) == (expected.asset, expected.rung, expected.reason)
+    assert decision.kw == pytest.approx(expected.kw)
+
+
+@pytest.mark.parametrize(
+    ("kw", "expected_kw"), [(None, None), (0.0, 0.0), (1.0, 0.0), (-1.0, 0.0), (4.13, 0.0), (4.14, 4.14), (9.0, 9.0)]
+)
+def test_a_power_below_the_least_is_a_standstill_for_the_same_reason(kw, expected_kw):
+    decision = Decision("car", kw, Rung.GRID, "grid says so")
+    assert runnable(CAR, decision) == replace(decision, kw=expected_kw)
+
+
+ON_OFF = replace(HEAT, minimum_kw=10.0)
+COARSE = replace(HEAT, step_kw=5.0)
+FINE = replace(HEAT, step_kw=0.05)
+
+
+@pytest.mark.parametrize(
+    ("lever", "held_kw", "ago_s", "wanted_kw", "expected_kw"),
+    [
+        # what can only run or stand starts although its ramp would not reach so far, but not within the hold
+        (ON_OFF, 0.0, 20.0, 10.0, 10.0),
+        (ON_OFF, 0.0, 19.9, 10.0, 0.0),
+        (ON_OFF, 10.0, 0.0, 4.0, 0.0),
+        # what moves in coarse steps moves by one at least
+        (COARSE, 5.0, 20.0, 10.0, 10.0),
+        (COARSE, 0.0, 20.0, 10.0, 5.0),
+        # the deadband of a heat pump is a share of its rating, where that is less
+        (FINE, 3.0, 50.0, 3.1, 3.0),
+        (FINE, 3.0, 50.0, 2.9, 3.0),
+        (FINE, 3.0, 50.0, 3.2, 3.2),
+        # the same again is no movement, wherever it stands
+        (CAR, 6.9, 0.0, 6.9, 6.9),
+        (CAR, 0.0, 0.0, 0.0, 0.0),
+    ],
+)
+def test_moves_of_odd_assets(lever, held_kw, ago_s, wanted_kw, expected_kw):
+    assert shape(lever, wanted_kw, Held(held_kw, NOW_S - ago_s), NOW_S) == pytest.approx(expected_kw)
+
+
+@pytest.mark.parametrize(
+    ("kw", "expected_kw"), [(1.9, 0.0), (2.0, 4.0), (3.9, 4.0), (4.0, 4.0), (5.9, 4.0), (6.0, 6.0), (-0.0, 0.0)]
+)
+def test_from_half_of_the_least_running_power_on_it_runs(kw, expected_kw):
+    steps_kw = whole_steps(replace(HEAT, minimum_kw=4.0, step_kw=2.0), kw)
+    assert steps_kw == expected_kw
+    assert str(steps_kw) == str(expected_kw), "a standstill has no sign"
+
+
+@pytest.mark.parametrize(
+    ("old_kw", "new_kw", "reducing"),
+    [(5.0, 5.0, True), (5.0, 5.1, False), (0.5, 0.4, True), (0.5, -0.4, False), (None, 0.0, True), (-5.0, -4.0, True)],
+)
+def test_the_same_again_is_reducing_and_the_other_side_is_not(old_kw, new_kw, reducing):
+    held = None if old_kw is None else Held(old_kw, 0.0)
+    assert is_reducing(held, Decision("battery", new_kw, Rung.PLAN, ""), replace(BATTERY, safe_kw=9.0)) is reducing
 
 
 def test_the_ranks_are_those_of_the_house():
@@ -207,6 +316,15 @@ def test_an_edge_has_one_owner(kw, bounds, expected):
 )
 def test_a_ceiling_goes_by_what_is_taken(ceiling_kw, measured_kw, held_kw, held_for_s, expected_kw):
     learned = learn_ceiling(ceiling_kw, measured_kw, held_kw, held_for_s, step_kw=1.0, rating_kw=30.0)
+    assert learned == pytest.approx(expected_kw)
+
+
+@pytest.mark.parametrize(
+    ("ceiling_kw", "measured_kw", "held_kw", "expected_kw"),
+    [(10.0, 9.0, 13.0, 13.0), (30.0, 5.0, 9.1, 7.0), (30.0, 5.0, 8.9, 30.0), (11.0, 9.0, 13.0, 11.0)],
+)
+def test_a_ceiling_leaves_two_steps_of_room(ceiling_kw, measured_kw, held_kw, expected_kw):
+    learned = learn_ceiling(ceiling_kw, measured_kw, held_kw, 100.0, step_kw=2.0, rating_kw=30.0)
     assert learned == pytest.approx(expected_kw)
 
 

@@ -59,6 +59,7 @@ def test_a_small_asset_goes_by_its_deadband():
         ([5, 8, 12, 9, 12], Swing(12, 1, (30.0, 40.0))),
         ([5, 2, 0, 2.9], Swing(0, -1)),
         ([5, 2, 0, 3], Swing(3, 1, (30.0,))),
+        ([5, 8, 8.5, 5.5], Swing(5.5, -1, (30.0,))),
         # small movements are no turns, however many
         ([5, 8, 7, 8, 7, 8, 7], Swing(8, 1)),
         # the same command again is no movement
@@ -69,6 +70,10 @@ def test_a_small_asset_goes_by_its_deadband():
 )
 def test_turns_are_counted_where_the_way_changes(commands_kw, expected):
     assert played(commands_kw) == expected
+
+
+def test_a_small_amplitude_counts_small_movements():
+    assert played([5.0, 5.5, 5.0], amplitude=0.5) == Swing(5.0, -1, (20.0,))
 
 
 def test_it_swings_from_many_turns_on_until_few_are_left():
@@ -122,6 +127,7 @@ def test_law_turns_are_the_corners_of_the_zigzag_that_small_movements_leave(comm
         (BATTERY, 10.0, CALM_HOLD_S - 1.0, 15.0, 10.0),
         (BATTERY, 10.0, CALM_HOLD_S, 15.0, 15.0),
         (HEAT, 2.0, CALM_HOLD_S - 1.0, 5.0, 2.0),
+        (BATTERY, 0.5, 0.0, 1.5, 0.5),
         # and is worth four deadbands
         (BATTERY, 10.0, 999.0, 11.9, 10.0),
         (BATTERY, 10.0, 999.0, 12.0, 12.0),
