@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -13,6 +14,7 @@ from ems.clock import Clock, ScaledClock
 from ems.live import LiveServer
 from ems.ownership import Owner
 from ems.slow.planning_setup import history_path
+from ems.store.damage import is_damage, move_aside
 from ems.store.database import StoreError
 from ems.store.history import History
 from ems.store.journal import FILE, Journal
@@ -49,17 +51,23 @@ class Stores:
     owner: Owner
     live: LiveServer
     reserve: Reserve | None = None
+    damaged: Sequence[str] = ()
 
     def record(self, kind: str, body: Mapping[str, Any]) -> Future[int]:
         """Append to the journal."""
         return self.journal.record(kind, body)
 
     def trouble(self) -> str:
-        """Say what is wrong with the disk, empty if nothing is: it is full, or it refuses rows for another reason."""
+        """Say what is wrong with the disk, empty if nothing is: it is full, refuses rows, or has damaged a file."""
         if self.reserve is not None and self.reserve.trouble:
             return self.reserve.trouble
         refused = self.journal.backlog().failing or self.history.backlog().failing
-        return f"{refused}; rows wait in memory; look after the disk" if refused else ""
+        if refused:
+            return f"{refused}; rows wait in memory; look after the disk"
+        if self.damaged:
+            kept = ", ".join(self.damaged)
+            return f"damaged when the core started, kept as {kept}: look after the disk, restore a backup"
+        return ""
 
     def close(self) -> None:
         """Write what is queued, close, and give the site back."""
@@ -78,16 +86,32 @@ def open_stores(state_dir: Path, clock: Clock, *, lease_s: float, durable: bool)
     """Own the site first: a second instance opens nothing."""
     owner = Owner(state_dir, clock, max(lease_s, LEAST_LEASE_WALL_S * speed(clock)))
     owner.acquire()
-    reserve = Reserve(state_dir) if durable else None
-    gather_s = SCANS_GATHER_S if durable else 0.0
-    return Stores(
-        _opened(reserve, lambda: Journal(journal_path(state_dir), clock, durable, reserve=reserve)),
-        _opened(reserve, lambda: History(history_path(state_dir), durable, gather_s=gather_s, reserve=reserve)),
-        _opened(reserve, lambda: RequestBox(state_dir, clock)),
-        owner,
-        LiveServer(state_dir),
-        reserve,
-    )
+    with ExitStack() as undone:
+        undone.callback(owner.release, stopped=True)
+        reserve = Reserve(state_dir) if durable else None
+        damaged: list[str] = []
+
+        def opened(path: Path, make: Callable[[], T]) -> T:
+            try:
+                return _opened(reserve, make)
+            except StoreError as error:
+                if not is_damage(error.__cause__):
+                    raise
+            damaged.append(move_aside(path, clock.now()).name)
+            return _opened(reserve, make)
+
+        path, scans = journal_path(state_dir), history_path(state_dir)
+        gather_s = SCANS_GATHER_S if durable else 0.0
+        journal = opened(path, lambda: Journal(path, clock, durable, reserve=reserve))
+        undone.callback(journal.close)
+        history = opened(scans, lambda: History(scans, durable, gather_s=gather_s, reserve=reserve))
+        undone.callback(history.close)
+        # A damaged file of requests is not replaced: somebody's lockout may stand in it.
+        box = _opened(reserve, lambda: RequestBox(state_dir, clock))
+        undone.pop_all()
+    for name in damaged:
+        journal.record("transition", {"event": "damaged", "file": name})
+    return Stores(journal, history, box, owner, LiveServer(state_dir), reserve, tuple(damaged))
 
 
 def _opened(reserve: Reserve | None, make: Callable[[], T]) -> T:

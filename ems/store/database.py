@@ -70,6 +70,13 @@ def _prepare(connection: sqlite3.Connection, path: Path, schema: Schema, *, dura
         connection.execute("PRAGMA journal_mode=WAL")
         _bring_up(connection, path, schema)
     connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+    _probe(connection)
+
+
+def _probe(connection: sqlite3.Connection) -> None:
+    """Read the last row of every table: what is damaged where rows are added is found before one is acknowledged."""
+    for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        connection.execute(f'SELECT * FROM "{table}" ORDER BY rowid DESC LIMIT 1').fetchone()  # noqa: S608
 
 
 def _bring_up(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:

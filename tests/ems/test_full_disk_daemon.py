@@ -69,7 +69,7 @@ class DurableShow(Show):
         self.publish(make_plan({"battery": battery_kw, "heat": 3.0, "pv": -4.0, "car": 0.0}, name=f"p{battery_kw}"))
 
 
-async def test_a_full_disk_stops_scans_then_what_increases_and_never_control(disk: Quota, tmp_path: Path) -> None:
+async def test_f08_a_full_disk_stops_scans_then_what_increases_and_never_control(disk: Quota, tmp_path: Path) -> None:
     one = DurableShow(tmp_path / "state")
     one.powers(5.0)
     await one.run_until(60.0)

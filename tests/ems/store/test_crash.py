@@ -81,7 +81,7 @@ class Life:
         self.next = len(found)
 
 
-def test_killed_twice_at_any_point_nothing_acknowledged_is_lost_and_the_chain_goes_on(tmp_path: Path) -> None:
+def test_f07_killed_twice_at_any_point_nothing_acknowledged_is_lost_and_the_chain_goes_on(tmp_path: Path) -> None:
     life = Life(tmp_path)
     life.lead(acknowledgements=47, wait_s=0.003)
     life.lead(operation="write", first=90)
@@ -89,7 +89,7 @@ def test_killed_twice_at_any_point_nothing_acknowledged_is_lost_and_the_chain_go
 
 
 @pytest.mark.soak
-def test_kill_9_at_300_random_points(tmp_path: Path) -> None:
+def test_f07_kill_9_at_300_random_points(tmp_path: Path) -> None:
     life, rng = Life(tmp_path), random.Random(SEED)
     for _ in range(300):
         life.lead(acknowledgements=rng.randrange(80), wait_s=rng.expovariate(200.0))
@@ -98,7 +98,7 @@ def test_kill_9_at_300_random_points(tmp_path: Path) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("operation", ["write", "sync"])
-def test_kill_9_at_every_write_and_sync_of_the_first_150(tmp_path: Path, operation: str) -> None:
+def test_f07_kill_9_at_every_write_and_sync_of_the_first_150(tmp_path: Path, operation: str) -> None:
     """The first ones make the file and its tables; the state is new each time."""
     for first in range(1, 151):
         life = Life(tmp_path / str(first))
@@ -151,7 +151,7 @@ CASES = [("write", FULL, 1), ("write", FULL, 4), ("write", IOERR_WRITE, 1), ("sy
 
 @pytest.mark.parametrize(("operation", "code", "times"), CASES)
 @pytest.mark.parametrize("first", [1, 7, 13])
-def test_a_failed_write_or_sync_loses_nothing(
+def test_f08_a_failed_write_or_sync_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str, code: int, times: int, first: int
 ) -> None:
     trouble = Trouble(operation, first, times, code, torn=operation == "write")
@@ -160,7 +160,7 @@ def test_a_failed_write_or_sync_loses_nothing(
 
 @pytest.mark.soak
 @pytest.mark.parametrize(("operation", "code", "times"), CASES)
-def test_the_nth_write_or_sync_fails_for_every_n(
+def test_f08_the_nth_write_or_sync_fails_for_every_n(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str, code: int, times: int
 ) -> None:
     first = 1

@@ -64,7 +64,7 @@ def _soon(true: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_scans_stop_the_journal_goes_on_and_everything_comes_when_there_is_room(disk: Quota, tmp_path: Path) -> None:
+def test_f08_scans_stop_the_journal_goes_on_and_all_comes_when_there_is_room(disk: Quota, tmp_path: Path) -> None:
     reserve = Reserve(tmp_path, 6 * MIB)
     assert reserve.trouble == ""
     assert (tmp_path / "reserve.bin").stat().st_size == 6 * MIB
