@@ -144,8 +144,8 @@ WORDS: dict[str, dict[str, str]] = {
         "zone": "id of its zone",
     },
     "BatteryAsset": {
-        "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; null for its kind's: "
-        "batteries 1, charge points 2, heat pumps 3",
+        "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
+        "null for its kind's: batteries 1, charge points 2, heat pumps 3",
         "critical": "no limit of the connection or the feeder lowers what it takes",
         "kind": "stationary battery",
         "device": "id of its inverter",
@@ -162,8 +162,8 @@ WORDS: dict[str, dict[str, str]] = {
         "zone": "id of its zone",
     },
     "ChargePointAsset": {
-        "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; null for its kind's: "
-        "batteries 1, charge points 2, heat pumps 3",
+        "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
+        "null for its kind's: batteries 1, charge points 2, heat pumps 3",
         "critical": "no limit of the connection or the feeder lowers what it takes",
         "kind": "charge point for cars",
         "device": "id of its device",
@@ -206,8 +206,8 @@ WORDS: dict[str, dict[str, str]] = {
         "occupied_days": "occupied days of the week, 0 is Monday",
     },
     "HeatPumpAsset": {
-        "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; null for its kind's: "
-        "batteries 1, charge points 2, heat pumps 3",
+        "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
+        "null for its kind's: batteries 1, charge points 2, heat pumps 3",
         "critical": "no limit of the connection or the feeder lowers what it takes",
         "kind": "heat pump or air handler with its building zone",
         "device": "id of its device",
