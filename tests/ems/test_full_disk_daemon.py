@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
+import sqlite3
 import sys
 import time
 from collections import namedtuple
@@ -106,3 +108,30 @@ async def test_f08_a_full_disk_stops_scans_then_what_increases_and_never_control
         r.body["event"] for r in read_records(journal_path(one.state), "alarm", limit=10**6) if r.body["key"] == "disk"
     ]
     assert alarms == ["raised", "ended"]
+
+
+@pytest.mark.soak
+async def test_f08_24_hours_of_control_with_a_full_disk(disk: Quota, tmp_path: Path) -> None:
+    one = DurableShow(tmp_path / "state")
+    one.powers(5.0)
+    await one.run_until(60.0)
+    disk.limit -= disk.free()
+    begin_s, cycles = one.clock.monotonic(), one.daemon.counters()["cycles"]
+    for step in range(24 * 6):
+        kw = (-1) ** step * (2.0 + step // 2 % 3)
+        plan = make_plan({"battery": kw, "heat": 3.0, "pv": -4.0}, made_at=one.clock.now(), name=f"s{step}")
+        one.publish(plan)
+        await one.run_until(begin_s + 600.0 * (step + 1))
+        assert one.command("store") == pytest.approx(kw)
+        assert "journal" not in one.alarms()
+    assert "disk" in one.alarms()
+    counters = one.daemon.counters()
+    assert (counters["cycles"] - cycles, counters["missed_deadlines"]) == (8640, 0)
+    disk.limit = 256 * MIB
+    await one.run_until(begin_s + 86400.0 + 5 * CYCLE_S)
+    assert "disk" not in one.alarms()
+    await one.daemon.stop()
+    with contextlib.closing(sqlite3.connect(one.state / "history.db")) as history:
+        (scans,) = history.execute("SELECT count(*) FROM scan").fetchone()
+    assert scans == counters["cycles"] + 5, "scans that waited for a day"
+    assert verify(one.state).wrong == ()
