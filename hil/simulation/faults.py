@@ -27,6 +27,7 @@ class Kind(StrEnum):
     REFUSE = "refuse"
     IGNORE = "ignore"
     CRASH = "crash"
+    STALL = "stall"
     CLOCK_JUMP = "clock_jump"
     SOLVER_LATE = "solver_late"
     SOLVER_FAILS = "solver_fails"
@@ -34,6 +35,8 @@ class Kind(StrEnum):
     FEED_LOST = "feed_lost"
 
 
+LONGEST_STALL_S = 90.0
+"""Longer than the site is owned without a renewal."""
 WIRE = (Kind.DROP_OUT, Kind.SLOW, Kind.GARBAGE, Kind.FREEZE, Kind.REFUSE, Kind.IGNORE)
 FEEDS = ("price", "carbon", "weather")
 JUMPS_S = (-3600.0, -60.0, -1.5, 1.5, 60.0, 3600.0, 86400.0, -86400.0, 3.2e8, -3.2e8)
@@ -79,6 +82,7 @@ class Rates:
         solver: failures of the solver, each of a few plans.
         feed: of each feed.
         crash: chance of a crash in a day.
+        stall: how often the machine stands still, as one that is suspended.
     """
 
     wire: float = 6.0
@@ -86,9 +90,10 @@ class Rates:
     solver: float = 6.0
     feed: float = 1.0
     crash: float = 0.8
+    stall: float = 0.3
 
 
-NONE = Rates(0.0, 0.0, 0.0, 0.0, 0.0)
+NONE = Rates(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def draw(seed: int, devices: Sequence[str], seconds: float, rates: Rates | None = None) -> tuple[Fault, ...]:
@@ -122,6 +127,10 @@ def draw(seed: int, devices: Sequence[str], seconds: float, rates: Rates | None 
     found += [
         Fault(at_s, _length_s(rng, 30.0, 4 * 3600.0), Kind.CLOCK_JUMP, "", rng.choice(JUMPS_S))
         for at_s in _instants(rng, rates.clock, seconds)
+    ]
+    rng = Random(f"{seed}/stall")
+    found += [
+        Fault(at_s, _length_s(rng, 1.0, LONGEST_STALL_S), Kind.STALL) for at_s in _instants(rng, rates.stall, seconds)
     ]
     return tuple(sorted([*found, *_crashes(Random(f"{seed}/crash"), rates.crash, seconds)], key=_rank))
 

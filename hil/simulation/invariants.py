@@ -168,13 +168,25 @@ class Judge:
             self._journalled(binding, setpoint, now_s)
             self._ramp(binding, kw, now_s)
 
-    def after_write(self, setpoints: Sequence[Setpoint], results: Sequence[WriteResult], now_s: float) -> None:
-        """Remember what was commanded; one that may not have arrived counts as commanded too."""
+    def after_write(
+        self, setpoints: Sequence[Setpoint], results: Sequence[WriteResult], began_s: float, now_s: float
+    ) -> None:
+        """Remember what was commanded; one that may not have arrived counts as commanded too.
+
+        Args:
+            setpoints: what went out.
+            results: what the driver says of it.
+            began_s: when the write was begun [s].
+            now_s: when it was over [s].
+        """
         outcomes = {result.point: result.outcome for result in results}
         for setpoint in setpoints:
-            binding = self._by_point[setpoint.point]
-            if outcomes.get(setpoint.point) is Outcome.REFUSED:
+            binding = self._by_point.get(setpoint.point)
+            if binding is None or outcomes.get(setpoint.point) is Outcome.REFUSED:
                 continue
+            if setpoint.expires_s <= began_s:
+                facts = f"{setpoint.point} was written, its lease was over for {began_s - setpoint.expires_s:.1f} s"
+                self._say(Invariant.LEASE, now_s, facts)
             old = self._in_force.get(binding.asset)
             changed = old is None or not _same(old.value, setpoint.value)
             since_s = now_s if changed or old is None else old.since_s
@@ -297,7 +309,7 @@ class Judge:
     def _lease(self, setpoint: Setpoint, lease_s: float, now_s: float) -> None:
         most_s = self.site.file.control.lease_s
         left_s = setpoint.expires_s - now_s
-        if not 0.0 < lease_s <= most_s or not 0.0 < left_s <= most_s + SAME:
+        if not 0.0 < lease_s <= most_s or left_s > most_s + SAME:
             facts = f"{setpoint.point}: its lease of {lease_s:g} s has {left_s:.1f} s left; the site's is {most_s:g} s"
             self._say(Invariant.LEASE, now_s, facts)
 

@@ -7,6 +7,7 @@ it is what it had on disk, and what its devices hold.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -125,6 +126,9 @@ class Life:
         self.loop.call_at(until_s, _resolve, end)
         self.setting.town.on_stop = lambda: _resolve(end)
         await self.daemon.start()
+        # Else each full collection walks through all that the planner's libraries made.
+        gc.collect()
+        gc.freeze()
         runner = LiveRunner(self.daemon.timetable, self.clock)
         running = asyncio.ensure_future(runner.run())
         watching = asyncio.ensure_future(self._watch())
@@ -147,6 +151,7 @@ class Life:
 
     def _tidy_up(self) -> None:
         """End what the dead process has left on its loop."""
+        gc.unfreeze()
         self.net.alive = self._turns.alive = False
         left = asyncio.all_tasks(self.loop)
         for task in left:
@@ -160,7 +165,8 @@ class Life:
         patience_s = 2.0 * self.setting.cycle_s
         while self.daemon.is_owner:
             await self.clock.sleep(self.setting.cycle_s)
-            since_s = self.loop.time() - (self._last_s or self.start_s + self.setting.cycle_s)
+            decided_s = self._last_s or self.start_s + self.setting.cycle_s
+            since_s = self.loop.time() - max(decided_s, self.setting.town.trouble.resumed_s)
             if since_s > patience_s:
                 facts = f"no decision for {since_s:.1f} s at a cycle of {self.setting.cycle_s:g} s"
                 self.setting.judge.tell(Violation(Invariant.EVERY_CYCLE, self.loop.time(), facts))

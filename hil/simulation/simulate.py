@@ -31,6 +31,8 @@ from optimization.network_build import prepare
 
 WALL_OF_A_PLAN = "solve"
 """The part of a plan's record that says how long the machine took."""
+RESTART_S = 2.0
+"""A daemon that has lost its site ends, and is started anew so much later [s]."""
 NARROWER = (0.5, 0.8)
 """So much is left of the import limit of a narrower connection [share]; the export limit goes half as far, as the safe
 values must still fit it."""
@@ -137,19 +139,9 @@ def _run(order: Order, state: Path) -> Outcome:
     faults = draw(order.seed, sorted(site.file.devices), order.seconds, order.rates)
     outcome = Outcome(order.seed, order.seconds, faults)
     setting = _setting(order, site, state, faults, outcome)
-    crashes = [fault for fault in faults if fault.kind is Kind.CRASH]
     began_s, start_s = time.process_time(), 0.0
-    for number, crash in enumerate([*crashes, None], start=1):
-        life = Life(setting, number, start_s)
-        life.run(crash.at_s if crash is not None else order.seconds, killed=crash is not None)
-        outcome.lives += 1
-        outcome.decided += len(life.decided)
-        outcome.plans += life.daemon.planning.counts.published
-        outcome.reached_s = min(life.loop.time(), order.seconds)
-        if setting.town.stopped or crash is None:
-            break
-        start_s = crash.end_s
-        setting.town.live_until(start_s)
+    while start_s < order.seconds and not setting.town.stopped:
+        start_s = _live(order, setting, outcome, start_s)
     outcome.due = max(1, int(outcome.reached_s // order.cycle_s))
     outcome.decided = min(outcome.decided, outcome.due)
     outcome.writes = setting.judge.writes
@@ -160,6 +152,21 @@ def _run(order: Order, state: Path) -> Outcome:
     over_kw = _excess_kw(site, records["import_kw"])
     outcome.over_limit_s = float((over_kw > 0.0).sum() * 10.0)
     return outcome
+
+
+def _live(order: Order, setting: Setting, outcome: Outcome, start_s: float) -> float:
+    """Let the daemon live once; gives the instant at which it is started anew [s]."""
+    crash = next((f for f in outcome.schedule if f.kind is Kind.CRASH and f.at_s > start_s), None)
+    outcome.lives += 1
+    life = Life(setting, outcome.lives, start_s)
+    life.run(crash.at_s if crash is not None else order.seconds, killed=crash is not None)
+    outcome.decided += len(life.decided)
+    outcome.plans += life.daemon.planning.counts.published
+    outcome.reached_s = min(life.loop.time(), order.seconds)
+    was_killed = crash is not None and life.loop.time() >= crash.at_s
+    next_s = crash.end_s if was_killed and crash is not None else life.loop.time() + RESTART_S
+    setting.town.live_until(min(next_s, order.seconds))
+    return max(next_s, life.loop.time())
 
 
 def _setting(order: Order, site: Site, state: Path, faults: tuple[Fault, ...], outcome: Outcome) -> Setting:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ems.config.site import Site
 from ems.store.requests import submit
 from hil.simulation.faults import Fault, Kind
-from hil.simulation.loop import Wall
+from hil.simulation.loop import SeededLoop, Wall
 from hil.simulation.wires import Net, Wire, wires_of
 from hil.wishes import car_requests
 from hil.world import World
@@ -31,16 +31,24 @@ class Trouble:
     faults: Sequence[Fault]
     wires: Mapping[str, Wire]
     wall: Wall
+    resumed_s: float = 0.0
+    """When the machine last went on after a stall [s]."""
     _on: list[Fault] = field(default_factory=list)
     _begun: int = 0
 
-    def schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+    def schedule(self, loop: SeededLoop) -> None:
         """Let faults begin and end on a loop; what is due already happens at once."""
         self.look(loop.time())
         for fault in self.faults[self._begun :]:
-            loop.call_at(fault.at_s, lambda: self.look(loop.time()))
+            loop.call_at(fault.at_s, self._happen, loop, fault)
         for fault in self._on + list(self.faults[self._begun :]):
             loop.call_at(fault.end_s, lambda: self.look(loop.time()))
+
+    def _happen(self, loop: SeededLoop, fault: Fault) -> None:
+        self.look(loop.time())
+        if fault.kind is Kind.STALL:
+            loop.pass_time(fault.seconds)
+            self.resumed_s = loop.time()
 
     def look(self, now_s: float) -> None:
         """End what is over and begin what is due."""
@@ -50,7 +58,7 @@ class Trouble:
         while self._begun < len(self.faults) and self.faults[self._begun].at_s <= now_s + 1e-9:
             fault = self.faults[self._begun]
             self._begun += 1
-            if fault.end_s > now_s and fault.kind is not Kind.CRASH:
+            if fault.end_s > now_s and fault.kind not in (Kind.CRASH, Kind.STALL):
                 self._on.append(fault)
                 self._begin(fault)
 

@@ -59,13 +59,14 @@ class WatchedDriver:
 
     async def write(self, setpoints: Sequence[Setpoint], lease_s: float) -> Sequence[WriteResult]:
         """Have it judged, write, and tell what became of it."""
+        began_s = self._clock.monotonic()
         self._own()
-        self._judge.before_write(setpoints, lease_s, self._clock.monotonic())
+        self._judge.before_write(setpoints, lease_s, began_s)
         results: Sequence[WriteResult] = ()
         try:
             results = await self._driver.write(setpoints, lease_s)
         finally:
-            self._judge.after_write(setpoints, results, self._clock.monotonic())
+            self._judge.after_write(setpoints, results, began_s, self._clock.monotonic())
         return results
 
     async def close(self) -> None:
