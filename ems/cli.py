@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("ems.run", "run the core: meter, plan, steer"),
     "guard": ("ems.guard", "write safe values when the core is lost"),
     "serve": ("ems.web.serve", "serve the status page on this machine"),
+    "prove": ("ems.commands.prove", "step an asset up and down, and see whether its meter and the grid's follow"),
     "limits": ("ems.commands.limits", "let the grid operator limit a site by HTTP, or make its token"),
     "status": ("ems.commands.status", "ask the running core how it is"),
     "mode": ("ems.commands.mode", "set a device to monitor, advise or control"),

@@ -44,7 +44,7 @@ def _options() -> argparse.ArgumentParser:
 
 def _set(where: Desk, arguments: argparse.Namespace) -> int:
     asset, power_kw = where.known(arguments.asset, where.site.file.assets, "asset"), arguments.power_kw
-    _may_override(where, asset, power_kw)
+    may_override(where, asset, power_kw)
     if arguments.for_s > 7 * 86400:
         raise denied("an override holds at most 7 days; give a shorter --for")
     request = where.ask("override", asset, {"power_kw": power_kw}, arguments.reason, arguments.for_s)
@@ -52,7 +52,7 @@ def _set(where: Desk, arguments: argparse.Namespace) -> int:
     return confirm("override", request, words, as_json=arguments.json)
 
 
-def _may_override(where: Desk, asset: str, power_kw: float) -> None:
+def may_override(where: Desk, asset: str, power_kw: float) -> None:
     """Deny what the device cannot or may not do; raises `CommandError`."""
     binding = bind(where.site).command(asset)
     if binding is None:
