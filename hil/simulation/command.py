@@ -13,7 +13,7 @@ from ems.config.sites import find_site
 from ems.exit_codes import CommandError, Exit
 from ems.store.encoding import to_json
 from hil.scenario import ScenarioError
-from hil.simulation.faults import NONE
+from hil.simulation.faults import Rates
 from hil.simulation.simulate import Order, Outcome, simulate
 
 DAY_S = 86400.0
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--days", type=float, default=2.0, metavar="N", help="simulated days (default: 2)")
     options.add_argument("--cycle", type=float, default=10.0, metavar="S", help="control cycle [s] (default: 10)")
     options.add_argument("--scenario", metavar="NAME", help="weather and prices (default: by the seed)")
-    options.add_argument("--no-faults", action="store_true", help="let nothing go wrong")
+    options.add_argument("--faults", type=float, default=1.0, metavar="N", help="so many times the usual (0: none)")
     options.add_argument("--no-plans", action="store_true", help="let nobody plan")
     options.add_argument("--schedule", action="store_true", help="print on stderr what goes wrong when")
     options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
@@ -63,7 +63,7 @@ def _order(arguments: argparse.Namespace) -> Order:
         arguments.seed,
         arguments.days * DAY_S,
         cycle_s=arguments.cycle,
-        rates=NONE if arguments.no_faults else None,
+        rates=Rates().times(arguments.faults),
         plans=not arguments.no_plans,
         scenario=arguments.scenario,
     )

@@ -92,6 +92,13 @@ class Rates:
     crash: float = 0.8
     stall: float = 0.3
 
+    def times(self, factor: float) -> Rates:
+        """Give rates so many times as high; crashes stay at one a day at most."""
+        return Rates(
+            factor * self.wire, factor * self.clock, factor * self.solver, factor * self.feed,
+            min(1.0, factor * self.crash), factor * self.stall,
+        )  # fmt: skip
+
 
 NONE = Rates(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 

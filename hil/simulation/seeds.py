@@ -20,7 +20,7 @@ from ems.store.encoding import to_json
 from hil.simulation.simulate import Order, simulate
 
 ROOMS = ("ems", "optimization", "drivers", "hil")
-SCHEMA = "ems.simulation/1"
+SCHEMA = "ems.simulation_soak/1"
 
 
 @dataclass(frozen=True, slots=True)

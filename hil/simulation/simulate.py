@@ -108,7 +108,8 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """Write it down."""
         return {
-            "seed": self.seed, "seconds": self.seconds, "reached_s": self.reached_s, "faults": by_kind(self.schedule),
+            "schema": "ems.simulation/1", "ok": not self.violations, "seed": self.seed,
+            "seconds": self.seconds, "reached_s": self.reached_s, "faults": by_kind(self.schedule),
             "violations": [
                 {"invariant": v.invariant.value, "at_s": v.at_s, "facts": v.facts} for v in self.violations
             ],
