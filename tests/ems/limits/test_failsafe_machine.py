@@ -195,6 +195,7 @@ def test_two_implementations_agree(story: tuple[Line, list[Event], float]) -> No
 
 
 @given(stories(), st.floats(MISSING_S, 1e8))
+@settings(max_examples=40)
 def test_law_without_a_heartbeat_never_more_than_the_failsafe_limit(
     story: tuple[Line, list[Event], float], silence_s: float
 ) -> None:
@@ -206,6 +207,7 @@ def test_law_without_a_heartbeat_never_more_than_the_failsafe_limit(
 
 
 @given(stories(), st.lists(st.tuples(STEP, st.booleans(), KW), max_size=10))
+@settings(max_examples=40)
 def test_law_failsafe_ends_only_on_a_heartbeat_and_then_a_limit(
     story: tuple[Line, list[Event], float], later: list[tuple[float, bool, float | None]]
 ) -> None:

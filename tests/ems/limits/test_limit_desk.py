@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ems.limits.desk import LimitDesk
@@ -88,6 +88,7 @@ TOLD = st.tuples(st.none() | st.floats(0.0, 60.0), st.none() | st.integers(1, 50
 
 
 @given(st.lists(st.tuples(st.integers(0, 90), st.none() | TOLD), max_size=12))
+@settings(max_examples=40)
 def test_law_what_a_desk_writes_is_what_the_next_one_takes_up(story: Any) -> None:
     records: list[Any] = []
     desk, at_s = desk_of(records=records), 0.0
@@ -108,6 +109,7 @@ KW = st.none() | st.floats(0.0, 100.0)
     st.lists(st.tuples(KW, st.booleans()), min_size=1, max_size=4),
     st.tuples(st.floats(1.0, 100.0), st.floats(0.0, 100.0)),
 )
+@settings(max_examples=40)
 def test_law_the_lowest_of_all_sources_holds_and_widens_nothing(lines: Any, own_kw: tuple[float, float]) -> None:
     made: dict[str, Line] = {
         f"s{i}": begun(20.0, 0.0, order=Order(kw), failsafe=failsafe) for i, (kw, failsafe) in enumerate(lines)
