@@ -125,4 +125,8 @@ def _checked_version(connection: sqlite3.Connection, path: Path, schema: Schema)
             f"{schema.name} {path} has schema version {version}, this software knows {schema.version}: "
             "use the newer software, or give it another state folder"
         )
+    if version < 0:
+        raise StoreError(
+            f"{schema.name} {path} has schema version {version}, which never was: it is damaged; move it aside"
+        )
     return version

@@ -202,7 +202,9 @@ def test_chained_anew_without_the_key_it_is_found_up_to_what_is_signed(
             first, statements = _moved("close the gap", number, other)
         one.run("journal.db", *statements)
         one.chain_anew(with_key=False)
-        assert bool(one.verdict(delivered=delivered).wrong) == (first <= SIGNED)
+        # Entry 25 is a checkpoint: what is changed in it has no signature.
+        found = first <= SIGNED or (kind, number) == ("change", SIGNED + 1)
+        assert bool(one.verdict(delivered=delivered).wrong) == found
 
 
 @settings(deadline=None, max_examples=20)

@@ -67,7 +67,8 @@ def test_f09_flipped_pages_stop_nothing_and_are_found(sound: Path, page: int, of
         state = Path(shutil.copytree(sound, folder, dirs_exist_ok=True))
         content = bytearray((state / "journal.db").read_bytes())
         assert len(content) > 20 * 4096
-        at = page * 4096 + offset
+        # What the head of the file says of its version and format cannot be told from a file of newer software.
+        at = page * 4096 + (offset if page else max(offset, 100))
         for place, flipped in enumerate(noise, at):
             content[place] ^= flipped or 1
         (state / "journal.db").write_bytes(content)

@@ -62,3 +62,11 @@ def test_what_cannot_be_opened_is_told_with_its_name_and_a_remedy(tmp_path: Path
     (tmp_path / "damaged.db").write_bytes(b"damage" * 500)
     with pytest.raises(StoreError, match=r"damaged\.db cannot be read"):
         open_readable(tmp_path / "damaged.db", SCHEMA)
+
+
+def test_a_version_that_never_was_is_told(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "notes.db") as connection:
+        connection.execute("PRAGMA user_version=-3")
+    connection.close()
+    with pytest.raises(StoreError, match="schema version -3, which never was: it is damaged; move it aside"):
+        open_writable(tmp_path / "notes.db", SCHEMA, durable=True)
