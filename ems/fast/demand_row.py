@@ -46,7 +46,8 @@ def soft_level(site: Site, row: int, flexes: Sequence[Flex], scene: Scene, power
 def _easing(flex: Flex) -> Flex:
     """Let an asset only take less than it does, and stop no compressor before its time."""
     most_kw = max(flex.power_kw, flex.lower_kw)
-    return replace(flex, lower_kw=max(flex.lower_kw, min(flex.least_kw, most_kw)), upper_kw=most_kw)
+    least_kw = min(flex.least_kw, most_kw) if flex.least_kw > 0.0 else flex.lower_kw
+    return replace(flex, lower_kw=max(flex.lower_kw, least_kw), upper_kw=most_kw)
 
 
 def _price(flex: Flex, now: DemandNow, scene: Scene, powers: Powers, site: Site) -> float | None:

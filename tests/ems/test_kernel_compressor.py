@@ -246,3 +246,5 @@ def test_a_target_of_money_stops_no_compressor(least, power_kw, lower_kw):
     flex = Flex("heat", AssetKind.HEAT_PUMP, power_kw, 0.0, 10.0, minimum_kw=2.0, least_kw=least)
     eased = _easing(flex)
     assert (eased.lower_kw, eased.upper_kw) == (lower_kw, power_kw)
+    battery = _easing(Flex("battery", AssetKind.BATTERY, 5.0, -10.0, 10.0))
+    assert (battery.lower_kw, battery.upper_kw) == (-10.0, 5.0)
