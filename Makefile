@@ -10,8 +10,9 @@ ROOMS := ems optimization drivers hil tests hatch_build.py
 demo: .stamps/setup
 	@$(BIN)/ems demo
 
+# Two at a time: much of it waits for processes and clocks. A file's tests stay together, as they share what is costly.
 test: .stamps/setup .stamps/peers .stamps/browser lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 setup: .stamps/setup
 

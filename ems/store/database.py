@@ -13,6 +13,9 @@ class StoreError(Exception):
     """A store cannot be opened, read or written: the message names the file, what happened and the remedy."""
 
 
+WAL_ATTEMPTS = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """The tables of one store file.
@@ -67,10 +70,25 @@ def _prepare(connection: sqlite3.Connection, path: Path, schema: Schema, *, dura
     for name, function in schema.functions.items():
         connection.create_function(name, -1, function, deterministic=True)
     if _checked_version(connection, path, schema) < schema.version:
-        connection.execute("PRAGMA journal_mode=WAL")
+        _log_ahead(connection)
         _bring_up(connection, path, schema)
     connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
     _probe(connection)
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Switch the file to a write-ahead log, which SQLite refuses at once, without waiting, while another writes."""
+    for attempt in range(1, WAL_ATTEMPTS + 1):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or attempt == WAL_ATTEMPTS:
+                raise
+        else:
+            return
+        # A transaction waits for its turn, so the next attempt comes when the other has finished.
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
 
 
 def _probe(connection: sqlite3.Connection) -> None:
