@@ -15,7 +15,8 @@ from ems.arbitration import MOVES
 from ems.fast.decisions import Lever
 
 WINDOW_S = 600.0
-MANY_TURNS = 20
+MANY_TURNS = 30
+"""Following a restless sun turns about twenty times; what drives itself turns at every second or fourth cycle."""
 FEW_TURNS = 3
 AMPLITUDE_SHARE = 0.1
 AMPLITUDE_DEADBANDS = 2.0

@@ -77,7 +77,7 @@ def test_a_small_amplitude_counts_small_movements():
 
 
 def test_it_swings_from_many_turns_on_until_few_are_left():
-    to_and_fro = [0.0, *([5.0, 0.0] * 15)]
+    to_and_fro = [0.0, *([5.0, 0.0] * MANY_TURNS)]
     seen = [played(to_and_fro[:count]) for count in range(1, len(to_and_fro))]
     assert [swing.swinging for swing in seen] == [len(swing.turns_s) >= MANY_TURNS for swing in seen]
     last = played(to_and_fro[: MANY_TURNS + 2])
@@ -228,7 +228,7 @@ def test_the_alarm_says_which_and_ends():
     watchman.steady(LEVERS, swinging, NOW)
     (alarm,) = alarms.active
     assert alarm.key == "oscillation:battery"
-    assert alarm.text == "battery was told to and fro 20 times within 10 min: it is calmed"
+    assert alarm.text == "battery was told to and fro 30 times within 10 min: it is calmed"
     watchman.steady(LEVERS, {}, NOW)
     assert alarms.active == ()
 
