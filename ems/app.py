@@ -159,7 +159,7 @@ class Daemon:
         await self.planning.plan_once(last.snapshot, stated, steered=steered, overrides=overrides, limits=limits)
         self._lookout.after_plan(
             last.snapshot, self.planning.measured(last.snapshot.at), self.planning.sky,
-            cars=stated, plan=self.planning.published, steered=steered,
+            cars=stated, plan=self.planning.published, steered=steered, limits=limits,
         )  # fmt: skip
 
     async def stop(self) -> None:

@@ -174,7 +174,12 @@ class Placing:
 
 
 def feeder_traits(
-    case: GridCase, placing: Placing, power_kw: Floats, *, stretch: Floats, connection_kw: tuple[float, float]
+    case: GridCase,
+    placing: Placing,
+    power_kw: Floats,
+    *,
+    stretch: Floats,
+    connection_kw: tuple[float | Floats, float | Floats],
 ) -> list[Trait]:
     """Run the AC power flow of every scenario and slot and hold it against the feeder's and the connection's limits.
 
@@ -184,7 +189,7 @@ def feeder_traits(
         power_kw: into the assets, shape (assets, scenarios, slots).
         stretch: by how much each bus's distance from the no-load voltage is greater than the file's impedances say,
             as it was measured or estimated, shape (m,).
-        connection_kw: limits of import and export.
+        connection_kw: limits of import and export, steady or of shape (slots,).
 
     Returns:
         The connection's, the branches' and the buses' traits; a slot whose power flow has no solution is beyond every

@@ -9,7 +9,10 @@ from enum import StrEnum
 from math import inf
 from types import MappingProxyType
 
+import numpy as np
+
 from ems.limits.failsafe_machine import Line, State
+from optimization.slots import Floats
 
 
 class Direction(StrEnum):
@@ -104,3 +107,23 @@ def narrowed(limits_kw: tuple[float, float], limits: Iterable[InForce]) -> tuple
     """Narrow the connection's import and export limit [kW] by what the grid operator allows."""
     kw = {limit.direction: limit.kw for limit in limits if limit.kw is not None}
     return min(limits_kw[0], kw.get(Direction.IMPORT, inf)), min(limits_kw[1], kw.get(Direction.EXPORT, inf))
+
+
+def foreseen(
+    limits_kw: tuple[float, float], limits: Iterable[InForce], start: datetime, offset_s: Floats
+) -> tuple[Floats, Floats]:
+    """Give the connection's import and export limit [kW] ahead: what the grid operator allows holds until its end.
+
+    Args:
+        limits_kw: the connection's own.
+        limits: what is in force now.
+        start: UTC instant that the offsets count from.
+        offset_s: of each instant, shape (n,).
+    """
+    flat = np.ones(len(offset_s))
+    kw = {Direction.IMPORT: limits_kw[0] * flat, Direction.EXPORT: limits_kw[1] * flat}
+    for limit in limits:
+        if limit.kw is not None:
+            left_s = inf if limit.ends_at is None else (limit.ends_at - start).total_seconds()
+            kw[limit.direction] = np.minimum(kw[limit.direction], np.where(offset_s < left_s, limit.kw, inf))
+    return kw[Direction.IMPORT], kw[Direction.EXPORT]

@@ -19,6 +19,7 @@ import numpy as np
 from ems.comfort import is_occupied
 from ems.config.binding import Bindings
 from ems.config.site import BatteryAsset, ChargePointAsset, Comfort, HeatPumpAsset, LoadAsset, PvAsset, Site
+from ems.limits.in_force import InForce, foreseen, narrowed
 from ems.process_image import Snapshot
 from ems.slow.asset_models import asset_models, planned_assets
 from ems.slow.estimate import Estimator, FeederState
@@ -123,7 +124,7 @@ class Lookout:
         traits = self._traits(case, placing, power, estimator.stretch, view)
         traits += self._comfort(scenarios, view)
         found = [self._told(risk, view, names, power) for risk in risks(traits)]
-        present = self.present(view.snapshot, state)
+        present = self.present(view.snapshot, state, view.limits)
         ended = self.desk.update(view.now, found, present)
         self.newest = Outlook(view.now, state, tuple(self.desk.open), tuple(ended), tuple(found), present)
         return self.newest
@@ -149,11 +150,11 @@ class Lookout:
         return self._estimator, self._placing
 
     def _traits(self, case: GridCase, placing: Placing, power: Floats, stretch: Floats, view: View) -> list[Trait]:
-        limits = (self._site.file.grid.import_limit_kw, self._site.file.grid.export_limit_kw)
+        limits_kw = foreseen(self._own_kw, view.limits, utc(view.start_s), view.middles_s - view.start_s)
 
         def feeder(powers: Floats) -> list[Trait]:
-            traits = feeder_traits(case, placing, powers, stretch=stretch, connection_kw=limits)
-            return [*traits, self._reserve(traits[0].value, powers, view)]
+            traits = feeder_traits(case, placing, powers, stretch=stretch, connection_kw=limits_kw)
+            return [*traits, self._reserve(traits[0], powers, view)]
 
         traits = feeder(power)
         if view.plan is None or not any((t.beyond > 0.0).any() for t in traits):
@@ -186,22 +187,21 @@ class Lookout:
         held_kwh = max(0.0, soc_pct - spec.soc_min_pct) / 100.0 * spec.capacity_kwh * spec.discharge_efficiency
         return -min(spec.discharge_kw, held_kwh / RESERVE_H)
 
-    def _reserve(self, import_kw: Floats, power: Floats, view: View) -> Trait:
+    def _reserve(self, connection: Trait, power: Floats, view: View) -> Trait:
         """Give what the connection could still take [kW], as a floor."""
-        spare = self._site.file.grid.import_limit_kw - import_kw
+        spare = connection.limit - connection.value
         for row, (name, spec) in enumerate(self._specs.items()):
             if isinstance(spec, BatteryAsset):
                 spare = spare + power[row] - self._could_take_kw(name, spec, view.snapshot, -1.0)
             if isinstance(spec, ChargePointAsset):
                 spare = spare + power[row]
-        return Trait(Kind.RESERVE, SHORTAGE, "connection", spare, np.full(spare.shape[1], self._least_kw), -1)
+        return Trait(Kind.RESERVE, SHORTAGE, "connection", spare, RESERVE_SHARE * connection.limit, -1)
 
     @property
-    def _least_kw(self) -> float:
-        return RESERVE_SHARE * self._site.file.grid.import_limit_kw
+    def _own_kw(self) -> tuple[float, float]:
+        return self._site.file.grid.import_limit_kw, self._site.file.grid.export_limit_kw
 
-    def _spare_now_kw(self, snapshot: Snapshot, import_kw: float) -> float:
-        spare = self._site.file.grid.import_limit_kw - import_kw
+    def _spare_now_kw(self, snapshot: Snapshot, spare: float) -> float:
         for name, spec in self._specs.items():
             power_kw = snapshot.good(self._bindings.measure(name, "power_kw")) or 0.0
             if isinstance(spec, BatteryAsset):
@@ -224,15 +224,16 @@ class Lookout:
         occupied = is_occupied(comfort, at.astimezone(self._zone))
         return (comfort.occupied_low_c, comfort.occupied_high_c) if occupied else (comfort.low_c, comfort.high_c)
 
-    def present(self, snapshot: Snapshot, state: FeederState | None) -> dict[str, bool]:
+    def present(self, snapshot: Snapshot, state: FeederState | None, limits: Sequence[InForce] = ()) -> dict[str, bool]:
         """Tell which dangers are there now, as far as is measured or estimated."""
         grid, found = self._site.file.grid, {SURPLUS: False, SHORTAGE: False}
         meter = next((n for n, a in self._site.file.assets.items() if a.kind == "grid_meter"), "")
         import_kw = snapshot.good(self._bindings.measure(meter, "power_kw"))
         if import_kw is not None:
-            found[SURPLUS] |= -import_kw > grid.export_limit_kw
-            found[SHORTAGE] |= import_kw > grid.import_limit_kw
-            found[SHORTAGE] |= self._spare_now_kw(snapshot, import_kw) < self._least_kw
+            most_kw, most_export_kw = narrowed(self._own_kw, limits)
+            found[SURPLUS] |= -import_kw > most_export_kw
+            found[SHORTAGE] |= import_kw > most_kw
+            found[SHORTAGE] |= self._spare_now_kw(snapshot, most_kw - import_kw) < RESERVE_SHARE * most_kw
         if state is not None:
             v_pu, loading = state.result.voltage_pu.value[1:], state.result.loading_pct.value
             giving = float(state.result.power_kw.value.sum()) < 0.0

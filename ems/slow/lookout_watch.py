@@ -7,10 +7,11 @@ wrong here costs an outlook and never a plan: it is logged once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from ems.limits.in_force import InForce
 from ems.process_image import Snapshot
 from ems.slow.foresee import Cars, Sky
 from ems.slow.lookout import Lookout
@@ -52,13 +53,14 @@ class LookoutWatch:
 
     def after_plan(
         self, snapshot: Snapshot, table: Table, sky: Sky | None, *, cars: Cars, plan: Plan | None,
-        steered: Collection[str],
+        steered: Collection[str], limits: Sequence[InForce] = (),
     ) -> None:  # fmt: skip
         """Look out, with what the newest plan rests on; does nothing before the first foresight."""
         if sky is None:
             return
         followed = plan is not None and (snapshot.at - plan.made_at).total_seconds() <= self._max_plan_age_s
-        view = View(snapshot.at, snapshot, table, sky, cars, plan if followed else None, steered if followed else ())
+        plan, steered = (plan, steered) if followed else (None, ())
+        view = View(snapshot.at, snapshot, table, sky, cars, plan, steered, limits)
         try:
             self._look(view)
         except (ValueError, KeyError, IndexError, ArithmeticError):

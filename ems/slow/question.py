@@ -12,7 +12,7 @@ import numpy as np
 from ems.comfort import comfort_band, inside
 from ems.config.binding import Bindings
 from ems.config.site import HeatPumpAsset, LoadAsset, MeteredLoad, Planning, Site
-from ems.limits.in_force import Direction, InForce
+from ems.limits.in_force import InForce, foreseen
 from ems.slow.asset_models import PlannedAsset, asset_models, planned_assets
 from ems.slow.foresee import Foresight
 from ems.slow.situation import AssetNow
@@ -145,16 +145,9 @@ class Questioner:
     def _connection(self, slots: Slots, limits: Iterable[InForce]) -> Connection:
         grid = self.site.file.grid
         share = 1.0 - grid.planning_margin_pct / 100.0
-        kw = {
-            Direction.IMPORT: np.full(len(slots), grid.import_limit_kw * share),
-            Direction.EXPORT: np.full(len(slots), grid.export_limit_kw * share),
-        }
-        for limit in limits:
-            if limit.kw is not None:
-                left_s = np.inf if limit.ends_at is None else (limit.ends_at - slots.start).total_seconds()
-                held_kw = np.where(slots.offset_s < left_s, limit.kw * share, np.inf)
-                kw[limit.direction] = np.minimum(kw[limit.direction], held_kw)
-        return Connection(kw[Direction.IMPORT], kw[Direction.EXPORT])
+        own_kw = (grid.import_limit_kw, grid.export_limit_kw)
+        import_kw, export_kw = foreseen(own_kw, limits, slots.start, slots.offset_s)
+        return Connection(import_kw * share, export_kw * share)
 
     def _weights(self) -> Weights:
         planning = self.site.file.planning

@@ -7,7 +7,7 @@ as they stand. Law: nothing that lies after the present instant is read.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -26,6 +26,7 @@ from ems.config.site import (
     PvAsset,
     Site,
 )
+from ems.limits.in_force import InForce
 from ems.process_image import Snapshot
 from ems.slow.asset_models import asset_models, planned_assets
 from ems.slow.foresee import Cars, Sky
@@ -83,6 +84,7 @@ class View:
         sky: the weather of the newest foresight.
         cars: cars that stand there and have said what they want, by asset.
         plan: the plan in force. steered: assets that follow it.
+        limits: what the grid operator allows at the connection, by direction.
     """
 
     now: datetime
@@ -92,6 +94,7 @@ class View:
     cars: Cars
     plan: Plan | None = None
     steered: Collection[str] = ()
+    limits: Sequence[InForce] = ()
 
     @property
     def start_s(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import pytest
 
 from ems.config.binding import bind
 from ems.config.loading import load_site
+from ems.limits.failsafe_machine import State
+from ems.limits.in_force import Direction, InForce
 from ems.process_image import Snapshot
 from ems.slow.foresee import Sky
 from ems.slow.lookout_setup import build_lookout
@@ -49,13 +51,15 @@ class Room:
         else:
             self.alarms[key] = text
 
-    def look(self, sun_kw: float) -> dict[str, Any]:
+    def look(self, sun_kw: float, *limits: InForce) -> dict[str, Any]:
         snapshot: Snapshot = self._sensors.snapshot()
         self._measured.observe(snapshot)
         slots = uniform(snapshot.at, 40, 900.0)
         rising = sun_kw * np.minimum(np.arange(40) / 6.0, 1.0)
         sky = Sky(slots, {"pv": rising}, np.full(40, 15.0), np.full(40, 500.0), {})
-        self.watch.after_plan(snapshot, self._measured.table(snapshot.at), sky, cars={}, plan=None, steered=frozenset())
+        self.watch.after_plan(
+            snapshot, self._measured.table(snapshot.at), sky, cars={}, plan=None, steered=frozenset(), limits=limits
+        )
         return self.watch.as_json()
 
     def wait(self, seconds: float) -> None:
@@ -104,6 +108,15 @@ def test_a_sun_that_the_feeder_cannot_carry_is_an_alarm_with_a_cause_and_ends(ca
     assert room.look(0.0)["warnings"] == []
     assert room.alarms == {}
     assert [body["outcome"] for body in room.journal[1:]] == ["withdrawn"]
+
+
+def test_what_the_grid_operator_allows_is_held_against_until_its_end(cache: Path, plant: Plant) -> None:
+    assert Room(cache, plant).look(30.0)["warnings"] == []
+    soon = Sensors(plant, SITE, bind(SITE)).snapshot().at + timedelta(minutes=20)
+    assert Room(cache, plant).look(30.0, InForce(Direction.EXPORT, State.LIMITED, 3.0, ends_at=soon))["warnings"] == []
+    (surplus,) = Room(cache, plant).look(30.0, InForce(Direction.EXPORT, State.LIMITED, 3.0))["warnings"]
+    assert [concern["kind"] for concern in surplus["concerns"]] == ["export"]
+    assert surplus["limit"] == 3.0
 
 
 def test_personal_loads_are_told_neither_in_the_estimate_nor_in_a_cause(cache: Path, plant: Plant) -> None:
