@@ -250,6 +250,19 @@ def is_lock_held(state_dir: Path) -> bool:
     return False
 
 
+def refuse_second(state_dir: Path) -> None:
+    """Tell a process early that it may not become the owner; whoever may still has to acquire. Raises `NotOwner`.
+
+    It changes nothing, and waits for no lease.
+    """
+    if not (state_dir / LOCK_FILE).exists():
+        return
+    with record_locked(state_dir):
+        held = is_lock_held(state_dir)
+    if held:
+        raise NotOwner(_taken(state_dir))
+
+
 @contextmanager
 def record_locked(state_dir: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold the short lock that protects changes of `owner.json`; gives False if it is taken and `wait` is not set."""

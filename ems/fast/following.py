@@ -11,8 +11,12 @@ How a command is counted:
 - `pending`: written so shortly before the end that no later reading was taken. It is not counted as issued.
 - A battery near an end of its charge, or a heat pump whose zone is warm enough, limits itself: there its setpoint is
   judged as a limit.
-An asset that has not followed for `LOST_CYCLES` cycles leaves the controllable set. It is asked for its safe value
-only, and comes back after a time that doubles with every relapse.
+An asset leaves the controllable set when it has
+- ignored its commands: in `IGNORED_POLLS` readings in a row, and for `IGNORED_S`, it neither followed nor came nearer,
+  whatever it was told meanwhile; a heat pump, whose compressor takes its time, is not judged so soon;
+- not followed for `LOST_CYCLES` cycles, though it moves;
+- refused `REFUSALS` commands in a row.
+It is asked for its safe value only, and comes back after a time that doubles with every relapse.
 """
 
 from __future__ import annotations
@@ -24,12 +28,17 @@ from dataclasses import dataclass, field
 
 from drivers.points import Outcome
 from ems.config.binding import CommandKind
-from ems.fast.decisions import Lever
+from ems.fast.decisions import AssetKind, Lever
 
 WINDOW_CYCLES = 3
 WINDOW_S = 15.0
 LOST_CYCLES = 6
 LOST_S = 30.0
+IGNORED_POLLS = 2
+IGNORED_S = 10.0
+REFUSALS = 3
+IGNORES = "takes commands and does not follow them"
+REFUSES = "refuses its commands"
 FIRST_PAUSE_S = 120.0
 LONGEST_PAUSE_S = 3600.0
 
@@ -84,6 +93,16 @@ class _Exile:
 
     since_s: float
     until_s: float
+    why: str
+
+
+@dataclass(slots=True)
+class _Stillness:
+    """How many readings in a row an asset ignored its commands: since when [s], and the newest power [kW]."""
+
+    polls: int
+    since_s: float
+    kw: float
 
 
 class Following:
@@ -97,6 +116,8 @@ class Following:
         self._exiles: dict[str, _Exile] = {}
         self._relapses: dict[str, float] = {}
         self._unproven_s: dict[str, float] = {}
+        self._still: dict[str, _Stillness] = {}
+        self._refusals: dict[str, int] = {}
         self.tally = Tally()
 
     @property
@@ -108,10 +129,10 @@ class Following:
         """Name the assets that are out of the controllable set now [monotonic s]."""
         return frozenset(asset for asset, exile in self._exiles.items() if now_s < exile.until_s)
 
-    def lost_since_s(self, asset: str) -> float | None:
-        """Tell since when an asset is out of the controllable set [monotonic s]; None while it is in."""
+    def lost(self, asset: str) -> tuple[float, str] | None:
+        """Tell since when [monotonic s] and why an asset is out of the controllable set; None while it is in."""
         exile = self._exiles.get(asset)
-        return None if exile is None else exile.since_s
+        return None if exile is None else (exile.since_s, exile.why)
 
     def issued(self, asset: str, watch: Watch, old_kw: float | None, outcome: Outcome) -> None:
         """Count a changed value that was written, and follow it if the device holds it."""
@@ -121,15 +142,24 @@ class Following:
         self.tally.refused += outcome is Outcome.REFUSED
         self.tally.unknown += outcome is Outcome.UNKNOWN
         self._unproven_s[asset] = watch.sensed_s
+        self._answered(asset, watch, outcome)
         if outcome is Outcome.APPLIED:
             self._watches[asset] = watch
             self._proven(asset, watch)
 
     def renewed(self, asset: str, watch: Watch, outcome: Outcome) -> None:
         """Follow a command that the device took only when it was written again; it was counted before."""
+        self._answered(asset, watch, outcome)
         if outcome is Outcome.APPLIED:
             self._proven(asset, watch)
             self._watches.setdefault(asset, watch)
+
+    def _answered(self, asset: str, watch: Watch, outcome: Outcome) -> None:
+        """Count refusals in a row, of whatever value."""
+        refusals = 0 if outcome is Outcome.APPLIED else self._refusals.get(asset, 0) + 1
+        self._refusals[asset] = refusals
+        if refusals >= REFUSALS:
+            self._banish(asset, watch.issued_s, REFUSES)
 
     def _proven(self, asset: str, watch: Watch) -> None:
         """Note how long it took from the sensing that caused a command until the device was read back to hold it."""
@@ -140,6 +170,7 @@ class Following:
     def forget(self, asset: str) -> None:
         """Stop following an asset that is no longer commanded or cannot be read."""
         self._supersede(asset)
+        self._still.pop(asset, None)
         self._unproven_s.pop(asset, None)
 
     def finish(self) -> None:
@@ -166,9 +197,25 @@ class Following:
         watch.last_kw = measured_kw
         if follows(self._levers[asset], watch.kw, measured_kw, limited=limited):
             self._followed(asset, watch, measured_s)
-        elif now_s - watch.issued_s > self._window_s:
+            return
+        if self._ignores(asset, watch, measured_kw, now_s):
+            self._banish(asset, now_s, IGNORES)
+        if now_s - watch.issued_s > self._window_s:
             watch.settled = True
             self._failed(asset, watch, now_s)
+
+    def _ignores(self, asset: str, watch: Watch, measured_kw: float, now_s: float) -> bool:
+        """Tell whether an asset has neither followed nor come nearer for long enough, over changes of its command."""
+        lever, still = self._levers[asset], self._still.get(asset)
+        before_kw = watch.start_kw if still is None else still.kw
+        if lever.kind is AssetKind.HEAT_PUMP or before_kw is None:
+            return False
+        nearer_kw = abs(before_kw - watch.kw) - abs(measured_kw - watch.kw)
+        if still is None or nearer_kw > 0.5 * tolerance_kw(lever):
+            still = _Stillness(0, watch.issued_s, measured_kw)
+        still.polls, still.kw = still.polls + (nearer_kw <= 0.5 * tolerance_kw(lever)), measured_kw
+        self._still[asset] = still
+        return still.polls >= IGNORED_POLLS and now_s - still.since_s >= IGNORED_S
 
     def _followed(self, asset: str, watch: Watch, measured_s: float) -> None:
         if not watch.settled:
@@ -176,16 +223,23 @@ class Following:
             self.tally.verified += 1
             self.tally.sense_to_effect_s.append(measured_s - watch.sensed_s)
         watch.failing_cycles = 0
+        self._still.pop(asset, None)
         if asset in self._exiles and measured_s >= self._exiles[asset].until_s:
             del self._exiles[asset]
 
     def _failed(self, asset: str, watch: Watch, now_s: float) -> None:
         watch.failing_cycles += 1
-        lost = watch.failing_cycles >= LOST_CYCLES and now_s - watch.issued_s >= self._lost_s
-        if lost and (asset not in self._exiles or now_s >= self._exiles[asset].until_s):
-            pause_s = min(self._relapses.get(asset, FIRST_PAUSE_S / 2) * 2, LONGEST_PAUSE_S)
-            self._relapses[asset] = pause_s
-            self._exiles[asset] = _Exile(now_s, now_s + pause_s)
+        if watch.failing_cycles >= LOST_CYCLES and now_s - watch.issued_s >= self._lost_s:
+            self._banish(asset, now_s, IGNORES)
+
+    def _banish(self, asset: str, now_s: float, why: str) -> None:
+        """Take an asset out of the controllable set, unless it is out already."""
+        if asset in self._exiles and now_s < self._exiles[asset].until_s:
+            return
+        self._still.pop(asset, None)
+        pause_s = min(self._relapses.get(asset, FIRST_PAUSE_S / 2) * 2, LONGEST_PAUSE_S)
+        self._relapses[asset] = pause_s
+        self._exiles[asset] = _Exile(now_s, now_s + pause_s, why)
 
     def _supersede(self, asset: str) -> None:
         watch = self._watches.pop(asset, None)

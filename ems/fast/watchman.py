@@ -79,11 +79,10 @@ class Watchman:
         for held in decided.limits:
             self._alarms.set(f"grid_limit:{held.direction}", held.trouble or None, now)
         for asset in following.assets:
-            since_s = following.lost_since_s(asset)
-            since = None if since_s is None else now - timedelta(seconds=snapshot.monotonic_s - since_s)
-            text = (
-                None if since is None else f"{asset} takes commands and does not follow them since {since:%H:%M:%S} UTC"
-            )
+            text, since = None, None
+            if (lost := following.lost(asset)) is not None:
+                since = now - timedelta(seconds=snapshot.monotonic_s - lost[0])
+                text = f"{asset} {lost[1]} since {since:%H:%M:%S} UTC"
             self._alarms.set(f"following:{asset}", text, now, since=since)
         self._looking = self._looking or decided.powers.grid_kw is not None
         self._health.update(

@@ -108,7 +108,7 @@ async def test_a_device_that_ignores_its_commands_leaves_the_controllable_set_an
     one = show()
     one.publish(make_plan({"battery": 10.0, "heat": 3.0, "pv": -4.0, "car": 0.0}))
     one.yard.stuck["store"] = 0.0
-    await one.run_until(150.0)
+    await one.run_until(50.0)
     assert one.daemon.loop.last.snapshot.unavailable == {"battery"}
     assert "following:battery" in one.alarms()
     assert one.command("store") == 0.0

@@ -6,7 +6,7 @@ import pytest
 from stage import levers_of, make_site
 
 from drivers.points import Outcome
-from ems.fast.following import FIRST_PAUSE_S, Following, Tally, Watch, follows, tolerance_kw
+from ems.fast.following import FIRST_PAUSE_S, IGNORES, REFUSES, Following, Tally, Watch, follows, tolerance_kw
 
 LEVERS = levers_of(make_site())
 CYCLE_S = 10.0
@@ -104,32 +104,81 @@ def ignore(following: Following, since_s: float, cycles: int) -> float:
 
 def test_an_asset_that_ignores_its_commands_leaves_and_comes_back_after_a_pause_that_doubles():
     following = start(10.0)
-    at_s = ignore(following, 0.0, 8)
+    at_s = ignore(following, 0.0, 1)
     assert following.unavailable(at_s) == frozenset()
     at_s = ignore(following, at_s, 1)
     assert following.unavailable(at_s) == {"battery"}
-    assert following.lost_since_s("battery") == at_s
+    assert following.lost("battery") == (at_s, IGNORES)
     back_s = at_s + FIRST_PAUSE_S
     assert following.unavailable(back_s - 1.0) == {"battery"}
     assert following.unavailable(back_s) == frozenset()
     following.issued("battery", Watch(10.0, back_s, back_s, 0.0), 0.0, Outcome.APPLIED)
-    lost_s = ignore(following, back_s, 9)
+    lost_s = ignore(following, back_s, 2)
     assert following.unavailable(lost_s + FIRST_PAUSE_S) == {"battery"}
     assert following.unavailable(lost_s + 2 * FIRST_PAUSE_S) == frozenset()
 
 
+def test_one_that_comes_nearer_is_given_its_window_and_six_cycles():
+    following = start(10.0)
+    see(following, "battery", (10.0, 1.0), (20.0, 2.0), (30.0, 3.0), (40.0, 4.0), (50.0, 5.0), (60.0, 6.0))
+    see(following, "battery", (70.0, 7.0), (80.0, 8.0))
+    assert following.unavailable(80.0) == frozenset()
+    see(following, "battery", (90.0, 8.0))
+    assert following.unavailable(90.0) == {"battery"}
+
+
+def test_one_that_ignores_is_found_although_it_is_told_something_else_each_cycle():
+    following = start(10.0)
+    for at_s, kw in ((10.0, 12.0), (20.0, -8.0)):
+        following.see("battery", 0.0, at_s, limited=False, now_s=at_s)
+        following.issued("battery", Watch(kw, at_s, at_s + 0.1, 0.0), 10.0, Outcome.APPLIED)
+    assert following.unavailable(20.0) == {"battery"}
+
+
+def test_within_ten_seconds_nothing_is_ignored_however_often_it_is_read():
+    following = start(10.0)
+    see(following, "battery", *[(float(k), 0.0) for k in range(1, 10)])
+    assert following.unavailable(9.0) == frozenset()
+    see(following, "battery", (11.0, 0.0))
+    assert following.unavailable(11.0) == {"battery"}
+
+
+def test_a_heat_pump_may_take_its_time():
+    following = start(5.0, "heat")
+    see(following, "heat", *[(10.0 * k, 0.0) for k in range(1, 9)])
+    assert following.unavailable(80.0) == frozenset()
+    see(following, "heat", (90.0, 0.0))
+    assert following.unavailable(90.0) == {"heat"}
+
+
+def test_three_refusals_in_a_row_are_enough_whatever_was_refused():
+    following = start(10.0, outcome=Outcome.REFUSED)
+    following.issued("battery", Watch(11.0, 10.0, 10.1, 0.0), 10.0, Outcome.UNKNOWN)
+    assert following.unavailable(10.1) == frozenset()
+    following.renewed("battery", Watch(11.0, 20.0, 20.1, 0.0), Outcome.REFUSED)
+    assert following.lost("battery") == (20.1, REFUSES)
+    assert following.unavailable(20.1) == {"battery"}
+
+
+def test_a_command_that_is_taken_forgets_earlier_refusals():
+    following = start(10.0, outcome=Outcome.REFUSED)
+    for at_s, outcome in ((10.0, Outcome.REFUSED), (20.0, Outcome.APPLIED), (30.0, Outcome.REFUSED)):
+        following.renewed("battery", Watch(10.0, at_s, at_s, 0.0), outcome)
+    assert following.unavailable(30.0) == frozenset()
+
+
 def test_an_asset_is_forgiven_when_it_follows_after_its_pause():
     following = start(10.0)
-    at_s = ignore(following, 0.0, 9) + FIRST_PAUSE_S
+    at_s = ignore(following, 0.0, 2) + FIRST_PAUSE_S
     following.issued("battery", Watch(5.0, at_s, at_s, 0.0), 0.0, Outcome.APPLIED)
     following.see("battery", 5.0, at_s + 10.0, limited=False, now_s=at_s + 10.0)
-    assert following.lost_since_s("battery") is None
+    assert following.lost("battery") is None
 
 
 def test_one_good_response_resets_the_count():
     following = start(10.0)
-    see(following, "battery", *[(10.0 * k, 0.0) for k in range(1, 8)], (80.0, 10.0), *[(90.0, 0.0), (100.0, 0.0)])
-    assert following.unavailable(100.0) == frozenset()
+    see(following, "battery", (10.0, 0.0), (20.0, 10.0), (30.0, 0.0))
+    assert following.unavailable(30.0) == frozenset()
 
 
 def test_a_forgotten_asset_is_not_judged():

@@ -1,0 +1,109 @@
+"""The life of the core: it builds the daemon of one site and runs it until it is told to stop or has lost the site."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from asyncio.subprocess import DEVNULL
+from pathlib import Path
+
+from ems.app import Daemon, build
+from ems.clock import Clock, SystemClock, unhurried
+from ems.commands.output import note
+from ems.config.site import Site
+from ems.config.verdict import read_verdict
+from ems.exit_codes import CommandError, Exit
+from ems.ownership import NotOwner
+from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
+from ems.store.database import StoreError
+from ems.store.encoding import to_json
+from ems.timetable import LiveRunner
+from ems.worker import WorkerSolver
+
+logger = logging.getLogger(__name__)
+
+OWNER_CHECK_S = 0.5
+CHECKING = "the grid's worst case is being checked; until it has passed, devices in control are only advised"
+
+
+async def live(site: Site, state: Path, clock: Clock, arguments: argparse.Namespace, *, cycle_s: float) -> int:
+    """Run the core of a site and give its exit status; raises `CommandError` where another process steers it."""
+    solver = WorkerSolver(grid_path(site), cache_dir(state), unhurried(clock), limits=grid_limits(site))
+    try:
+        daemon = build(site, state, clock, solver, cycle_s=cycle_s, withheld=_objection(site, state))
+    except NotOwner as error:
+        raise CommandError(str(error), Exit.DENIED) from error
+    except StoreError as error:
+        raise CommandError(str(error)) from error
+    runner = LiveRunner(daemon.timetable, clock)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, runner.stop)
+    watches: list[asyncio.Task[None]] = []
+    lost = False
+    try:
+        await daemon.start()
+        # What start-up made stays: no later collection needs to walk through it, a pause of tens of milliseconds.
+        gc.collect()
+        gc.freeze()
+        watches = [
+            asyncio.create_task(_stop_when_lost(daemon, runner)),
+            asyncio.create_task(_clear(site, state, daemon)),
+        ]
+        await runner.run(arguments.for_s)
+        lost = not daemon.is_owner
+    except NotOwner as error:
+        raise CommandError(str(error), Exit.DENIED) from error
+    finally:
+        for watch in watches:
+            watch.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
+        await daemon.stop()
+    _tell(daemon, as_json=arguments.json)
+    return Exit.DENIED if lost else Exit.OK
+
+
+def _tell(daemon: Daemon, *, as_json: bool) -> None:
+    counters = daemon.counters()
+    if as_json:
+        sys.stdout.write(to_json(counters) + "\n")
+        return
+    setpoints = counters["setpoints"]
+    note(
+        f"{counters['cycles']} cycles, {counters['missed_deadlines']} missed, {counters['plans']} plans, "
+        f"{setpoints['verified']} of {setpoints['issued']} commands verified"
+    )
+
+
+async def _stop_when_lost(daemon: Daemon, runner: LiveRunner) -> None:
+    """End the process once ownership is lost: it can never come back under this epoch."""
+    clock = SystemClock()
+    while daemon.is_owner:
+        await clock.sleep(OWNER_CHECK_S)
+    runner.stop()
+
+
+async def _clear(site: Site, state: Path, daemon: Daemon) -> None:
+    """Check the site's worst case here if nobody has, and allow control once it has passed."""
+    if read_verdict(state, site.config_hash) is None:
+        line = [sys.executable, "-P", "-m", "ems.cli", "check", str(site.folder), "--state", str(state)]
+        process = await asyncio.create_subprocess_exec(*line, stdin=DEVNULL, stdout=DEVNULL)
+        try:
+            await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        logger.info("the grid's worst case is checked")
+        verdict = read_verdict(state, site.config_hash)
+        daemon.withhold(_objection(site, state) if verdict else "control is refused: `ems check` gave no verdict")
+
+
+def _objection(site: Site, state: Path) -> str:
+    """Say why control is withheld: the worst case of exactly this configuration must have passed; empty if it has."""
+    verdict = read_verdict(state, site.config_hash)
+    if verdict is None:
+        return CHECKING
+    return "" if verdict.passed else f"control is refused: {'; '.join(verdict.problems)}"
