@@ -28,6 +28,7 @@ from ems.commands.options import opened, parser
 from ems.config.binding import device_spec, role_points
 from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
+from ems.operations.logs import begin as begin_logging
 from ems.ownership import OwnerRecord, is_lock_held, read_record, record_locked, settle_record, write_record
 from ems.standing import Standing, standing
 from ems.store.database import StoreError
@@ -236,7 +237,7 @@ def _why_gone(record: OwnerRecord, state_dir: Path, now_s: float) -> Cause | Non
 def command(argv: Sequence[str]) -> int:
     """Run `ems guard` until it is told to stop; raises `SiteError` and `CommandError`."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    begin_logging("guard")
     site, folder = opened(arguments)
     clock = ScaledClock.from_text(arguments.clock) if arguments.clock else SystemClock()
     folder.mkdir(parents=True, exist_ok=True)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import ipaddress
-import logging
-import sys
 from collections.abc import Sequence
 
 from ems.clock import Clock, ScaledClock, SystemClock
 from ems.commands.options import duration_s, opened, parser
 from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
+from ems.operations.logs import begin as begin_logging
 from ems.ownership import NotOwner, refuse_second
 
 
 def command(argv: Sequence[str]) -> int:
     """Run the core; raises `SiteError` and `CommandError`."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    begin_logging("run")
+    # A watchdog ends the process by SIGABRT; where it stood is told then.
+    faulthandler.enable()
     site, state = opened(arguments)
     try:
         refuse_second(state)

@@ -25,6 +25,8 @@ from ems.clock import Clock, SystemClock
 from ems.commands.options import opened, parser
 from ems.exit_codes import Exit
 from ems.live import LiveError, follow_live
+from ems.operations.logs import LOG_FILE, Kept, cap_bytes
+from ems.operations.logs import begin as begin_logging
 from ems.store.encoding import to_json
 
 log = logging.getLogger(__name__)
@@ -49,16 +51,19 @@ class Child:
         order: program and arguments.
         state_dir: the site's state folder.
         clock: for pauses and lifetimes, in seconds of the wall.
+        kept: keeps what it says; None for nobody.
     """
 
-    def __init__(self, name: str, order: Sequence[str], state_dir: Path, clock: Clock) -> None:
+    def __init__(
+        self, name: str, order: Sequence[str], state_dir: Path, clock: Clock, kept: Kept | None = None
+    ) -> None:
         self.name = name
         self.restarts = 0
         self.kept_failing = False
         self.hopeless: int | None = None
         self._order = order
         self._pid_file = state_dir / f"{name}.pid"
-        self._clock = clock
+        self._clock, self._kept = clock, kept
         self._process: asyncio.subprocess.Process | None = None
         self._deaths = 0
         self._said = ""
@@ -134,9 +139,16 @@ class Child:
         )
         try:
             while line := await reader.readline():
-                sys.stderr.write(f"[{self.name}] {line.decode(errors='replace')}")
+                self._say(line.decode(errors="replace"))
         finally:
             transport.close()
+
+    def _say(self, line: str) -> None:
+        # A JSON line says itself who speaks, and must stay one.
+        text = line if line.startswith("{") else f"[{self.name}] {line}"
+        sys.stderr.write(text)
+        if self._kept is not None:
+            self._kept.keep(text)
 
     async def _mourn(self, lived_s: float, status: int) -> None:
         self._deaths = 1 if lived_s >= STEADY_S else self._deaths + 1
@@ -172,7 +184,7 @@ async def _keep(child: Child, stop: asyncio.Event) -> None:
 def command(argv: Sequence[str]) -> int:
     """Run `ems up` until told to stop; raises `SiteError` and `CommandError`."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    begin_logging("up")
     site, folder = opened(arguments)
     folder.mkdir(parents=True, exist_ok=True)
     operator = site.file.grid_operator
@@ -187,13 +199,17 @@ def command(argv: Sequence[str]) -> int:
 
 async def _up(arguments: argparse.Namespace, folder: Path, *, has_api: bool) -> tuple[int, list[Child]]:
     clock, stop = SystemClock(), asyncio.Event()
+    kept = Kept(folder / LOG_FILE, cap_bytes())
+    logging.getLogger().addHandler(kept)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     named = orders(arguments, folder, has_api=has_api)
-    children = [Child(name, order, folder, clock) for name, order in named.items()]
+    children = [Child(name, order, folder, clock, kept) for name, order in named.items()]
     timer = asyncio.create_task(_end_after(arguments.for_s, folder, clock, stop))
     status = await supervise(children, stop)
     timer.cancel()
+    logging.getLogger().removeHandler(kept)
+    kept.close()
     return status, children
 
 

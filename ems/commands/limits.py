@@ -21,6 +21,7 @@ from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
 from ems.limits.api import build_api
 from ems.limits.token import FILE, new_token
+from ems.operations.logs import begin as begin_logging
 from ems.store.encoding import to_json
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def command(argv: Sequence[str]) -> int:
     site, state = opened(arguments)
     if arguments.action == "token":
         return _token(state, as_json=arguments.json)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    begin_logging("limits")
     return _serve(site, state, as_json=arguments.json)
 
 

@@ -20,6 +20,7 @@ from ems.commands.options import opened, parser
 from ems.config.binding import bind
 from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
+from ems.operations.logs import begin as begin_logging
 from ems.store.encoding import to_json
 from ems.web.app import build_app
 from ems.web.hub import Hub, SiteCard
@@ -36,7 +37,7 @@ SCHEMA = "ems.serve/1"
 def command(argv: Sequence[str]) -> int:
     """Serve the page until told to stop; raises `SiteError` and `CommandError`."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    begin_logging("page")
     site, folder = opened(arguments)
     app = page_of(site, folder)
     listener = listen(arguments.port)

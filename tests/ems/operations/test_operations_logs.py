@@ -1,0 +1,147 @@
+"""Logs: what repeats is counted, what is too much is left out, what is secret is hidden, nobody waits for a reader."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import threading
+
+import pytest
+
+from ems.operations.logs import AGAIN_S, Json, Limit, Plain, SparingHandler, begin, cap_bytes
+from ems.operations.redaction import redacted
+
+
+class Clockwork:
+    """A monotonic clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def record(words: str, *values: object, level: int = logging.WARNING) -> logging.LogRecord:
+    return logging.LogRecord("ems.test", level, __file__, 1, words, values, None)
+
+
+class Stage:
+    """A handler that writes into memory."""
+
+    def __init__(self, formatter: logging.Formatter, a_day: float = 1e6) -> None:
+        self.clock, self.out = Clockwork(), io.StringIO()
+        self.handler = SparingHandler(self.out, Limit(self.clock, a_day))
+        self.handler.setFormatter(formatter)
+
+    def lines(self) -> list[str]:
+        self.handler.close()
+        return self.out.getvalue().splitlines()
+
+
+class Bare(Plain):
+    """Without instants, for comparisons."""
+
+    def __init__(self) -> None:
+        super().__init__(journal=True)
+
+
+def test_what_repeats_is_told_once_a_minute_with_its_count() -> None:
+    stage = Stage(Bare())
+    for second in range(150):
+        stage.clock.now_s = float(second)
+        stage.handler.handle(record("no answer from %s", "meter"))
+        stage.handler.handle(record("no answer from %s", "meter"))
+        if second == 70:
+            stage.handler.handle(record("no answer from %s", "charger"))
+    assert stage.lines() == [
+        "<4>no answer from meter",
+        "<4>no answer from meter (said 119 times more since)",
+        "<4>no answer from charger",
+        "<4>no answer from meter (said 119 times more since)",
+    ]
+
+
+def test_the_count_of_what_ended_is_told_too() -> None:
+    stage = Stage(Bare())
+    for _ in range(5):
+        stage.handler.handle(record("flicker"))
+    stage.clock.now_s = AGAIN_S
+    stage.handler.tell_repeats()
+    stage.handler.tell_repeats()
+    stage.clock.now_s = 2.0 * AGAIN_S
+    stage.handler.tell_repeats()
+    assert stage.lines() == ["<4>flicker", "<4>flicker (said 3 times more since)"]
+
+
+def test_a_flood_of_different_words_is_cut_at_the_allowance_and_counted() -> None:
+    stage = Stage(Bare(), a_day=24_000.0)
+    for number in range(1000):
+        stage.handler.handle(record("flood %d", number))
+    stage.clock.now_s = 3600.0
+    stage.handler.handle(record("later"))
+    lines = stage.lines()
+    told = len(lines) - 2
+    assert sum(len(line) + 1 for line in lines[:told]) <= 1000.0
+    assert lines[told].startswith(f"<4>{1000 - told} messages were left out")
+    assert lines[-1] == "<4>later"
+
+
+def test_json_lines_hold_the_same_and_the_stack() -> None:
+    stage = Stage(Json("run"))
+    one, error = record("it failed"), ValueError('token="abcdef123456"')
+    one.exc_info = (ValueError, error, None)
+    stage.handler.handle(one)
+    (line,) = stage.lines()
+    body = json.loads(line)
+    assert {key: body[key] for key in ("level", "process", "logger", "message")} == {
+        "level": "warning", "process": "run", "logger": "ems.test", "message": "it failed",
+    }  # fmt: skip
+    assert body["at"].endswith("Z")
+    assert "ValueError" in body["exception"]
+    assert "abcdef123456" not in line
+
+
+def test_a_reader_that_does_not_read_holds_up_nobody() -> None:
+    end, start = os.pipe()
+    with os.fdopen(start, "w") as pipe, os.fdopen(end) as reader:
+        handler = SparingHandler(pipe, Limit(Clockwork(), 1e12))
+        handler.setFormatter(Bare())
+        for number in range(12_000):
+            handler.handle(record("%d " + "x" * 100, number))
+        reading = threading.Thread(target=reader.read, daemon=True)
+        reading.start()
+        handler.close()
+        pipe.close()
+        reading.join(10.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("authorization: Bearer CANARY0123456789", "authorization: Bearer [hidden]"),
+        ("https://user:CANARY@feeds.test/price", "https://[hidden]@feeds.test/price"),
+        ("mail_password: CANARY", "mail_password: [hidden]"),
+        ('{"api_key": "CANARY", "b": 1}', '{"api_key": "[hidden]", "b": 1}'),
+        ("a ?token=CANARY&x=1", "a ?token=[hidden]&x=1"),
+        ("-----BEGIN PRIVATE KEY-----\nCANARY\n-----END PRIVATE KEY-----\nrest", "[hidden]\nrest"),
+        ("the known CANARYSECRET here", "the known [hidden] here"),
+        ("battery takes 12.5 kW (plan)", "battery takes 12.5 kW (plan)"),
+    ],
+)
+def test_secrets_are_hidden(text: str, kept: str) -> None:
+    assert redacted(text, ["CANARYSECRET", "kW"]) == kept
+
+
+def test_the_cap_is_what_is_told_or_500_mb() -> None:
+    assert cap_bytes({}) == cap_bytes({"EMS_LOG_MB": "much"}) == cap_bytes({"EMS_LOG_MB": "-1"}) == 500e6
+    assert cap_bytes({"EMS_LOG_MB": "20"}) == 20e6
+
+
+def test_logging_that_is_set_up_already_is_left_alone() -> None:
+    before = list(logging.getLogger().handlers)
+    assert before, "the test runner listens"
+    begin("run", {"EMS_LOG": "json"})
+    assert logging.getLogger().handlers == before
