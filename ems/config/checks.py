@@ -167,6 +167,8 @@ def _files(parts: Parts, folder: Path) -> Iterator[Complaint]:
     named += [((*feed, "source"), text(parts.sections.get(feed), "source"), folder) for feed in feeds]
     series = parts.sections.get(("series",))
     named += [(("series", key), text(series, key), folder / "series") for key in ("load", "ev_sessions")]
+    outside = [("audit", receiver) for receiver in ("mail", "timestamp")]
+    named += [((*receiver, "root"), text(parts.sections.get(receiver), "root"), folder) for receiver in outside]
     named.append((("tariff",), parts.raw.get("tariff"), folder))
     named.append((("grid", "file"), text(parts.sections.get(("grid",)), "file"), folder))
     for path, name, place in named:

@@ -21,6 +21,7 @@ from ems.config.errors import SiteError, SiteProblem
 from ems.config.operator_checks import check_grid_operator
 from ems.config.parts import Complaint, Parts, salvage, schema_at
 from ems.config.profile_checks import check_profiles
+from ems.config.secrets import check_secrets
 from ems.config.site import Site, SiteFile
 from ems.config.wording import meant_key, place, say
 from optimization.tariff import Tariff, TariffError, load_tariff
@@ -47,6 +48,7 @@ def load_site(folder_or_file: Path) -> Site:
     complaints += check_district(parts, folder)
     complaints += check_profiles(parts)
     complaints += check_grid_operator(parts)
+    complaints += check_secrets(parts)
     problems += _problems(document, complaints)
     tariff_content, tariff = _read_tariff(folder, parts.raw.get("tariff"), problems)
     if problems or file is None:
@@ -126,8 +128,9 @@ def _hash(file: SiteFile, tariff: Any, grid: Path) -> str:
     """Hash what the site means: comments and the order of keys do not count, the grid file counts byte by byte."""
     said = file.model_dump(mode="json")
     if said["grid_operator"] is None:
-        # A site without this section keeps the hash that its records were made under before there was one.
+        # A site without a section keeps the hash that its records were made under before there was one.
         del said["grid_operator"]
+    said["audit"] = {key: value for key, value in said["audit"].items() if value is not None or key == "deliver_to"}
     content = {
         "file": said,
         "tariff": tariff,

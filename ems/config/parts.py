@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ems.config.audit import Audit, CheckpointMail, TimeStamping
 from ems.config.documents import Key, Keys
 from ems.config.grid_operator import GridOperator, LimitApi, LimitInput, LimitRegisters
 from ems.config.site import (
@@ -42,6 +43,9 @@ _SECTIONS: Mapping[Keys, type[Strict]] = {
     ("feeds", "carbon"): Feed,
     ("feeds", "weather"): Feed,
     ("series",): Series,
+    ("audit",): Audit,
+    ("audit", "mail"): CheckpointMail,
+    ("audit", "timestamp"): TimeStamping,
 }
 Complaint = tuple[Keys, str]
 """A path in a file, and what is wrong there."""
@@ -136,7 +140,7 @@ def _block(raw: Mapping[str, Any], path: Keys) -> Mapping[str, Any] | None:
     for key in path:
         if not isinstance(block, dict):
             return None
-        block = block.get(str(key), {} if path in {("control",), ("planning",), ("series",)} else None)
+        block = block.get(str(key), {} if path in {("control",), ("planning",), ("series",), ("audit",)} else None)
     return block if isinstance(block, dict) else None
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ems.config.audit import Audit
 from ems.config.grid_operator import GridOperator
 from ems.config.strict import Finite, HourOfDay, Id, NotNegative, Percent, Positive, Share, Strict, Switch, Whole
 
@@ -100,12 +101,6 @@ class Series(Strict):
     load: str | None = None
     ev_sessions: str | None = None
     history: str | None = None
-
-
-class Audit(Strict):
-    """What outsiders need to trust the journal: `deliver_to` is a folder for copies of its signed checkpoints."""
-
-    deliver_to: str | None = None
 
 
 class Mode(StrEnum):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ems.config.errors import SiteError, SiteProblem
 from ems.config.loading import SITE_FILE
+from ems.config.state import SYSTEM_SITES
 from ems.config.wording import did_you_mean
 
 _ROOMS = Path(__file__).resolve().parents[2]
@@ -16,8 +18,8 @@ def find_site(text: str) -> Path:
     """Find a site folder or file; raises `SiteError`.
 
     Args:
-        text: a path to a folder or a file; or a name, looked up in ./sites, in the checkout's sites and in the sites
-            that are packed with the product.
+        text: a path to a folder or a file; or a name, looked up in ./sites, in /etc/district-ems, in the account's
+            own configuration, in the checkout's sites and in the sites that are packed with the product.
     """
     given = Path(text).expanduser()
     # A folder that only happens to have a site's name, such as its state, must not stand before the site.
@@ -36,4 +38,5 @@ def find_site(text: str) -> Path:
 
 
 def _shelves() -> tuple[Path, ...]:
-    return Path.cwd() / "sites", _ROOMS / "sites", _PACKAGED
+    own = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "district-ems"
+    return Path.cwd() / "sites", SYSTEM_SITES, own, _ROOMS / "sites", _PACKAGED

@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from ems.config.site import Site
 
 
+SYSTEM_SITES = Path("/etc/district-ems")
+"""Sites that a machine runs as services lie here, each in its folder, for every account of the machine."""
+SYSTEM_STATE = Path("/var/lib/district-ems")
+"""Their state directories, by the site's id."""
+
+
 def state_dir(site: Site, override: Path | None = None) -> Path:
     """Give the state directory of a site; it need not exist yet.
 
@@ -17,7 +23,11 @@ def state_dir(site: Site, override: Path | None = None) -> Path:
         site: whose state it is.
         override: the directory itself, as given with `--state`; without it, the folder of the site's id in the root.
     """
-    return state_root(override) if override is not None else state_root() / site.file.site.id
+    if override is not None:
+        return state_root(override)
+    if "EMS_STATE" not in os.environ and site.folder.is_relative_to(SYSTEM_SITES):
+        return SYSTEM_STATE / site.file.site.id
+    return state_root() / site.file.site.id
 
 
 def state_root(override: Path | None = None) -> Path:

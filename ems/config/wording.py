@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_origin
 
@@ -14,6 +15,7 @@ from ems.config.site import ASSET_KINDS
 from ems.config.units import convert, quantity, sibling, unit_of, wanted
 
 Model = type[BaseModel]
+SECRET_KEYS = re.compile(r"(?i)(^|_)(password|passwd|passphrase|secret|token|api_?key|access_?key|private_?key)s?$")
 _LIMIT_WORDS = {
     "greater_than": ("gt", "is not greater than"),
     "greater_than_equal": ("ge", "is below"),
@@ -87,6 +89,8 @@ def _missing(key: str, _value: Any, _error: Mapping[str, Any], model: Model | No
 
 def _unknown(key: str, value: Any, _error: Mapping[str, Any], model: Model | None) -> str:
     known = list(model.model_fields) if model else []
+    if SECRET_KEYS.search(key):
+        return "is a key for a secret, and none belongs in a site file; see docs/operator.md, section Secrets"
     if other := sibling(key, known):
         number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
         turned = convert(float(number), unit_of(key), unit_of(other)) if number is not None else None

@@ -37,6 +37,8 @@ PLACES = {
     "Feed": "`feeds.price`, `feeds.carbon`, `feeds.weather`",
     "Series": "`series`",
     "Audit": "`audit`",
+    "CheckpointMail": "`audit.mail`",
+    "TimeStamping": "`audit.timestamp`",
     "DistrictZone": "`zones.<id>`",
     "Device": "`devices.<id>`",
     **{model.__name__: f"`assets.<id>` of kind `{kind}`" for kind, model in ASSET_KINDS.items()},

@@ -95,6 +95,23 @@ WORDS: dict[str, dict[str, str]] = {
     "Audit": {
         "deliver_to": "folder, absolute or in the site folder, for copies of signed checkpoints; null for none; see "
         "[the chain of audit](auditor.md#the-chain-of-audit)",
+        "mail": "mails every checkpoint as well; null for none",
+        "timestamp": "has every checkpoint time-stamped as well; null for none",
+    },
+    "CheckpointMail": {
+        "to": "address to which checkpoints go, outside of the site",
+        "sender": "address from which they come",
+        "host": "mail server that takes them",
+        "port": "its TCP port",
+        "security": "TLS from the first byte, or after STARTTLS; never without",
+        "user": "name at the mail server; its password is the secret `audit_mail_password`, see "
+        "[secrets](operator.md#secrets); null for none",
+        "root": "PEM file of the site folder with the authority behind the server's certificate; null for those that the "
+        "machine trusts",
+    },
+    "TimeStamping": {
+        "url": "address of a time-stamping authority (RFC 3161), asked by HTTP POST",
+        "root": "PEM file of the site folder with the root certificate of that authority, and those between",
     },
     "Device": {
         "protocol": "wire; `simulated` is for tests",
