@@ -36,6 +36,7 @@ from ems.health import Alarms, Health
 from ems.limits.door import Door
 from ems.notary import CHECK_EVERY_S as AUDIT_EVERY_S
 from ems.notary import Notary
+from ems.operations.vitals import Vitals
 from ems.planning import Planning
 from ems.privacy import discretion
 from ems.process_image import ProcessImage
@@ -80,6 +81,7 @@ class Daemon:
         lookout: LookoutWatch,
         door: Door | None,
         notary: Notary | None,
+        vitals: Vitals,
         cycle_s: float,
     ) -> None:
         self._site, self._clock, self._evidence, self._lookout = site, clock, evidence, lookout
@@ -87,7 +89,7 @@ class Daemon:
         self._solver, self._alarms, self._health = solver, alarms, health
         self._solver_was_ready, self._notary = False, notary
         self._told, self._door = discretion(site), door
-        self.planning = planning
+        self.planning, self.vitals = planning, vitals
         self.loop = ControlLoop(parts, cycle_s)
         self.timetable = Timetable(clock)
         self._control_job, self._plan_job = self._fill(cycle_s)
@@ -109,6 +111,11 @@ class Daemon:
     def is_owner(self) -> bool:
         """Whether this process may still write; once False it stays so."""
         return self._stores.owner.valid()
+
+    @property
+    def state(self) -> str:
+        """The state of health with its cause, in words."""
+        return f"{self._health.state}: {self._health.cause}"
 
     def withhold(self, why: str) -> None:
         """Let nothing be controlled for a reason, or for an empty one allow it again."""
@@ -228,7 +235,7 @@ class Daemon:
                 told=self._told,
             )
             | self._lookout.as_json()
-            | {"accounts": self.planning.accounts.as_json()}
+            | {"accounts": self.planning.accounts.as_json(), "vitals": self.vitals.as_json(self.planning.published)}
         )
 
 
@@ -294,6 +301,7 @@ def build(
         lookout=_lookout(wiring, alarms),
         door=_door(wiring, parts),
         notary=_notary(wiring, alarms) if durable else None,
+        vitals=Vitals(state_dir, stores, parts.counters, planning.counts),
         cycle_s=cycle_s,
     )
     daemon.withhold(withheld)

@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "report": ("ems.commands.report", "make a carbon report for an auditor, or check one"),
     "audit": ("ems.commands.audit", "verify the chain of audit of a state folder, or draw samples from it"),
     "backtest": ("ems.commands.backtest", "try controllers on what a site has recorded"),
+    "units": ("ems.commands.units", "write a site's units for systemd"),
     "ev": ("ems.commands.ev", "tell what a car wants, or queue for a charge point"),
 }
 

@@ -129,6 +129,13 @@ class ControlLoop:
         return sensed_s, snapshot
 
     async def _read(self, driver: Driver) -> Sequence[Measurement]:
+        """Read one device, and count how that went."""
+        begun_s = self._parts.clock.monotonic()
+        scan = await self._scan(driver)
+        self._parts.counters.read(driver.device, scan, self._parts.clock.monotonic() - begun_s)
+        return scan
+
+    async def _scan(self, driver: Driver) -> Sequence[Measurement]:
         """Read one device within its deadline; whatever goes wrong is a bad measurement."""
         limit_s = READ_SHARE * self.cycle_s
         try:

@@ -17,6 +17,8 @@ from ems.commands.output import note
 from ems.config.site import Site
 from ems.config.verdict import read_verdict
 from ems.exit_codes import CommandError, Exit
+from ems.operations.loop_watch import LoopWatch
+from ems.operations.supervisor import Supervisor
 from ems.ownership import NotOwner
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.database import StoreError
@@ -27,6 +29,10 @@ from ems.worker import WorkerSolver
 logger = logging.getLogger(__name__)
 
 OWNER_CHECK_S = 0.5
+LOOK_S = 1.0
+FEEDS_A_WATCHDOG = 4.0
+LATE_CYCLES = 2.0
+"""A decision older than so many cycles is a missed deadline, and the watchdog is not fed for it."""
 CHECKING = "the grid's worst case is being checked; until it has passed, devices in control are only advised"
 
 
@@ -43,7 +49,8 @@ async def live(site: Site, state: Path, clock: Clock, arguments: argparse.Namesp
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, runner.stop)
     watches: list[asyncio.Task[None]] = []
-    lost = False
+    lost, supervisor, loop_watch = False, Supervisor(), LoopWatch()
+    daemon.vitals.lag = loop_watch.lag
     try:
         await daemon.start()
         # What start-up made stays: no later collection needs to walk through it, a pause of tens of milliseconds.
@@ -52,6 +59,8 @@ async def live(site: Site, state: Path, clock: Clock, arguments: argparse.Namesp
         watches = [
             asyncio.create_task(_stop_when_lost(daemon, runner)),
             asyncio.create_task(_clear(site, state, daemon)),
+            asyncio.create_task(loop_watch.beat()),
+            asyncio.create_task(keep_alive(daemon, clock, supervisor)),
         ]
         await runner.run(arguments.for_s)
         lost = not daemon.is_owner
@@ -61,6 +70,7 @@ async def live(site: Site, state: Path, clock: Clock, arguments: argparse.Namesp
         for watch in watches:
             watch.cancel()
         await asyncio.gather(*watches, return_exceptions=True)
+        supervisor.stopping()
         await daemon.stop()
     _tell(daemon, as_json=arguments.json)
     return Exit.DENIED if lost else Exit.OK
@@ -84,6 +94,26 @@ async def _stop_when_lost(daemon: Daemon, runner: LiveRunner) -> None:
     while daemon.is_owner:
         await clock.sleep(OWNER_CHECK_S)
     runner.stop()
+
+
+async def keep_alive(daemon: Daemon, clock: Clock, supervisor: Supervisor) -> None:
+    """Feed systemd's watchdog while control makes its deadlines; it is ready with its first decision.
+
+    Args:
+        daemon: the daemon.
+        clock: its clock.
+        supervisor: the line to systemd.
+    """
+    wall, is_ready = SystemClock(), False
+    pause_s = LOOK_S if supervisor.watchdog_s is None else min(LOOK_S, supervisor.watchdog_s / FEEDS_A_WATCHDOG)
+    while True:
+        decided_s = daemon.loop.decided_s
+        if decided_s is not None and clock.monotonic() - decided_s <= LATE_CYCLES * daemon.loop.cycle_s:
+            if not is_ready:
+                supervisor.ready()
+                is_ready = True
+            supervisor.alive(daemon.state)
+        await wall.sleep(pause_s)
 
 
 async def _clear(site: Site, state: Path, daemon: Daemon) -> None:

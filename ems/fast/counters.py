@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from drivers.points import Measurement, Quality
 from ems.fast.decisions import Decision
 from ems.fast.following import Tally
 from ems.planning import PlanCounts
 
 SCHEMA = "ems.run/1"
+
+
+@dataclass(slots=True)
+class Reads:
+    """What became of the readings of one device.
+
+    Args:
+        total: how often it was read.
+        failed: how often of that nothing good came.
+        newest_s: how long the newest reading took [s].
+        sum_s: how long all took together [s].
+    """
+
+    total: int = 0
+    failed: int = 0
+    newest_s: float = 0.0
+    sum_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -23,12 +41,22 @@ class Counters:
         rungs: decisions by the rung that decided them, one an asset and cycle.
         first_cycle_monotonic_s: instant of the first cycle [monotonic s]; None before it.
         last_cycle_monotonic_s: instant of the newest cycle.
+        reads: what became of the readings, by device id.
     """
 
     cycles: int = 0
     rungs: Counter[str] = field(default_factory=Counter)
     first_cycle_monotonic_s: float | None = None
     last_cycle_monotonic_s: float = 0.0
+    reads: dict[str, Reads] = field(default_factory=dict)
+
+    def read(self, device: str, scan: Sequence[Measurement], took_s: float) -> None:
+        """Count one reading of a device."""
+        reads = self.reads.setdefault(device, Reads())
+        reads.total += 1
+        reads.failed += all(one.quality is Quality.BAD for one in scan)
+        reads.newest_s = took_s
+        reads.sum_s += took_s
 
     def count(self, decisions: Iterable[Decision], now_s: float) -> None:
         """Count one cycle."""

@@ -23,6 +23,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ems.store.database import StoreError
 from ems.web.hub import Hub
+from ems.web.metrics import CONTENT_TYPE, exposition
 from ems.web.problems import fail, problem, refuse
 
 STATIC = Path(__file__).parent / "static"
@@ -105,6 +106,7 @@ def build_app(hub: Hub, topology: Mapping[str, Any] | None = None, day: DayReade
         Route("/api/v1/day", api.day),
         Route("/healthz", api.healthz),
         Route("/readyz", api.readyz),
+        Route("/metrics", api.metrics),
         WebSocketRoute("/api/v1/ws", socket),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
@@ -140,6 +142,9 @@ class _Api:
                 return JSONResponse(await asyncio.to_thread(self._day.read, now))
         except StoreError as error:
             return problem(503, str(error), "history")
+
+    async def metrics(self, _request: Request) -> Response:
+        return Response(exposition(self._hub.full()), media_type=CONTENT_TYPE)
 
     async def healthz(self, _request: Request) -> Response:
         return JSONResponse({"ok": True})
