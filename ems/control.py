@@ -29,6 +29,7 @@ from ems.fast.orders import Orders
 from ems.fast.powers import Powers
 from ems.fast.prices import Prices
 from ems.fast.queues import Queues
+from ems.fast.returning import Returning
 from ems.fast.scene import Scene
 from ems.fast.sessions import Sessions
 from ems.fast.steering import Outcome, Steering
@@ -102,6 +103,7 @@ class ControlLoop:
         self._adopted: Standing | None = None
         self._tapers_kw: dict[str, float] = {}
         self._conduct = Conduct(parts.levers, parts.bindings, cycle_s)
+        self._returning = Returning()
         self.wants_plan = False
         """A car came, left or wants something else, or an override has changed: a reason to plan soon.
 
@@ -122,8 +124,10 @@ class ControlLoop:
         parts, sensed_s = self._parts, self._parts.clock.monotonic()
         scans = await asyncio.gather(*(self._read(driver) for driver in parts.drivers.values()))
         measurements = [measurement for scan in scans for measurement in scan]
-        parts.image.absorb(measurements)
         now, now_s = parts.clock.now(), parts.clock.monotonic()
+        sift = self._returning.sift
+        believed = (sift(device, scan, now_s) for device, scan in zip(parts.drivers, scans, strict=True))
+        parts.image.absorb(one for scan in believed for one in scan)
         snapshot = parts.image.freeze(now, now_s, parts.following.unavailable(now_s))
         parts.keep(now, measurements)
         return sensed_s, snapshot

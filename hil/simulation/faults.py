@@ -18,9 +18,12 @@ OFTENEST_CRASH_S = DAY_S
 
 
 class Kind(StrEnum):
-    """What can go wrong; the first six happen to one device's wire."""
+    """What can go wrong; the first nine happen to one device's wire."""
 
     DROP_OUT = "drop_out"
+    RESET = "reset"
+    ONE_WAY = "one_way"
+    LOSSY = "lossy"
     SLOW = "slow"
     GARBAGE = "garbage"
     FREEZE = "freeze"
@@ -38,6 +41,7 @@ class Kind(StrEnum):
 LONGEST_STALL_S = 90.0
 """Longer than the site is owned without a renewal."""
 WIRE = (Kind.DROP_OUT, Kind.SLOW, Kind.GARBAGE, Kind.FREEZE, Kind.REFUSE, Kind.IGNORE)
+"""Those that are drawn; the catalogue of faults puts in the others, and more garbage, by hand."""
 FEEDS = ("price", "carbon", "weather")
 JUMPS_S = (-3600.0, -60.0, -1.5, 1.5, 60.0, 3600.0, 86400.0, -86400.0, 3.2e8, -3.2e8)
 
@@ -52,7 +56,7 @@ class Fault:
         kind: what.
         target: the device or feed; empty for the rest.
         size: of a slow device its delay [s], of a jump of the wall clock its height [s], of garbage its pattern's
-            number; 0 otherwise.
+            number, of a lossy wire the share of packets that are lost; 0 otherwise.
     """
 
     at_s: float

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import struct
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 
 from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.exceptions import ConnectionException
 
 from drivers.bacnet.denials import Silence
 from drivers.bacnet.station import Peer, Station
@@ -25,6 +27,9 @@ from hil.endpoints.modbus_server import ModbusServer, Registers
 from hil.simulation.faults import Fault, Kind
 
 LATENCY_S = (0.002, 0.05)
+RESEND_S = 0.2
+"""A stream sends again what was lost, first after so long, each time after twice as long [s]."""
+MANY_CALLS = 10_000
 HOLDING, INPUT, WRITE_MANY = 3, 4, 16
 BACNET_WRITE = 15
 NAN_WORDS = (0x7FC0, 0x0000)
@@ -49,6 +54,8 @@ class Wire:
     catch_up: Callable[[], None]
     written_s: float = -math.inf
     """When a write last arrived [s since the start of the world]."""
+    calls_s: deque[float] = field(default_factory=lambda: deque(maxlen=MANY_CALLS))
+    """When a connection was tried, or a datagram sent, lately [s of the loop]."""
     fault: Fault | None = None
     frozen: dict[bytes, bytes] = field(default_factory=dict)
 
@@ -74,50 +81,62 @@ class Wire:
         return self.server.trouble if self.server is not None else self.registers.trouble
 
     def is_silent(self) -> bool:
-        """Tell whether nothing passes."""
-        return self.fault is not None and self.fault.kind is Kind.DROP_OUT
+        """Tell whether nothing passes; datagrams know of no reset."""
+        return self.has(Kind.DROP_OUT) or (self.server is None and self.has(Kind.RESET))
 
     def delay_s(self) -> float:
         """Draw how long an answer takes [s]."""
         usual_s = self.rng.uniform(*LATENCY_S)
         return usual_s + self.fault.size if self.fault is not None and self.fault.kind is Kind.SLOW else usual_s
 
+    def resent_s(self) -> float:
+        """Draw how long a stream takes to bring a request and its answer through in spite of what is lost [s]."""
+        seconds, pause_s = 0.0, RESEND_S
+        while self.loses() or self.loses():
+            seconds, pause_s = seconds + pause_s, 2.0 * pause_s
+        return seconds
+
+    def loses(self) -> bool:
+        """Draw whether a packet is lost."""
+        return self.fault is not None and self.fault.kind is Kind.LOSSY and self.rng.random() < self.fault.size
+
+    def has(self, kind: Kind) -> bool:
+        """Tell whether a fault is on."""
+        return self.fault is not None and self.fault.kind is kind
+
     def modbus(self, unit: int, request: bytes) -> bytes:
         """Answer a Modbus request as the wire lets it come."""
         assert self.server is not None
         self.catch_up()
         is_write = request[0] == WRITE_MANY
-        if is_write and self._has(Kind.IGNORE):
+        if is_write and self.has(Kind.IGNORE):
             return request[:5]
         answer = self.server.answer(unit, request)
         if is_write or answer[0] & 0x80:
             self.written_s = self.written_s if answer[0] & 0x80 else self.registers.plant.elapsed_s
             return answer
-        if self._has(Kind.GARBAGE):
+        if self.has(Kind.GARBAGE):
             return answer[:2] + self._garbage(answer[2:])
-        return self.frozen.setdefault(request, answer) if self._has(Kind.FREEZE) else answer
+        return self.frozen.setdefault(request, answer) if self.has(Kind.FREEZE) else answer
 
     def bacnet(self, packet: Npdu) -> Npdu | None:
         """Answer a BACnet packet as the wire lets it come."""
         self.catch_up()
         request = packet.payload
         is_write = len(request) > 3 and request[3] == BACNET_WRITE
-        if is_write and self._has(Kind.IGNORE):
+        if is_write and self.has(Kind.IGNORE):
             return Npdu(bytes((0x20, request[2], request[3])), to=packet.came_from)
         heard: list[Npdu] = []
         self.registers.plug.hear(packet, heard.append)
         if not heard or is_write:
             return heard[0] if heard else None
         answer = heard[0].payload
-        if self._has(Kind.GARBAGE) and len(answer) > 12:
+        if self.has(Kind.GARBAGE) and len(answer) > 12:
             answer = answer[:12] + bytes(self.rng.randrange(256) for _ in answer[12:])
-        elif self._has(Kind.FREEZE):
+        elif self.has(Kind.FREEZE):
             kept = self.frozen.setdefault(request[:2] + request[3:], answer)
             answer = kept[:1] + answer[1:2] + kept[2:]
         return Npdu(answer, to=packet.came_from)
-
-    def _has(self, kind: Kind) -> bool:
-        return self.fault is not None and self.fault.kind is kind
 
     def _garbage(self, data: bytes) -> bytes:
         """Spoil registers by the pattern that was drawn."""
@@ -160,12 +179,16 @@ class Net:
 
     async def reach(self, wire: Wire) -> None:
         """Bring a request to the far end; never comes back where nothing passes."""
+        await self._pass(wire)
+        await _later(wire.delay_s() + wire.resent_s())
+        await self._pass(wire)
+
+    async def _pass(self, wire: Wire) -> None:
+        """Never come back where nothing passes; raises `ConnectionException` where the far end resets."""
         if not self.alive or wire.is_silent():
             await asyncio.get_running_loop().create_future()
-        delay_s = wire.delay_s()
-        await _later(delay_s)
-        if not self.alive or wire.is_silent():
-            await asyncio.get_running_loop().create_future()
+        if wire.has(Kind.RESET):
+            raise ConnectionException("the peer closed the connection")
 
 
 async def _later(seconds: float) -> None:
@@ -200,8 +223,13 @@ class MemoryClient:
         self.ctx = SimpleNamespace(transport=None, response_future=None)
 
     async def connect(self) -> bool:
-        """Be connected, unless nothing passes."""
-        await self._net.reach(self._wire)
+        """Be connected, unless nothing passes or it is refused."""
+        self._wire.calls_s.append(asyncio.get_running_loop().time())
+        try:
+            await self._net.reach(self._wire)
+        except ConnectionException:
+            return False
+        await self._come_back()
         return True
 
     async def read_holding_registers(self, address: int, *, count: int, device_id: int) -> Reply:
@@ -232,7 +260,14 @@ class MemoryClient:
 
     async def _ask(self, unit: int, request: bytes) -> bytes:
         await self._net.reach(self._wire)
-        return self._wire.modbus(unit, request)
+        answer = self._wire.modbus(unit, request)
+        await self._come_back()
+        return answer
+
+    async def _come_back(self) -> None:
+        """Never come back on a wire that carries one way only."""
+        if self._wire.has(Kind.ONE_WAY):
+            await asyncio.get_running_loop().create_future()
 
 
 class MemoryStation(Station):
@@ -261,7 +296,9 @@ class MemoryDatagrams:
     def send(self, datagram: bytes, where: tuple[str, int]) -> None:
         """Send one: it arrives later, or never."""
         wire = self._net.bacnet.get(where)
-        if wire is not None and self._net.alive and not wire.is_silent():
+        if wire is not None:
+            wire.calls_s.append(asyncio.get_running_loop().time())
+        if wire is not None and self._net.alive and not wire.is_silent() and not wire.loses():
             asyncio.get_running_loop().call_later(wire.delay_s(), self._arrive, wire, datagram, where)
 
     def close(self) -> None:
@@ -275,7 +312,7 @@ class MemoryDatagrams:
             answer = wire.bacnet(read_npdu(unframe(datagram)))
         except Garbled:
             return
-        if answer is not None and self._hear is not None:
+        if answer is not None and self._hear is not None and not wire.has(Kind.ONE_WAY) and not wire.loses():
             self._hear(frame(answer.octets()), where)
 
 
