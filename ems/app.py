@@ -21,6 +21,7 @@ from ems.evidence import Evidence
 from ems.fast.counters import Counters, report
 from ems.fast.fleet import Fleet
 from ems.fast.following import Following
+from ems.fast.foreign import ForeignWriters
 from ems.fast.grid_eye import GridEye
 from ems.fast.levers import build_levers
 from ems.fast.orders import Orders
@@ -381,6 +382,7 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         steering=Steering(site, bindings, levers, _eye(site, wiring.state_dir).rows),
         writer=writer,
         following=Following(levers, wiring.cycle_s),
+        foreign=ForeignWriters(levers, stores.record),
         watchman=watchman,
         counters=Counters(),
         plan=lambda: planning.published,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from drivers.driver import Driver
@@ -24,6 +24,7 @@ from ems.fast.counters import Counters
 from ems.fast.decisions import AssetKind, Decision, Lever
 from ems.fast.demand import DemandDesk, DemandNow
 from ems.fast.following import Following, Watch
+from ems.fast.foreign import ForeignWriters
 from ems.fast.ladder import plan_now
 from ems.fast.orders import Orders
 from ems.fast.powers import Powers
@@ -68,6 +69,7 @@ class Parts:
     steering: Steering
     writer: Writer
     following: Following
+    foreign: ForeignWriters
     watchman: Watchman
     counters: Counters
     plan: Callable[[], Plan | None]
@@ -130,7 +132,15 @@ class ControlLoop:
         parts.image.absorb(one for scan in believed for one in scan)
         snapshot = parts.image.freeze(now, now_s, parts.following.unavailable(now_s))
         parts.keep(now, measurements)
-        return sensed_s, snapshot
+        return sensed_s, self._without_lost(snapshot)
+
+    def _without_lost(self, snapshot: Snapshot) -> Snapshot:
+        """Take what somebody else steers out of the controllable set; any change of that set is a reason to plan."""
+        parts = self._parts
+        parts.writer.tell_again(parts.foreign.look(snapshot, parts.writer.proven(), parts.orders.requests))
+        unavailable = snapshot.unavailable | parts.foreign.yielded.keys()
+        self.wants_plan |= self.last is not None and unavailable != self.last.snapshot.unavailable
+        return replace(snapshot, unavailable=unavailable)
 
     async def _read(self, driver: Driver) -> Sequence[Measurement]:
         """Read one device, and count how that went."""
@@ -181,11 +191,13 @@ class ControlLoop:
             limits=allowed,
             compressors=self._conduct.compressors,
             swinging=self._conduct.swinging,
+            foreign={asset: str(found) for asset, found in parts.foreign.yielded.items()},
         )
         outcome = parts.steering.decide(scene)
         self._follow(snapshot, outcome.powers, limits)
         parts.watchman.look(snapshot)
         parts.watchman.steady(parts.levers, self._conduct.swings, snapshot.at)
+        parts.watchman.obey(parts.levers, scene.foreign, snapshot.at)
         parts.watchman.judge(outcome, standing, parts.following, snapshot)
         parts.counters.count(outcome.decisions.values(), snapshot.monotonic_s)
         self.last = Cycle(snapshot, standing, outcome, scene.demand)
@@ -236,7 +248,8 @@ class ControlLoop:
         allowed = {
             asset: decision
             for asset, decision in outcome.decisions.items()
-            if standing.may_write(device := self._parts.levers[asset].device)
+            if asset not in self._parts.foreign.yielded
+            and standing.may_write(device := self._parts.levers[asset].device)
             and (self._adopted is None or self._adopted.may_write(device))
         }
         await self._hand_back(standing, outcome, allowed)
@@ -284,6 +297,8 @@ class ControlLoop:
 
     def _is_orphan(self, asset: str, standing: Standing) -> bool:
         device = self._parts.levers[asset].device
+        if asset in self._parts.foreign.yielded:
+            return False
         return device not in standing.lockouts and not self._parts.drivers[device].has_watchdog
 
     async def close(self) -> None:

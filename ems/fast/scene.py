@@ -32,6 +32,7 @@ class Scene:
         limits: what the grid operator allows at the connection, by direction.
         compressors: whether those of heat pumps run, by asset; one that is missing is not spared.
         swinging: assets whose commands have moved to and fro too often.
+        foreign: assets that are left to somebody else who steers them, and what was found.
     """
 
     snapshot: Snapshot
@@ -45,3 +46,4 @@ class Scene:
     limits: tuple[InForce, ...] = ()
     compressors: Mapping[str, Compressor] = field(default_factory=dict)
     swinging: frozenset[str] = frozenset()
+    foreign: Mapping[str, str] = field(default_factory=dict)

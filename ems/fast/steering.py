@@ -131,7 +131,9 @@ class Steering:
         rules: dict[str, Wish] | None = None
         wishes: dict[str, Wish] = {}
         for asset, lever in levers.items():
-            if asset in scene.snapshot.unavailable:
+            if asset in scene.foreign:
+                wishes[asset] = safe_wish(lever, f"somebody else steers it: {scene.foreign[asset]}")
+            elif asset in scene.snapshot.unavailable:
                 wishes[asset] = safe_wish(lever, f"{asset} does not follow its commands")
             elif powers.missing.get(asset):
                 wishes[asset] = safe_wish(lever, f"no good value of {powers.missing[asset]}")

@@ -10,6 +10,7 @@ from drivers.driver import Driver
 from drivers.points import Outcome, Quality
 from ems.fast.decisions import Rung
 from ems.fast.following import Following
+from ems.fast.foreign import REASSERTS
 from ems.fast.oscillation import MANY_TURNS, WINDOW_S, Swing
 from ems.fast.steering import Outcome as Decided
 from ems.fast.writing import Writer, Written
@@ -98,6 +99,14 @@ class Watchman:
             swing = swings.get(asset)
             text = f"{asset} was told to and fro {MANY_TURNS} times within {WINDOW_S / 60.0:g} min: it is calmed"
             self._alarms.set(f"oscillation:{asset}", text if swing is not None and swing.swinging else None, now)
+
+    def obey(self, assets: Iterable[str], foreign: Mapping[str, str], now: datetime) -> None:
+        """Raise and end the alarms of assets that somebody else steers."""
+        for asset in assets:
+            found = foreign.get(asset)
+            why = found if found is None or not self._told.hides(asset) else "the journal says what"
+            remedy = f"it is left alone after {REASSERTS} attempts; find who writes there, then put it in control again"
+            self._alarms.set(f"foreign:{asset}", why and f"somebody else steers {asset}: {why}; {remedy}", now)
 
     def answered(self, written: Iterable[Written], writer: Writer, now: datetime) -> None:
         """Raise and end the alarms of what was written."""

@@ -22,6 +22,7 @@ from ems.arbitration import is_reducing
 from ems.clock import Clock
 from ems.config.binding import Bindings
 from ems.fast.decisions import Decision, Held, Lever, Rung
+from ems.fast.foreign import Proven
 from ems.store.database import StoreError
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class _Slot:
     since_s: float
     written_s: float
     tries: int
+    effective: float | None = None
 
     @property
     def proven(self) -> bool:
@@ -107,6 +109,19 @@ class Writer:
     def held(self) -> dict[str, Held]:
         """Give the commands in force, by asset."""
         return {asset: Held(slot.kw, slot.since_s) for asset, slot in self._slots.items()}
+
+    def proven(self) -> dict[str, Proven]:
+        """Give what devices were read back to hold, by asset; those that were released or not proven are missing."""
+        return {
+            asset: Proven(binding.point, slot.effective, slot.written_s, slot.written_s + self.lease_s)
+            for asset, slot in self._slots.items()
+            if slot.proven and slot.effective is not None and (binding := self.bindings.command(asset)) is not None
+        }
+
+    def tell_again(self, assets: Iterable[str]) -> None:
+        """Write commands once more although they have not changed: the device no longer holds them."""
+        for asset in assets:
+            self._slots[asset].tries = max(1, self._slots[asset].tries)
 
     def forget(self, asset: str) -> None:
         """Forget an asset's command, because nobody renews it or its device was lost: it is written anew next time."""
@@ -184,7 +199,9 @@ class Writer:
         if one.command.changed or failed or (before and not before.proven):
             self.journal.record("result", _result(one))
         tries = (before.tries if before and not one.command.changed else 0) + 1 if failed else 0
-        self._slots[asset] = _Slot(one.command.decision.kw, one.command.setpoint.value, since_s, now_s, tries)
+        effective = None if one.command.setpoint.value is None else one.result.effective
+        value = one.command.setpoint.value
+        self._slots[asset] = _Slot(one.command.decision.kw, value, since_s, now_s, tries, effective)
 
     async def release(self, assets: Iterable[str], reason: str, *, to_safe: bool) -> None:
         """Hand assets back once: to their declared safe values, or to their own control."""

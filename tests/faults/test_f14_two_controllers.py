@@ -1,4 +1,4 @@
-"""F14: a second controller on this machine ends at once; a foreign one is seen, contradicted three times, then obeyed."""
+"""F14: a second controller here ends at once; a foreign one is seen, contradicted three times, then obeyed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ import sys
 import time
 from pathlib import Path
 
-from stage import DEMO
+import pytest
+from daemon_show import CYCLE_S, Show, show
+from stage import DEMO, make_plan
 
 from ems.clock import SystemClock
 from ems.exit_codes import Exit
+from ems.fast.foreign import FIRST_REST_S, REASSERTS
 from ems.ownership import Owner, read_record
+from ems.store.journal import read_records
+from ems.stores import journal_path
+
+__all__ = ["show"]
 
 CORE_S = 1.0
 """A second core may take so long to see that it is one [s of a core]; on a quiet machine that is its wall time."""
@@ -49,3 +56,105 @@ def test_f14_the_refusal_comes_before_the_drivers_are_there() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+THEIRS_KW, OURS_KW = -7.0, 5.0
+
+
+class Rival:
+    """A vendor's application that writes into the battery whenever it has been told something else.
+
+    Args:
+        one: the daemon and its devices.
+        patience_s: how long it leaves somebody else's value alone.
+    """
+
+    def __init__(self, one: Show, patience_s: float = 0.0) -> None:
+        self.one, self.patience_s, self.wrote_s = one, patience_s, []
+        self.kw: float | None = THEIRS_KW
+
+    def at(self, *instants_s: float) -> None:
+        """Look at these instants [s]."""
+        for at_s in instants_s:
+            self.one.script[at_s] = self.look
+
+    def look(self) -> None:
+        store = self.one.yard.drivers["store"]
+        if self.kw is not None and store.commands["setpoint_kw"] != self.kw:
+            store.commands["setpoint_kw"] = self.kw
+            self.wrote_s.append(self.one.clock.monotonic())
+
+
+async def contested(show, until_s: float, *instants_s: float) -> tuple[Show, Rival]:
+    one: Show = show()
+    one.publish(make_plan({"battery": OURS_KW, "heat": 3.0, "pv": -4.0, "car": 0.0}, slots=96))
+    rival = Rival(one)
+    rival.at(*instants_s)
+    await one.run_until(until_s)
+    return one, rival
+
+
+def events(one: Show) -> list[tuple[str, float]]:
+    """Tell what the journal says of foreign writes, and when [s since the start]."""
+    one.daemon._stores.journal.record("reading", {}).result(10)  # what was told before is on disk then
+    start = one.clock.now().timestamp() - one.clock.monotonic()
+    told = read_records(journal_path(one.state), kind="transition")
+    return [(r.body["event"], r.at.timestamp() - start) for r in told if r.body["event"].startswith("foreign")]
+
+
+async def test_f14_a_foreign_write_is_seen_within_two_polls_and_contradicted(show) -> None:
+    one, rival = await contested(show, 120.0, 65.0)
+    assert events(one) == [("foreign_write", pytest.approx(65.0 + 1.5 * CYCLE_S, abs=0.5 * CYCLE_S))]
+    assert len(rival.wrote_s) == 1
+    assert one.command("store") == OURS_KW
+    assert one.alarms() == set()
+
+
+async def test_f14_who_contradicts_four_times_is_obeyed_and_named(show) -> None:
+    one, _ = await contested(show, 300.0, *(5.0 + CYCLE_S * k for k in range(6, 30)))
+    assert [event for event, _ in events(one)] == ["foreign_write"] * REASSERTS + ["foreign_yield"]
+    (alarm,) = [a for a in one.daemon._alarms.active if a.key == "foreign:battery"]
+    for named in ("battery", "store", "store.setpoint_kw", "-7", "5"):
+        assert named in alarm.text
+    assert one.command("store") == THEIRS_KW, "nothing is written any more, not even the safe value"
+    writes = one.yard.writes["store"]
+    await one.run_until(600.0)
+    assert one.yard.writes["store"] == writes
+    assert one.command("heater") == 3.0, "the others are steered on"
+
+
+async def test_f14_an_operator_takes_it_back(show) -> None:
+    one, rival = await contested(show, 300.0, *(5.0 + CYCLE_S * k for k in range(6, 30)))
+    rival.kw = None
+    one.ask("mode", "store", mode="control")
+    await one.run_until(330.0)
+    assert one.command("store") == OURS_KW
+    assert events(one)[-1][0] == "foreign_over"
+    assert one.alarms() == set()
+
+
+async def test_f14_a_value_that_rests_is_taken_back_and_one_contradiction_is_then_enough(show) -> None:
+    one, rival = await contested(show, 300.0, *(5.0 + CYCLE_S * k for k in range(6, 30)))
+    rested_s = rival.wrote_s[-1]
+    await one.run_until(rested_s + FIRST_REST_S)
+    assert one.command("store") == THEIRS_KW
+    await one.run_until(rested_s + FIRST_REST_S + 3.0 * CYCLE_S)
+    assert one.command("store") == OURS_KW
+    again_s = one.clock.monotonic()
+    rival.at(*(again_s + 5.0 + CYCLE_S * k for k in range(4)))
+    await one.run_until(again_s + 6.0 * CYCLE_S)
+    assert [event for event, _ in events(one)][-2:] == ["foreign_over", "foreign_yield"]
+    writes = one.yard.writes["store"]
+    await one.run_until(again_s + FIRST_REST_S + 12.0 * CYCLE_S)
+    assert one.yard.writes["store"] == writes, "the second rest is twice as long"
+
+
+async def test_f14_one_garbled_reading_is_no_foreign_writer(show) -> None:
+    one: Show = show()
+    one.publish(make_plan({"battery": OURS_KW, "heat": 3.0, "pv": -4.0, "car": 0.0}))
+    store = one.yard.drivers["store"]
+    for at_s in (70.0, 100.0, 130.0, 160.0, 190.0):
+        one.script[at_s] = lambda: store.commands.update(setpoint_kw=3276.7)
+        one.script[at_s + CYCLE_S] = lambda: store.commands.update(setpoint_kw=OURS_KW)
+    await one.run_until(300.0)
+    assert events(one) == []
