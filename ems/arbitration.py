@@ -8,6 +8,8 @@ Rule 3: down fast, up slow: deadband, hold and ramp never delay a command toward
 Rule 4: an asset that swings is calmed: it moves away from zero more rarely, by more, and not across zero at once.
 Rule 5: what a charge point is told is whole amperes, what any asset is told is a whole number of its steps; only its
 rating, and a value that a bound leaves no step beside, are told as they are.
+Rule 6: what knows a few levels only is told one of them, towards zero, and stays there for its least time under a mere
+wish (`ems/fast/levels.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass, replace
 from math import floor, inf, isfinite, isinf
 
 from ems.fast.decisions import AssetKind, Bound, Decision, Held, Lever, Rung, Wish
+from ems.fast.levels import level_below, stay
 
 PRECEDENCE = {rung: rank for rank, rung in enumerate(Rung)}
 TRIFLE_KW = 1e-6
@@ -106,6 +109,8 @@ def shape(lever: Lever, kw: float, held: Held | None, now_s: float, *, swinging:
 
 def whole_steps(lever: Lever, kw: float) -> float:
     """Round towards zero to the finest useful change; below the least running power to that or to a standstill."""
+    if lever.levels_kw:
+        return level_below(lever.levels_kw, kw)
     magnitude = floor(abs(kw) / lever.step_kw + TRIFLE_KW) * lever.step_kw
     if abs(kw) >= lever.rating_kw:
         magnitude = lever.rating_kw
@@ -139,8 +144,12 @@ def arbitrate(
     wanted = clamp(lever.asset, wish, bounds)
     if wanted.kw is None:
         return wanted
-    moved = Wish(wanted.rung, shape(lever, wanted.kw, held, now_s, swinging=swinging), wanted.reason)
-    if moved.kw is not None and 0.0 <= moved.kw < least_kw:
+    if lever.levels_kw:
+        kw = stay(lever, wanted.kw, held, now_s)
+    else:
+        kw = shape(lever, wanted.kw, held, now_s, swinging=swinging)
+    moved = Wish(wanted.rung, kw, wanted.reason)
+    if 0.0 <= kw < least_kw:
         moved = Wish(Rung.DEVICE, least_kw, RUNS_ON)
     last = clamp(lever.asset, moved, bounds)
     return runnable(lever, last if last.kw == moved.kw else _stepped(lever, last, bounds))
@@ -155,7 +164,9 @@ def _stepped(lever: Lever, forced: Decision, bounds: Iterable[Bound]) -> Decisio
 
 
 def runnable(lever: Lever, decision: Decision) -> Decision:
-    """Turn a power at which the asset cannot run into a standstill."""
+    """Turn a power at which the asset cannot run into a standstill, or into the level below it."""
+    if lever.levels_kw and decision.kw is not None:
+        return replace(decision, kw=level_below(lever.levels_kw, decision.kw))
     if decision.kw is None or decision.kw == 0.0 or abs(decision.kw) >= lever.minimum_kw - TRIFLE_KW:
         return decision
     return Decision(decision.asset, 0.0, decision.rung, decision.reason)

@@ -20,6 +20,7 @@ from math import ceil
 import numpy as np
 
 from ems.fast.decisions import AssetKind
+from ems.fast.levels import moved
 from ems.fast.shedding import RANKS
 from optimization.slots import Floats
 
@@ -65,6 +66,7 @@ class Flex:
         shed_rank: place in the order of relief; None for that of its kind.
         critical: what it takes is not lowered.
         least_kw: power below which no soft level moves it, as its compressor runs too shortly.
+        levels_kw: the only powers it can be moved to; empty where it goes by steps.
     """
 
     asset: str
@@ -80,6 +82,7 @@ class Flex:
     least_kw: float = 0.0
     shed_rank: int | None = None
     critical: bool = False
+    levels_kw: tuple[float, ...] = ()
 
     @property
     def rank(self) -> int:
@@ -223,15 +226,22 @@ def _relieve(scene: _Scene, row: int, flex: Flex) -> None:
 
 def _rounded(flex: Flex, was: float, wanted: float) -> float:
     """Round a move up to whole steps, away from where it was, onto a power at which the asset can run."""
+    if flex.levels_kw:
+        return _onto_level(flex, was, wanted, beyond=True)
     steps = ceil(abs(wanted - was) / flex.step_kw - 1e-6)
-    moved = was + steps * flex.step_kw * (1.0 if wanted > was else -1.0)
-    moved = min(max(moved, flex.lower_kw), flex.upper_kw)
-    if 0.0 < moved < flex.minimum_kw:
+    stepped = was + steps * flex.step_kw * (1.0 if wanted > was else -1.0)
+    stepped = min(max(stepped, flex.lower_kw), flex.upper_kw)
+    if 0.0 < stepped < flex.minimum_kw:
         up = wanted > was
         return (
             flex.minimum_kw if up and flex.minimum_kw <= flex.upper_kw else max(0.0, flex.lower_kw) if not up else was
         )
-    return moved
+    return stepped
+
+
+def _onto_level(flex: Flex, was: float, wanted: float, *, beyond: bool) -> float:
+    levels_kw = [level for level in flex.levels_kw if flex.lower_kw - EPS <= level <= flex.upper_kw + EPS]
+    return moved(levels_kw, was, wanted, beyond=beyond) if levels_kw else was
 
 
 def _within_room(scene: _Scene, column: Floats, flex: Flex, was: float, now: float) -> float:
@@ -242,6 +252,8 @@ def _within_room(scene: _Scene, column: Floats, flex: Flex, was: float, now: flo
     share = float(np.min(room[rising] / lift[rising], initial=1.0))
     if share >= 1.0:
         return now
+    if flex.levels_kw:
+        return _onto_level(flex, was, was + share * (now - was), beyond=False)
     steps = int(abs(now - was) * share / flex.step_kw + 1e-6)
     short = was + steps * flex.step_kw * (1.0 if now > was else -1.0)
     return was if 0.0 < short < flex.minimum_kw else short

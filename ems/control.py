@@ -190,6 +190,7 @@ class ControlLoop:
             demand=parts.demand.update(snapshot, in_force.plan if in_force else None),
             limits=allowed,
             compressors=self._conduct.compressors,
+            blocks=self._conduct.blocks,
             swinging=self._conduct.swinging,
             foreign={asset: str(found) for asset, found in parts.foreign.yielded.items()},
         )

@@ -22,6 +22,7 @@ from ems.config.site import (
 from hil.endpoints import bacnet_device, heat_meter
 from hil.endpoints.bacnet_links import BacnetLink, DirectLink, Router
 from hil.endpoints.charge_boxes import BenderBox, VestelBox
+from hil.endpoints.home_hub import HomeHub
 from hil.endpoints.limit_gateway import LimitGateway
 from hil.endpoints.solaredge import SolarEdgeInverter
 from hil.endpoints.sunspec_devices import BatteryInverter, Meter, PvInverter, SubMeter
@@ -135,6 +136,11 @@ def _heat_pump(fronts: Fronts, asset: str, spec: HeatPumpAsset, device: Device) 
     return bacnet_device.BacnetDevice(fronts.plant, asset, rated_kw=spec.rated_kw, link=link, instance=instance)
 
 
+def _home_hub(fronts: Fronts, asset: str, spec: HeatPumpAsset, _: Device) -> HomeHub:
+    recommended_kw = spec.rated_kw if spec.sg_ready is None else spec.sg_ready.recommended_kw
+    return HomeHub(fronts.plant, asset, recommended_kw=recommended_kw, rated_kw=spec.rated_kw)
+
+
 def _building(fronts: Fronts, asset: str, _: BuildingAutomation, device: Device) -> bacnet_device.BuildingAutomation:
     link, instance = fronts.link(device), device.device_instance or 0
     return bacnet_device.BuildingAutomation(fronts.plant, asset, LIMIT_ROLES, link=link, instance=instance)
@@ -162,5 +168,6 @@ _BUILDERS: Mapping[str, Mapping[type, Builder]] = {
     "heat_meter": {HeatMeter: _heat_meter},
     "limit_gateway": {GridOperator: _limit_gateway},
     "heat_pump": {HeatPumpAsset: _heat_pump},
+    "daikin_homehub": {HeatPumpAsset: _home_hub},
     "building_automation": {BuildingAutomation: _building},
 }

@@ -100,7 +100,7 @@ class Register:
         factor: from the device's unit and sign to the canonical ones.
         percent_of: name of the register with the rating that 100 % mean.
         range: least and greatest value that may be written, before the factor [device's unit or %].
-        map: raw state -> canonical state; another raw state is unusable.
+        map: raw state -> canonical state; another raw state is unusable, another canonical one cannot be written.
         taken_back: whether the device resets what is written here, as with a sign of life: it proves nothing.
     """
 
@@ -193,6 +193,8 @@ def to_raw(register: Register, value: float, scale: Scale, *, downwards: bool = 
         scale: what the register is scaled with.
         downwards: never above the value, as a limit must be in a coarse register.
     """
+    if register.map is not None:
+        return _state(register, register.map, value)
     plain = value / register.factor
     if scale.rating is not None:
         if scale.rating <= 0:
@@ -211,6 +213,15 @@ def to_raw(register: Register, value: float, scale: Scale, *, downwards: bool = 
     if not downwards:
         return round(raw)
     return math.floor(raw + 1e-6) if register.factor > 0 else math.ceil(raw - 1e-6)
+
+
+def _state(register: Register, states: Mapping[int, float], value: float) -> float:
+    for raw, state in states.items():
+        if state == value:
+            return raw
+    raise EncodeError(
+        f"{register.name}: {value:g} is none of its states: {', '.join(f'{s:g}' for s in states.values())}"
+    )
 
 
 def _single(register: Register, raw: float) -> float:

@@ -4,6 +4,7 @@
 
 Symbols: kw [kW] into the asset, n phases, U voltage between phase and neutral [V], value in the point's unit (kW or A).
 A value between zero and the least at which the device runs becomes zero: the device pauses.
+A heat pump with `sg_ready` is told the number of an SG Ready state instead: the one whose power is next below.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ COMMANDED_ROLE: Mapping[str, str] = {
     "heat_pump": "setpoint_kw",
 }
 """How each kind is commanded; a grid meter and a load are not."""
+SG_ROLE = "sg_state"
+"""How a heat pump is commanded that has `sg_ready`."""
+BLOCKED, NORMAL, RECOMMENDED, FORCED = 1.0, 2.0, 3.0, 4.0
+"""The states of SG Ready by their numbers; the normal one is a release."""
 
 
 class CommandKind(StrEnum):
@@ -63,12 +68,13 @@ class CommandBinding:
         asset: id of the asset.
         device: id of its device.
         point: id of the writable point.
-        role: `setpoint_kw`, `limit_kw` or `limit_a`.
+        role: `setpoint_kw`, `limit_kw`, `limit_a` or `sg_state`.
         kind: setpoint or limit.
         lower_kw: least power that may be commanded [kW into the asset].
         upper_kw: greatest power that may be commanded [kW into the asset].
         per_kw: the point's unit per kW into the asset.
         minimum: least value at which the device runs [point unit]; below it, it pauses at zero.
+        states: where the point takes numbers of states: the power of each [kW] with its number, ascending.
     """
 
     asset: str
@@ -80,16 +86,21 @@ class CommandBinding:
     upper_kw: float
     per_kw: float = 1.0
     minimum: float = 0.0
+    states: tuple[tuple[float, float], ...] = ()
 
     def to_point(self, power_kw: float | None) -> float | None:
         """Turn power into the asset into the point's value, within the bounds; None releases and stays None."""
         if power_kw is None:
             return None
+        if self.states:
+            return max(number for kw, number in self.states if kw <= max(power_kw, 0.0) + 1e-6)
         value = round(min(max(power_kw, self.lower_kw), self.upper_kw) * self.per_kw, 6)
         return 0.0 if abs(value) < self.minimum else value + 0.0
 
     def to_kw(self, value: float) -> float:
         """Turn a value of the point into power into the asset [kW]."""
+        if self.states:
+            return next(kw for kw, number in self.states if number == value)
         return value / self.per_kw + 0.0
 
 
@@ -142,7 +153,7 @@ def bind(site: Site) -> Bindings:
         if (command := _command(name, asset, points[name])) is not None:
             commands[name] = command
             value = device.safe.get(command.role)
-            safe[name] = None if value is None else command.to_kw(value)
+            safe[name] = None if value is None or (command.states and value == NORMAL) else command.to_kw(value)
     return Bindings(points, devices, commands, safe)
 
 
@@ -153,12 +164,18 @@ def role_points(device_id: str, device: Device, profile: ProfileInfo) -> Mapping
 
 
 def _command(name: str, asset: DeviceAsset, points: Mapping[str, str]) -> CommandBinding | None:
-    role = COMMANDED_ROLE.get(asset.kind, "")
+    sg_ready = asset.sg_ready if isinstance(asset, HeatPumpAsset) else None
+    role = SG_ROLE if sg_ready is not None else COMMANDED_ROLE.get(asset.kind, "")
     if role not in points:
         return None
-    lower_kw, upper_kw, per_kw, minimum = command_range(asset)
-    kind = CommandKind.SETPOINT if role == "setpoint_kw" else CommandKind.LIMIT
-    return CommandBinding(name, asset.device, points[role], role, kind, lower_kw, upper_kw, per_kw, minimum)
+    range_ = command_range(asset)
+    kind = CommandKind.SETPOINT if role in ("setpoint_kw", SG_ROLE) else CommandKind.LIMIT
+    states = () if sg_ready is None else _states(sg_ready.recommended_kw, range_[1])
+    return CommandBinding(name, asset.device, points[role], role, kind, *range_, states)
+
+
+def _states(recommended_kw: float, rated_kw: float) -> tuple[tuple[float, float], ...]:
+    return (0.0, BLOCKED), (recommended_kw, RECOMMENDED), (rated_kw, FORCED)
 
 
 def command_range(asset: DeviceAsset) -> tuple[float, float, float, float]:
@@ -169,7 +186,8 @@ def command_range(asset: DeviceAsset) -> tuple[float, float, float, float]:
         case PvAsset():
             return -asset.rated_kw, 0.0, -1.0, 0.0
         case HeatPumpAsset():
-            return 0.0, asset.rated_kw, 1.0, asset.minimum_kw
+            least_kw = asset.minimum_kw if asset.sg_ready is None else asset.sg_ready.recommended_kw
+            return 0.0, asset.rated_kw, 1.0, least_kw
         case ChargePointAsset():
             per_kw = 1000.0 / (asset.phases * asset.voltage_v)
             return 0.0, min(asset.charge_kw, asset.maximum_a / per_kw), per_kw, asset.minimum_a

@@ -33,6 +33,7 @@ _ORDERED = (
 def check_parts(parts: Parts, folder: Path) -> Iterator[Complaint]:
     """Check a site file against itself and against the files it names."""
     yield from _order(parts)
+    yield from _sg_ready(parts)
     yield from _time(parts)
     yield from _addresses(parts)
     yield from _routes(parts)
@@ -52,6 +53,15 @@ def _order(parts: Parts) -> Iterator[Complaint]:
                 continue
             if lesser > greater or (strictly and lesser == greater):
                 yield _upside_down(path, part, (low, lesser), (high, greater))
+
+
+def _sg_ready(parts: Parts) -> Iterator[Complaint]:
+    for name, pump in parts.named("assets"):
+        part = parts.sections.get(("assets", name, "sg_ready"))
+        recommended_kw, rated_kw = number(part, "recommended_kw"), number(pump, "rated_kw")
+        if recommended_kw is not None and rated_kw is not None and recommended_kw >= rated_kw:
+            words = f"{recommended_kw:g} is not below `rated_kw`, which is {rated_kw:g}; write the power of state 3"
+            yield ("assets", name, "sg_ready", "recommended_kw"), words
 
 
 def _upside_down(path: Keys, part: BaseModel, low: tuple[str, float], high: tuple[str, float]) -> Complaint:

@@ -27,6 +27,7 @@ from ems.config.site import (
     Identity,
     Planning,
     Series,
+    SgReady,
     SiteFile,
 )
 from ems.config.strict import Strict
@@ -91,8 +92,8 @@ def schema_at(path: Keys, raw: Mapping[str, Any]) -> type[Strict] | None:
             return Device if group == "devices" else DistrictZone
         case ("assets", name):
             return ASSET_KINDS.get(_kind(raw, name))
-        case ("assets" | "zones", _, "comfort"):
-            return Comfort
+        case ("assets" | "zones", _, "comfort" | "sg_ready" as block):
+            return Comfort if block == "comfort" else SgReady
         case ("grid_operator", "registers" | "inputs" as group, _):
             return LimitRegisters if group == "registers" else LimitInput
     return _SECTIONS.get(path)
@@ -129,6 +130,7 @@ def _paths(raw: Mapping[str, Any]) -> Iterator[Keys]:
         for name in _block(raw, (group,)) or {}:
             yield group, name
             yield group, name, "comfort"
+            yield group, name, "sg_ready"
     for group in ("registers", "inputs"):
         for name in _block(raw, ("grid_operator", group)) or {}:
             yield "grid_operator", group, name

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from drivers.driver import DriverError
 from drivers.registry import ProfileInfo, RoleInfo, known_profiles, profile_points
-from ems.config.binding import COMMANDED_ROLE, MEASURED_ROLES
+from ems.config.binding import COMMANDED_ROLE, FORCED, MEASURED_ROLES, NORMAL, RECOMMENDED, SG_ROLE
 from ems.config.district_checks import block
 from ems.config.parts import Complaint, Parts, number, text
 from ems.config.wording import did_you_mean, shown
@@ -33,6 +33,9 @@ _SAFE_RANGE_KEYS = {
 }
 """Which keys of an asset bound its command: below zero, above, and the least running value."""
 
+_SAFE_STATES = (NORMAL, RECOMMENDED, FORCED)
+"""The states of SG Ready in which a heat pump may be left; blocked it may be for two hours only."""
+
 
 def check_profiles(parts: Parts) -> Iterator[Complaint]:
     """Check every device against its profile and the asset it serves; of two assets on one device, the first."""
@@ -51,7 +54,7 @@ def check_profiles(parts: Parts) -> Iterator[Complaint]:
             continue
         yield from _overrides(name, device, profile)
         if (served := assets.get(name)) is not None:
-            yield from _roles(name, device, profile, served[1])
+            yield from _roles(parts, name, profile, served[1])
             yield from _safe_values(parts, name, served[1])
             yield from _limits(device, profile, *served)
 
@@ -67,21 +70,28 @@ def _overrides(name: str, device: BaseModel, profile: ProfileInfo) -> Iterator[C
             yield path, f"{point} is in {offered[point].unit}, not in {unit}; bind a point in {unit}"
 
 
-def _roles(name: str, device: BaseModel, profile: ProfileInfo, asset: BaseModel) -> Iterator[Complaint]:
-    kind = str(text(asset, "kind"))
+def _commanded_role(asset: BaseModel) -> str | None:
+    """Give the role by which an asset is commanded; None for one that is not."""
+    return SG_ROLE if getattr(asset, "sg_ready", None) is not None else COMMANDED_ROLE.get(str(text(asset, "kind")))
+
+
+def _roles(parts: Parts, name: str, profile: ProfileInfo, asset: BaseModel) -> Iterator[Complaint]:
+    device, kind = parts.sections["devices", name], str(text(asset, "kind"))
     bound = {role: info.point for role, info in profile.roles.items()} | block(device, "roles")
     missing = [role for role in MEASURED_ROLES.get(kind, ()) if role not in bound]
     if missing:
         lacking = f"{text(device, 'profile')} has no role {' nor '.join(missing)}"
         yield ("devices", name, "profile"), f"{lacking}, which a {kind} needs; choose a profile for a {kind}"
         return
-    command, mode = COMMANDED_ROLE.get(kind), text(device, "mode")
+    command, mode = _commanded_role(asset), text(device, "mode")
     if mode == "monitor":
         return
     if command is None:
         yield ("devices", name, "mode"), f"is {mode}, yet a {kind} takes no commands; write monitor"
     elif command not in bound:
         words = f"is {mode}, yet {text(device, 'profile')} has no role {command}; write monitor or another profile"
+        if kind == "heat_pump" and (other := {SG_ROLE, COMMANDED_ROLE[kind]} - {command}) <= bound.keys():
+            words += f"; {min(other)} is there: {'remove' if command == SG_ROLE else 'add'} `sg_ready`"
         yield ("devices", name, "mode"), words
     elif (info := _points(profile).get(bound[command])) is not None and not info.writable:
         in_file = command in block(device, "roles")
@@ -104,7 +114,7 @@ def _limits(device: BaseModel, profile: ProfileInfo, asset_id: str, asset: BaseM
 
 def _safe_values(parts: Parts, name: str, asset: BaseModel) -> Iterator[Complaint]:
     device, kind = parts.sections["devices", name], str(text(asset, "kind"))
-    command, safe = COMMANDED_ROLE.get(kind), block(device, "safe")
+    command, safe = _commanded_role(asset), block(device, "safe")
     for role in safe:
         if role != command:
             remedy = f"write {command}" if command else "remove it"
@@ -118,6 +128,11 @@ def _safe_values(parts: Parts, name: str, asset: BaseModel) -> Iterator[Complain
         )
         yield ("devices", name, "safe"), words
     value, bounds = safe.get(command), _safe_range(asset, kind)
+    if command == SG_ROLE:
+        if isinstance(value, int | float) and value not in _SAFE_STATES:
+            words = f"{value:g} is no state that a heat pump may be left in; write 2, 3 or 4, or null to release it"
+            yield ("devices", name, "safe", command), words
+        return
     if isinstance(value, int | float) and bounds is not None and not _within(value, *bounds):
         lower, upper, least = bounds
         floor = f"0 or {least:g}" if least > 0 else f"{lower:g}"

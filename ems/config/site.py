@@ -270,6 +270,16 @@ class ChargePointAsset(Sheddable):
     park: Id | None = None
 
 
+class SgReady(Strict):
+    """A heat pump that is told one of the four states of SG Ready, and keeps each for at least `dwell_s` [s].
+
+    It takes about `recommended_kw` when it is recommended to run, and its rating when it is forced to.
+    """
+
+    recommended_kw: Positive
+    dwell_s: NotNegative = 600.0
+
+
 class HeatPumpAsset(Sheddable):
     """A heat pump or air handler with its building zone; symbols as in optimization/assets/heat_pump.py.
 
@@ -285,6 +295,7 @@ class HeatPumpAsset(Sheddable):
     minimum_on_s: NotNegative = 600.0
     minimum_off_s: NotNegative = 600.0
     starts_per_h: Annotated[Whole, Field(ge=1)] = 3
+    sg_ready: SgReady | None = None
     cop_0: Positive = 3.0
     cop_slope: Finite = 0.07
     air_kwh_per_k: Positive

@@ -8,6 +8,8 @@ from ems.config.binding import Bindings
 from ems.fast.compressor import LONGEST_GAP_S, Compressor, look
 from ems.fast.decisions import Held, Lever
 from ems.fast.oscillation import Swing, amplitude_kw, follow
+from ems.fast.sg_ready import Block
+from ems.fast.sg_ready import follow as follow_block
 from ems.process_image import Snapshot
 
 GAP_CYCLES = 3.0
@@ -15,7 +17,7 @@ GAP_CYCLES = 3.0
 
 
 class Conduct:
-    """Whether each heat pump's compressor runs and since when, and whose commands swing.
+    """Whether each heat pump's compressor runs and since when, which is blocked, and whose commands swing.
 
     Args:
         levers: by asset id.
@@ -28,6 +30,12 @@ class Conduct:
         self._gap_s = max(LONGEST_GAP_S, GAP_CYCLES * cycle_s)
         self._compressors: dict[str, Compressor] = {}
         self._swings: dict[str, Swing] = {}
+        self._blocks = {asset: Block() for asset, lever in levers.items() if lever.levels_kw}
+
+    @property
+    def blocks(self) -> Mapping[str, Block]:
+        """How every heat pump with SG Ready is blocked, by asset."""
+        return dict(self._blocks)
 
     @property
     def compressors(self) -> Mapping[str, Compressor]:
@@ -49,6 +57,8 @@ class Conduct:
         now_s = snapshot.monotonic_s
         for asset, lever in self._levers.items():
             self._see_command(asset, lever, held.get(asset), now_s)
+            if asset in self._blocks:
+                self._blocks[asset] = follow_block(self._blocks[asset], held.get(asset), now_s)
             power_kw = snapshot.good(self._bindings.measure(asset, "power_kw"))
             if lever.rest is not None and power_kw is not None:
                 before = self._compressors.get(asset)

@@ -65,6 +65,8 @@ class Lever:
         rest: what spares its compressor; None for one that has none.
         shed_rank: lower ones take less first where a limit presses; None for that of its kind.
         critical: no limit of the connection or the feeder lowers what it takes.
+        levels_kw: the only powers it can be told, ascending from a standstill; empty where it takes any.
+        dwell_s: a mere wish keeps each of these levels for so long [s].
     """
 
     asset: str
@@ -79,6 +81,8 @@ class Lever:
     rest: Rest | None = None
     shed_rank: int | None = None
     critical: bool = False
+    levels_kw: tuple[float, ...] = ()
+    dwell_s: float = 0.0
 
     @property
     def rating_kw(self) -> float:

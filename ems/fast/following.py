@@ -9,6 +9,8 @@ How a command is counted:
 - A command replaced inside its window is verified if it was read back as applied and the last metered power was within
   tolerance or had moved towards it. One that was not is counted as issued and never as verified.
 - `pending`: written so shortly before the end that no later reading was taken. It is not counted as issued.
+- A heat pump with SG Ready decides itself how far it follows a recommendation: only its block is judged, the other
+  states by its rating.
 - A battery near an end of its charge, or a heat pump whose zone is warm enough, limits itself: there its setpoint is
   judged as a limit.
 An asset leaves the controllable set when it has
@@ -258,6 +260,8 @@ def tolerance_kw(lever: Lever) -> float:
 def follows(lever: Lever, command_kw: float, measured_kw: float, *, limited: bool = False) -> bool:
     """Tell whether a metered power obeys a command; a limit is obeyed anywhere between it and a standstill."""
     tolerance = tolerance_kw(lever)
+    if lever.levels_kw and command_kw > 0.0:
+        return -tolerance <= measured_kw <= lever.rating_kw + tolerance
     if limited or lever.command_kind is CommandKind.LIMIT:
         return min(command_kw, 0.0) - tolerance <= measured_kw <= max(command_kw, 0.0) + tolerance
     return abs(measured_kw - command_kw) <= tolerance

@@ -25,10 +25,11 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
             continue
         kind = AssetKind(spec.kind)
         step_kw = STEP_KW.get(kind, 1.0 / abs(command.per_kw))
-        rest = None
+        rest, dwell_s = None, 0.0
         if isinstance(spec, HeatPumpAsset):
             step_kw = next((s for s in HEAT_STEPS_KW if s <= HEAT_STEP_SHARE * spec.rated_kw), HEAT_STEPS_KW[-1])
             rest = Rest(spec.minimum_on_s, spec.minimum_off_s, spec.starts_per_h)
+            dwell_s = spec.sg_ready.dwell_s if spec.sg_ready is not None else 0.0
         levers[asset] = Lever(
             asset=asset,
             device=command.device,
@@ -42,5 +43,7 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
             rest=rest,
             shed_rank=None if isinstance(spec, PvAsset) else spec.shed_rank,
             critical=not isinstance(spec, PvAsset) and spec.critical,
+            levels_kw=tuple(kw for kw, _ in command.states),
+            dwell_s=dwell_s,
         )
     return levers

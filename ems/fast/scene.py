@@ -10,6 +10,7 @@ from ems.fast.decisions import Held
 from ems.fast.demand import DemandNow
 from ems.fast.prices import Prices
 from ems.fast.sessions import Car
+from ems.fast.sg_ready import Block
 from ems.limits.in_force import InForce
 from ems.process_image import Snapshot
 from ems.standing import Standing
@@ -31,6 +32,7 @@ class Scene:
         demand: the running metering interval; None where the tariff has no demand charge.
         limits: what the grid operator allows at the connection, by direction.
         compressors: whether those of heat pumps run, by asset; one that is missing is not spared.
+        blocks: how heat pumps with SG Ready are blocked, by asset.
         swinging: assets whose commands have moved to and fro too often.
         foreign: assets that are left to somebody else who steers them, and what was found.
     """
@@ -45,5 +47,6 @@ class Scene:
     demand: DemandNow | None = None
     limits: tuple[InForce, ...] = ()
     compressors: Mapping[str, Compressor] = field(default_factory=dict)
+    blocks: Mapping[str, Block] = field(default_factory=dict)
     swinging: frozenset[str] = frozenset()
     foreign: Mapping[str, str] = field(default_factory=dict)

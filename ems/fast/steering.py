@@ -32,9 +32,11 @@ from ems.fast.ladder import (
     safe_wish,
     share_by_room,
 )
+from ems.fast.levels import Debt, owe
 from ems.fast.powers import Powers, bounds_of, read_powers, rule_view
 from ems.fast.rows import EXPORT, IMPORT, RowsMaker
 from ems.fast.scene import Scene
+from ems.fast.sg_ready import Block, why_released
 from ems.fast.shedding import load_of, shed
 from ems.limits.in_force import Direction, InForce, narrowed
 from optimization.problem import GridRows
@@ -82,7 +84,7 @@ class Outcome:
 
 
 class Steering:
-    """Decides; between cycles it only remembers what a charge point is due."""
+    """Decides; between cycles it only remembers what energy is due where only some powers can be told."""
 
     def __init__(self, site: Site, bindings: Bindings, levers: Mapping[str, Lever], eye: Eye = _blind) -> None:
         self._site, self._bindings, self._levers, self._eye = site, bindings, levers, eye
@@ -90,6 +92,7 @@ class Steering:
         self._quota = SlotEnergy()
         self._now: tuple[Scene | None, PlanNow | None] = (None, None)
         self._rows = RowsMaker()
+        self._debts: dict[str, Debt] = {}
 
     def decide(self, scene: Scene) -> Outcome:
         """Decide every asset that can be read: wish, arbitrate, balance."""
@@ -109,6 +112,7 @@ class Steering:
             for asset, lever in readable.items()
         }
         wishes = self._wishes(scene, powers, readable)
+        wishes |= self._in_levels(scene, powers, wishes)
         wishes |= self._on_their_side(scene, powers, wishes, bounds)
         shaped = {asset: self._settled(wishes[asset], lever, bounds[asset], scene) for asset, lever in readable.items()}
         return replace(self._balanced(scene, powers, shaped, bounds), building=limits, limits=scene.limits)
@@ -145,6 +149,22 @@ class Steering:
                     rules = rule_wishes(view, self._levers, scene.prices, self._teller)
                 wishes[asset] = rules.get(asset) or safe_wish(lever, "neither plan nor rules know what to do")
         return wishes
+
+    def _in_levels(self, scene: Scene, powers: Powers, wishes: Mapping[str, Wish]) -> dict[str, Wish]:
+        """Give those that know a few levels only the energy that is wished; what must be let alone is let alone."""
+        now_s, found = scene.snapshot.monotonic_s, {}
+        for asset, wish in wishes.items():
+            lever = self._levers[asset]
+            if not lever.levels_kw or wish.kw is None or wish.rung is Rung.SAFE:
+                continue
+            if why := why_released(scene.blocks.get(asset, Block()), lever, now_s):
+                found[asset] = Wish(Rung.DEVICE, None, why)
+                continue
+            debt = owe(self._debts.get(asset), lever, wish.kw, powers.metered_kw[asset], now_s)
+            now = f"; now {action(lever.kind, debt.level_kw)}"
+            self._debts[asset] = debt
+            found[asset] = Wish(wish.rung, debt.level_kw, wish.reason + now)
+        return found
 
     def _plan_now(self, scene: Scene) -> PlanNow | None:
         """Find the plan's slot, once a scene."""
@@ -269,6 +289,7 @@ class Steering:
             least_kw=least_kw(lever, scene.compressors.get(lever.asset), scene.snapshot.monotonic_s),
             shed_rank=lever.shed_rank,
             critical=lever.critical,
+            levels_kw=lever.levels_kw,
         )
 
     def _grid_slot(self, scene: Scene, powers: Powers) -> tuple[GridRows | None, int]:

@@ -42,6 +42,7 @@ PLACES = {
     "DistrictZone": "`zones.<id>`",
     "Device": "`devices.<id>`",
     **{model.__name__: f"`assets.<id>` of kind `{kind}`" for kind, model in ASSET_KINDS.items()},
+    "SgReady": "`assets.<id>.sg_ready`",
     "Comfort": "`zones.<id>.comfort`, `assets.<id>.comfort`",
 }
 UNITS = {"_s": "s", "_h": "h", "_kw": "kW", "_kwh": "kWh", "_pct": "%", "_pu": "pu", "_c": "degC", "_a": "A",

@@ -213,6 +213,10 @@ WORDS: dict[str, dict[str, str]] = {
         "privacy": "who may see single values: everybody, the staff, or nobody but the controller",
         "comfort": "comfort band of its heat pumps that have none of their own",
     },
+    "SgReady": {
+        "recommended_kw": "about what it takes in state 3, recommended on; in state 4, forced on, it is `rated_kw`",
+        "dwell_s": "least time in a state, and in the normal one after a block of two hours; a limit acts at once",
+    },
     "Comfort": {
         "low_c": "floor outside occupied hours",
         "high_c": "ceiling outside occupied hours",
@@ -234,6 +238,7 @@ WORDS: dict[str, dict[str, str]] = {
         "minimum_on_s": "least time that its compressor runs; a limit, a lockout or an operator stops it sooner",
         "minimum_off_s": "least time that its compressor stands before it is started again",
         "starts_per_h": "most starts of its compressor in any hour",
+        "sg_ready": "for one that takes the states of SG Ready (a point `sg_state`) instead of a power",
         "cop_0": "heat given over electrical energy at 0 degC outside",
         "cop_slope": "change of that for each kelvin outside [1/K]",
         "air_kwh_per_k": "heat capacity of air and light parts [kWh/K]",

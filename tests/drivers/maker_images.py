@@ -52,7 +52,13 @@ def limit_gateway_image() -> dict[tuple[int, int], int]:
     return {(HOLDING, address): word for address, word in enumerate(words)}
 
 
+def home_hub_image() -> dict[tuple[int, int], int]:
+    """A heat pump that takes 2.31 kW in a room of 20.75 degC and was recommended to run."""
+    return {(INPUT, 49): 2075, (INPUT, 50): 231, (HOLDING, 55): 2}
+
+
 MAKERS = {
+    "daikin_homehub": home_hub_image,
     "solaredge_inverter": solaredge_image,
     "bender_cc612": bender_image,
     "vestel_evc04": vestel_image,

@@ -18,6 +18,7 @@ from drivers.registry import DeviceSpec, RoleKind, build_driver, known_profiles,
 
 CHARGE_POINT = {"state": "state", "power_kw": "kW", "energy_kwh": "kWh", "limit_a": "A"}
 ROLES = {
+    "daikin_homehub": {"power_kw": "kW", "temperature_c": "degC", "sg_state": "state"},
     "sunspec_meter": {
         "power_kw": "kW",
         "import_kwh": "kWh",
@@ -56,12 +57,18 @@ WATCHDOG = {
     "bender_cc612": True,
     "vestel_evc04": True,
     "solaredge_inverter": True,
+    "daikin_homehub": False,
     "heat_meter": False,
     "limit_gateway": False,
     "building_automation": False,
     "heat_pump": False,
 }
-COMMANDED = {"limit_kw": RoleKind.LIMIT, "limit_a": RoleKind.LIMIT, "setpoint_kw": RoleKind.SETPOINT}
+COMMANDED = {
+    "limit_kw": RoleKind.LIMIT,
+    "limit_a": RoleKind.LIMIT,
+    "setpoint_kw": RoleKind.SETPOINT,
+    "sg_state": RoleKind.SETPOINT,
+}
 
 
 @pytest.mark.parametrize(
