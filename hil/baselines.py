@@ -7,7 +7,7 @@ import logging
 import math
 import multiprocessing
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from drivers.feeds import ForecastSeries, parse_document
+from drivers.feeds import FeedError, ForecastSeries, parse_document
 from ems.app import build
 from ems.clock import SimulatedClock
 from ems.config.binding import bind
@@ -32,7 +32,9 @@ from hil.plant.charge_point import Car
 from hil.plant.charge_point import ChargePoint as TrueChargePoint
 from hil.plant.draws import Floats
 from hil.plant.feeder import Plant
-from hil.published import Published
+from hil.published import NothingPublished, Published
+from hil.scenario import Arm
+from hil.track import Track, track_of
 from hil.verdict import judge
 from hil.wishes import car_requests
 from hil.world import World
@@ -52,48 +54,64 @@ class PublishedFeed:
     what: str
 
     async def fetch(self, now: datetime) -> Sequence[ForecastSeries]:
-        """Give what was published at `now`."""
-        return parse_document(self.published.document(self.what, now))
+        """Give what was published at `now`; raises `FeedError` while it is missing."""
+        try:
+            return parse_document(self.published.document(self.what, now))
+        except NothingPublished as error:
+            raise FeedError(str(error)) from error
 
     async def close(self) -> None:
         """Close nothing."""
 
 
-def run_baselines(case: Case) -> tuple[dict[str, Any], dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What an arm without a plan leaves: its verdict, and what it looked like."""
+
+    verdict: dict[str, Any]
+    track: Track
+
+
+def run_baselines(case: Case, arms: Collection[Arm] = (Arm.NONE, Arm.RULES)) -> dict[Arm, Baseline]:
     """Run the arm without control and the rules' arm beside each other, each in a fresh process.
 
     That nobody plans there is meant, so their daemons do not warn of it.
     """
+    makers = {arm: maker for arm, maker in {Arm.NONE: run_no_control, Arm.RULES: run_rules}.items() if arm in arms}
+    if not makers:
+        return {}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=context, initializer=logging.disable, initargs=(logging.WARNING,)) as pool:
-        no_control, rules = pool.submit(run_no_control, case), pool.submit(run_rules, case)
-        return no_control.result(), rules.result()
+        running = {arm: pool.submit(maker, case) for arm, maker in makers.items()}
+        return {arm: run.result() for arm, run in running.items()}
 
 
-def run_no_control(case: Case) -> dict[str, Any]:
-    """Let every device follow its own defaults; gives the verdict and the unavoidable shortfall of the cars."""
+def run_no_control(case: Case) -> Baseline:
+    """Let every device follow its own defaults; the verdict tells the unavoidable shortfall of the cars as well."""
     site, scenario = case.load()
     world = World(site, scenario, case.seed)
     world.advance(case.duration_s)
     peak_kw = scenario.month_peak_before_kw
-    return judge(site, world.plant, from_s=case.begin_s, peak_before_kw=peak_kw) | {
+    verdict = judge(site, world.plant, from_s=case.begin_s, peak_before_kw=peak_kw) | {
         "ev_unavoidable_kwh": ev_unavoidable_kwh(site, world.plant, case.duration_s)
     }
+    return Baseline(verdict, track_of(world.plant))
 
 
-def run_rules(case: Case) -> dict[str, Any]:
-    """Let the daemon steer by its rules alone; gives the verdict."""
+def run_rules(case: Case) -> Baseline:
+    """Let the daemon steer by its rules alone."""
     with tempfile.TemporaryDirectory(prefix="ems-rules-") as state:
         return asyncio.run(_run_rules(case, Path(state)))
 
 
-async def _run_rules(case: Case, state: Path) -> dict[str, Any]:
+async def _run_rules(case: Case, state: Path) -> Baseline:
     site, scenario = case.load()
     world = World(site, scenario, case.seed, witness=False)
     world.advance(case.begin_s)
     remember_peak(site, state, world.now, scenario.month_peak_before_kw)
-    await steer_by_rules(site, world, state, seconds=case.duration_s - case.begin_s)
-    return judge(site, world.plant, from_s=case.begin_s, peak_before_kw=scenario.month_peak_before_kw)
+    await steer_by_rules(site, world, state, seconds=case.duration_s - case.begin_s, cycle_s=scenario.cycle_s)
+    peak_kw = scenario.month_peak_before_kw
+    return Baseline(judge(site, world.plant, from_s=case.begin_s, peak_before_kw=peak_kw), track_of(world.plant))
 
 
 async def steer_by_rules(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ems.config.loading import load_site
 from ems.config.site import Site
-from hil.scenario import Scenario, load_scenario
+from hil.bench_site import changed
+from hil.scenario import Scenario, ScenarioError
+from hil.scenario_file import load_scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,25 @@ class Case:
         return cls(folder, scenario, seed, duration_s)
 
     def load(self) -> tuple[Site, Scenario]:
-        """Read the site and the scenario; raises `SiteError` or `ScenarioError`."""
+        """Read the site and the scenario.
+
+        Raises:
+            SiteError: the site cannot be used.
+            ScenarioError: the scenario cannot be used, or is written for another site.
+        """
         site = load_site(self.folder)
-        return site, load_scenario(self.scenario, site.file.site.id).lasting(self.duration_s)
+        scenario = load_scenario(self.scenario, site.file.site.id)
+        if scenario.site not in {None, site.file.site.id}:
+            words = f"{self.scenario} is written for {scenario.site}, not for {site.file.site.id}"
+            raise ScenarioError(f"{words}: name that site, or copy the scenario and change its `site:`")
+        return site, scenario.lasting(self.duration_s)
+
+    @contextmanager
+    def on_its_plant(self) -> Iterator[Case]:
+        """Give the same case on a copy of the site that the scenario's `plant` has changed; itself without one."""
+        _, scenario = self.load()
+        if not scenario.plant:
+            yield self
+            return
+        with TemporaryDirectory(prefix="ems-hil-") as scratch:
+            yield replace(self, folder=changed(self.folder, scenario.plant, Path(scratch) / "site"))

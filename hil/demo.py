@@ -29,10 +29,12 @@ from hil.baselines import run_baselines
 from hil.case import Case
 from hil.comparison import compare
 from hil.lockstep import WorldError, WorldLine
+from hil.measurables import Evidence, criteria_of
 from hil.past import remember_peak
 from hil.plant.records import RECORD_S
 from hil.relocate import relocate
 from hil.run import tell
+from hil.scenario import Arm, Limit
 
 SCHEMA = "ems.demo/1"
 SITE, SCENARIO = "demo_district", "demo_hour"
@@ -158,9 +160,10 @@ def _page_port() -> int:
 
 def _judge(case: Case, verdict: dict[str, Any], report: dict[str, Any], site: Site) -> dict[str, Any]:
     """Run the baselines on the same inputs, and hold everything beside each other."""
-    no_control, rules = run_baselines(case)
-    counters, criteria = report["run"], case.load()[1].holding
+    baselines = {arm: run.verdict for arm, run in run_baselines(case).items()}
+    counters, criteria = report["run"], criteria_of(case.load()[1])
     steered_s = counters["cycles"] * site.file.control.simulated_cycle_s
     due = int(PLANNED_SHARE * steered_s / site.file.planning.every_s)
-    result = compare(verdict, counters, rules=rules, no_control=no_control, criteria=criteria, least_plans=due)
+    evidence = Evidence({Arm.PLAN: verdict, **baselines}, counters)
+    result = compare(evidence, criteria | {"plans": Limit(at_least=float(due))})
     return {"site": site.file.site.id, "scenario": SCENARIO, "seed": case.seed} | result | {"schema": SCHEMA}

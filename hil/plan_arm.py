@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -27,26 +28,40 @@ from hil.case import Case
 from hil.lockstep import WorldLine
 from hil.past import remember_peak
 from hil.relocate import relocate
+from hil.track import Track
 from hil.wishes import calls, car_requests
 
 Progress = Callable[[float], None]
 
 
-def run_plan(case: Case, progress: Progress) -> tuple[dict[str, Any], dict[str, Any], float]:
+@dataclass(frozen=True, slots=True)
+class PlanRun:
+    """What the plan's arm leaves.
+
+    Args:
+        verdict: of the plant. counters: of the daemon. wall_s: how long the arm took [s].
+        track: what it looked like. happened: faults that began.
+    """
+
+    verdict: dict[str, Any]
+    counters: dict[str, Any]
+    wall_s: float
+    track: Track
+    happened: list[dict[str, Any]]
+
+
+def run_plan(case: Case, progress: Progress) -> PlanRun:
     """Let the daemon plan and steer over sockets.
 
     Args:
         case: what is met.
         progress: told the share that is done, 0..1.
-
-    Returns:
-        The verdict, the daemon's counters, and the wall time of the arm [s].
     """
     with tempfile.TemporaryDirectory(prefix="ems-hil-") as scratch:
         return asyncio.run(_run(case, Path(scratch), progress))
 
 
-async def _run(case: Case, scratch: Path, progress: Progress) -> tuple[dict[str, Any], dict[str, Any], float]:
+async def _run(case: Case, scratch: Path, progress: Progress) -> PlanRun:
     folder, state = relocate(case.folder, scratch / "site"), scratch / "state"
     state.mkdir()
     async with _world(case, folder, scratch) as line:
@@ -55,8 +70,8 @@ async def _run(case: Case, scratch: Path, progress: Progress) -> tuple[dict[str,
         began_s = wall.monotonic()
         await _steer(daemon, clock, _Pace(line, daemon, state, case.duration_s, progress))
         wall_s = wall.monotonic() - began_s
-        verdict = await line.ask("verdict")
-    return verdict["verdict"], daemon.counters(), wall_s
+        verdict, told = (await line.ask("verdict"))["verdict"], await line.ask("told")
+    return PlanRun(verdict, daemon.counters(), wall_s, told["track"], told["happened"])
 
 
 @asynccontextmanager
@@ -86,7 +101,7 @@ async def _daemon(case: Case, folder: Path, state: Path) -> tuple[Daemon, Simula
     clock = SimulatedClock(scenario.starts_at(ZoneInfo(site.file.site.timezone)))
     remember_peak(site, state, clock.now(), scenario.month_peak_before_kw)
     solver = DirectSolver(grid_path(site), cache_dir(state), grid_limits(site))
-    cycle_s = site.file.control.simulated_cycle_s
+    cycle_s = scenario.cycle_s or site.file.control.simulated_cycle_s
     return build(site, state, clock, solver, cycle_s=cycle_s, durable=False), clock
 
 

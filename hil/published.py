@@ -26,17 +26,41 @@ SOURCE = "pretend world, synthetic"
 VERSION = "1"
 
 
+class NothingPublished(Exception):
+    """A feed is not there at present: the message names it."""
+
+
 class Published(Protocol):
     """What a world publishes; usable without a socket."""
+
+    def hide(self, what: str, *, hidden: bool) -> None:
+        """Let a feed be missing, or be there again."""
 
     def document(self, what: str, at: datetime) -> dict[str, Any]:
         """Give the document of `price`, `carbon` or `weather` as it was published at an instant.
 
-        An instant ahead of the world is answered as of now. Raises `KeyError` for another word.
+        An instant ahead of the world is answered as of now. Raises `KeyError` for another word, and `NothingPublished`
+        while the feed is missing.
         """
 
 
-class RecordedPublished:
+class _Shelf:
+    """Which feeds are missing at present."""
+
+    def __init__(self) -> None:
+        self._hidden: set[str] = set()
+
+    def hide(self, what: str, *, hidden: bool) -> None:
+        """Let a feed be missing, or be there again."""
+        (self._hidden.add if hidden else self._hidden.discard)(what)
+
+    def look(self, what: str) -> None:
+        """Raise `NothingPublished` while a feed is missing."""
+        if what in self._hidden:
+            raise NothingPublished(f"{what} is not published at present")
+
+
+class RecordedPublished(_Shelf):
     """What was really published, by instant of issue.
 
     Args:
@@ -45,11 +69,13 @@ class RecordedPublished:
     """
 
     def __init__(self, documents: Mapping[str, Iterable[Mapping[str, Any]]], now: Callable[[], datetime]) -> None:
+        super().__init__()
         self._now = now
         self._issues = {what: _by_point(each) for what, each in documents.items()}
 
     def document(self, what: str, at: datetime) -> dict[str, Any]:
-        """Give the newest issue of every point up to an instant; raises `KeyError` for another word."""
+        """Give the newest issue of every point up to an instant; raises as `Published` says."""
+        self.look(what)
         at = min(at, self._now())
         found = []
         for instants, issues in self._issues[what].values():
@@ -58,7 +84,7 @@ class RecordedPublished:
         return {"schema_version": 1, "series": found}
 
 
-class DrawnPublished:
+class DrawnPublished(_Shelf):
     """The publisher of a plant whose weather and market are drawn.
 
     Args:
@@ -68,14 +94,16 @@ class DrawnPublished:
     def __init__(self, plant: Plant) -> None:
         if not isinstance(plant.weather, Weather) or not isinstance(plant.market, Market):
             raise ScenarioError("a recorded nature foresees nothing: give the world the documents that were published")
+        super().__init__()
         self._plant, self._sky, self._market = plant, plant.weather, plant.market
         self._made: dict[tuple[str, int, int], dict[str, Any]] = {}
 
     def document(self, what: str, at: datetime) -> dict[str, Any]:
         """Give the document of `price`, `carbon` or `weather` as it was published at an instant.
 
-        An instant ahead of the world is answered as of now. Raises `KeyError` for another word.
+        An instant ahead of the world is answered as of now. Raises as `Published` says.
         """
+        self.look(what)
         at = min(at, self._plant.now)
         issued = self._sky.hour_index(at)
         key = (what, issued, self._market.decided_until(at))
@@ -160,13 +188,17 @@ class FeedServer:
         try:
             at = datetime.fromisoformat(parse_qs(target.query)["at"][0].replace(" ", "+"))
             return _response(200, self._published.document(target.path.strip("/"), at))
+        except NothingPublished as error:
+            return _response(503, {"error": str(error)})
         except KeyError:
             return _response(404, {"error": "ask for /price, /carbon or /weather with ?at=<UTC instant>"})
         except (ValueError, TypeError):
             return _response(400, {"error": "at is no instant with a time zone: write it like 2025-01-29T12:00:00Z"})
 
 
-REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed"}
+REASONS = {
+    200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable",
+}  # fmt: skip
 
 
 def _response(status: int, document: dict[str, Any]) -> bytes:

@@ -2,55 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from hil.plant.market import LEVELS
+from ems.config.strict import Finite, NotNegative, Percent, Positive, Share, Strict
+from hil.faults import OrderedFault
+from hil.functions import Function
 from hil.plant.weather import Cloud, Kind
 
 DAY_S = 86400.0
-FOLDER = Path(__file__).parent / "scenarios"
 
 
 class ScenarioError(Exception):
     """A scenario cannot be used: the message names the thing, the value and the remedy."""
 
 
-class Strict(BaseModel):
-    """A part of a scenario: frozen, no unknown key."""
+class Arm(StrEnum):
+    """Who controls the site in a comparison."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FaultKind(StrEnum):
-    """What can go wrong on a device's wire."""
-
-    UNPLUG = "unplug"
-    REFUSE = "refuse"
-    GARBAGE = "garbage"
-    DELAY = "delay"
-
-
-class Fault(Strict):
-    """A device's trouble: from when [s since the start], which device, what, how long [s]."""
-
-    at_s: float = Field(ge=0)
-    device: str
-    kind: FaultKind
-    seconds: float = Field(gt=0)
+    PLAN = "plan"
+    RULES = "rules"
+    NONE = "none"
 
 
 class PassingCloud(Strict):
     """A cloud that the scenario orders: from when [s since the start], how long [s], which share of light it takes."""
 
-    at_s: float = Field(ge=0)
-    seconds: float = Field(gt=0)
-    depth: float = Field(gt=0, le=1)
+    at_s: NotNegative
+    seconds: Positive
+    depth: Share
 
     def cloud(self) -> Cloud:
         """Give it to the weather."""
@@ -60,19 +45,19 @@ class PassingCloud(Strict):
 class OrderedLimit(Strict):
     """A limit that a building automation system publishes: of which asset and role, from when, how long, how much."""
 
-    at_s: float = Field(ge=0)
-    seconds: float = Field(gt=0)
+    at_s: NotNegative
+    seconds: Positive
     asset: str
     role: str
-    limit_kw: float = Field(ge=0)
+    limit_kw: NotNegative
 
 
 class PriceSpell(Strict):
     """Prices that the scenario orders: from when [s since the start], how long [s], how much [currency/kWh]."""
 
-    at_s: float = Field(ge=0)
-    seconds: float = Field(gt=0)
-    price: float
+    at_s: NotNegative
+    seconds: Positive
+    price: Finite
 
 
 class Visit(Strict):
@@ -82,32 +67,34 @@ class Visit(Strict):
     """
 
     place: str | None = None
-    arrival_s: float
-    stay_s: float = Field(gt=0)
-    energy_kwh: float = Field(gt=0)
-    charge_kw: float = Field(default=22.0, gt=0)
+    arrival_s: Finite
+    stay_s: Positive
+    energy_kwh: Positive
+    charge_kw: Positive = 22.0
 
 
-class Criteria(Strict):
-    """What must hold for a run to pass; the names say how.
+class Limit(Strict):
+    """What a measurable must not pass.
 
-    `no_control_violation_share_at_least` keeps a scenario honest: without control the limits must be broken.
-    `ev_shortfall_above_unavoidable_at_most` is a share of what no controller could have charged;
-    `plan_drivers_short_share_of_rules_at_most` a share of the drivers that the rules leave short.
+    Args:
+        at_most: greatest value. at_least: least value; one of the two.
+        times: a measurable that the limit is a multiple of.
     """
 
-    no_control_violation_share_at_least: float | None = None
-    plan_excursions_at_most: int = 0
-    plan_cost_below_rules: bool = True
-    ev_shortfall_above_unavoidable_at_most: float | None = 0.01
-    plan_drivers_short_share_of_rules_at_most: float | None = None
-    plan_automation_excess_kwh_at_most: float | None = None
+    at_most: Finite | None = None
+    at_least: Finite | None = None
+    times: str | None = None
+
+
+Criteria = Mapping[str, Limit | None]
+"""What must hold, by measurable (`hil/measurables.py`); None takes a general criterion away."""
 
 
 class Scenario(Strict):
     """What a run meets.
 
     Args:
+        function: what it tests.
         start: local date or instant of the site's time zone, written without an offset.
         duration_s: default length [s].
         weather: kind of the days. price: `winter` or `solar`.
@@ -118,26 +105,36 @@ class Scenario(Strict):
         limits: limits that building automation publishes besides its programme. price_spells: prices against all
             expectation.
         month_peak_before_kw: highest mean import of a metering interval in this month before the start [kW].
-        criteria: what must hold; first_day: in their place where the run lasts a day at most.
+        site: the site that it is written for; None for any.
+        plant: keys of the site file that are other or more in this run.
+        cycle_s: period of the control cycle [s]; None for the site's simulated one.
+        arms: which controllers run; the plan always does.
+        criteria: what must hold besides the general criteria, or in their place; first_day: in place of `criteria`
+            where the run lasts a day at most.
     """
 
     name: str
     title: str
+    function: Function = Function.DISPATCH_CONNECTED
     start: datetime
-    duration_s: float = Field(gt=0)
+    duration_s: Positive
     weather: Kind
     price: str
-    load_scale: float = Field(default=1.0, gt=0)
-    battery_soc_pct: float = Field(default=50.0, ge=0, le=100)
-    zone_c: float = 20.0
+    load_scale: Positive = 1.0
+    battery_soc_pct: Percent = 50.0
+    zone_c: Finite = 20.0
     cars: tuple[Visit, ...] | None = None
     clouds: tuple[PassingCloud, ...] = ()
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[OrderedFault, ...] = ()
     limits: tuple[OrderedLimit, ...] = ()
     price_spells: tuple[PriceSpell, ...] = ()
-    month_peak_before_kw: float = Field(default=0.0, ge=0)
-    criteria: Criteria = Criteria()
-    first_day: Criteria | None = None
+    month_peak_before_kw: NotNegative = 0.0
+    site: str | None = None
+    plant: dict[str, Any] = Field(default_factory=dict)
+    cycle_s: Positive | None = None
+    arms: tuple[Arm, ...] = tuple(Arm)
+    criteria: dict[str, Limit | None] = Field(default_factory=dict)
+    first_day: dict[str, Limit | None] | None = None
 
     def starts_at(self, zone: ZoneInfo) -> datetime:
         """Give the start in UTC."""
@@ -151,29 +148,3 @@ class Scenario(Strict):
     def holding(self) -> Criteria:
         """Give the criteria that go with the length of the run."""
         return self.first_day if self.first_day is not None and self.duration_s <= DAY_S else self.criteria
-
-
-def scenario_names() -> tuple[str, ...]:
-    """Name the scenarios that come with the pretend world."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
-
-
-def load_scenario(name_or_path: str, site_id: str | None = None) -> Scenario:
-    """Read a scenario by name or from a file; raises `ScenarioError`.
-
-    Args:
-        name_or_path: a name, or a file that ends in `.yaml`.
-        site_id: whose figures to take: the keys below `sites.<id>` of the file stand in place of the general ones.
-    """
-    path = Path(name_or_path) if name_or_path.endswith(".yaml") else FOLDER / f"{name_or_path}.yaml"
-    if not path.is_file():
-        raise ScenarioError(f"there is no scenario {name_or_path!r}: choose one of {', '.join(scenario_names())}")
-    try:
-        raw = {"name": path.stem} | yaml.safe_load(path.read_text(encoding="utf-8"))
-        special = raw.pop("sites", {})
-        scenario = Scenario.model_validate(raw | special.get(site_id, {}))
-    except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
-        raise ScenarioError(f"{path.name}: {error}") from error
-    if scenario.price not in LEVELS:
-        raise ScenarioError(f"{path.name}: price {scenario.price!r} is no kind of price; write one of {list(LEVELS)}")
-    return scenario

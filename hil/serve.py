@@ -11,6 +11,7 @@ socket (`hil.sock` in the state directory when free-running) takes JSON lines:
                           "commands": {"battery": 12.0}, "writes": {"battery_inverter": 3},
                           "parks": {"market": {"waiting": 2}}, "limits": {"school_bas": {"hvac_limit_kw": 24.0}}}
     {"op": "verdict"}  ->  {"ok": true, "verdict": {...}}
+    {"op": "told"}  ->  {"ok": true, "track": {...}, "happened": [{"kind": "unplug", ...}]}
     {"op": "stop"}  ->  {"ok": true}
 
 What cannot be done is answered with {"ok": false, "error": "..."}.
@@ -38,11 +39,14 @@ from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
 from ems.live import LiveError, read_live
 from ems.store.requests import submit
+from hil.faults import FaultKind
 from hil.fronts import WorldError
 from hil.plant.feeder import SUBSTEP_S
 from hil.plant_build import SLACK_S
 from hil.published import FeedServer
-from hil.scenario import FaultKind, Scenario, ScenarioError, load_scenario
+from hil.scenario import Scenario, ScenarioError
+from hil.scenario_file import load_scenario
+from hil.track import track_of
 from hil.verdict import judge
 from hil.wishes import calls, car_requests
 from hil.world import World
@@ -106,21 +110,28 @@ class Line:
                 return {}
             case "assign":
                 return {"went": self._world.assign(request["park"], request["car"], request["point"])}
-            case "state":
-                plant = self._world.plant
-                assets = {name: dict(device.state()) for name, device in plant.devices.items()}
-                writes = {device: wire.writes for device, wire in self._world.wires.items()}
-                told = {"elapsed_s": plant.elapsed_s, "import_kw": plant.grid.import_kw, "assets": assets}
-                told |= {"parks": {name: dict(park.state()) for name, park in plant.parks.items()}}
-                told |= {"limits": {name: plant.published_limits(name) for name in plant.automations}}
-                return told | {"commands": dict(plant.commands), "writes": writes}
-            case "verdict":
-                return {"verdict": verdict_of(self._world)}
+            case "state" | "verdict" | "told":
+                return self._tell(op)
             case "stop":
                 self.stopped.set()
                 return {}
             case _:
-                raise WorldError(f"{op!r} is no operation: write advance, assign, fault, state, verdict or stop")
+                raise WorldError(f"{op!r} is no operation: write advance, assign, fault, state, verdict, told or stop")
+
+    def _tell(self, what: str) -> dict[str, Any]:
+        """Tell how the world stands, how it is judged, or what it looked like."""
+        world, plant = self._world, self._world.plant
+        if what == "verdict":
+            return {"verdict": verdict_of(world)}
+        if what == "told":
+            happened = [fault.model_dump(mode="json") for fault in world.course.happened]
+            return {"track": track_of(plant), "happened": happened}
+        assets = {name: dict(device.state()) for name, device in plant.devices.items()}
+        writes = {device: wire.writes for device, wire in world.wires.items()}
+        told = {"elapsed_s": plant.elapsed_s, "import_kw": plant.grid.import_kw, "assets": assets}
+        told |= {"parks": {name: dict(park.state()) for name, park in plant.parks.items()}}
+        told |= {"limits": {name: plant.published_limits(name) for name in plant.automations}}
+        return told | {"commands": dict(plant.commands), "writes": writes}
 
     async def _advance(self, to_s: float) -> dict[str, Any]:
         if not self._lockstep:

@@ -4,38 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from ems.config.site import Site
 from hil.endpoints.bacnet_device import OnBacnet
-from hil.endpoints.modbus_server import ModbusServer, Registers, Trouble
+from hil.endpoints.modbus_server import ModbusServer, Registers
+from hil.fault_course import FaultCourse, Wire
+from hil.faults import Fault, FaultKind, drawn_faults
 from hil.fronts import Fronts, WorldError
 from hil.plant.charge_point import Car, ChargePoint
 from hil.plant_build import build_plant
 from hil.published import DrawnPublished, Published, RecordedPublished
-from hil.scenario import Fault, FaultKind, Scenario
+from hil.scenario import Scenario
 
 log = logging.getLogger(__name__)
-
-DELAY_S = 2.0
-
-
-class Wire(Protocol):
-    """What a fault can be done to; `writes` counts the write requests that have come in."""
-
-    writes: int
-
-    @property
-    def trouble(self) -> Trouble:
-        """What is wrong with it at present."""
-
-    async def open(self) -> None:
-        """Plug it in."""
-
-    async def close(self) -> None:
-        """Pull the plug."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +49,6 @@ class CarEvent:
         return asdict(self) | {"at": self.at.isoformat(), "departure": self.departure.isoformat()}
 
 
-@dataclass(slots=True)
-class _Trouble:
-    """A fault in its course: until when [s], on which wire."""
-
-    fault: Fault
-    until_s: float = field(init=False)
-    begun: bool = False
-
-    def __post_init__(self) -> None:
-        self.until_s = self.fault.at_s + self.fault.seconds
-
-
 class World:
     """A site's pretend world.
 
@@ -99,7 +71,7 @@ class World:
         self._events: list[CarEvent] = []
         self.registers = Fronts(site, self.plant).by_device()
         self.wires: dict[str, Wire] = dict(self._wires())
-        self._troubles = [_Trouble(fault) for fault in scenario.faults]
+        self.course = FaultCourse(self, drawn_faults(scenario.faults, seed, tuple(self.wires)))
         self._listen()
 
     @property
@@ -125,20 +97,11 @@ class World:
 
     async def settle(self) -> None:
         """Begin and end the faults that are due."""
-        now_s = self.plant.elapsed_s
-        for trouble in tuple(self._troubles):
-            if not trouble.begun and now_s >= trouble.fault.at_s:
-                trouble.begun = True
-                await self._begin(trouble.fault)
-            if trouble.begun and now_s >= trouble.until_s:
-                self._troubles.remove(trouble)
-                await self._end(trouble.fault)
+        await self.course.settle(self.plant.elapsed_s)
 
     async def inject(self, device: str, kind: FaultKind, seconds: float) -> None:
         """Make trouble from now on; raises `WorldError` for a device that has no wire."""
-        if device not in self.wires:
-            raise WorldError(f"there is no device {device!r}: choose one of {', '.join(self.wires)}")
-        self._troubles.append(_Trouble(Fault(at_s=self.plant.elapsed_s, device=device, kind=kind, seconds=seconds)))
+        self.course.add(Fault(at_s=self.plant.elapsed_s, device=device, kind=kind, seconds=seconds))
         await self.settle()
 
     def take_events(self) -> list[CarEvent]:
@@ -150,6 +113,10 @@ class World:
         """Let drivers of waiting cars wait until they are called to a point, or again take their turn by themselves."""
         for park in self.plant.parks.values():
             park.called = called
+
+    def assets_of(self, device: str) -> tuple[str, ...]:
+        """Name the assets that a device speaks for."""
+        return tuple(name for name, spec in self.site.file.assets.items() if getattr(spec, "device", None) == device)
 
     def assign(self, park: str, car: str, point: str) -> bool:
         """Call a waiting car to a charge point; tells whether it went there. Raises `WorldError` for unknown names."""
@@ -185,32 +152,6 @@ class World:
             log.info("%s %s at %s: %.1f kWh until %s", car.name, kind, asset or park, car.energy_kwh, departure)
 
         return tell
-
-    async def _begin(self, fault: Fault) -> None:
-        wire = self.wires[fault.device]
-        log.info("%s: %s for %g s", fault.device, fault.kind, fault.seconds)
-        match fault.kind:
-            case FaultKind.UNPLUG:
-                await wire.close()
-            case FaultKind.REFUSE:
-                wire.trouble.refuse = True
-            case FaultKind.GARBAGE:
-                wire.trouble.garbage = True
-            case FaultKind.DELAY:
-                wire.trouble.delay_s = DELAY_S
-
-    async def _end(self, fault: Fault) -> None:
-        wire = self.wires[fault.device]
-        log.info("%s: %s is over", fault.device, fault.kind)
-        match fault.kind:
-            case FaultKind.UNPLUG:
-                await wire.open()
-            case FaultKind.REFUSE:
-                wire.trouble.refuse = False
-            case FaultKind.GARBAGE:
-                wire.trouble.garbage = False
-            case FaultKind.DELAY:
-                wire.trouble.delay_s = 0.0
 
     def _wires(self) -> Mapping[str, Wire]:
         """Give every device its wire; devices on one address share it under their unit numbers."""

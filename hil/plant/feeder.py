@@ -59,6 +59,7 @@ class Plant:
         self.substep_s = SUBSTEP_S
         self.commanded_from_s: float | None = None
         self.commands: dict[str, float | None] = {}
+        self._deaf: set[str] = set()
         self.import_kwh = self.export_kwh = 0.0
         self._flow, self._local = flow, LocalTime(nature.sky.start, zone)
         place = {name: i for i, name in enumerate(flow.grid.buses)}
@@ -103,7 +104,14 @@ class Plant:
         if self.commanded_from_s is None:
             self.commanded_from_s = self.elapsed_s
         self.commands[asset] = power_kw
-        self.devices[asset].command(power_kw)
+        if asset not in self._deaf:
+            self.devices[asset].command(power_kw)
+
+    def be_deaf(self, asset: str, *, deaf: bool) -> None:
+        """Let a device hold what it is told without doing it; afterwards it does what it was told last."""
+        (self._deaf.add if deaf else self._deaf.discard)(asset)
+        if not deaf and asset in self.commands:
+            self.devices[asset].command(self.commands[asset])
 
     def state(self, asset: str) -> Mapping[str, float]:
         """Tell what a sensor could know of a device."""

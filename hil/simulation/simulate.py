@@ -20,7 +20,7 @@ from ems.config.site import Site
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.journal import read_records
 from ems.stores import journal_path
-from hil.scenario import load_scenario
+from hil.scenario_file import load_scenario
 from hil.simulation.faults import Fault, Kind, Rates, by_kind, draw
 from hil.simulation.invariants import Judge, Violation
 from hil.simulation.life import Alter, Life, Setting

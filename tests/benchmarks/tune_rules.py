@@ -19,7 +19,7 @@ from ems.fast import rules
 from ems.fast.rules import RuleSettings
 from hil.baselines import run_rules
 from hil.case import Case
-from hil.scenario import FOLDER
+from hil.scenario_file import FOLDER
 
 SITE = Path(__file__).resolve().parents[2] / "sites" / "demo_feeder"
 DAYS = {"winter_day": ("2025-02-12T00:00:00", 11), "sunny_day": ("2025-05-07T00:00:00", 12)}

@@ -28,9 +28,12 @@ from ems.slow.warnings import WORDS as WARNING_WORDS
 from ems.study.arms import Arm, Controller
 from ems.study.backtest import Task, table
 from ems.study.bench import Period
+from hil.catalogue import function_table
 from hil.comparison import ARM_KEYS, DAEMON_KEYS, RUN_KEYS
+from hil.faults import FaultKind, OrderedFault
+from hil.measurables import MEASURABLES
 from hil.run import tell
-from hil.scenario import Criteria, FaultKind, OrderedLimit, PassingCloud, PriceSpell, Scenario, Visit
+from hil.scenario import Limit, OrderedLimit, PassingCloud, PriceSpell, Scenario, Visit
 from tests.benchmarks import readme_table
 
 README, DOCS = ROOT / "README.md", ROOT / "docs"
@@ -130,11 +133,15 @@ def test_the_engineer_reads_every_key_of_a_scenario() -> None:
     text = _section(DOCS / "engineer.md", "The pretend world")
     keys = [
         key
-        for model in (Scenario, Visit, PassingCloud, OrderedLimit, PriceSpell, Criteria)
+        for model in (Scenario, Visit, PassingCloud, OrderedLimit, PriceSpell, OrderedFault, Limit)
         for key in model.model_fields
         if key != "name"
     ]
-    assert [key for key in (*keys, *FaultKind) if f"`{key}`" not in text] == []
+    assert [key for key in (*keys, *FaultKind, *MEASURABLES) if f"`{key}`" not in text] == []
+
+
+def test_the_engineer_reads_which_function_is_tested_by_which_scenario() -> None:
+    assert function_table() in (DOCS / "engineer.md").read_text(), "paste what `hil.catalogue.function_table` gives"
 
 
 def test_the_feed_of_the_page_is_read() -> None:

@@ -16,7 +16,8 @@ from ems.config.loading import load_site
 from ems.config.site import Site
 from hil.plant.power_flow import Matrices, matrices, perturbed
 from hil.relocate import relocate
-from hil.scenario import Scenario, load_scenario
+from hil.scenario import Scenario
+from hil.scenario_file import load_scenario
 from hil.world import World
 
 NETS: dict[tuple[bytes, int], Any] = {}

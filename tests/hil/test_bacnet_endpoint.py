@@ -17,8 +17,8 @@ from bacpypes3.primitivedata import Null, Real
 
 from hil.endpoints.bacnet_device import BacnetDevice, BindError
 from hil.endpoints.bacnet_links import DirectLink
+from hil.faults import FaultKind
 from hil.relocate import free_port
-from hil.scenario import FaultKind
 from hil.world import World
 
 

@@ -10,7 +10,8 @@ from ems.config.loading import load_site
 from hil.baselines import ev_unavoidable_kwh, run_no_control, run_rules
 from hil.case import Case
 from hil.plant_build import build_plant
-from hil.scenario import Visit, load_scenario
+from hil.scenario import Visit
+from hil.scenario_file import load_scenario
 
 DEMO = Path(__file__).resolve().parents[2] / "sites" / "demo_feeder"
 HOUR_S = 3600.0
@@ -22,7 +23,7 @@ def case():
 
 
 def test_rules_keep_the_limits_that_nobody_in_control_breaks(case):
-    no_control, rules = run_no_control(case), run_rules(case)
+    no_control, rules = run_no_control(case).verdict, run_rules(case).verdict
     assert no_control["violation_share"] > 0.03
     assert rules["plant_limits"]["excursions"] == 0
     assert rules["plant_limits"]["steps_judged"] == no_control["plant_limits"]["steps_judged"] == 180
@@ -30,7 +31,7 @@ def test_rules_keep_the_limits_that_nobody_in_control_breaks(case):
 
 def test_control_that_begins_late_is_judged_from_then_on(case):
     late = Case(case.folder, case.scenario, case.seed, case.duration_s, begin_s=600.0)
-    assert run_rules(late)["plant_limits"]["steps_judged"] == 120
+    assert run_rules(late).verdict["plant_limits"]["steps_judged"] == 120
 
 
 @pytest.mark.parametrize(("energy_kwh", "least_kwh"), [(4.0, 0.0), (30.0, 5.0)])

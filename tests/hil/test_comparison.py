@@ -7,7 +7,8 @@ import copy
 import pytest
 
 from hil.comparison import ARM_KEYS, compare
-from hil.scenario import Criteria
+from hil.measurables import GENERAL, MEASURABLES, Evidence
+from hil.scenario import Arm, Limit
 
 ARM = dict.fromkeys(ARM_KEYS, 0.0) | {
     "currency": "EUR",
@@ -24,18 +25,12 @@ COUNTERS = {
     "sense_to_verified_p99_s": 4.0, "sense_to_verified_p99_cycles": 0.4,
     "ac": {"feasible": 12, "unavoidable_excess": 0, "unconverged": 0},
 }  # fmt: skip
-CRITERIA = Criteria(no_control_violation_share_at_least=0.03)
+CRITERIA = {**GENERAL, "plans": Limit(at_least=8.0), "no_control_violation_share": Limit(at_least=0.03)}
 
 
 def judged(*, plan=None, rules=None, no_control=None, counters=None, criteria=CRITERIA):
-    return compare(
-        PLAN | (plan or {}),
-        copy.deepcopy(COUNTERS) | (counters or {}),
-        rules=RULES | (rules or {}),
-        no_control=NO_CONTROL | (no_control or {}),
-        criteria=criteria,
-        least_plans=8,
-    )
+    arms = {Arm.PLAN: PLAN | (plan or {}), Arm.RULES: RULES | (rules or {}), Arm.NONE: NO_CONTROL | (no_control or {})}
+    return compare(Evidence(arms, copy.deepcopy(COUNTERS) | (counters or {})), criteria)
 
 
 def failed(result):
@@ -75,13 +70,13 @@ def test_what_nobody_could_have_charged_is_allowed_to_be_missing():
 
 
 def test_a_scenario_may_ask_for_less():
-    criteria = Criteria(plan_cost_below_rules=False)
+    criteria = {name: limit for name, limit in CRITERIA.items() if name in {"plans", "missed_deadlines"}}
     assert judged(plan={"cost": 99.0}, no_control={"violation_share": 0.0}, criteria=criteria)["passed"]
 
 
 @pytest.mark.parametrize(("short", "passes"), [(4, True), (5, False)])
 def test_the_queue_may_be_asked_to_do_better_than_first_come(short, passes):
-    criteria = Criteria(plan_drivers_short_share_of_rules_at_most=0.8, ev_shortfall_above_unavoidable_at_most=None)
+    criteria = {"drivers_short": Limit(at_most=0.8, times="rules_drivers_short")}
     found = judged(
         plan={"drivers": {"short": short}, "ev_shortfall_kwh": 9.0}, rules={"drivers": {"short": 5}},
         no_control={"violation_share": 0.0}, criteria=criteria,
@@ -90,5 +85,19 @@ def test_the_queue_may_be_asked_to_do_better_than_first_come(short, passes):
 
 
 def test_buildings_own_limits_may_be_asked_to_be_kept():
-    criteria = Criteria(plan_automation_excess_kwh_at_most=0.1)
+    criteria = {"automation_excess_kwh": Limit(at_most=0.1)}
     assert failed(judged(plan={"automation_excess_kwh": 0.2}, criteria=criteria)) == ["automation_excess_kwh"]
+
+
+def test_what_a_run_does_not_tell_fails_and_is_no_zero():
+    arms = {Arm.PLAN: PLAN}
+    found = compare(
+        Evidence(arms, COUNTERS), {"rules_drivers_short": Limit(at_most=5.0), "comfort_kh": Limit(at_most=0)}
+    )
+    assert failed(found) == ["rules_drivers_short"]
+    assert found["criteria"][0]["value"] is None
+    assert (found["rules"], found["no_control"], found["ev_unavoidable_kwh"]) == (None, None, None)
+
+
+def test_every_general_criterion_is_a_measurable():
+    assert set(GENERAL) <= set(MEASURABLES)

@@ -20,7 +20,8 @@ from hil.plant.hydronics import Hydronics
 from hil.plant.load import Load, LoadTable
 from hil.plant.local_time import LocalTime
 from hil.plant_build import build_plant
-from hil.scenario import OrderedLimit, Scenario, ScenarioError, Visit, load_scenario, scenario_names
+from hil.scenario import Limit, OrderedLimit, Scenario, ScenarioError, Visit
+from hil.scenario_file import load_scenario, scenario_names
 from hil.service import automation_excess_kwh, comfort_by_zone_kh, drivers
 from hil.visits import places
 
@@ -141,7 +142,7 @@ def test_a_site_has_figures_of_its_own_and_others_the_general_ones() -> None:
 def test_a_short_run_may_be_asked_for_less() -> None:
     scenario = load_scenario("winter_day")
     assert scenario.holding == scenario.criteria
-    assert scenario.lasting(86400.0).holding.no_control_violation_share_at_least == 0.0
+    assert scenario.lasting(86400.0).holding == {"no_control_violation_share": Limit(at_least=0.0)}
 
 
 def test_a_car_needs_a_place_where_there_are_several(district: Site) -> None:

@@ -12,7 +12,7 @@ from ems.config.binding import bind
 from ems.config.loading import load_site
 from hil.in_process import plant_drivers
 from hil.plant_build import build_plant
-from hil.scenario import load_scenario
+from hil.scenario_file import load_scenario
 
 DEMO = Path(__file__).resolve().parents[2] / "sites" / "demo_feeder"
 

@@ -16,7 +16,8 @@ from hil.plant.feeder import Plant
 from hil.plant.power_flow import PowerFlow, PowerFlowError, Witness, matrices, perturbed
 from hil.plant.records import Records
 from hil.plant_build import build_plant
-from hil.scenario import Scenario, load_scenario
+from hil.scenario import Scenario
+from hil.scenario_file import load_scenario
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ import sys
 from pathlib import Path
 from ems.config.loading import load_site
 from hil.plant_build import build_plant
-from hil.scenario import load_scenario
+from hil.scenario_file import load_scenario
 plant = build_plant(load_site(Path(sys.argv[1])), load_scenario("demo_hour"), 1, witness=False)
 plant.advance(1800.0)
 print(plant.records["import_kw"].tobytes().hex())

@@ -15,7 +15,7 @@ from ems.config.site import Site
 from hil.plant.feeder import Plant
 from hil.plant_build import build_plant
 from hil.published import DrawnPublished, FeedServer
-from hil.scenario import load_scenario
+from hil.scenario_file import load_scenario
 
 
 @pytest.fixture

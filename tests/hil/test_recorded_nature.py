@@ -13,7 +13,8 @@ from hil.plant.recorded import RecordedMarket, RecordedWeather, RecordError, Tra
 from hil.plant.surroundings import Nature
 from hil.plant_build import build_plant
 from hil.published import DrawnPublished, RecordedPublished
-from hil.scenario import ScenarioError, load_scenario
+from hil.scenario import ScenarioError
+from hil.scenario_file import load_scenario
 
 START = datetime(2025, 2, 3, 6, tzinfo=UTC)
 

@@ -7,9 +7,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ems.config.site import Site
+from hil.bench_site import merged
+from hil.faults import FaultKind, OrderedFault, drawn_faults
 from hil.plant.charge_point import ChargePoint
 from hil.plant_build import build_plant
-from hil.scenario import Scenario, ScenarioError, load_scenario, scenario_names
+from hil.scenario import Scenario, ScenarioError
+from hil.scenario_file import load_scenario, scenario_hash, scenario_names
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -47,12 +50,25 @@ def test_a_file_of_ones_own_is_a_scenario(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"price": "gold"}, "'gold' is no kind of price; write one of"),
-        ({"weather": "hail"}, "weather"),
-        ({"duration_s": -5}, "greater than 0"),
-        ({"speed": 9}, "speed"),
-        ({"faults": "[{at_s: 1, device: wallbox, kind: burn, seconds: 5}]"}, "kind"),
-        ({"title": "[unclosed"}, "mine.yaml"),
+        ({"price": "gold"}, r"mine.yaml:5:1  price: 'gold' is no kind of price; write one of"),
+        ({"weather": "hail"}, r"mine.yaml:4:1  weather: 'hail' is not one of"),
+        ({"duration_s": -5}, r"mine.yaml:3:1  duration_s: -5 is not greater than 0"),
+        ({"speed": 9}, r"mine.yaml:6:1  speed: is not a known key"),
+        ({"cluds": "[]"}, r"did you mean `clouds`"),
+        ({"faults": "[{at_s: 1, device: wallbox, kind: burn, seconds: 5}]"}, r"mine.yaml:6:37  faults.0.kind: 'burn'"),
+        ({"faults": "[{device: wallbox, kind: unplug, seconds: 5}]"}, "write `at_s:` or `between_s:"),
+        ({"faults": "[{at_s: 1, kind: unplug, seconds: 5}]"}, "add `device:` with its id"),
+        ({"faults": "[{at_s: 1, device: tide, kind: feed_missing, seconds: 5}]"}, "'tide' is no feed"),
+        ({"faults": "[{at_s: 1, device: gateway, kind: operator_limit, seconds: 5}]"}, "at least one of them"),
+        ({"faults": "[{between_s: [9, 1], device: any, kind: unplug, seconds: 5}]"}, "ends before it begins"),
+        ({"criteria": "{drivers_shrt: {at_most: 1}}"}, "did you mean `drivers_short`"),
+        ({"criteria": "{comfort_kh: {at_most: 1, at_least: 0}}"}, "has one limit"),
+        ({"criteria": "{comfort_kh: {upto: 1}}"}, r"criteria.comfort_kh.upto: is not a known key"),
+        ({"arms": "[plan]", "criteria": "{plan_cost_minus_rules_cost: {at_most: 1}}"}, "needs the arm rules"),
+        ({"arms": "[rules]"}, "the plan's arm is missing"),
+        ({"function": "dance"}, "function: 'dance' is not one of"),
+        ({"sites": "{here: {duration_s: 0}}"}, r"mine.yaml:6:16  sites.here.duration_s: 0 is not greater"),
+        ({"title": "[unclosed"}, "mine.yaml:2:6  is not valid YAML"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, changes: dict[str, object], words: str) -> None:
@@ -61,7 +77,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, changes: dict[str, object], word
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ScenarioError, match="choose one of demo_hour, ev_evening, price_spike, sunny_day, winter_day"):
+    with pytest.raises(ScenarioError, match=r"choose one of .*demo_hour, .*winter_day"):
         load_scenario("monsoon")
 
 
@@ -92,3 +108,35 @@ def test_days_without_measured_load_are_refused(site: Site) -> None:
     scenario = load_scenario("demo_hour").model_copy(update={"start": datetime(2031, 1, 1)})  # noqa: DTZ001
     with pytest.raises(ValueError, match=r"the load series runs from .* move the scenario's start"):
         build_plant(site, scenario, 1, witness=False)
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario(written(tmp_path, weather="hail", speed=9, price="gold"))
+    assert len(str(caught.value).splitlines()) == 2, "the schema's complaints come first, all of them"
+
+
+def test_a_fault_is_drawn_by_the_seed_alone() -> None:
+    ordered = OrderedFault(kind=FaultKind.UNPLUG, seconds=60, between_s=(100, 900), device="any", times=5)
+    devices = ("a", "b", "c")
+    one, again, other = (drawn_faults([ordered], seed, devices) for seed in (1, 1, 2))
+    assert one == again != other
+    assert [fault.at_s for fault in one] == sorted(fault.at_s for fault in one)
+    assert all(100 <= fault.at_s <= 900 and fault.device in devices for fault in one)
+
+
+def test_hashes_know_meaning_from_looks(tmp_path: Path) -> None:
+    one = load_scenario(written(tmp_path))
+    (tmp_path / "mine.yaml").write_text("# a word\n" + (tmp_path / "mine.yaml").read_text())
+    assert scenario_hash(load_scenario(str(tmp_path / "mine.yaml"))) == scenario_hash(one)
+    assert scenario_hash(one.lasting(61.0)) != scenario_hash(one)
+
+
+def test_a_scenario_may_change_the_plant() -> None:
+    own = {"grid": {"import_limit_kw": 17, "file": "grid.json"}, "devices": {"a": {"port": 1}}}
+    found = merged(own, {"grid": {"import_limit_kw": 9}, "devices": {"b": {"port": 2}}})
+    assert found == {
+        "grid": {"import_limit_kw": 9, "file": "grid.json"},
+        "devices": {"a": {"port": 1}, "b": {"port": 2}},
+    }
+    assert own["grid"] == {"import_limit_kw": 17, "file": "grid.json"}

@@ -15,7 +15,7 @@ from hil.plant.charge_point import Departure
 from hil.plant.feeder import Plant
 from hil.plant.records import Records
 from hil.plant_build import build_plant
-from hil.scenario import load_scenario
+from hil.scenario_file import load_scenario
 from hil.service import comfort_by_zone_kh, ev_shortfall_kwh
 from hil.verdict import carbon_of, judge, judge_limits
 

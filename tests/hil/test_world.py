@@ -12,8 +12,9 @@ from drivers.points import Outcome, Quality, Setpoint
 from drivers.registry import DeviceSpec, build_driver
 from ems.clock import SimulatedClock
 from ems.config.site import Site
+from hil.faults import FaultKind, OrderedFault
 from hil.fronts import WorldError
-from hil.scenario import Fault, FaultKind, Scenario
+from hil.scenario import Scenario
 from hil.world import World
 
 COMMANDS = {
@@ -139,7 +140,7 @@ async def test_cars_announce_themselves_once(bench: Bench) -> None:
 
 
 async def test_faults_of_the_scenario_begin_and_end_by_themselves(site: Site, demo_hour: Scenario) -> None:
-    fault = Fault(at_s=20.0, device="pv_inverter", kind=FaultKind.UNPLUG, seconds=30.0)
+    fault = OrderedFault(at_s=20.0, device="pv_inverter", kind=FaultKind.UNPLUG, seconds=30.0)
     world = World(site, demo_hour.model_copy(update={"faults": (fault,)}), 1, witness=False)
     spec = site.file.devices["pv_inverter"]
     await world.open()
@@ -158,5 +159,5 @@ async def test_faults_of_the_scenario_begin_and_end_by_themselves(site: Site, de
 
 
 async def test_trouble_needs_a_device(world: World) -> None:
-    with pytest.raises(WorldError, match="no device 'toaster': choose one of air_handler"):
+    with pytest.raises(WorldError, match="there is no 'toaster': choose one of air_handler"):
         await world.inject("toaster", FaultKind.UNPLUG, 1.0)

@@ -28,7 +28,7 @@ from ems.ownership import Owner, write_record
 from ems.process_image import ProcessImage
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.requests import Request, submit
-from hil.scenario import load_scenario
+from hil.scenario_file import load_scenario
 from hil.simulation.faults import Fault, Kind
 from hil.simulation.invariants import Invariant, Judge, Violation
 from hil.simulation.life import Life, Setting

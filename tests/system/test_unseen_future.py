@@ -23,7 +23,7 @@ from ems.timetable import SimulatedRunner
 from ems.worker import DirectSolver
 from hil.published import FeedServer
 from hil.relocate import relocate
-from hil.scenario import load_scenario
+from hil.scenario_file import load_scenario
 from hil.serve import _feed_addresses
 from hil.wishes import car_requests
 from hil.world import World

@@ -23,7 +23,7 @@ from ems.config.loading import load_site
 from ems.live import SOCKET, LiveError, read_live
 from ems.store.journal import Record, read_records
 from hil.relocate import relocate
-from hil.scenario import load_scenario
+from hil.scenario_file import load_scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "sites" / "demo_feeder"
