@@ -17,6 +17,8 @@ from ems.clock import Clock
 from ems.config.binding import Bindings, bind
 from ems.config.site import Site
 from ems.control import ControlLoop, Cycle, Parts
+from ems.delivery.outbox import Outbox
+from ems.delivery.receivers import receivers
 from ems.evidence import Evidence
 from ems.fast.counters import Counters, report
 from ems.fast.fleet import Fleet
@@ -182,7 +184,7 @@ class Daemon:
             await self._door.close()
         last = self._stores.record("transition", {"event": "stop", "epoch": self._stores.owner.epoch})
         if self._notary is not None:
-            await self._notary.sign(last)
+            await self._notary.sign(last, ending=True)
         self._stores.close()
 
     def queues(self) -> dict[str, Any]:
@@ -329,11 +331,9 @@ def _lookout(wiring: _Wiring, alarms: Alarms) -> LookoutWatch:
 
 
 def _notary(wiring: _Wiring, alarms: Alarms) -> Notary:
-    site = wiring.site
-    told = site.file.audit.deliver_to
-    folder = site.folder / Path(told).expanduser() if told is not None else None
-    journal = wiring.stores.journal
-    return Notary(site.file.site.id, wiring.state_dir, wiring.clock, journal=journal, alarms=alarms, deliver_to=folder)
+    site, journal = wiring.site, wiring.stores.journal
+    outbox = Outbox(receivers(site, wiring.state_dir), journal, wiring.state_dir)
+    return Notary(site.file.site.id, wiring.state_dir, wiring.clock, journal=journal, alarms=alarms, outbox=outbox)
 
 
 def _door(wiring: _Wiring, parts: Parts) -> Door | None:

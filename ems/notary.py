@@ -1,23 +1,23 @@
 """The notary: signs checkpoints of the chains of audit, hourly, at start and at the end, and delivers copies of them.
 
 Law 1: nothing here is waited for by control; it reads and writes on threads.
-Law 2: a copy that could not be delivered is kept and tried again every minute; that it waits is told.
+Law 2: a copy that could not be delivered is tried again every minute; that it waits for hours is told.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
 from ems.clock import Clock
+from ems.delivery.outbox import Outbox
 from ems.health import Alarms
 from ems.store import scan_digests
-from ems.store.checkpoints import KIND, Key, checkpoint, deliver, heads, own_key
+from ems.store.checkpoints import KIND, Key, checkpoint, heads, own_key
 from ems.store.database import StoreError
 from ems.store.encoding import to_instant
 from ems.store.journal import FILE, latest_record
@@ -28,7 +28,6 @@ CHECK_EVERY_S = 60.0
 SIGN_EVERY_S = 3600.0
 COMMIT_WAIT_S = 10.0
 """What is to be signed is waited for so long [wall s]: a disk that takes no rows must not hold up the end."""
-MOST_WAITING = 1000
 MOST_RANGES = 3
 """So many ranges of scans are digested at a time: an hour at 1 Hz is a third of one."""
 
@@ -49,30 +48,34 @@ class Notary:
         clock: time.
         journal: takes the checkpoints.
         alarms: told when nothing can be signed or delivered.
-        deliver_to: folder for copies, which must be there; None for none.
+        outbox: takes copies.
     """
 
     def __init__(
-        self, site: str, state_dir: Path, clock: Clock, *, journal: Records, alarms: Alarms, deliver_to: Path | None
+        self, site: str, state_dir: Path, clock: Clock, *, journal: Records, alarms: Alarms, outbox: Outbox
     ) -> None:
         self._site, self._state_dir, self._clock = site, state_dir, clock
-        self._journal, self._alarms, self._deliver_to = journal, alarms, deliver_to
+        self._journal, self._alarms, self._outbox = journal, alarms, outbox
         self._key: Key | None = None
         self._signed_s: float | None = None
-        self._waiting: deque[Mapping[str, Any]] = deque(maxlen=MOST_WAITING)
 
     async def check(self) -> None:
         """Sign if an hour is over, and deliver what waits; due every minute."""
         if self._signed_s is None or self._clock.monotonic() - self._signed_s >= SIGN_EVERY_S:
             await self.sign()
-        elif self._waiting:
+        elif self._outbox:
             self._tell(await asyncio.to_thread(self._deliver))
 
-    async def sign(self, after: Future[int] | None = None) -> None:
-        """Sign what the chains end with, once a record that is named is committed."""
+    async def sign(self, after: Future[int] | None = None, *, ending: bool = False) -> None:
+        """Sign what the chains end with, once a record that is named is committed.
+
+        Args:
+            after: the record.
+            ending: whether the process ends: only who answers at once gets a copy then, the others at the next start.
+        """
         self._signed_s = self._clock.monotonic()
         covering = await asyncio.to_thread(self._cover_scans)
-        self._tell(await asyncio.to_thread(self._sign, [*([after] if after else []), *covering]))
+        self._tell(await asyncio.to_thread(self._sign, [*([after] if after else []), *covering], ending=ending))
 
     def _tell(self, trouble: str) -> None:
         self._alarms.set("audit", trouble or None, self._clock.now())
@@ -93,7 +96,7 @@ class Notary:
             logger.warning("scans are not covered by the audit chain: %s", error)
         return written
 
-    def _sign(self, after: Sequence[Future[int]]) -> str:
+    def _sign(self, after: Sequence[Future[int]], *, ending: bool) -> str:
         """Make one checkpoint once records are committed; gives what went wrong, empty if nothing did."""
         try:
             for record in after:
@@ -104,9 +107,8 @@ class Notary:
             self._signed_s = None
             return f"the audit chain is not signed: {error or 'the journal did not commit in time'}"
         self._journal.record(KIND, document)
-        if self._deliver_to is not None:
-            self._waiting.append(document)
-        return self._deliver()
+        self._outbox.put(document)
+        return self._deliver(ending=ending)
 
     def _own_key(self) -> Key:
         """Take the key, and say so if it is another than the one that signed last."""
@@ -116,14 +118,7 @@ class Notary:
             logger.warning("the audit chain has a new key: %s after %s", self._key.public, last.body.get("public_key"))
         return self._key
 
-    def _deliver(self) -> str:
-        """Deliver what waits, oldest first; gives what went wrong, empty if nothing did."""
-        while self._waiting and self._deliver_to is not None:
-            try:
-                deliver(self._waiting[0], self._deliver_to)
-            except OSError as error:
-                number = len(self._waiting)
-                words = "make the folder of audit.deliver_to writable for this account"
-                return f"{number} checkpoints of the audit chain wait to be delivered: {error}; {words}"
-            self._waiting.popleft()
-        return ""
+    def _deliver(self, *, ending: bool = False) -> str:
+        """Deliver what waits; gives what went wrong, empty if nothing did."""
+        self._outbox.deliver(near_only=ending)
+        return self._outbox.trouble(self._clock.now())

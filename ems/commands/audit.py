@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from ems.commands.output import emit
+from ems.delivery.stamping import CertificateError, Stamp, certificates, check_receipts
 from ems.exit_codes import CommandError, Exit
 from ems.store.audit import Sampled, Verdict, sample, verify
 from ems.store.database import StoreError
@@ -21,12 +22,15 @@ def command(argv: Sequence[str]) -> int:
     try:
         verdict = verify(state, arguments.checkpoints, arguments.key)
         if arguments.what == "verify":
-            emit("audit.verify", _body(verdict), _lines(verdict), as_json=arguments.json)
+            trusted = None if arguments.timestamp_root is None else certificates(arguments.timestamp_root)
+            stamps, strange = check_receipts(state, arguments.checkpoints, verdict.checkpoints, trusted)
+            verdict = replace(verdict, wrong=(*verdict.wrong, *strange))
+            emit("audit.verify", _body(verdict, stamps), _lines(verdict, stamps), as_json=arguments.json)
         else:
             drawn = sample(state, arguments.count, arguments.seed, verdict, arguments.kind)
             body = {"ok": not verdict.wrong, "wrong": verdict.wrong, "seed": arguments.seed, "entries": drawn}
             emit("audit.sample", body, _drawn(drawn, verdict), as_json=arguments.json)
-    except StoreError as error:
+    except (StoreError, CertificateError) as error:
         raise CommandError(str(error)) from error
     return Exit.DEGRADED if verdict.wrong else Exit.OK
 
@@ -39,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     sampling.add_argument("--count", type=_count, default=25, metavar="N", help="how many entries (default: 25)")
     sampling.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed draws the same entries")
     sampling.add_argument("--kind", metavar="KIND", help="only entries of a kind, for example intent")
+    words = "PEM file with the root certificate of the time-stamping authority: check the signatures of its receipts"
+    verifying.add_argument("--timestamp-root", type=Path, metavar="FILE", help=words)
     for one in (verifying, sampling):
         one.add_argument("state_dir", type=Path, metavar="STATE_DIR", help="state folder of a site, or a copy of it")
         one.add_argument("--checkpoints", type=Path, metavar="DIR", help="folder with its delivered checkpoints")
@@ -54,7 +60,7 @@ def _count(text: str) -> int:
     return count
 
 
-def _body(verdict: Verdict) -> dict[str, Any]:
+def _body(verdict: Verdict, stamps: Sequence[Stamp]) -> dict[str, Any]:
     chains = [
         {"file": c.file, "entries": c.entries, "head": c.head, "signed_to": verdict.signed_to(c.file)}
         for c in verdict.chains
@@ -66,16 +72,21 @@ def _body(verdict: Verdict) -> dict[str, Any]:
         "wrong": [asdict(wrong) for wrong in verdict.wrong],
         "chains": chains,
         "checkpoints": number,
+        "stamps": {"receipts": len(stamps), "verified": sum(stamp.verified for stamp in stamps)},
         "keys": verdict.keys,
     }
 
 
-def _lines(verdict: Verdict) -> Iterator[str]:
+def _lines(verdict: Verdict, stamps: Sequence[Stamp]) -> Iterator[str]:
     for chain in verdict.chains:
         signed = verdict.signed_to(chain.file)
         yield f"{chain.file:<12}{chain.entries} entries, signed up to {signed or 'none'}; the last is {chain.head[:16]}"
-    number = _body(verdict)["checkpoints"]
-    yield f"checkpoints {number['journal']} in the journal, {number['delivered']} delivered"
+    body = _body(verdict, stamps)
+    yield f"checkpoints {body['checkpoints']['journal']} in the journal, {body['checkpoints']['delivered']} delivered"
+    if stamps:
+        number, last = body["stamps"], max(stamp.stamped_at for stamp in stamps)
+        signed = f"{number['verified']} with a checked signature"
+        yield f"stamps      {number['receipts']}, {signed}; the last is of {last:%Y-%m-%d %H:%M} UTC"
     for key in verdict.keys:
         yield f"key         {key}"
     yield from _mistakes(verdict)

@@ -183,5 +183,10 @@ def deliver(document: Mapping[str, Any], folder: Path) -> Path:
         OSError: the folder is missing or takes no file.
     """
     path = folder / file_name(document)
-    write_whole(path, json.dumps(document, sort_keys=True, indent=1).encode() + b"\n")
+    write_whole(path, file_bytes(document))
     return path
+
+
+def file_bytes(document: Mapping[str, Any]) -> bytes:
+    """Give a checkpoint as the bytes of its delivered file."""
+    return json.dumps(document, sort_keys=True, indent=1).encode() + b"\n"

@@ -106,8 +106,8 @@ WORDS: dict[str, dict[str, str]] = {
         "security": "TLS from the first byte, or after STARTTLS; never without",
         "user": "name at the mail server; its password is the secret `audit_mail_password`, see "
         "[secrets](operator.md#secrets); null for none",
-        "root": "PEM file of the site folder with the authority behind the server's certificate; null for those that the "
-        "machine trusts",
+        "root": "PEM file of the site folder with the authority behind the server's certificate; null for those that "
+        "the machine trusts",
     },
     "TimeStamping": {
         "url": "address of a time-stamping authority (RFC 3161), asked by HTTP POST",

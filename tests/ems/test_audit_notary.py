@@ -13,6 +13,8 @@ import pytest
 from drivers.points import Measurement, Quality
 from ems.cli import main
 from ems.clock import SimulatedClock
+from ems.delivery.outbox import Outbox
+from ems.delivery.receivers import Folder
 from ems.health import Alarms
 from ems.notary import Notary
 from ems.store.audit import verify
@@ -30,9 +32,9 @@ class Office:
         self.state, self.clock = folder / "state", SimulatedClock(NOON)
         self.journal = Journal(self.state / "journal.db", self.clock, durable=False)
         self.alarms = Alarms(self.journal.record)
-        self.notary = Notary(
-            "house", self.state, self.clock, journal=self.journal, alarms=self.alarms, deliver_to=deliver_to
-        )
+        given = [] if deliver_to is None else [Folder(deliver_to)]
+        outbox = Outbox(given, self.journal, self.state)
+        self.notary = Notary("house", self.state, self.clock, journal=self.journal, alarms=self.alarms, outbox=outbox)
 
     async def run(self, hours: int) -> None:
         """Let minutes pass, each with a record."""
@@ -60,7 +62,7 @@ async def test_it_signs_at_once_every_hour_and_at_the_end(office: Office, tmp_pa
     last = office.journal.record("transition", {"event": "stop"})
     await office.notary.sign(last)
     signed = office.signed()
-    assert signed[:2] == [1, 62], "one record a minute, and the first checkpoint"
+    assert signed[:2] == [1, 63], "one record a minute, the first checkpoint and its receipt"
     assert signed[2] == last.result(0)
     outside = sorted((tmp_path / "outside").iterdir())
     assert [path.name.split("-")[1] for path in outside] == [f"{seq:08}" for seq in signed]
@@ -71,15 +73,17 @@ async def test_it_signs_at_once_every_hour_and_at_the_end(office: Office, tmp_pa
 async def test_what_cannot_be_delivered_waits_is_told_and_comes_later_in_order(office: Office, tmp_path: Path) -> None:
     (tmp_path / "outside").rmdir()
     await office.run(2)
+    assert office.alarms.active == (), "a receiver may be away for two hours"
+    await office.run(1)
     (alarm,) = office.alarms.active
     assert alarm.key == "audit"
-    assert "wait to be delivered" in alarm.text
+    assert "3 checkpoints of the audit chain wait since 2026-01-15 12:00 UTC to be delivered to folder" in alarm.text
     assert "make the folder of audit.deliver_to writable" in alarm.text
     assert not (tmp_path / "outside").exists(), "a mount that is missing is not replaced by a folder"
     (tmp_path / "outside").mkdir()
     await office.notary.check()
     assert office.alarms.active == ()
-    assert len(list((tmp_path / "outside").iterdir())) == len(office.signed()) == 3
+    assert len(list((tmp_path / "outside").iterdir())) == len(office.signed()) == 4
 
 
 async def test_a_key_that_cannot_be_used_is_told_and_tried_again(office: Office) -> None:
@@ -148,7 +152,7 @@ async def test_the_command_says_whole_names_the_first_wrong_entry_and_draws_samp
     status, told = _told(capsys, "verify", state, "--checkpoints", outside)
     assert (status, told["ok"], told["checkpoints"]) == (0, True, {"journal": 2, "delivered": 2})
     assert told["chains"] == [
-        {"file": "journal.db", "entries": 122, "head": told["chains"][0]["head"], "signed_to": 62}
+        {"file": "journal.db", "entries": 124, "head": told["chains"][0]["head"], "signed_to": 63}
     ]
     assert _told(capsys, "verify", state, "--key", told["keys"][0])[0] == 0
     assert _told(capsys, "verify", state, "--key", "00")[0] == 5
@@ -157,8 +161,8 @@ async def test_the_command_says_whole_names_the_first_wrong_entry_and_draws_samp
     assert (status, first) == (0, _told(capsys, *draw)[1])
     assert len({entry["entry"] for entry in first["entries"]}) == 5
     assert {entry["kind"] for entry in first["entries"]} == {"intent"}
-    assert all(bool(entry["covered_by"]) == (entry["entry"] <= 62) for entry in first["entries"])
-    assert len(_told(capsys, "sample", state, "--count", "999")[1]["entries"]) == 122
+    assert all(bool(entry["covered_by"]) == (entry["entry"] <= 63) for entry in first["entries"])
+    assert len(_told(capsys, "sample", state, "--count", "999")[1]["entries"]) == 124
     with closing(sqlite3.connect(office.state / "journal.db", isolation_level=None)) as journal:
         journal.execute("DELETE FROM record WHERE id = 40")
     status, told = _told(capsys, "verify", state)

@@ -23,9 +23,7 @@ def told(snapshot: dict[str, Any] | None, *, live: bool = True) -> dict[str, Any
 def read(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """Read an exposition: values by name and labels."""
     families = text_string_to_metric_families(text.decode())
-    return {
-        (one.name, tuple(sorted(one.labels.items()))): one.value for family in families for one in family.samples
-    }
+    return {(one.name, tuple(sorted(one.labels.items()))): one.value for family in families for one in family.samples}
 
 
 async def view(show: Show) -> dict[str, Any]:
