@@ -16,6 +16,12 @@ from typing import Protocol, TypeVar
 T = TypeVar("T")
 
 
+async def within(awaitable: Awaitable[T], seconds: float) -> T:
+    """Await at most so long [s of the loop]; raises `TimeoutError`. Unlike `asyncio.wait_for` it makes no task."""
+    async with asyncio.timeout(seconds):
+        return await awaitable
+
+
 class Clock(Protocol):
     """Time as the daemon sees it."""
 
@@ -53,7 +59,7 @@ class SystemClock:
 
     async def wait_for(self, awaitable: Awaitable[T], seconds: float) -> T:
         """Await at most so long [s]; raises `TimeoutError`."""
-        return await asyncio.wait_for(awaitable, seconds)
+        return await within(awaitable, seconds)
 
     def wall_step_s(self) -> float:
         """Tell how far the wall clock has moved away from the anchored records [s]."""
@@ -92,7 +98,7 @@ class ScaledClock:
 
     async def wait_for(self, awaitable: Awaitable[T], seconds: float) -> T:
         """Await at most so many simulated seconds; raises `TimeoutError`."""
-        return await asyncio.wait_for(awaitable, seconds / self.speed)
+        return await within(awaitable, seconds / self.speed)
 
     def to_text(self) -> str:
         """Write it as one word for a command line, the inverse of `from_text`."""
@@ -111,7 +117,7 @@ class _UnhurriedClock(ScaledClock):
 
     async def wait_for(self, awaitable: Awaitable[T], seconds: float) -> T:
         """Await at most so many wall seconds; raises `TimeoutError`."""
-        return await asyncio.wait_for(awaitable, seconds)
+        return await within(awaitable, seconds)
 
 
 def unhurried(clock: Clock) -> Clock:

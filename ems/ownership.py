@@ -16,7 +16,8 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Literal
 
@@ -65,6 +66,9 @@ class OwnerRecord:
     def is_fresh(self, now_s: float) -> bool:
         """Tell whether the record was renewed in this boot and within its lease; `now_s` is monotonic [s]."""
         return self.boot_id == boot_id() and abs(now_s - self.renewed_monotonic_s) <= self.lease_s
+
+
+_FIELDS = tuple(each.name for each in fields(OwnerRecord))
 
 
 class Owner:
@@ -174,7 +178,6 @@ class Owner:
         if not self._record.is_fresh(now_s):
             self._lose(f"it was not renewed for {now_s - self._record.renewed_monotonic_s:.1f} s")
         elif now_s - self._checked_s >= _DISK_CHECK_S:
-            self._checked_s = now_s
             self._is_mine_on_disk()
         return self._record is not None
 
@@ -203,6 +206,7 @@ class Owner:
             log.warning("%s takes no note of the stop: %s; the guard will call it a loss", self._state_dir, error)
 
     def _is_mine_on_disk(self) -> bool:
+        self._checked_s = self._clock.monotonic()
         mine, on_disk = self._record, read_record(self._state_dir)
         if mine is not None and (on_disk is None or on_disk.epoch != mine.epoch):
             self._lose(f"epoch {on_disk.epoch if on_disk else 'unknown'} has taken over")
@@ -219,9 +223,15 @@ class Owner:
 def read_record(state_dir: Path) -> OwnerRecord | None:
     """Read `owner.json`; None if there never was an owner or the file cannot be understood."""
     try:
-        return OwnerRecord(**json.loads((state_dir / RECORD_FILE).read_text()))
+        with open(f"{state_dir}/{RECORD_FILE}", "rb", buffering=0) as file:  # noqa: PTH123 - at every write of a device
+            return _understood(file.read())
     except (OSError, ValueError, TypeError):
         return None
+
+
+@lru_cache(maxsize=2)
+def _understood(text: bytes) -> OwnerRecord:
+    return OwnerRecord(**json.loads(text))
 
 
 def write_record(state_dir: Path, role: Role, *, now_s: float, lease_s: float, settled: bool) -> OwnerRecord:
@@ -266,7 +276,7 @@ def refuse_second(state_dir: Path) -> None:
 @contextmanager
 def record_locked(state_dir: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold the short lock that protects changes of `owner.json`; gives False if it is taken and `wait` is not set."""
-    with (state_dir / RECORD_LOCK_FILE).open("a") as file:
+    with open(f"{state_dir}/{RECORD_LOCK_FILE}", "ab") as file:  # noqa: PTH123 - once a cycle
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -311,17 +321,19 @@ def _store(state_dir: Path, record: OwnerRecord, *, durable: bool) -> None:
 
     A full disk must not end control: every record has the same length, so that it can be written in place.
     """
-    text = json.dumps(asdict(record)).ljust(_RECORD_LENGTH)
-    part, path = state_dir / f"{RECORD_FILE}.part", state_dir / RECORD_FILE
+    said = {name: getattr(record, name) for name in _FIELDS}
+    text = json.dumps(said).ljust(_RECORD_LENGTH).encode()
+    path = f"{state_dir}/{RECORD_FILE}"
+    part = f"{path}.part"
     try:
-        _write(part, text, mode="w", durable=durable)
-        part.replace(path)
+        _write(part, text, mode="wb", durable=durable)
+        os.replace(part, path)  # noqa: PTH105 - once a cycle
     except OSError:
-        _write(path, text, mode="r+", durable=durable)
+        _write(path, text, mode="r+b", durable=durable)
 
 
-def _write(path: Path, text: str, *, mode: str, durable: bool) -> None:
-    with path.open(mode) as file:
+def _write(path: str, text: bytes, *, mode: str, durable: bool) -> None:
+    with open(path, mode) as file:  # noqa: PTH123 - once a cycle
         file.write(text)
         if durable:
             file.flush()

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from struct import Struct
 
 
@@ -116,6 +117,8 @@ class Register:
     range: tuple[float, float] | None = None
     map: Mapping[int, float] | None = None
     taken_back: bool = False
+    layout: Layout = field(init=False, repr=False, compare=False)
+    """How its type lies in registers."""
 
     def __post_init__(self) -> None:
         if self.type not in LAYOUTS:
@@ -124,11 +127,7 @@ class Register:
             raise ValueError(f"at: {self.at} is no register address; write 0 to 65535")
         if self.factor == 0 or not math.isfinite(self.factor):
             raise ValueError(f"factor: {self.factor} cannot be undone; write a finite number other than 0")
-
-    @property
-    def layout(self) -> Layout:
-        """How its type lies in registers."""
-        return LAYOUTS[self.type]
+        object.__setattr__(self, "layout", LAYOUTS[self.type])
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +146,30 @@ def _reordered(words: Sequence[int], order: Order) -> Sequence[int]:
 
 def decode(register: Register, words: Sequence[int]) -> float | Unusable:
     """Turn the registers of a value into its raw number, or say why there is none."""
+    return decode_at(register, octets(words), 0)
+
+
+def octets(words: Sequence[int]) -> bytes:
+    """Lay registers out as they come over the wire."""
+    return _codec(len(words)).pack(*words)
+
+
+@lru_cache(maxsize=256)
+def _codec(count: int) -> Struct:
+    return Struct(f">{count}H")
+
+
+def decode_at(register: Register, data: bytes, start: int) -> float | Unusable:
+    """Turn the octets from `start` on into the raw number of a value, as `decode` does."""
     layout = register.layout
     if register.order is not Order.ABCD:
-        words = _reordered(words, register.order)
-    raw: float = layout.codec.unpack(_WORDS[layout.words].pack(*words))[0]
-    if isinstance(raw, float) and not math.isfinite(raw):
-        return Unusable(f"{register.name} is not a number")
+        words = _WORDS[layout.words].unpack_from(data, start)
+        data, start = octets(_reordered(words, register.order)), 0
+    raw: float = layout.codec.unpack_from(data, start)[0]
     if register.model is not None and raw in layout.absent:
         return Unusable(f"{register.name} is not implemented ({raw})")
+    if not math.isfinite(raw):
+        return Unusable(f"{register.name} is not a number")
     return raw
 
 

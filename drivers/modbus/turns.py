@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
 
@@ -17,16 +16,12 @@ class Turns:
         self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
         self._order = count()
 
-    @asynccontextmanager
-    async def take(self, *, urgent: bool) -> AsyncIterator[None]:
-        """Hold the wire; others wait."""
-        await self._enter(urgent=urgent)
-        try:
-            yield
-        finally:
-            self._pass_on()
+    def take(self, *, urgent: bool) -> _Turn:
+        """Hold the wire for as long as an `async with` lasts; others wait."""
+        return _Turn(self, urgent)
 
-    async def _enter(self, *, urgent: bool) -> None:
+    async def enter(self, *, urgent: bool) -> None:
+        """Wait for the wire."""
         if not self._taken:
             self._taken = True
             return
@@ -36,13 +31,26 @@ class Turns:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # it was ours already
-                self._pass_on()
+                self.pass_on()
             raise
 
-    def _pass_on(self) -> None:
+    def pass_on(self) -> None:
+        """Let the next one have the wire."""
         while self._waiting:
             _, _, turn = heappop(self._waiting)
             if not turn.done():
                 turn.set_result(None)
                 return
         self._taken = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    turns: Turns
+    urgent: bool
+
+    async def __aenter__(self) -> None:
+        await self.turns.enter(urgent=self.urgent)
+
+    async def __aexit__(self, *_: object) -> None:
+        self.turns.pass_on()

@@ -55,12 +55,14 @@ NOT_IMPLEMENTED = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a point lies in the image: first register, number of registers, how it is packed."""
+    """Where a point lies in the image: first register, number of registers, how it is packed, what it can hold."""
 
     register: int
     size: int
     code: struct.Struct
     not_implemented: int | bytes
+    lower: int
+    upper: int
 
 
 class Image:
@@ -85,7 +87,7 @@ class Image:
         """Write raw values by `model.point`; integers are clamped to what their registers hold."""
         for name, value in values.items():
             place = self._places[name]
-            raw = value.encode() if isinstance(value, str) else _fitting(place, value)
+            raw = value.encode() if isinstance(value, str) else min(max(value, place.lower), place.upper)
             place.code.pack_into(self._bytes, 2 * place.register, raw)
 
     def get(self, name: str) -> int:
@@ -132,7 +134,9 @@ def _layout(model: int, register: int) -> dict[str, Place]:
         kind = given or kind
         size = int(kind[1:]) if kind[0] == "s" else struct.calcsize(">" + CODES[kind]) // 2
         code = f"{2 * size}s" if kind[0] == "s" else CODES[kind]
-        layout[name] = Place(register, size, struct.Struct(">" + code), NOT_IMPLEMENTED.get(kind, b""))
+        layout[name] = Place(
+            register, size, struct.Struct(">" + code), NOT_IMPLEMENTED.get(kind, b""), *_range(code[-1], 16 * size)
+        )
         register += size
     return layout
 
@@ -141,8 +145,5 @@ def _blank(place: Place) -> bytes:
     return place.code.pack(place.not_implemented)
 
 
-def _fitting(place: Place, value: int) -> int:
-    bits = 8 * place.code.size
-    signed = place.code.format[-1] in "hi"
-    lower, upper = (-(1 << bits - 1) + 1, (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 2)
-    return min(max(value, lower), upper)
+def _range(code: str, bits: int) -> tuple[int, int]:
+    return (-(1 << bits - 1) + 1, (1 << bits - 1) - 1) if code in "hi" else (0, (1 << bits) - 2)

@@ -12,34 +12,26 @@ from __future__ import annotations
 import asyncio
 import socket
 from asyncio import base_events
+from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
 from random import Random
 from typing import Any, TypeVar
+
+from ems.clock import within
 
 T = TypeVar("T")
 
 
+RESOLUTION_S = 1e-6
+"""What is due so soon is due now [s]."""
+
+
 class SimulationStuck(RuntimeError):
     """Everybody waits and nothing is due: on a real machine this would hang for ever."""
-
-
-class _Jump:
-    """Stands where a selector would: it waits for nobody, and lets the loop's time jump to the next timer."""
-
-    def __init__(self, loop: SeededLoop) -> None:
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        """Let time pass [s]; there is never an event."""
-        if timeout is None:
-            raise SimulationStuck("everybody waits and nothing is due: this would hang for ever")
-        if timeout > 0.0:
-            self._loop.pass_time(timeout)
-        return []
-
-    def close(self) -> None:
-        """Close nothing."""
 
 
 class SeededLoop(base_events.BaseEventLoop):
@@ -55,9 +47,10 @@ class SeededLoop(base_events.BaseEventLoop):
 
     def __init__(self, rng: Random, start_s: float = 0.0) -> None:
         super().__init__()
-        self._rng, self._at_s = rng, start_s
-        self._selector = _Jump(self)
-        self._clock_resolution = 1e-6
+        self._chance, self._at_s = rng.random, start_s
+        self._now: deque[asyncio.Handle] = deque()
+        self._later: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._order = count()
         self.other_threads: Callable[[], None] = lambda: None
 
     def time(self) -> float:
@@ -82,14 +75,56 @@ class SeededLoop(base_events.BaseEventLoop):
         """Give an address as it is written: nobody is asked."""
         return [(socket.AF_INET, options.get("type", 0), 0, "", (str(host), int(port)))]
 
+    # ---- scheduling: `BaseEventLoop` asks its debugger, its thread and its selector at every turn --------------------
+
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
+        """Call in the next turn."""
+        self._check_closed()  # type: ignore[attr-defined]
+        handle = asyncio.Handle(callback, args, self, context)
+        self._now.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call at an instant [s]."""
+        self._check_closed()  # type: ignore[attr-defined]
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        heappush(self._later, (when, next(self._order), handle))
+        return handle
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call after so long [s]."""
+        return self.call_at(self._at_s + delay, callback, *args, context=context)
+
     def _run_once(self) -> None:
-        ready = self._ready  # type: ignore[attr-defined]
+        now, later = self._now, self._later
+        if not now and not self._stopping:  # type: ignore[attr-defined]
+            self._jump()
+        while later and (later[0][0] <= self._at_s + RESOLUTION_S or later[0][2].cancelled()):
+            due = heappop(later)[2]
+            if not due.cancelled():
+                now.append(due)
+        ready = [handle for handle in now if not handle.cancelled()]
+        now.clear()
         if len(ready) > 1:
-            order = list(ready)
-            self._rng.shuffle(order)
-            ready.clear()
-            ready.extend(order)
-        super()._run_once()  # type: ignore[misc]
+            ready.sort(key=lambda _handle: self._chance())
+        for handle in ready:
+            if not handle.cancelled():
+                handle._run()  # noqa: SLF001 - as every event loop does
+
+    def _jump(self) -> None:
+        """Let time jump to the next timer."""
+        later = self._later
+        while later and later[0][2].cancelled():
+            heappop(later)
+        if not later:
+            raise SimulationStuck("everybody waits and nothing is due: this would hang for ever")
+        self._at_s = max(self._at_s, later[0][0])
 
     def _process_events(self, event_list: list[Any]) -> None:
         """Process nothing: there are no sockets."""
@@ -131,7 +166,7 @@ class LoopClock:
 
     async def wait_for(self, awaitable: Awaitable[T], seconds: float) -> T:
         """Await at most so long [s]; raises `TimeoutError`."""
-        return await asyncio.wait_for(awaitable, seconds)
+        return await within(awaitable, seconds)
 
     def wall_step_s(self) -> float:
         """Tell how far the wall clock has moved away from the records [s]."""
