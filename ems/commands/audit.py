@@ -84,9 +84,9 @@ def _lines(verdict: Verdict, stamps: Sequence[Stamp]) -> Iterator[str]:
     body = _body(verdict, stamps)
     yield f"checkpoints {body['checkpoints']['journal']} in the journal, {body['checkpoints']['delivered']} delivered"
     if stamps:
-        number, last = body["stamps"], max(stamp.stamped_at for stamp in stamps)
-        signed = f"{number['verified']} with a checked signature"
-        yield f"stamps      {number['receipts']}, {signed}; the last is of {last:%Y-%m-%d %H:%M} UTC"
+        number, newest = body["stamps"], max(stamp.stamped_at for stamp in stamps)
+        checked = f"{number['verified']} with a checked signature"
+        yield f"stamps      {number['receipts']}, {checked}; the last is of {newest:%Y-%m-%d %H:%M} UTC"
     for key in verdict.keys:
         yield f"key         {key}"
     yield from _mistakes(verdict)

@@ -31,6 +31,8 @@ LOG_FILE = "log/up.log"
 AGAIN_S = 60.0
 """What is said again within so long [s] is only counted."""
 MOST_REMEMBERED = 1000
+CLOSING_S = 1.0
+"""A reader is waited for so long at the end, twice at most [s]: the thread's own wait, no control deadline."""
 MOST_WAITING = 10_000
 DAY_S = 86400.0
 DEFAULT_MB = 500.0
@@ -92,15 +94,17 @@ class Limit:
         return found
 
     def affords(self, size: int) -> bool:
-        """Take so many bytes from the allowance; what it does not have is counted as left out."""
+        """Tell whether the allowance has so many bytes left; if not, that is counted as left out."""
         now_s = self._monotonic()
         refilled = self._left + (now_s - self._filled_s) * self._a_day / DAY_S
         self._left, self._filled_s = min(refilled, self._a_day * BURST_SHARE), now_s
         if size > self._left:
             self.left_out += 1
-            return False
+        return size <= self._left
+
+    def take(self, size: int) -> None:
+        """Take so many bytes from the allowance."""
         self._left -= size
-        return True
 
 
 class SparingHandler(logging.Handler):
@@ -128,11 +132,15 @@ class SparingHandler(logging.Handler):
             self.handleError(record)
 
     def _tell(self, record: logging.LogRecord, repeats: int) -> None:
+        lost = self._limit.left_out
+        # A flood is not worth the wording.
+        if not self._limit.affords(len(record.getMessage())):
+            return
         record.repeats = repeats
         line = self.format(record) + "\n"
-        lost = self._limit.left_out
-        if not self._limit.affords(len(line.encode())):
+        if not self._limit.affords(size := len(line.encode())):
             return
+        self._limit.take(size)
         if lost:
             self._limit.left_out = 0
             words = f"{lost} messages were left out: more than a day's share of EMS_LOG_MB, or nobody read them"
@@ -169,10 +177,10 @@ class SparingHandler(logging.Handler):
             self.release()
 
     def close(self) -> None:
-        """Write what waits, for at most 2 s, and end."""
+        """Write what waits, for a second or two at most, and end."""
         with suppress(queue.Full):
-            self._lines.put_nowait(None)
-        self._thread.join(2.0)
+            self._lines.put(None, timeout=CLOSING_S)
+        self._thread.join(CLOSING_S)
         super().close()
 
 
