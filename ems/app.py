@@ -36,6 +36,7 @@ from ems.fast.steering import Steering
 from ems.fast.watchman import Watchman
 from ems.fast.writing import COMMIT_SHARE, COMMIT_WAIT_S, Writer
 from ems.health import Alarms, Health
+from ems.keeping import Keeper
 from ems.limits.door import Door
 from ems.notary import CHECK_EVERY_S as AUDIT_EVERY_S
 from ems.notary import Notary
@@ -307,6 +308,9 @@ def build(
         vitals=Vitals(state_dir, stores, parts.counters, planning.counts),
         cycle_s=cycle_s,
     )
+    if durable:
+        keeper = Keeper(site.file.retention, state_dir, clock, journal=stores.journal, alarms=alarms)
+        keeper.enter(daemon.timetable)
     daemon.withhold(withheld)
     return daemon
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +16,6 @@ from typing import Any, Protocol
 from ems.clock import Clock
 from ems.delivery.outbox import Outbox
 from ems.health import Alarms
-from ems.store import scan_digests
 from ems.store.checkpoints import KIND, Key, checkpoint, heads, own_key
 from ems.store.database import StoreError
 from ems.store.encoding import to_instant
@@ -28,8 +27,6 @@ CHECK_EVERY_S = 60.0
 SIGN_EVERY_S = 3600.0
 COMMIT_WAIT_S = 10.0
 """What is to be signed is waited for so long [wall s]: a disk that takes no rows must not hold up the end."""
-MOST_RANGES = 3
-"""So many ranges of scans are digested at a time: an hour at 1 Hz is a third of one."""
 
 
 class Records(Protocol):
@@ -74,33 +71,16 @@ class Notary:
             ending: whether the process ends: only who answers at once gets a copy then, the others at the next start.
         """
         self._signed_s = self._clock.monotonic()
-        covering = await asyncio.to_thread(self._cover_scans)
-        self._tell(await asyncio.to_thread(self._sign, [*([after] if after else []), *covering], ending=ending))
+        self._tell(await asyncio.to_thread(self._sign, after, ending=ending))
 
     def _tell(self, trouble: str) -> None:
         self._alarms.set("audit", trouble or None, self._clock.now())
 
-    def _cover_scans(self) -> list[Future[int]]:
-        """Journal digests of the scans that none covers yet; an old history is caught up with bit by bit."""
-        written: list[Future[int]] = []
+    def _sign(self, after: Future[int] | None, *, ending: bool) -> str:
+        """Make one checkpoint once a record is committed; gives what went wrong, empty if nothing did."""
         try:
-            last = latest_record(self._state_dir / FILE, scan_digests.KIND)
-            after = int(last.body["last"]) if last is not None else 0
-            for _ in range(MOST_RANGES):
-                found = scan_digests.next_range(self._state_dir / scan_digests.FILE, after)
-                if found is None:
-                    break
-                written.append(self._journal.record("scans", found))
-                after = int(found["last"])
-        except StoreError as error:
-            logger.warning("scans are not covered by the audit chain: %s", error)
-        return written
-
-    def _sign(self, after: Sequence[Future[int]], *, ending: bool) -> str:
-        """Make one checkpoint once records are committed; gives what went wrong, empty if nothing did."""
-        try:
-            for record in after:
-                record.result(COMMIT_WAIT_S)
+            if after is not None:
+                after.result(COMMIT_WAIT_S)
             key = self._key or self._own_key()
             document = checkpoint(key, self._site, to_instant(self._clock.now()), heads(self._state_dir))
         except (StoreError, TimeoutError) as error:

@@ -18,8 +18,8 @@ from ems.limits.desk import LimitDesk
 from ems.limits.in_force import Instant
 from ems.limits.sources import sources_of
 from ems.slow.planning_setup import history_path
-from ems.store.history import read_at
 from ems.store.journal import FILE, latest_record, read_records, records_since
+from ems.store.reader import read_at
 
 Record = Callable[[str, Mapping[str, Any]], object]
 

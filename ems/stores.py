@@ -14,7 +14,7 @@ from ems.clock import Clock, ScaledClock
 from ems.live import LiveServer
 from ems.ownership import Owner
 from ems.slow.planning_setup import history_path
-from ems.store.damage import is_damage, move_aside
+from ems.store.damage import move_aside
 from ems.store.database import StoreError
 from ems.store.history import History
 from ems.store.journal import FILE, Journal
@@ -66,7 +66,7 @@ class Stores:
             return f"{refused}; rows wait in memory; look after the disk"
         if self.damaged:
             kept = ", ".join(self.damaged)
-            return f"damaged when the core started, kept as {kept}: look after the disk, restore a backup"
+            return f"a file was damaged and is kept as {kept}: look after the disk, restore a backup"
         return ""
 
     def close(self) -> None:
@@ -89,29 +89,45 @@ def open_stores(state_dir: Path, clock: Clock, *, lease_s: float, durable: bool)
     with ExitStack() as undone:
         undone.callback(owner.release, stopped=True)
         reserve = Reserve(state_dir) if durable else None
-        damaged: list[str] = []
-
-        def opened(path: Path, make: Callable[[], T]) -> T:
-            try:
-                return _opened(reserve, make)
-            except StoreError as error:
-                if not is_damage(error.__cause__):
-                    raise
-            damaged.append(move_aside(path, clock.now()).name)
-            return _opened(reserve, make)
-
+        hospital = _Hospital(clock)
         path, scans = journal_path(state_dir), history_path(state_dir)
         gather_s = SCANS_GATHER_S if durable else 0.0
-        journal = opened(path, lambda: Journal(path, clock, durable, reserve=reserve))
+        journal = _opened(reserve, lambda: Journal(path, clock, durable, reserve=reserve, damaged=hospital.take))
         undone.callback(journal.close)
-        history = opened(scans, lambda: History(scans, durable, gather_s=gather_s, reserve=reserve))
+        hospital.tell(journal)
+        history = _opened(
+            reserve,
+            lambda: History(scans, durable, gather_s=gather_s, reserve=reserve, damaged=hospital.take),
+        )
         undone.callback(history.close)
         # A damaged file of requests is not replaced: somebody's lockout may stand in it.
         box = _opened(reserve, lambda: RequestBox(state_dir, clock))
         undone.pop_all()
-    for name in damaged:
+    return Stores(journal, history, box, owner, LiveServer(state_dir), reserve, hospital.kept)
+
+
+class _Hospital:
+    """Moves damaged files aside, at the start and later, and journals it once there is a journal."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.kept: list[str] = []
+        self._clock = clock
+        self._journal: Journal | None = None
+
+    def take(self, path: Path) -> None:
+        """Move a damaged file aside; raises `OSError`."""
+        self.kept.append(move_aside(path, self._clock.now()).name)
+        if self._journal is not None:
+            self._record(self._journal, self.kept[-1])
+
+    def tell(self, journal: Journal) -> None:
+        """Journal what was moved aside so far, and from now on what will be."""
+        self._journal = journal
+        for name in self.kept:
+            self._record(journal, name)
+
+    def _record(self, journal: Journal, name: str) -> None:
         journal.record("transition", {"event": "damaged", "file": name})
-    return Stores(journal, history, box, owner, LiveServer(state_dir), reserve, tuple(damaged))
 
 
 def _opened(reserve: Reserve | None, make: Callable[[], T]) -> T:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ems.config.audit import Audit
 from ems.config.grid_operator import GridOperator
+from ems.config.retention import Retention
 from ems.config.strict import Finite, HourOfDay, Id, NotNegative, Percent, Positive, Share, Strict, Switch, Whole
 
 SCHEMA_VERSION = 1
@@ -351,6 +352,7 @@ class SiteFile(Strict):
     feeds: Feeds
     series: Series = Series()
     audit: Audit = Audit()
+    retention: Retention = Retention()
     zones: dict[Id, DistrictZone] = Field(default_factory=dict)
     devices: dict[Id, Device]
     assets: dict[Id, AssetSpec]

@@ -25,9 +25,10 @@ from ems.slow.question import Questioner
 from ems.slow.series_files import read_load_file, read_places
 from ems.slow.situation import NEEDED_ROLES, OPTIONAL_ROLES
 from ems.slow.zone_watch import Zone, ZoneWatch
-from ems.store.history import oldest, read_at, read_means
 from ems.store.journal import FILE as JOURNAL
 from ems.store.journal import latest_record, records_since
+from ems.store.reader import oldest, read_at_each, read_means
+from ems.store.segments import FOLDER
 from ems.worker import Solver
 from optimization.assets import EvSession, HeatPump
 from optimization.forecast.past import empty
@@ -95,7 +96,7 @@ def _accounts(site: Site, bindings: Bindings, desk: FeedDesk, clock: Clock, stat
         accounts.restore(kept.body["accounts"])
         since = max(since, kept.at)
     accounts.note_intervals(record.body for record in records_since(journal, DEMAND_RECORD, since))
-    if accounts.register is not None and history.exists() and (known := oldest(history)) is not None:
+    if accounts.register is not None and (known := oldest(history)) is not None:
         # A young history is not asked for every border of the month.
         since = max(since, known - timedelta(seconds=accounts.interval_s))
         accounts.replay(_registers(history, accounts.register, since, now, accounts.interval_s))
@@ -106,18 +107,16 @@ def _registers(
     history: Path, point: str, since: datetime, until: datetime, interval_s: float
 ) -> Iterator[tuple[datetime, float]]:
     """Read a register at the borders of metering intervals; those that nobody saw are left out."""
-    border_s = math.ceil(since.timestamp() / interval_s) * interval_s
-    while border_s <= until.timestamp():
-        at = datetime.fromtimestamp(border_s, UTC)
-        register = read_at(history, point, at, BORDER_WITHIN_S)
+    first, last = math.ceil(since.timestamp() / interval_s), math.floor(until.timestamp() / interval_s)
+    borders = [datetime.fromtimestamp(number * interval_s, UTC) for number in range(first, last + 1)]
+    for at, register in zip(borders, read_at_each(history, point, borders, BORDER_WITHIN_S), strict=True):
         if register is not None:
             yield at, register
-        border_s += interval_s
 
 
 def history_path(state_dir: Path) -> Path:
     """Tell where the history of measurements lies."""
-    return state_dir / "history.db"
+    return state_dir / FOLDER
 
 
 def cache_dir(state_dir: Path) -> Path:

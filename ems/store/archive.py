@@ -21,9 +21,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ems.store import history
+from ems.store import sealed
 from ems.store.database import StoreError
 from ems.store.journal import records_since
+from ems.store.reader import read
+from ems.store.segments import FOLDER
 from optimization.slots import Floats
 
 STEP_S = 900.0
@@ -206,7 +208,7 @@ def _state(state: Path, wanted: Wanted, stale_s: float) -> pd.DataFrame:
     try:
         _journalled(frame, state / "journal.db", wanted, stale_s)
         for first, last in _chunks(wanted):
-            _scanned(frame, state / "history.db", wanted, (first, last), stale_s)
+            _scanned(frame, state / FOLDER, wanted, (first, last), stale_s)
     except StoreError as error:
         raise ArchiveError(str(error)) from error
     return frame
@@ -225,9 +227,8 @@ def _chunks(wanted: Wanted) -> Iterator[tuple[datetime, datetime]]:
 def _scanned(frame: pd.DataFrame, path: Path, wanted: Wanted, span: tuple[datetime, datetime], stale_s: float) -> None:
     """Take the bounds of (first, last] from the scans of a daemon's history."""
     first, last = span
-    times, values = history.read(
-        path, wanted.points, first - timedelta(seconds=stale_s), last + timedelta(microseconds=1)
-    )
+    since, until = first - timedelta(seconds=stale_s), last + timedelta(microseconds=1)
+    times, values = read(path, wanted.points, since, until, sealed=sealed.rows)
     if not len(times):
         return
     bounds = pd.date_range(first, last, freq=pd.Timedelta(seconds=wanted.step_s))[1:]

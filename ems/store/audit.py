@@ -22,6 +22,8 @@ from ems.store import scan_digests
 from ems.store.chain import GENESIS, entry_hash, request_body
 from ems.store.checkpoints import CHAINS, KIND, SCHEMA, Chain, is_signed
 from ems.store.database import StoreError, open_readable
+from ems.store.journal import segment_records
+from ems.store.segments import SEGMENT_RECORD, contradicted, live_segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +130,22 @@ def verify(state_dir: Path, delivered: Path | None = None, known_keys: Sequence[
                 chains.append(walked)
         in_order = sorted(checkpoints, key=lambda found: found.entry is None)
         wrong += files.wrong_scans()
+        wrong += _wrong_segments(state_dir, files.segments)
         wrong += [found for file in CHAINS if (found := files.first_wrong(file, chains, in_order)) is not None]
     wrong += [Wrong(c.where, c.entry, "the signature is not valid") for c in in_order if not is_signed(c.document)]
     verdict = Verdict(tuple(chains), tuple(in_order), ())
     return Verdict(verdict.chains, verdict.checkpoints, (*wrong, *_strange_keys(verdict, known_keys)))
+
+
+def _wrong_segments(state_dir: Path, told: Sequence[Mapping[str, Any]]) -> list[Wrong]:
+    """Hold the segments of the history against the journal."""
+    live = live_segments(told)
+    wrong = dict(contradicted(state_dir, live))
+    if wrong and len(newer := segment_records(state_dir)) > len(told):
+        # The core goes on meanwhile: what it removed since is not missing.
+        live = live_segments(newer)
+        wrong = {name: why for name, why in wrong.items() if name in live}
+    return [Wrong(name, None, why) for name, why in wrong.items()]
 
 
 def _delivered(folder: Path, wrong: list[Wrong]) -> list[Checkpoint]:
@@ -171,6 +185,7 @@ class _Files:
         self._state_dir = state_dir
         self._open: dict[str, sqlite3.Connection] = {}
         self.scans: list[Mapping[str, Any]] = []
+        self.segments: list[Mapping[str, Any]] = []
 
     def __enter__(self) -> _Files:
         return self
@@ -195,6 +210,8 @@ class _Files:
                     checkpoints.append(Checkpoint(file, number, _object(row[3])))
                 if file == "journal.db" and row[2] == scan_digests.KIND:
                     self.scans.append(_object(row[3]))
+                if file == "journal.db" and row[2] == SEGMENT_RECORD:
+                    self.segments.append(_object(row[3]))
             # An index may hide from those who ask for a kind what stands in the table.
             (sound,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if sound != "ok":

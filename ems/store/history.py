@@ -1,78 +1,65 @@
 """The history: every scan of every point from the first day, energy registers included; it cannot be backfilled.
 
-One row is one scan: little-endian float64 of every point, then one quality byte of every point; a layout tells which
-point stands where. A scan of 5,000 points costs one row, not 5,000.
+Scans go into scan files, an hour each. A full one is sealed elsewhere into segments, which are read for long spans; see
+`ems/store/segments.py` for what lies where and `ems/store/reader.py` for reading.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from drivers.points import Measurement, Quality
-from ems.store.database import Schema, StoreError, open_readable, open_writable
-from ems.store.encoding import to_instant
+from drivers.points import Measurement
+from ems.store.damage import Damaged, as_sqlite, begun_anew, opened
+from ems.store.database import StoreError, open_writable
 from ems.store.reserve import Reserve
-from ems.store.writer import Backlog, Relief, Statement, Turn, Writer
+from ems.store.scan_file import LAYOUT, SCAN, SCHEMA, layout, microseconds, packed, span_us
+from ems.store.segments import Level, next_number, scan_files, scan_path, segments
+from ems.store.writer import Backlog, Relief, Statement, Turn, Upkeep, Writer
 
-Floats = NDArray[np.float64]
-
-SCHEMA = Schema(
-    name="history",
-    version=1,
-    ddl="""
-    CREATE TABLE IF NOT EXISTS layout (id INTEGER PRIMARY KEY, points TEXT NOT NULL);
-    CREATE TABLE IF NOT EXISTS scan (
-      id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, layout INTEGER NOT NULL, data BLOB NOT NULL
-    );
-    CREATE INDEX IF NOT EXISTS scan_at ON scan (at_us)
-    """,
-)
-
-_LAYOUT = "INSERT OR IGNORE INTO layout (id, points) VALUES (?, ?)"
-_SCAN = "INSERT INTO scan (at_us, layout, data) VALUES (?, ?, ?)"
-_READ = "SELECT at_us, layout, data FROM scan WHERE at_us >= ? AND at_us < ? ORDER BY at_us"
-_QUALITY_CODE: Mapping[Quality, int] = {Quality.GOOD: 0, Quality.UNCERTAIN: 1, Quality.BAD: 2}
-_CHUNK = 10_000
+FILE_US = 3_600_000_000
+MOST_BYTES = 64 << 20
+"""A scan file that is larger is followed by the next one, so that sealing one fits into memory."""
+_NONE, _LEFT = -1, -2
+"""In the place of a file's hour: it holds no scan yet; it gets no further one."""
 
 
 class History:
     """The writing end; one process at a time writes a history.
 
     Args:
-        path: the file, made if missing.
-        durable: appended scans survive a power cut; without, the death of the process only.
+        folder: its folder, made if missing.
+        durable: appended scans survive a power cut; without, the death of the process only, and all scans stay in one
+            file, which nobody seals.
         gather_s: how long scans wait for each other before a common commit [s]: each costs the disk a flush.
         turn: gives the writing its turns; None for a thread of its own.
         reserve: of the disk, which is the journal's; None for none.
+        damaged: what is done about a file that is found damaged while it is written; None leaves it.
 
     Raises:
-        StoreError: the file is of a newer version, damaged or not writable.
+        StoreError: the newest file is of a newer version, damaged or not writable.
     """
 
     def __init__(
         self,
-        path: Path | str,
+        folder: Path | str,
         durable: bool = True,
         *,
         gather_s: float = 0.0,
         turn: Turn | None = None,
         reserve: Reserve | None = None,
+        damaged: Damaged | None = None,
     ) -> None:
-        connection = open_writable(Path(path), SCHEMA, durable=durable)
+        self._files = _Files(Path(folder), durable, damaged)
         held = Relief() if reserve is None else Relief(reserve.hold, reserve.scans_refused)
-        self._writer = Writer(connection, "history", gather_s=gather_s, turn=turn, relief=held)
-        self._layout: tuple[list[str], int, str] = ([], *_layout([]))
-        self._kept: set[int] = set()
+        upkeep = Upkeep(self._files.turn, self._files.mend if damaged is not None else None)
+        connection = self._files.open()
+        self._writer = Writer(connection, "history", gather_s=gather_s, turn=turn, relief=held, upkeep=upkeep)
+        self._points: list[str] | None = None
+        self._layout = 0
 
     def append(self, at: datetime, measurements: Sequence[Measurement]) -> Future[int]:
         """Append one scan; never blocks.
@@ -82,29 +69,15 @@ class History:
             measurements: one for each point.
 
         Returns:
-            A future of the scan's number, resolved after its commit; it carries a `StoreError` if the disk refuses.
+            A future, resolved after the scan's commit; it carries a `StoreError` if the disk refuses.
         """
         points = [m.point for m in measurements]
-        if points != self._layout[0]:
-            self._layout = (points, *_layout(points))
-        _, layout, text = self._layout
-        # None becomes NaN by the array itself.
-        values = np.array([m.value for m in measurements], dtype="<f8")
-        odd = [(index, m.quality) for index, m in enumerate(measurements) if m.quality is not Quality.GOOD]
-        codes = bytearray(len(points))
-        for index, quality in odd:
-            codes[index] = _QUALITY_CODE[quality]
-        scan = Statement(_SCAN, (_microseconds(at), layout, values.tobytes() + bytes(codes)))
-        if layout in self._kept:
-            return self._writer.submit(scan)
-        # Until the disk has it, the layout goes with every scan, so that no failed write can leave a scan without one.
-        future = self._writer.submit(Statement(_LAYOUT, (layout, text)), scan)
-        future.add_done_callback(lambda done: self._keep(layout, done))
-        return future
-
-    def _keep(self, layout: int, done: Future[int]) -> None:
-        if not done.cancelled() and done.exception() is None:
-            self._kept.add(layout)
+        if points != self._points:
+            self._points, (self._layout, text) = points, layout(points)
+            self._files.layouts[self._layout] = text
+        at_us = microseconds(at)
+        self._files.newest_us = at_us
+        return self._writer.submit(Statement(SCAN, (at_us, self._layout, packed(measurements))))
 
     def backlog(self) -> Backlog:
         """Tell what has not reached the disk."""
@@ -115,126 +88,76 @@ class History:
         self._writer.close()
 
 
-def read(
-    path: Path | str, points: Sequence[str], t0: datetime, t1: datetime, *, good_only: bool = True
-) -> tuple[Floats, Floats]:
-    """Read points from `t0` up to and without `t1`.
+class _Files:
+    """The scan files of one writing: which one is written to, and when the next one begins.
 
-    Args:
-        path: the file; empty arrays if there is none yet.
-        points: ids; an id that no scan holds gives a column of NaN.
-        t0: aware instant.
-        t1: aware instant.
-        good_only: whether uncertain values are left out too; bad ones always are.
-
-    Returns:
-        POSIX seconds, shape (n,) [s], and values, shape (n, points), NaN where missing.
-
-    Raises:
-        StoreError: the file is of a newer version or damaged.
+    All but `newest_us` and `layouts` belongs to the writing thread, once it runs.
     """
-    parts = list(_parts(Path(path), points, (t0, t1), worst=0 if good_only else 1))
-    if not parts:
-        return np.empty(0), np.empty((0, len(points)))
-    times, values = (np.concatenate(arrays, dtype=np.float64) for arrays in zip(*parts, strict=True))
-    return times, values
 
+    def __init__(self, folder: Path, durable: bool, damaged: Damaged | None) -> None:
+        self._folder, self._durable, self._damaged = folder, durable, damaged
+        self.newest_us = 0
+        self.layouts: dict[int, str] = {}
+        self._kept: set[int] = set()
+        self._hour = _NONE
+        self._number = _newest(folder) or next_number(folder)
 
-def read_at(path: Path | str, point: str, at: datetime, within_s: float) -> float | None:
-    """Read a register at an instant, on the straight line between the last good value before it and the first after it.
+    def open(self) -> sqlite3.Connection:
+        """Open the newest file, or the first one."""
+        return opened(self._opened, self._path(), self._damaged)
 
-    Args:
-        path: the file.
-        point: id of the point.
-        at: aware instant.
-        within_s: how far from it the values may lie [s].
+    def turn(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Begin the next file if the hour is over or the file is large, and see that it knows all layouts."""
+        hour = self.newest_us // FILE_US
+        if self._hour == _NONE:
+            self._hour = hour
+        elif self._durable and (hour != self._hour or _size(connection) >= MOST_BYTES):
+            connection = self._next(connection)
+            self._hour = hour
+        if not self._kept >= self.layouts.keys():
+            known = dict(self.layouts)
+            connection.executemany(LAYOUT, known.items())
+            self._kept = set(known)
+        return connection
 
-    Returns:
-        The value; None where the history holds no good value on one of both sides.
-    """
-    reach = timedelta(seconds=within_s)
-    times, values = read(path, [point], at - reach, at + reach)
-    good = np.isfinite(values[:, 0])
-    times, value, at_s = times[good], values[good, 0], at.timestamp()
-    if not times.size or not times[0] <= at_s <= times[-1]:
-        return None
-    return float(np.interp(at_s, times, value))
-
-
-def oldest(path: Path | str) -> datetime | None:
-    """Tell the instant of the oldest scan; None where there is none yet. Raises `StoreError` as `read` does."""
-    connection = open_readable(Path(path), SCHEMA)
-    if connection is None:
-        return None
-    try:
-        at_us = connection.execute("SELECT min(at_us) FROM scan").fetchone()[0]
-    except sqlite3.Error as error:
-        raise StoreError(f"history {path} cannot be read: {error}") from error
-    finally:
+    def mend(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Begin a new file in the place of a damaged one."""
+        assert self._damaged is not None
         connection.close()
-    return None if at_us is None else datetime.fromtimestamp(at_us / 1e6, UTC)
+        self._kept = set()
+        return begun_anew(self._opened, self._path(), self._damaged)
+
+    def _path(self) -> Path:
+        return scan_path(self._folder, self._number)
+
+    def _opened(self) -> sqlite3.Connection:
+        connection = open_writable(self._path(), SCHEMA, durable=self._durable)
+        span = span_us(self._path())
+        self._hour = _NONE if span is None else span[1] // FILE_US
+        return connection
+
+    def _next(self, before: sqlite3.Connection) -> sqlite3.Connection:
+        # From its first byte on the new file is the newest, and the one before may be sealed: it gets no further scan.
+        self._hour, self._kept = _LEFT, set()
+        newest = _newest(self._folder)
+        number = newest if newest > self._number else next_number(self._folder)
+        try:
+            connection = open_writable(scan_path(self._folder, number), SCHEMA, durable=self._durable)
+        except StoreError as error:
+            raise as_sqlite(error) from error
+        before.close()
+        self._number = number
+        return connection
 
 
-def read_means(
-    path: Path | str, points: Sequence[str], t0: datetime, t1: datetime, step_s: float
-) -> tuple[Floats, Floats]:
-    """Read the mean of the good values of each step [s] from `t0` on, in memory that does not grow with the scans.
-
-    Returns:
-        Start of each step in POSIX seconds, shape (steps,) [s], and means, shape (steps, points), NaN where a step
-        holds no good value.
-    """
-    count = int(np.ceil((t1 - t0).total_seconds() / step_s))
-    total, number = np.zeros((count, len(points))), np.zeros((count, len(points)))
-    start_s = t0.timestamp()
-    for times, values in _parts(Path(path), points, (t0, t1), worst=0):
-        step = np.floor((times - start_s) / step_s + 1e-9).astype(np.int64).clip(0, max(count - 1, 0))
-        np.add.at(total, step, np.nan_to_num(values))
-        np.add.at(number, step, ~np.isnan(values))
-    means = np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
-    return start_s + step_s * np.arange(count, dtype=np.float64), means
+def _newest(folder: Path) -> int:
+    """Give the number of the newest scan file that is not sealed; 0 for none."""
+    sealed = max((segment.last for segment in segments(folder, Level.RAW)), default=0)
+    newest = max((file.number for file in scan_files(folder)), default=0)
+    return newest if newest > sealed else 0
 
 
-def _parts(
-    path: Path, points: Sequence[str], span: tuple[datetime, datetime], *, worst: int
-) -> Iterator[tuple[Floats, Floats]]:
-    """Give times and values of consecutive scans of one layout; values of a quality past `worst` are NaN."""
-    connection = open_readable(path, SCHEMA)
-    if connection is None:
-        return
-    try:
-        layouts = {row: json.loads(text) for row, text in connection.execute("SELECT id, points FROM layout")}
-        cursor = connection.execute(_READ, tuple(map(_microseconds, span)))
-        while rows := cursor.fetchmany(_CHUNK):
-            for layout, group in groupby(rows, key=lambda row: int(row[1])):
-                yield _decode(list(group), layouts[layout], points, worst=worst)
-    except sqlite3.Error as error:
-        raise StoreError(f"history {path} cannot be read: {error}") from error
-    finally:
-        connection.close()
-
-
-def _decode(
-    rows: list[tuple[int, int, bytes]], layout: list[str], points: Sequence[str], *, worst: int
-) -> tuple[Floats, Floats]:
-    scan = np.dtype([("value", "<f8", len(layout)), ("quality", "u1", len(layout))])
-    data = np.frombuffer(b"".join(row[2] for row in rows), dtype=scan)
-    value = np.where(data["quality"] <= worst, data["value"], np.nan).reshape(len(rows), len(layout))
-    column = {point: index for index, point in enumerate(layout)}
-    values = np.full((len(rows), len(points)), np.nan)
-    for index, point in enumerate(points):
-        if point in column:
-            values[:, index] = value[:, column[point]]
-    return np.array([row[0] for row in rows], dtype=float) / 1e6, values
-
-
-def _layout(points: Iterable[str]) -> tuple[int, str]:
-    """Give a layout's number, which follows from its content, and its text."""
-    text = json.dumps(list(points))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]), text
-
-
-def _microseconds(at: datetime) -> int:
-    """Count microseconds since 1970; raises `ValueError` for an instant without a time zone."""
-    to_instant(at)
-    return round(at.timestamp() * 1e6)
+def _size(connection: sqlite3.Connection) -> int:
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (each,) = connection.execute("PRAGMA page_size").fetchone()
+    return int(pages) * int(each)

@@ -19,10 +19,12 @@ from typing import Any
 
 from ems.clock import Clock
 from ems.store.chain import FUNCTIONS, appended, chain_up
+from ems.store.damage import Damaged, begun_anew, opened
 from ems.store.database import Schema, StoreError, open_readable, open_writable
 from ems.store.encoding import to_instant, to_json
 from ems.store.reserve import Reserve
-from ems.store.writer import Backlog, Relief, Statement, Turn, Writer
+from ems.store.segments import SEGMENT_RECORD
+from ems.store.writer import Backlog, Relief, Statement, Turn, Upkeep, Writer
 
 FILE = "journal.db"
 """Name of the core's journal in a state folder."""
@@ -63,6 +65,7 @@ class Journal:
         durable: acknowledged records survive a power cut (`synchronous=FULL`); without, the death of the process only.
         turn: gives the writing its turns; None for a thread of its own.
         reserve: of the disk, given to this journal when the disk is full; None for none.
+        damaged: what is done about a file that is found damaged, before a new one is begun; None refuses it.
 
     Raises:
         StoreError: the file is of a newer version, damaged or not writable.
@@ -76,11 +79,22 @@ class Journal:
         *,
         turn: Turn | None = None,
         reserve: Reserve | None = None,
+        damaged: Damaged | None = None,
     ) -> None:
         self._clock = clock
+        self._path, self._durable, self._damaged = Path(path), durable, damaged
         relief = Relief() if reserve is None else Relief(refused=reserve.journal_refused)
-        connection = open_writable(Path(path), SCHEMA, durable=durable)
-        self._writer = Writer(connection, "journal", turn=turn, relief=relief)
+        upkeep = Upkeep(mend=self._mend if damaged is not None else None)
+        connection = opened(self._opened, self._path, damaged)
+        self._writer = Writer(connection, "journal", turn=turn, relief=relief, upkeep=upkeep)
+
+    def _opened(self) -> sqlite3.Connection:
+        return open_writable(self._path, SCHEMA, durable=self._durable)
+
+    def _mend(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        assert self._damaged is not None
+        connection.close()
+        return begun_anew(self._opened, self._path, self._damaged)
 
     def record(self, kind: str, body: Mapping[str, Any], *, at: datetime | None = None) -> Future[int]:
         """Append; never blocks.
@@ -120,6 +134,11 @@ def read_records(path: Path | str, kind: str | None = None, after_id: int = 0, l
     """
     where, parameters = ("", ()) if kind is None else ("kind = ? AND", (kind,))
     return _select(Path(path), f"WHERE {where} id > ? ORDER BY id LIMIT ?", (*parameters, after_id, limit))
+
+
+def segment_records(state_dir: Path) -> list[Mapping[str, Any]]:
+    """Read what was sealed and removed of the history, oldest first. Raises `StoreError` as `read_records` does."""
+    return [record.body for record in _select(state_dir / FILE, "WHERE kind = ? ORDER BY id", (SEGMENT_RECORD,))]
 
 
 def records_since(path: Path | str, kind: str, since: datetime) -> list[Record]:

@@ -1,6 +1,6 @@
-"""Digests of the history's scans, for the chain of audit: whoever changes a scan contradicts a record of the journal.
+"""Digests of the scans in a history from before there were segments, as they stand in the chain of audit.
 
-A range is named by the numbers of its rows and not by instants: a scan that a full disk has kept waiting is written
+A range is named by the numbers of its rows and not by instants: a scan that a full disk has kept waiting was written
 late and belongs to a later range.
 """
 
@@ -14,33 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from ems.store.database import StoreError, open_readable
-from ems.store.history import SCHEMA
+from ems.store.scan_file import SCHEMA
+from ems.store.segments import LEGACY
 
-FILE = "history.db"
+FILE = LEGACY
 KIND = "scans"
 """Kind of the journal's records that hold digests."""
-MOST_ROWS = 10_000
-"""So many scans at most are in one range."""
 
 _ROWS = "SELECT id, at_us, layout, data FROM scan WHERE id > ? AND id <= ? ORDER BY id"
 _LAYOUT = "SELECT points FROM layout WHERE id = ?"
-
-
-def next_range(path: Path, after: int) -> dict[str, int | str] | None:
-    """Digest the scans after a row, as many as there are but at most `MOST_ROWS`.
-
-    Args:
-        path: the history.
-        after: number of the last row of the range before, 0 for none.
-
-    Returns:
-        `first`, `last` (numbers of rows) and `sha256`; None if nothing is new or there is no file yet.
-
-    Raises:
-        StoreError: the file is of a newer version or damaged.
-    """
-    found = _digest(path, after, after + MOST_ROWS)
-    return None if found is None else {"first": after + 1, "last": found[0], "sha256": found[1]}
 
 
 def contradiction(path: Path, after: int, told: Mapping[str, Any]) -> str | None:

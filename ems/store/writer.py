@@ -14,9 +14,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ems.store.damage import is_damage
 from ems.store.database import StoreError
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,19 @@ class Relief:
 
     hold: Callable[[], str] = lambda: ""
     refused: Callable[[sqlite3.Error], bool] = lambda _: False
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What is done about the file itself, on the writing thread; both raise `sqlite3.Error` to be asked again.
+
+    Args:
+        turn: called before each batch with the open file; gives the one to write to, the same or a new one.
+        mend: called with a file that turns out to be damaged; gives a new one. None leaves it as it is.
+    """
+
+    turn: Callable[[sqlite3.Connection], sqlite3.Connection] = lambda connection: connection
+    mend: Callable[[sqlite3.Connection], sqlite3.Connection] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +99,7 @@ class Writer:
         gather_s: how long a batch waits for more before its commit, where nobody waits for one [s].
         turn: gives the writing its turns; None for a thread of its own.
         relief: what is done about a full disk.
+        upkeep: what is done about the file itself.
     """
 
     def __init__(
@@ -95,6 +111,7 @@ class Writer:
         gather_s: float = 0.0,
         turn: Turn | None = None,
         relief: Relief | None = None,
+        upkeep: Upkeep | None = None,
     ) -> None:
         self._connection = connection
         self._name = name
@@ -107,7 +124,7 @@ class Writer:
         self._closing = False
         self._gather_s = gather_s
         self._hurry = threading.Event()
-        self._turn, self._relief = turn, relief or Relief()
+        self._turn, self._relief, self._upkeep = turn, relief or Relief(), upkeep or Upkeep()
         self._thread = threading.Thread(target=self._run, name=f"{name} writer", daemon=True)
         if turn is None:
             self._thread.start()
@@ -198,18 +215,27 @@ class Writer:
         try:
             return self._commit(tasks)
         except sqlite3.Error as error:
-            if not self._relief.refused(error):
+            if not self._relief.refused(error) and not self._mended(error):
                 raise
         return self._commit(tasks)
 
+    def _mended(self, error: sqlite3.Error) -> bool:
+        """Begin a new file in the place of a damaged one, or of one that was closed when that failed before."""
+        if self._upkeep.mend is None or not (is_damage(error) or isinstance(error, sqlite3.ProgrammingError)):
+            return False
+        self._connection = self._upkeep.mend(self._connection)
+        return True
+
     def _commit(self, tasks: list[_Task]) -> list[int]:
+        self._connection = self._upkeep.turn(self._connection)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             ids = [self._execute(task) for task in tasks]
             self._connection.execute("COMMIT")
         except sqlite3.Error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            with suppress(sqlite3.Error):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
             raise
         return ids
 

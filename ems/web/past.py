@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from ems.config.binding import Bindings
 from ems.config.site import Site
-from ems.store.history import read_means
+from ems.store.reader import read_means
+from ems.store.segments import FOLDER
 from ems.web.topology import private_assets
 
 SCHEMA = "ems.day/1"
-FILE = "history.db"
 STEP_S = 300.0
 SETTLE_S = 60.0
 """So long after its end a step is taken to be complete: the history gathers scans before it writes them [s]."""
@@ -45,7 +45,7 @@ class Day:
     """
 
     def __init__(self, state_dir: Path, points: Mapping[str, str], zone: ZoneInfo) -> None:
-        self._path = state_dir / FILE
+        self._path = state_dir / FOLDER
         self._points = dict(points)
         self._zone = zone
         self._start: datetime | None = None

@@ -27,7 +27,8 @@ import numpy as np
 from drivers.points import Measurement, Quality
 from ems.config.loading import load_site
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path, history_path
-from ems.store.history import History, read
+from ems.store.history import History
+from ems.store.reader import read
 from hil.simulation import simulate
 from hil.simulation.faults import NONE
 from optimization.network_build import prepare
@@ -85,7 +86,7 @@ def ours(folder: Path, points: list[str], values: np.ndarray) -> dict[str, float
     """Write scans into a history, each until the disk has it."""
     instants = [START + timedelta(seconds=n) for n in range(len(values))]
     scans = [scan(points, row, at) for row, at in zip(values, instants, strict=True)]
-    history = History(folder / "history.db")
+    history = History(folder / "history")
     with measured(values.size, folder) as found:
         for at, measurements in zip(instants, scans, strict=True):
             history.append(at, measurements).result()
@@ -119,7 +120,7 @@ def _table(folder: Path) -> sqlite3.Connection:
 
 def our_year_ms(folder: Path, points: list[str], values: np.ndarray) -> float:
     """Read a point of a month of minutes, and multiply."""
-    history = History(folder / "history.db", durable=False)
+    history = History(folder / "history", durable=False)
     minutes = DAYS * 1440
     for n in range(minutes):
         at = START + timedelta(minutes=n)
@@ -128,7 +129,7 @@ def our_year_ms(folder: Path, points: list[str], values: np.ndarray) -> float:
             future.result()
     history.close()
     end = START + timedelta(days=DAYS)
-    return _year_ms(lambda: len(read(folder / "history.db", points[:1], START, end)[0]), minutes)
+    return _year_ms(lambda: len(read(folder / "history", points[:1], START, end)[0]), minutes)
 
 
 def rows_year_ms(folder: Path) -> float:

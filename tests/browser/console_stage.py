@@ -235,7 +235,7 @@ async def serve(site: Site, state: Path, port: int = 0) -> tuple[uvicorn.Server,
 def remember(site: Site, state: Path) -> None:
     """Give the site a morning of history and a plan for the day ahead."""
     state.mkdir(parents=True, exist_ok=True)
-    history = History(state / "history.db")
+    history = History(state / "history")
     drawn = drawn_points(site, bind(site))
     for step in range(0, 11 * 60, 5):
         at = START.replace(hour=0, minute=0, second=0) - timedelta(hours=1) + timedelta(minutes=step)

@@ -39,9 +39,11 @@ PLACES = {
     "Audit": "`audit`",
     "CheckpointMail": "`audit.mail`",
     "TimeStamping": "`audit.timestamp`",
+    "Retention": "`retention`",
     "DistrictZone": "`zones.<id>`",
     "Device": "`devices.<id>`",
     **{model.__name__: f"`assets.<id>` of kind `{kind}`" for kind, model in ASSET_KINDS.items()},
+    "PhaseSwitch": "`assets.<id>.phase_switch`",
     "SgReady": "`assets.<id>.sg_ready`",
     "Comfort": "`zones.<id>.comfort`, `assets.<id>.comfort`",
 }
@@ -110,6 +112,8 @@ def _kind(value: dict[str, Any], models: dict[str, Any]) -> str:
 
 def _type(value: dict[str, Any], models: dict[str, Any]) -> str:
     match value.get("type"):
+        case "array" if "prefixItems" in value:
+            return f"`[{', '.join(str(one['const']) for one in value['prefixItems'])}]`"
         case "array":
             return f"list of {_kind(value['items'], models)}"
         case "object":

@@ -12,6 +12,7 @@ WORDS: dict[str, dict[str, str]] = {
         "feeds": "where prices, carbon intensity and weather are published",
         "series": "stored past that came with the site",
         "audit": "what outsiders need to trust the journal",
+        "retention": "how long what is kept of the history, see [the history](auditor.md#the-history)",
         "zones": "parts of the district with a use, a privacy class and a comfort band of their own, by id",
         "devices": "every device on its wire, by id",
         "assets": "every physical thing that takes or gives power, and what meters or limits it, by id",
@@ -97,6 +98,12 @@ WORDS: dict[str, dict[str, str]] = {
         "[the chain of audit](auditor.md#the-chain-of-audit)",
         "mail": "mails every checkpoint as well; null for none",
         "timestamp": "has every checkpoint time-stamped as well; null for none",
+    },
+    "Retention": {
+        "raw_days": "every scan is kept for so many days",
+        "minute_days": "means and the like over a minute are kept for so many days",
+        "quarter_hour_days": "means and the like over a quarter-hour are kept for so many days",
+        "cap_gb": "all of it takes at most so much, the oldest scans go first [GB]",
     },
     "CheckpointMail": {
         "to": "address to which checkpoints go, outside of the site",
@@ -188,7 +195,9 @@ WORDS: dict[str, dict[str, str]] = {
         "charge_kw": "greatest charging power",
         "minimum_a": "least current at which a car charges; below it the charge point pauses",
         "maximum_a": "greatest current",
-        "phases": "number of phases",
+        "phases": "number of phases; `[1, 3]` for a point that switches them (a point `phases`). A plan then takes it for "
+        "continuous from the least power of one phase to the most of three",
+        "phase_switch": "how it switches them",
         "voltage_v": "phase voltage by which power is turned into current",
         "efficiency": "energy in the car's battery over energy taken",
         "power_factor": "cosine of the phase angle",
@@ -212,6 +221,11 @@ WORDS: dict[str, dict[str, str]] = {
         "use": "what it is used for",
         "privacy": "who may see single values: everybody, the staff, or nobody but the controller",
         "comfort": "comfort band of its heat pumps that have none of their own",
+    },
+    "PhaseSwitch": {
+        "pause_s": "the car stands for so long before and after a change",
+        "every_s": "least time between two changes, whoever makes them; after a start of the controller too",
+        "wanted_s": "the plan or the rules want the other number for so long before it is changed",
     },
     "SgReady": {
         "recommended_kw": "about what it takes in state 3, recommended on; in state 4, forced on, it is `rated_kw`",

@@ -61,7 +61,7 @@ def copy(tmp_path: Path) -> Path:
 def _keep_something(state: Path) -> None:
     """Leave a state directory as a core would, small."""
     now = datetime(2025, 5, 22, 12, tzinfo=UTC)
-    journal, history = Journal(state / "journal.db", SystemClock()), History(state / "history.db")
+    journal, history = Journal(state / "journal.db", SystemClock()), History(state / "history")
     journal.record("intent", {"asset": "battery", "power_kw": 5.0, "reason": "a reason"}, at=now)
     journal.record("plan", {"ac": {"status": "feasible", "worst": "voltage at barn"}}, at=now)
     points = ("grid_meter.power_kw", "grid_meter.import_kwh")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from drivers.points import Measurement, Quality
 from ems.cli import main
 from ems.clock import SimulatedClock
 from ems.delivery.outbox import Outbox
@@ -19,7 +18,6 @@ from ems.health import Alarms
 from ems.notary import Notary
 from ems.store.audit import verify
 from ems.store.checkpoints import is_signed
-from ems.store.history import History
 from ems.store.journal import Journal, read_records
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
@@ -102,40 +100,6 @@ async def test_without_a_folder_checkpoints_stay_in_the_journal(tmp_path: Path) 
     assert office.signed() == [1]
     office.journal.close()
     assert verify(office.state).wrong == ()
-
-
-async def test_scans_are_covered_by_digests_and_a_changed_one_is_found(office: Office) -> None:
-    history = History(office.state / "history.db", durable=False)
-    for minute in range(150):
-        at = NOON + timedelta(minutes=minute)
-        history.append(at, [Measurement("meter.power_kw", minute / 7, at, Quality.GOOD)]).result(5)
-        if minute % 60 == 0:
-            await office.notary.sign()
-    ranges = [r.body for r in read_records(office.state / "journal.db", "scans")]
-    assert [(one["first"], one["last"]) for one in ranges] == [(1, 1), (2, 61), (62, 121)]
-    history.close()
-    office.signed()
-    assert verify(office.state).wrong == ()
-
-    def broken(*statements: str) -> int | None:
-        with closing(sqlite3.connect(office.state / "history.db", isolation_level=None)) as connection:
-            before = connection.serialize()
-            for statement in statements:
-                connection.execute(statement)
-            found = next(((w.file, w.entry) for w in verify(office.state).wrong), (None, None))
-            connection.deserialize(before)
-        (office.state / "history.db").write_bytes(before)
-        assert found[0] in {None, "history.db"}
-        return found[1]
-
-    assert broken("UPDATE scan SET data = zeroblob(9) WHERE id = 100") == 62
-    assert broken("UPDATE scan SET at_us = at_us + 1 WHERE id = 61") == 2
-    assert broken("DELETE FROM scan WHERE id = 1") == 1
-    assert broken("DELETE FROM scan WHERE id > 90") == 62
-    assert broken("UPDATE layout SET points = '[\"other.power_kw\"]'") == 1
-    assert broken("UPDATE scan SET data = zeroblob(9) WHERE id = 122") is None, "not covered yet"
-    (office.state / "history.db").unlink()
-    assert [(w.file, w.entry) for w in verify(office.state).wrong] == [("history.db", 1)]
 
 
 def _told(capsys: pytest.CaptureFixture[str], *line: str) -> tuple[int, dict]:

@@ -22,6 +22,7 @@ from ems.store import reserve as reserve_module
 from ems.store import writer as writer_module
 from ems.store.audit import verify
 from ems.store.journal import read_records
+from ems.store.segments import FOLDER, scan_path
 from ems.stores import journal_path
 
 sys.path.insert(0, str(Path(__file__).parent / "store"))
@@ -131,7 +132,7 @@ async def test_f08_24_hours_of_control_with_a_full_disk(disk: Quota, tmp_path: P
     await one.run_until(begin_s + 86400.0 + 5 * CYCLE_S)
     assert "disk" not in one.alarms()
     await one.daemon.stop()
-    with contextlib.closing(sqlite3.connect(one.state / "history.db")) as history:
+    with contextlib.closing(sqlite3.connect(scan_path(one.state / FOLDER, 1))) as history:
         (scans,) = history.execute("SELECT count(*) FROM scan").fetchone()
     assert scans == counters["cycles"] + 5, "scans that waited for a day"
     assert verify(one.state).wrong == ()

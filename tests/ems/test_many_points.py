@@ -12,7 +12,7 @@ from drivers.points import Quality
 from ems.app import build
 from ems.clock import SimulatedClock
 from ems.slow.planning_setup import history_path
-from ems.store.history import read
+from ems.store.reader import read
 from ems.worker import NoSolver
 from tests.benchmarks.bench_points import DEVICES, POINTS, crowded_drivers, crowded_site
 

@@ -17,7 +17,8 @@ from ems.fast.demand_row import soft_level
 from ems.fast.metering import MOST_SHARE, Running, advance, begin, begin_at_register, interval_start
 from ems.fast.sessions import Car, CarWish
 from ems.fast.steering import Steering
-from ems.store.history import History, read_at
+from ems.store.history import History
+from ems.store.reader import read_at
 from optimization.tariff import DemandCharge
 
 SITE = make_site()
@@ -299,12 +300,12 @@ def _closed():
 async def test_a_register_is_read_from_the_history_at_an_instant(tmp_path):
     from drivers.points import Measurement, Quality
 
-    history = History(tmp_path / "history.db")
+    history = History(tmp_path / "history")
     for at_s, kwh in ((-20.0, 9.0), (-5.0, 10.0), (5.0, 12.0)):
         history.append(later(at_s), [Measurement("meter.import_kwh", kwh, later(at_s), at_s)])
     history.append(later(7), [Measurement("meter.import_kwh", None, later(7), 7.0, Quality.BAD, "lost")])
     history.close()
-    path = tmp_path / "history.db"
+    path = tmp_path / "history"
     assert read_at(path, "meter.import_kwh", NOW, 60.0) == pytest.approx(11.0)
     assert read_at(path, "meter.import_kwh", later(30), 60.0) is None
     assert read_at(path, "meter.other", NOW, 60.0) is None

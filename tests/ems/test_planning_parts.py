@@ -24,7 +24,8 @@ from ems.slow.feed_desk import FeedDesk
 from ems.slow.measured_past import KEPT_S, STEP_S, MeasuredPast
 from ems.slow.series_files import SeriesError, read_load, read_load_file, read_sessions
 from ems.slow.zone_watch import Zone, ZoneWatch
-from ems.store.history import History, read_means
+from ems.store.history import History
+from ems.store.reader import read_means
 from optimization.assets import HeatPump
 from optimization.slots import uniform
 
@@ -70,7 +71,7 @@ def test_it_forgets_what_is_too_old() -> None:
 
 
 async def test_after_a_restart_it_reads_the_history_piece_by_piece(tmp_path: Path) -> None:
-    path = tmp_path / "history.db"
+    path = tmp_path / "history"
     history = History(path, durable=False)
     for minute in range(-60 * 40, 5):
         at = NOW + timedelta(minutes=minute)
@@ -93,7 +94,8 @@ async def test_after_a_restart_it_reads_the_history_piece_by_piece(tmp_path: Pat
 async def test_a_history_that_cannot_be_read_is_said_once_and_left_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = written(tmp_path / "history.db", "no database at all, though long enough to be taken for one" * 20)
+    (path := tmp_path / "history").mkdir()
+    written(path / "scans-00000001.db", "no database at all, though long enough to be taken for one" * 20)
     past = MeasuredPast(["a"], partial(read_means, path))
     past.observe(seen(NOW, a=1.0))
     for _ in range(3):

@@ -27,7 +27,7 @@ EVERY_S = 60.0
 
 def remember(site: WrittenSite, state: Path, *, lost: range = range(0)) -> None:
     """Keep a day of scans as a daemon would: registers climb within each quarter-hour, powers hold."""
-    history = History(state / "history.db", durable=False)
+    history = History(state / "history", durable=False)
     points = list(site.columns)
     for k in range(int(QUARTERS * 900 / EVERY_S) + 1):
         quarter, within = divmod(k * EVERY_S, 900.0)

@@ -112,7 +112,7 @@ class Quota(Trouble):
 
     def free(self) -> int:
         """Give the room that is left [bytes]."""
-        return max(0, self.limit - sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file()))
+        return max(0, self.limit - sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()))
 
     def now(self, operation: str, growth: int = 0) -> bool:
         """Tell whether a write finds no room."""

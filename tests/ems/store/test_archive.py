@@ -85,7 +85,7 @@ def scans(
     state: Path, every_s: float, *, without: tuple[float, float] = (-1.0, -1.0), bad: tuple[float, float] = (-1.0, -1.0)
 ) -> None:
     """Keep an hour of scans: the register counts seconds, the power is 4 kW for the first quarter-hour and 8 after."""
-    history = History(state / "history.db", durable=False)
+    history = History(state / "history", durable=False)
     for k in range(int(3600 / every_s) + 1):
         elapsed_s = k * every_s
         if without[0] < elapsed_s < without[1]:

@@ -20,8 +20,9 @@ from ems.store import reserve as reserve_module
 from ems.store import writer as writer_module
 from ems.store.audit import verify
 from ems.store.database import StoreError
-from ems.store.history import History, read
+from ems.store.history import History
 from ems.store.journal import Journal, read_records
+from ems.store.reader import read
 from ems.store.reserve import Reserve
 from ems.stores import open_stores
 
@@ -68,7 +69,7 @@ def test_f08_scans_stop_the_journal_goes_on_and_all_comes_when_there_is_room(dis
     reserve = Reserve(tmp_path, 6 * MIB)
     assert reserve.trouble == ""
     assert (tmp_path / "reserve.bin").stat().st_size == 6 * MIB
-    history = History(tmp_path / "history.db", durable=False, reserve=reserve)
+    history = History(tmp_path / "history", durable=False, reserve=reserve)
     journal = Journal(tmp_path / "journal.db", SimulatedClock(NOON), durable=False, reserve=reserve)
     scans, records = iter(range(10**6)), iter(range(10**6))
 
@@ -95,7 +96,7 @@ def test_f08_scans_stop_the_journal_goes_on_and_all_comes_when_there_is_room(dis
     history.close()
     journal.close()
     assert [r.body["n"] for r in read_records(tmp_path / "journal.db", limit=10**6)] == list(range(next(records)))
-    _, values = read(tmp_path / "history.db", POINTS[:1], NOON, NOON + timedelta(days=1))
+    _, values = read(tmp_path / "history", POINTS[:1], NOON, NOON + timedelta(days=1))
     assert np.array_equal(values[:, 0], np.arange(next(scans)))
     assert [w.why for w in verify(tmp_path).wrong] == ["nothing is signed: the journal holds no checkpoint"]
 

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from drivers.points import Measurement, Quality
 from ems.store.database import StoreError
-from ems.store.history import History, read, read_means
+from ems.store.history import History
+from ems.store.reader import read, read_means
+from ems.store.segments import scan_path
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 LATER = NOON + timedelta(days=1)
@@ -32,7 +34,7 @@ def scan(**values: float | None) -> list[Measurement]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "history.db"
+    return tmp_path / "history"
 
 
 def filled(path: Path, scans: list[tuple[float, list[Measurement]]]) -> Path:
@@ -84,7 +86,8 @@ def test_means_of_good_values_of_each_step(path: Path) -> None:
 
 
 def test_a_newer_file_is_refused(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
+    path.mkdir()
+    with sqlite3.connect(scan_path(path, 1)) as connection:
         connection.execute("PRAGMA user_version=2")
     connection.close()
     with pytest.raises(StoreError, match="schema version 2"):
@@ -103,7 +106,7 @@ def test_an_instant_without_a_zone_is_refused(path: Path) -> None:
 def test_a_scan_of_many_points_is_one_small_row(path: Path) -> None:
     many = [Measurement(f"d.{n}", float(n), NOON, 0.0) for n in range(5000)]
     filled(path, [(n, many) for n in range(20)])
-    assert path.stat().st_size / (20 * 5000) < 12.0, "bytes a sample"
+    assert scan_path(path, 1).stat().st_size / (20 * 5000) < 9.0, "bytes a sample"
     assert read(path, ["d.4999"], NOON, LATER)[1][:, 0].tolist() == [4999.0] * 20
 
 

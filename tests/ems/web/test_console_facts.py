@@ -165,7 +165,7 @@ def record(history: History, at: datetime, **values: float | None) -> None:
 
 
 def test_the_day_so_far_is_read_in_means_of_the_local_day_and_gaps_stay_gaps(tmp_path: Path) -> None:
-    history = History(tmp_path / "history.db")
+    history = History(tmp_path / "history")
     midnight = datetime(2025, 5, 21, 22, 0, tzinfo=UTC)
     record(history, midnight - timedelta(minutes=1), meter=99.0)
     for minute, value in ((0, 1.0), (2, 3.0), (6, None), (10, 5.0)):
@@ -228,7 +228,8 @@ async def test_the_api_answers_and_refuses_in_one_form(tmp_path: Path, feeder: S
     async with app_of(tmp_path, drawing=None, day=None, heard=False) as client:
         refusals["no-topology"] = await client.get("/api/v1/topology")
         refusals["no-values"] = await client.get("/api/v1/day")
-    (tmp_path / "history.db").write_text("this is no database, and long enough to be looked at" * 40)
+    (tmp_path / "history").mkdir()
+    (tmp_path / "history" / "scans-00000001.db").write_text("this is no database, and long enough to be read" * 40)
     fresh = Day(tmp_path, {"connection": "meter.power_kw"}, BERLIN)
     async with app_of(tmp_path, drawing=None, day=fresh, heard=True) as client:
         refusals["history"] = await client.get("/api/v1/day")
