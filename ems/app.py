@@ -27,7 +27,7 @@ from ems.fast.foreign import ForeignWriters
 from ems.fast.grid_eye import GridEye
 from ems.fast.levers import build_levers
 from ems.fast.orders import Orders
-from ems.fast.plausible import plausible_ranges
+from ems.fast.plausible import believable
 from ems.fast.prices import PriceBook
 from ems.fast.queue_view import queues_view
 from ems.fast.sessions import Sessions
@@ -378,7 +378,7 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         levers=levers,
         drivers=wiring.fleet.drivers,
         clock=clock,
-        image=ProcessImage(site.file.control.stale_after_s, plausible_ranges(site, bindings)),
+        image=ProcessImage(site.file.control.stale_after_s, *believable(site, bindings)),
         orders=orders,
         sessions=sessions,
         queues=resumed_queues(site, bindings, stores.record, wiring.state_dir, clock.now()),

@@ -33,6 +33,7 @@ from ems.fast.queues import Queues
 from ems.fast.returning import Returning
 from ems.fast.scene import Scene
 from ems.fast.sessions import Sessions
+from ems.fast.standstill import Standstill
 from ems.fast.steering import Outcome, Steering
 from ems.fast.watchman import Watchman
 from ems.fast.writing import Writer
@@ -106,6 +107,7 @@ class ControlLoop:
         self._tapers_kw: dict[str, float] = {}
         self._conduct = Conduct(parts.levers, parts.bindings, cycle_s)
         self._returning = Returning()
+        self._standstill = Standstill(parts.site, parts.bindings)
         self.wants_plan = False
         """A car came, left or wants something else, or an override has changed: a reason to plan soon.
 
@@ -130,6 +132,9 @@ class ControlLoop:
         sift = self._returning.sift
         believed = (sift(device, scan, now_s) for device, scan in zip(parts.drivers, scans, strict=True))
         parts.image.absorb(one for scan in believed for one in scan)
+        doubted = self._standstill.look(parts.image.newest)
+        parts.image.doubt(doubted)
+        parts.watchman.doubt(doubted, now)
         snapshot = parts.image.freeze(now, now_s, parts.following.unavailable(now_s))
         parts.keep(now, measurements)
         return sensed_s, self._without_lost(snapshot)

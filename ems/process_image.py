@@ -3,7 +3,9 @@
 Law 1: a value steers only while it was measured as good, is younger than `stale_after_s`, and its device has not failed
 three polls in a row.
 Law 2: a value that cannot be is a failed read, however well-formed: the last possible one holds until it is too old.
-Law 3: a snapshot never changes: a cycle decides on one consistent picture.
+A register that jumps farther than anything could have moved it is believed after `JUMP_PROVEN_S` of the same story.
+Law 3: a value that somebody doubts steers nothing.
+Law 4: a snapshot never changes: a cycle decides on one consistent picture.
 """
 
 from __future__ import annotations
@@ -17,6 +19,11 @@ from types import MappingProxyType
 from drivers.points import Measurement, Quality
 
 NO_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType({})
+NO_SPEEDS: Mapping[str, float] = MappingProxyType({})
+JUMP_PROVEN_S = 900.0
+"""A meter may be changed; garbage seldom tells one story for so long [s]."""
+JUMP_MARGIN = 2.0
+"""What a coarse register may jump [its unit]."""
 MISSED_POLLS = 3
 """So many failed polls in a row make a point bad, however young its last good value is."""
 
@@ -170,21 +177,38 @@ class ProcessImage:
     Args:
         stale_after_s: age past which a value steers nothing [s].
         ranges: least and greatest possible value, by point; a point without a range may tell anything.
+        speeds: greatest possible change of registers, by point [unit/s].
     """
 
-    def __init__(self, stale_after_s: float, ranges: Mapping[str, tuple[float, float]] = NO_RANGES) -> None:
+    def __init__(
+        self,
+        stale_after_s: float,
+        ranges: Mapping[str, tuple[float, float]] = NO_RANGES,
+        speeds: Mapping[str, float] = NO_SPEEDS,
+    ) -> None:
         self._stale_after_s = stale_after_s
-        self._ranges = ranges
+        self._ranges, self._speeds = ranges, speeds
+        self._watched = tuple({**ranges, **speeds})
+        self._jumped: dict[str, Measurement] = {}
         self._held: dict[str, Measurement] = {}
         self._uncertain: set[str] = set()
         self._misses: dict[str, _Miss] = {}
         self._bad_since: dict[str, datetime] = {}
+        self._doubts: Mapping[str, str] = {}
+
+    def newest(self, point: str) -> Measurement | None:
+        """Give the newest value of a point that was no failed read; None if there never was one."""
+        return self._held.get(point)
+
+    def doubt(self, reasons: Mapping[str, str]) -> None:
+        """Let these points steer nothing until it is called again without them, for a reason each."""
+        self._doubts = reasons
 
     def absorb(self, measurements: Iterable[Measurement]) -> None:
         """Take one scan's measurements; a point that is not among them only grows older."""
         held, good = self._held, Quality.GOOD
         known = bool(self._misses or self._uncertain)
-        before = {point: (held.get(point), self._misses.get(point)) for point in self._ranges}
+        before = {point: (held.get(point), self._misses.get(point)) for point in self._watched}
         for measurement in measurements:
             if measurement.quality is not good:
                 self._take_odd(measurement)
@@ -197,9 +221,12 @@ class ProcessImage:
 
     def _refuse_impossible(self, before: Mapping[str, tuple[Measurement | None, _Miss | None]]) -> None:
         """Take back what cannot be: few points have a range, so that they are looked at after all others."""
-        for point, (lower, upper) in self._ranges.items():
+        for point in self._watched:
             newest, (last, miss) = self._held.get(point), before[point]
-            if newest is None or newest is last or newest.value is None or lower <= newest.value <= upper:
+            if newest is None or newest is last:
+                continue
+            why = self._objection(newest, last)
+            if not why:
                 continue
             if last is None:
                 del self._held[point]
@@ -208,8 +235,32 @@ class ProcessImage:
             if miss is not None:
                 self._misses[point] = miss
             self._uncertain.discard(point)
-            why = f"{newest.value:g} cannot be: it lies between {lower:g} and {upper:g}"
             self._take_odd(newest._replace(value=None, quality=Quality.BAD, reason=why))
+
+    def _objection(self, newest: Measurement, last: Measurement | None) -> str:
+        """Say why a value cannot be; empty if it can."""
+        if newest.value is None:
+            return ""
+        lower, upper = self._ranges.get(newest.point, (-inf, inf))
+        if not lower <= newest.value <= upper:
+            return f"{newest.value:g} cannot be: it lies between {lower:g} and {upper:g}"
+        if last is None or newest.point not in self._speeds or self._is_near(newest, last):
+            self._jumped.pop(newest.point, None)
+            return ""
+        first = self._jumped.setdefault(newest.point, newest)
+        if not self._is_near(newest, first):
+            first = self._jumped[newest.point] = newest
+        if newest.monotonic_s - first.monotonic_s >= JUMP_PROVEN_S:
+            del self._jumped[newest.point]
+            return ""
+        return f"{newest.value:g} follows {last.value:g}: nothing moves it so far in so short a time"
+
+    def _is_near(self, newest: Measurement, earlier: Measurement) -> bool:
+        """Tell whether a register could have come from an earlier value."""
+        if newest.value is None or earlier.value is None:
+            return True
+        passed_s = newest.monotonic_s - earlier.monotonic_s
+        return abs(newest.value - earlier.value) <= JUMP_MARGIN + self._speeds[newest.point] * passed_s
 
     def _take_odd(self, measurement: Measurement) -> None:
         point = measurement.point
@@ -226,7 +277,7 @@ class ProcessImage:
         held, oldest_s = dict(self._held), monotonic_s - self._stale_after_s
         stale = [point for point, measurement in held.items() if measurement.monotonic_s < oldest_s]
         doubtful = {}
-        for point in {*stale, *self._uncertain, *self._misses}:
+        for point in {*stale, *self._uncertain, *self._misses, *self._doubts}:
             reading = self._read(point, now, monotonic_s)
             if reading.quality is not Quality.GOOD:
                 doubtful[point] = reading
@@ -235,18 +286,22 @@ class ProcessImage:
 
     def _read(self, point: str, now: datetime, monotonic_s: float) -> Reading:
         held, miss = self._held.get(point), self._misses.get(point)
-        reason, quality = self._judge(held, miss, monotonic_s)
+        reason, quality = self._judge(point, held, miss, monotonic_s)
         since = None if quality is Quality.GOOD else self._bad_since.get(point, now)
         if held is None:
             read_s = monotonic_s if miss is None else miss.newest.monotonic_s
             return Reading(point, None, None, read_s, quality, reason, since)
         return Reading(point, held.value, held.at, held.monotonic_s, quality, reason, since)
 
-    def _judge(self, held: Measurement | None, miss: _Miss | None, monotonic_s: float) -> tuple[str, Quality]:
+    def _judge(
+        self, point: str, held: Measurement | None, miss: _Miss | None, monotonic_s: float
+    ) -> tuple[str, Quality]:
         why = "" if miss is None else miss.newest.reason
         if held is None or (miss is not None and miss.count >= MISSED_POLLS):
             return why or "never read", Quality.BAD
         age_s = monotonic_s - held.monotonic_s
         if age_s > self._stale_after_s:
             return why or held.reason or f"no news for {age_s:.0f} s", Quality.BAD
+        if point in self._doubts:
+            return self._doubts[point], Quality.UNCERTAIN
         return held.reason, held.quality

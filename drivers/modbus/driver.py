@@ -23,7 +23,7 @@ from drivers.modbus.commands import (
 from drivers.modbus.link import ACKNOWLEDGE, GATEWAY_SILENT, Link, LinkError, Refusal, release, share
 from drivers.modbus.profile import ModbusProfile, PointMap
 from drivers.modbus.registers import EncodeError, Register, Table, Unusable
-from drivers.modbus.scan import Placed, Scan, decode_block, spans, unread
+from drivers.modbus.scan import Placed, Scan, decode_block, headed, spans, unread
 from drivers.modbus.sunspec import Model, NotSunSpec, discover
 from drivers.points import Measurement, Outcome, Point, Setpoint, WriteResult
 from drivers.profiles import RoleKind
@@ -112,9 +112,9 @@ class ModbusDriver:
         if session != self._session:
             self._placed = await self._locate(link)
             profile = self._profile
-            self._blocks = coalesce(
-                spans(self._placed, profile.max_registers), max_registers=profile.max_registers, max_gap=profile.max_gap
-            )
+            limit = profile.max_registers
+            blocks = coalesce(spans(self._placed, limit), max_registers=limit, max_gap=profile.max_gap)
+            self._blocks = headed(blocks, self._placed, limit)
             self._scan = await self._read(link, self._blocks)
             self._adopt_ratings()
             if self._spec.writable:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from drivers.modbus.batches import Block, Span
+from drivers.modbus.batches import PROTOCOL_LIMIT, Block, Span
 from drivers.modbus.profile import ModbusProfile
 from drivers.modbus.registers import Register, Scale, Unusable, decode, to_canonical
 
@@ -18,6 +18,11 @@ class Placed:
 
     register: Register
     address: int
+
+    @property
+    def header(self) -> int:
+        """Where the ID of its SunSpec model lies, if it has one."""
+        return self.address - self.register.at
 
 
 def spans(placed: Mapping[str, Placed], max_registers: int) -> list[Span]:
@@ -34,6 +39,18 @@ def spans(placed: Mapping[str, Placed], max_registers: int) -> list[Span]:
         if count <= max_registers:
             found.append(Span(place.register.table, address, count, (name,)))
     return found
+
+
+def headed(blocks: Iterable[Block], placed: Mapping[str, Placed], max_registers: int) -> tuple[Block, ...]:
+    """Let every block hold the ID of one of its SunSpec models at least, where the device answers so many registers."""
+    limit, found = min(max_registers, PROTOCOL_LIMIT), []
+    for block in blocks:
+        mine = {placed[name].header for span in block.spans for name in span.names if placed[name].register.model}
+        end, first = block.address + block.count, max((at for at in mine if at < block.address), default=block.address)
+        is_headed = any(block.address <= at for at in mine)
+        fits = end - first <= limit
+        found.append(block if is_headed or not fits else replace(block, address=first, count=end - first))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +106,15 @@ _NOT_READ = Unusable("not read")
 
 
 def decode_block(block: Block, words: Sequence[int], placed: Mapping[str, Placed]) -> dict[str, float | Unusable]:
-    """Decode every value that lies wholly in a block, exponents included."""
+    """Decode every value that lies wholly in a block, exponents included.
+
+    An answer in which a model's ID is not the model's own is no answer, however well its numbers look.
+    """
     found: dict[str, float | Unusable] = {}
+    for name in _names(block, placed):
+        register, at = placed[name].register, placed[name].header - block.address
+        if register.model is not None and at >= 0 and words[at] != register.model:
+            return unread(block, f"where model {register.model} begins it reads {words[at]}", placed)
     for name in _names(block, placed):
         place = placed[name]
         start = place.address - block.address

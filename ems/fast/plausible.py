@@ -19,6 +19,12 @@ TIMES_CONNECTED = 3.0
 MARGIN_KW = 1.0
 CHARGE_PCT: Range = (-1.0, 101.0)
 ZONE_C: Range = (-40.0, 80.0)
+REGISTERS = ("import_kwh", "export_kwh", "energy_kwh", "charge_kwh", "discharge_kwh")
+
+
+def believable(site: Site, bindings: Bindings) -> tuple[dict[str, Range], dict[str, float]]:
+    """Give what a process image believes: ranges of points, and speeds of registers."""
+    return plausible_ranges(site, bindings), register_speeds(site, bindings)
 
 
 def plausible_ranges(site: Site, bindings: Bindings) -> dict[str, Range]:
@@ -38,6 +44,19 @@ def plausible_ranges(site: Site, bindings: Bindings) -> dict[str, Range]:
         if isinstance(spec, GridMeter):
             _put(ranges, bindings, asset, "power_kw", _around(TIMES_CONNECTED * most_kw))
     return ranges
+
+
+def register_speeds(site: Site, bindings: Bindings) -> dict[str, float]:
+    """Give how fast the energy registers of what has a rating can move at the most, by point [kWh/s]."""
+    ranges = plausible_ranges(site, bindings)
+    speeds: dict[str, float] = {}
+    for asset in site.file.assets:
+        power = bindings.measure(asset, "power_kw")
+        if power in ranges:
+            for role in REGISTERS:
+                if (point := bindings.measure(asset, role)) is not None:
+                    speeds[point] = ranges[power][1] / 3600.0
+    return speeds
 
 
 def _around(kw: float) -> Range:

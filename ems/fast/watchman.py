@@ -52,6 +52,7 @@ class Watchman:
         self._drivers = drivers
         self._excess_cycles = 0
         self._looking = False
+        self._doubted: frozenset[str] = frozenset()
 
     def look(self, snapshot: Snapshot) -> None:
         """Raise and end the alarms of devices that cannot be read."""
@@ -107,6 +108,13 @@ class Watchman:
             why = found if found is None or not self._told.hides(asset) else "the journal says what"
             remedy = f"it is left alone after {REASSERTS} attempts; find who writes there, then put it in control again"
             self._alarms.set(f"foreign:{asset}", why and f"somebody else steers {asset}: {why}; {remedy}", now)
+
+    def doubt(self, reasons: Mapping[str, str], now: datetime) -> None:
+        """Raise and end the alarms of powers that stand still and cannot be true, by point."""
+        for point in sorted(self._doubted | reasons.keys()):
+            text = f"{point} is not believed: {reasons[point]}; look after its device" if point in reasons else None
+            self._alarms.set(f"standstill:{point}", text, now)
+        self._doubted = frozenset(reasons)
 
     def answered(self, written: Iterable[Written], writer: Writer, now: datetime) -> None:
         """Raise and end the alarms of what was written."""

@@ -139,7 +139,7 @@ class Wire:
         return Npdu(answer, to=packet.came_from)
 
     def _garbage(self, data: bytes) -> bytes:
-        """Spoil registers by the pattern that was drawn."""
+        """Spoil registers by the pattern that was drawn: 7 swaps words, 8 is a scale factor gone wrong."""
         count = len(data) // 2
         assert self.fault is not None
         match int(self.fault.size):
@@ -153,6 +153,11 @@ class Wire:
                 words = [0] * count
             case 5:
                 words = [self.rng.randrange(0x10000) for _ in range(count)]
+            case 7:
+                told = struct.unpack(f">{count}H", data)
+                words = [told[min(i ^ 1, count - 1)] for i in range(count)]
+            case 8:
+                words = [word * 10 % 0x10000 for word in struct.unpack(f">{count}H", data)]
             case _:
                 words = list(struct.unpack(f">{count}H", data))
                 words[self.rng.randrange(count)] ^= 1 << self.rng.randrange(16)

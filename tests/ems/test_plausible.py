@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ems.config.binding import bind
 from ems.config.loading import load_site
-from ems.fast.plausible import plausible_ranges
+from ems.fast.plausible import plausible_ranges, register_speeds
 
 SITE = load_site(Path(__file__).parents[2] / "sites" / "demo_house")
 
@@ -21,3 +21,13 @@ def test_ranges_follow_from_ratings_and_limits() -> None:
         "heat_pump_controller.power_kw": (-9.0, 9.0),
         "heat_pump_controller.temperature_c": (-40.0, 80.0),
     }
+
+
+def test_registers_move_no_faster_than_the_power_that_is_believed() -> None:
+    speeds = register_speeds(SITE, bind(SITE))
+    assert speeds["grid_meter.import_kwh"] == speeds["grid_meter.export_kwh"] == 94.0 / 3600.0
+    assert speeds["wallbox.energy_kwh"] == 23.0 / 3600.0
+    assert set(speeds) == {
+        "grid_meter.import_kwh", "grid_meter.export_kwh", "pv_inverter.energy_kwh", "battery_inverter.discharge_kwh",
+        "wallbox.energy_kwh", "heat_pump_controller.energy_kwh",
+    }  # fmt: skip

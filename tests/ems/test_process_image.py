@@ -120,3 +120,38 @@ def test_what_cannot_be_is_a_failed_read(scans, steers, reason):
     assert snapshot.good("other.power_kw") == 99.0
     if steers is None:
         assert snapshot.readings[POINT].reason == reason
+
+
+def registered(*told: tuple[float, float]) -> list[float | None]:
+    """Tell what steers after each reading (instant, value) of a register that moves 0.01 a second at the most."""
+    image, found = ProcessImage(30.0, speeds={POINT: 0.01}), []
+    for seconds, value in told:
+        image.absorb([good(seconds, value)])
+        found.append(image.freeze(at(seconds), seconds).good(POINT))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("told", "expect"),
+    [
+        ([(0, 1000.0), (10, 1000.1), (20, 1002.0)], [1000.0, 1000.1, 1002.0]),
+        ([(0, 1000.0), (10, 429496.7), (20, 1000.2)], [1000.0, 1000.0, 1000.2]),
+        ([(0, 1000.0), (10, 0.0), (20, 0.0), (30, 0.0)], [1000.0, 1000.0, None]),
+        ([(0, 1000.0), (10, 7.0), *((n * 20, 7.0 + n / 10) for n in range(2, 47))], [1000.0, 1000.0, None, 11.6]),
+        ([(0, 1000.0), (10, 5e5), (500, 9e5), (920, 9e5)], [1000.0, 1000.0, None, None]),
+    ],
+    ids=["it moves", "a spike", "reset", "another meter after a quarter of an hour", "ever another story"],
+)
+def test_a_register_that_jumps_must_stay_with_its_story(told, expect):
+    steers = registered(*told)
+    assert (steers[:2], steers[-1]) == (expect[:2], expect[-1])
+
+
+def test_a_doubted_value_is_uncertain_until_the_doubt_is_gone():
+    image = ProcessImage(30.0)
+    image.absorb([good(0, 5.0)])
+    image.doubt({POINT: "it stands still"})
+    reading = image.freeze(at(1), 1.0).readings[POINT]
+    assert (reading.value, reading.quality, reading.reason) == (5.0, Quality.UNCERTAIN, "it stands still")
+    image.doubt({})
+    assert image.freeze(at(2), 2.0).good(POINT) == 5.0

@@ -1,0 +1,99 @@
+"""A power that stands still is believed as long as its register agrees, and not a minute longer than it takes to see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from drivers.points import Measurement
+from ems.config.binding import bind
+from ems.config.loading import load_site
+from ems.fast.standstill import Standstill
+
+SITE = load_site(Path(__file__).parents[2] / "sites" / "demo_house")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+METER, CAR = "grid_meter.power_kw", "wallbox.power_kw"
+Story = Callable[[float], tuple[float, float, float]]
+"""Gives power, import and export register at an instant [s]."""
+
+
+def doubts(story: Story, until_s: float, period_s: float = 5.0) -> dict[float, str]:
+    """Tell when the grid meter's power is doubted, and why."""
+    watch, found = Standstill(SITE, bind(SITE)), {}
+    for at_s in steps(until_s, period_s):
+        names = (METER, "grid_meter.import_kwh", "grid_meter.export_kwh")
+        told = {name: Measurement(name, v, NOW, at_s) for name, v in zip(names, story(at_s), strict=True)}
+        if why := watch.look(told.get).get(METER):
+            found[at_s] = why
+    return found
+
+
+def steps(until_s: float, period_s: float) -> Iterable[float]:
+    return (n * period_s for n in range(int(until_s / period_s)))
+
+
+def restless(at_s: float) -> float:
+    return 4.0 + at_s % 7 / 10.0
+
+
+def counted(at_s: float, kw: float = 4.3, step_kwh: float = 0.01, every_s: float = 1.0) -> float:
+    return kw * (at_s // every_s * every_s) / 3600.0 // step_kwh * step_kwh
+
+
+def then(first_s: float, before: Story, after: Story) -> Story:
+    return lambda at_s: before(at_s) if at_s < first_s else after(at_s)
+
+
+def alive(at_s: float) -> tuple[float, float, float]:
+    return restless(at_s), counted(at_s), 0.0
+
+
+FROZEN: Story = lambda _: alive(600.0)  # noqa: E731
+HONEST: dict[str, Story] = {
+    "restless": alive,
+    "exactly steady, and its register goes on": lambda s: (4.3, counted(s), 0.0),
+    "nothing flows": then(600.0, alive, lambda _: (0.0, counted(600.0), 0.0)),
+    "a trifle flows": then(600.0, alive, lambda _: (0.15, counted(600.0), 0.0)),
+    "a register that never moves": lambda _: (4.3, 1000.0, 0.0),
+    "a register in whole kilowatt-hours": lambda s: (4.3, counted(s, step_kwh=1.0), 0.0),
+    "a meter that is renewed every quarter of an hour": lambda s: (4.3, counted(s, every_s=900.0), 0.0),
+    "export": lambda s: (-4.3, 0.0, counted(s)),
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_what_is_honest_is_believed(name: str) -> None:
+    assert doubts(HONEST[name], 7200.0) == {}
+
+
+@pytest.mark.parametrize(
+    ("story", "from_s", "until_s"),
+    [
+        (then(600.0, alive, FROZEN), 715.0, 730.0),
+        (then(600.0, alive, lambda s: (4.3, counted(s, 1.0) + 0.5, 0.0)), 715.0, 730.0),
+        (then(600.0, lambda s: (-restless(s), 0.0, counted(s)), lambda _: (-4.3, 0.0, counted(600.0))), 715.0, 730.0),
+        (then(3600.0, lambda s: (restless(s), counted(s, step_kwh=0.1), 0.0), lambda _: (4.3, 4.3, 0.0)), 3840.0,
+         3900.0),
+    ],
+    ids=["all of it frozen", "its register goes on elsewhere", "export", "a coarse register takes longer"],
+)  # fmt: skip
+def test_what_stands_still_against_its_register_is_doubted(story: Story, from_s: float, until_s: float) -> None:
+    found = doubts(story, until_s + 600.0)
+    assert from_s <= min(found) <= until_s
+    assert max(found) == until_s + 595.0, "until it moves"
+    assert "while its register tells" in found[min(found)]
+
+
+def test_it_is_believed_again_when_it_moves() -> None:
+    found = doubts(then(600.0, alive, then(1200.0, FROZEN, alive)), 3600.0)
+    assert max(found) < 1200.0
+
+
+def test_what_has_no_register_is_never_doubted() -> None:
+    watch = Standstill(SITE, bind(SITE))
+    for at_s in steps(3600.0, 5.0):
+        told = Measurement(CAR, 4.3, NOW, at_s)
+        assert not watch.look({CAR: told}.get)

@@ -1,0 +1,77 @@
+"""F4: what a device tells is old: with its instant, or with an instant that looks fresh."""
+
+from __future__ import annotations
+
+import pytest
+from fault_stage import BEGIN_S, SITE, FaultStage, Run, fault, quick_or_soak
+
+from ems.fast.decisions import Rung
+from hil.simulation.faults import Kind
+
+CYCLE_S = 5.0
+FROZEN_S = 900.0
+WITHIN_S = 300.0
+"""A power that stands still is found so soon, where its register moves several times a minute."""
+STALE_S = SITE.file.control.stale_after_s
+STEERED = ("battery", "wallbox", "heat_pump")
+
+
+def frozen(stage: FaultStage, *devices: str) -> tuple[Run, float]:
+    faults = [fault(Kind.FREEZE, device, FROZEN_S, at_s=600.0) for device in devices]
+    run = stage.run(600.0 + FROZEN_S + 300.0, *faults, cycle_s=CYCLE_S)
+    return run, 600.0
+
+
+def doubted(run: Run, point: str) -> list[float]:
+    return [one.at_s for one in run.seen if f"standstill:{point}" in one.alarms]
+
+
+def test_f04_a_grid_meter_that_tells_the_same_for_ever_steers_nothing(stage: FaultStage) -> None:
+    """Its answers come in time and look fresh; values and registers stand still."""
+    run, began_s = frozen(stage, "grid_meter")
+    found_s = doubted(run, "grid_meter.power_kw")
+    print(f"found after {found_s[0] - began_s:.0f} s")
+    assert began_s < found_s[0] <= began_s + WITHIN_S
+    for one in run.between(found_s[0], began_s + FROZEN_S):
+        assert one.good["grid_meter.power_kw"] is None
+        assert all(one.decisions[asset].rung is Rung.SAFE for asset in STEERED if asset in one.decisions)
+        assert one.state == "safe"
+    after = run.between(began_s + FROZEN_S + 60.0, 1e9)
+    assert all(one.good["grid_meter.power_kw"] is not None for one in after)
+    assert all(one.decisions["battery"].rung is not Rung.SAFE for one in after)
+
+
+@pytest.mark.soak
+@pytest.mark.faults
+def test_f04_nothing_that_is_honest_is_doubted(stage: FaultStage) -> None:
+    """A whole day and night: sun that goes down, a battery at rest, one that is full, cars that come and go."""
+    run = stage.run(86400.0, cycle_s=10.0)
+    assert not any(key.startswith("standstill") for one in run.seen for key in one.alarms)
+    assert any(one.truth_kw["pv"] == 0.0 for one in run.seen)
+
+
+@pytest.mark.parametrize("device", quick_or_soak(["battery_inverter"], ["grid_meter", "wallbox"]))
+def test_f04_values_with_an_old_instant_are_not_used(stage: FaultStage, device: str) -> None:
+    """As a gateway does that answers from its store: the value and its instant stand still."""
+    kept: dict[str, object] = {}
+
+    def alter(daemon) -> None:
+        driver, clock = daemon._parts.drivers[device], daemon._clock
+        read = driver.read
+
+        async def stored():
+            fresh = await read()
+            if clock.monotonic() < daemon_start + BEGIN_S:
+                kept["scan"] = fresh
+            return kept["scan"]
+
+        daemon_start = clock.monotonic()
+        driver.read = stored
+
+    stage.alter = alter
+    run = stage.run(300.0, cycle_s=CYCLE_S)
+    points = [point for point in run.seen[0].good if point.startswith(device)]
+    young, old = run.between(60.0, BEGIN_S), run.between(BEGIN_S + STALE_S + CYCLE_S, 1e9)
+    assert any(one.good[point] is not None for one in young for point in points)
+    assert all(one.good[point] is None for one in old for point in points)
+    assert all(not one.online[device] for one in old)
