@@ -33,6 +33,7 @@ from ems.fast.queue_view import queues_view
 from ems.fast.sessions import Sessions
 from ems.fast.snapshot_view import live_view
 from ems.fast.steering import Steering
+from ems.fast.turns import Turns
 from ems.fast.watchman import Watchman
 from ems.fast.writing import COMMIT_SHARE, COMMIT_WAIT_S, Writer
 from ems.health import Alarms, Health
@@ -387,6 +388,7 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         writer=writer,
         following=Following(levers, wiring.cycle_s),
         foreign=ForeignWriters(levers, stores.record),
+        turns=Turns(site, levers, bindings, cold=stores.owner.after_boot),
         watchman=watchman,
         counters=Counters(),
         plan=lambda: planning.published,

@@ -35,6 +35,7 @@ from ems.fast.scene import Scene
 from ems.fast.sessions import Sessions
 from ems.fast.standstill import Standstill
 from ems.fast.steering import Outcome, Steering
+from ems.fast.turns import Turns, led_on
 from ems.fast.watchman import Watchman
 from ems.fast.writing import Writer
 from ems.limits.desk import LimitDesk
@@ -71,6 +72,7 @@ class Parts:
     writer: Writer
     following: Following
     foreign: ForeignWriters
+    turns: Turns
     watchman: Watchman
     counters: Counters
     plan: Callable[[], Plan | None]
@@ -190,7 +192,7 @@ class ControlLoop:
             plan=plan,
             prices=parts.prices(snapshot.at),
             cars=parts.sessions.cars,
-            held=held,
+            held=led_on(parts.levers, held, self._metered_kw(snapshot), snapshot.monotonic_s),
             tapers_kw=self._tapers_kw,
             demand=parts.demand.update(snapshot, in_force.plan if in_force else None),
             limits=allowed,
@@ -198,6 +200,7 @@ class ControlLoop:
             blocks=self._conduct.blocks,
             swinging=self._conduct.swinging,
             foreign={asset: str(found) for asset, found in parts.foreign.yielded.items()},
+            turn=parts.turns.look(snapshot),
         )
         outcome = parts.steering.decide(scene)
         self._follow(snapshot, outcome.powers, limits)
@@ -208,6 +211,12 @@ class ControlLoop:
         parts.counters.count(outcome.decisions.values(), snapshot.monotonic_s)
         self.last = Cycle(snapshot, standing, outcome, scene.demand)
         return standing, outcome
+
+    def _metered_kw(self, snapshot: Snapshot) -> dict[str, float]:
+        """Give what the assets that can be commanded take now [kW]."""
+        points = {asset: self._parts.bindings.measure(asset, "power_kw") for asset in self._parts.levers}
+        powers = {asset: snapshot.good(point) for asset, point in points.items()}
+        return {asset: kw for asset, kw in powers.items() if kw is not None}
 
     def _follow(self, snapshot: Snapshot, powers: Powers, held: Mapping[str, tuple[float, float]]) -> None:
         """Compare every metered power with the command in force."""

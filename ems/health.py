@@ -3,7 +3,7 @@
     INIT -> NORMAL <-> DEGRADED -> SAFE -> OVERRIDE is left only by an operator
 
 Law 1: every transition is logged and journalled once, with its cause.
-Law 2: `SAFE` is left only after three good cycles in a row.
+Law 2: `SAFE` is left only after three good cycles in a row, also where an operator's `OVERRIDE` came in between.
 Law 3: an alarm has one key: raised twice it keeps its first instant, and it ends once.
 """
 
@@ -82,6 +82,7 @@ class Health:
     def __init__(self, record: Record) -> None:
         self._record = record
         self._calm = 0
+        self._unsafe = ""
         self.state = State.INIT
         self.cause = "starting"
 
@@ -95,12 +96,14 @@ class Health:
             degraded: what is not as it should be.
         """
         self._calm = 0 if unsafe else self._calm + 1
+        if unsafe and looking:
+            self._unsafe = unsafe
+        elif self._calm >= CALM_CYCLES:
+            self._unsafe = ""
         if override:
             self._go(State.OVERRIDE, override)
-        elif unsafe and looking:
-            self._go(State.SAFE, unsafe)
-        elif self.state is State.SAFE and self._calm < CALM_CYCLES:
-            return
+        elif self._unsafe:
+            self._go(State.SAFE, self._unsafe)
         elif looking or self.state is not State.INIT:
             self._go(State.DEGRADED if degraded else State.NORMAL, degraded or "everything answers and follows")
 

@@ -84,6 +84,8 @@ class Owner:
         self._state_dir = Path(state_dir)
         self._clock = clock
         self._lease_s = lease_s
+        self.after_boot = False
+        """Whether the site was last owned before this machine was started: the whole site's power may have failed."""
         self._lock: IO[str] | None = None
         self._record: OwnerRecord | None = None
         self._checked_s = 0.0
@@ -108,6 +110,8 @@ class Owner:
             self._lock = _try_lock(self._state_dir / LOCK_FILE)
             if self._lock is None:
                 raise NotOwner(_taken(self._state_dir))
+            before = read_record(self._state_dir)
+            self.after_boot = before is not None and before.boot_id != boot_id()
             self._record = write_record(
                 self._state_dir, "core", now_s=self._clock.monotonic(), lease_s=self._lease_s, settled=False
             )

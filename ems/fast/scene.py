@@ -11,6 +11,7 @@ from ems.fast.demand import DemandNow
 from ems.fast.prices import Prices
 from ems.fast.sessions import Car
 from ems.fast.sg_ready import Block
+from ems.fast.turns import Turn
 from ems.limits.in_force import InForce
 from ems.process_image import Snapshot
 from ems.standing import Standing
@@ -35,6 +36,7 @@ class Scene:
         blocks: how heat pumps with SG Ready are blocked, by asset.
         swinging: assets whose commands have moved to and fro too often.
         foreign: assets that are left to somebody else who steers them, and what was found.
+        turn: who is not commanded yet, or waits its turn, since power came back.
     """
 
     snapshot: Snapshot
@@ -50,3 +52,4 @@ class Scene:
     blocks: Mapping[str, Block] = field(default_factory=dict)
     swinging: frozenset[str] = frozenset()
     foreign: Mapping[str, str] = field(default_factory=dict)
+    turn: Turn = field(default_factory=Turn)

@@ -27,6 +27,8 @@ from ems.privacy import Discretion
 from ems.process_image import Snapshot
 from optimization.problem import Plan
 
+UNTOLD = "it cannot be read, or has only just come back, so it is not commanded"
+
 
 def live_view(
     site: Site,
@@ -142,7 +144,7 @@ def _command(name: str, cycle: Cycle, lever: Lever | None, held: Mapping[str, He
         "safe_kw": lever.safe_kw,
         "decision_kw": decision.kw if decision is not None else None,
         "rung": decision.rung.value if decision is not None else None,
-        "reason": decision.reason if decision is not None else "it cannot be read, so it is not commanded",
+        "reason": decision.reason if decision is not None else UNTOLD,
         "state": cycle.outcome.powers.state.get(name),
     }
 

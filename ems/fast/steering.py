@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from ems.arbitration import arbitrate, clamp, narrow, runnable
 from ems.balancing import Balance, Flex, balance, pv_limit
 from ems.config.binding import Bindings
-from ems.config.site import Site
+from ems.config.site import GridMeter, Site
 from ems.fast.building import BuildingLimit, bounds_on, read_limits
 from ems.fast.compressor import least_kw, start_bounds
 from ems.fast.decisions import AssetKind, Bound, Decision, Lever, Rung, Wish
@@ -48,6 +48,7 @@ KEEP_KW: Mapping[AssetKind, float] = {
     AssetKind.PV: 0.0,
 }
 """Commands this near to what relief asks for are not re-issued [kW]."""
+SETTLES = "the grid meter has not given three good readings in a row yet"
 SPARE_KW = 2.0
 """Where selling costs money, a plant may give so much more than the site takes, so that it can find a use."""
 
@@ -68,6 +69,7 @@ class Outcome:
         decisions: by asset; an asset that cannot be read has none.
         powers: what was measured.
         unsafe: why safe values are commanded site-wide; empty when they are not.
+        settling: whether they still are because the grid meter has just come back.
         excess: rows that stay past their trigger, in words.
         building: the live limits of building automation systems.
         by_hand: what may be switched off by hand where the import limit cannot be kept, in this order.
@@ -77,6 +79,7 @@ class Outcome:
     decisions: Mapping[str, Decision]
     powers: Powers
     unsafe: str = ""
+    settling: bool = False
     excess: tuple[str, ...] = ()
     building: tuple[BuildingLimit, ...] = ()
     by_hand: tuple[str, ...] = ()
@@ -89,6 +92,7 @@ class Steering:
     def __init__(self, site: Site, bindings: Bindings, levers: Mapping[str, Lever], eye: Eye = _blind) -> None:
         self._site, self._bindings, self._levers, self._eye = site, bindings, levers, eye
         self._teller = Teller(site.file.site.currency, ZoneInfo(site.file.site.timezone))
+        self._meters = {name for name, spec in site.file.assets.items() if isinstance(spec, GridMeter)}
         self._quota = SlotEnergy()
         self._now: tuple[Scene | None, PlanNow | None] = (None, None)
         self._rows = RowsMaker()
@@ -98,15 +102,17 @@ class Steering:
         """Decide every asset that can be read: wish, arbitrate, balance."""
         powers = read_powers(self._site, self._bindings, scene.snapshot)
         limits = read_limits(self._site, self._bindings, scene.snapshot)
-        readable = {asset: lever for asset, lever in self._levers.items() if asset in powers.metered_kw}
-        if powers.grid_kw is None:
-            why = "the grid meter cannot be read"
-            decisions = {a: self._safe(lever, why) for a, lever in readable.items()}
-            return Outcome(decisions, powers, unsafe=why, building=limits, limits=scene.limits)
+        settling = scene.turn.settling
+        readable = {a: lever for a, lever in self._levers.items() if a in powers.metered_kw and a not in settling}
+        if powers.grid_kw is None or settling & self._meters:
+            lost = "the grid meter cannot be read" if powers.grid_kw is None else ""
+            decisions = {a: self._safe(lever, lost or SETTLES) for a, lever in readable.items()}
+            return Outcome(decisions, powers, lost, settling=not lost, building=limits, limits=scene.limits)
         bounds = {
             asset: (
                 *bounds_of(self._site, lever, scene, powers),
                 *bounds_on(asset, limits),
+                *scene.turn.bounds(asset, powers.metered_kw[asset]),
                 *start_bounds(lever, scene.compressors.get(asset), scene.snapshot.monotonic_s),
             )
             for asset, lever in readable.items()

@@ -86,7 +86,7 @@ class Watchman:
                 since = now - timedelta(seconds=snapshot.monotonic_s - lost[0])
                 text = f"{asset} {lost[1]} since {since:%H:%M:%S} UTC"
             self._alarms.set(f"following:{asset}", text, now, since=since)
-        self._looking = self._looking or decided.powers.grid_kw is not None
+        self._looking = self._looking or not (decided.powers.grid_kw is None or decided.settling)
         self._health.update(
             looking=self._looking,
             override=standing.released or _overridden(standing),

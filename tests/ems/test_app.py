@@ -81,8 +81,10 @@ async def test_a_pulled_plug_is_told_within_three_polls_the_others_go_on_and_it_
     assert "battery" not in one.daemon.loop.last.outcome.decisions
     assert one.command("heater") == 3.0
     one.script[300.0] = offline("")
-    await one.run_until(301.0)
+    await one.run_until(311.0)
     assert "device:store" not in one.alarms()
+    assert "battery" not in one.daemon.loop.last.outcome.decisions, "two good polls are not enough"
+    await one.run_until(321.0)
     assert one.command("store") == 5.0
     assert one.daemon._health.state is State.NORMAL
 
@@ -96,12 +98,11 @@ async def test_a_lost_grid_meter_makes_the_site_safe_until_it_has_been_back_for_
     assert one.daemon._health.state is State.SAFE
     assert (one.command("store"), one.command("inverter"), one.command("heater")) == (0.0, 20.0, None)
     one.yard.drivers["meter"].offline = ""
-    await one.run_until(101.0)
-    assert one.command("store") == 5.0
     await one.run_until(111.0)
-    assert one.daemon._health.state is State.SAFE
-    await one.run_until(131.0)
-    assert one.daemon._health.state is State.NORMAL
+    assert (one.daemon._health.state, one.command("store")) == (State.SAFE, 0.0)
+    assert "three good readings" in one.daemon.loop.last.outcome.decisions["battery"].reason
+    await one.run_until(121.0)
+    assert (one.daemon._health.state, one.command("store")) == (State.NORMAL, 5.0)
 
 
 async def test_a_device_that_ignores_its_commands_leaves_the_controllable_set_and_comes_back(show):

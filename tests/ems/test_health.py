@@ -55,6 +55,13 @@ def test_an_operator_comes_through_at_once_and_leaves_at_once():
     assert update(health) is State.NORMAL
 
 
+def test_an_override_does_not_end_safe_before_its_time():
+    health = Health(Journal().record)
+    update(health, unsafe="meter lost")
+    assert update(health, override="Ada") is State.OVERRIDE
+    assert [update(health), update(health), update(health)] == [State.SAFE, State.NORMAL, State.NORMAL]
+
+
 def test_each_transition_is_journalled_and_logged_once(caplog):
     journal = Journal()
     health = Health(journal.record)
