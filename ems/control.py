@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -60,7 +60,7 @@ class Parts:
 
     site: Site
     bindings: Bindings
-    levers: Mapping[str, Lever]
+    levers: MutableMapping[str, Lever]
     drivers: Mapping[str, Driver]
     clock: Clock
     image: ProcessImage
@@ -174,7 +174,7 @@ class ControlLoop:
         parts = self._parts
         standing = parts.orders.poll(snapshot.at)
         held = parts.writer.held()
-        self._conduct.see(snapshot, held)
+        self._conduct.see(snapshot, held, self.last.outcome.wanted_kw if self.last is not None else {})
         limits = {asset: (h.kw, h.since_s) for asset, h in held.items() if h.kw is not None}
         if self.last is not None:
             self.wants_plan |= standing.overrides != self.last.standing.overrides
@@ -198,6 +198,7 @@ class ControlLoop:
             limits=allowed,
             compressors=self._conduct.compressors,
             blocks=self._conduct.blocks,
+            phases=self._conduct.phases,
             swinging=self._conduct.swinging,
             foreign={asset: str(found) for asset, found in parts.foreign.yielded.items()},
             turn=parts.turns.look(snapshot),
@@ -272,6 +273,8 @@ class ControlLoop:
         written = await self._parts.writer.write(allowed.values())
         for one in written:
             asset, kw = one.command.decision.asset, one.command.decision.kw
+            if one.command.is_of_phases:
+                continue
             self._commanded.add(asset)
             if kw is None:
                 self._parts.following.forget(asset)

@@ -20,6 +20,7 @@ from ems.config.site import (
     Site,
 )
 from hil.endpoints import bacnet_device, heat_meter
+from hil.endpoints.alfen import AlfenSocket
 from hil.endpoints.bacnet_links import BacnetLink, DirectLink, Router
 from hil.endpoints.charge_boxes import BenderBox, VestelBox
 from hil.endpoints.home_hub import HomeHub
@@ -152,7 +153,7 @@ def _limit_gateway(fronts: Fronts, _: str, __: GridOperator, ___: Device) -> Lim
 
 def _box(make: Callable[..., Any]) -> Builder:
     def build(fronts: Fronts, asset: str, spec: ChargePointAsset, _: Device) -> Any:
-        return make(fronts.plant, asset, spec.bus, phases=spec.phases, voltage_v=spec.voltage_v)
+        return make(fronts.plant, asset, spec.bus, phases=spec.most_phases, voltage_v=spec.voltage_v)
 
     return build
 
@@ -162,6 +163,7 @@ _BUILDERS: Mapping[str, Mapping[type, Builder]] = {
     "sunspec_pv": {PvAsset: _pv},
     "solaredge_inverter": {PvAsset: _solaredge},
     "sunspec_battery": {BatteryAsset: _battery},
+    "alfen_ng9xx": {ChargePointAsset: _box(AlfenSocket)},
     "amperfied_wallbox": {ChargePointAsset: _box(Wallbox)},
     "bender_cc612": {ChargePointAsset: _box(BenderBox)},
     "vestel_evc04": {ChargePointAsset: _box(VestelBox)},

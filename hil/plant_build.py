@@ -174,7 +174,7 @@ class _Draw:
             bus=spec.bus,
             maximum_a=spec.maximum_a,
             efficiency=spec.efficiency,
-            phases=spec.phases,
+            phases=spec.most_phases,
             voltage_v=spec.voltage_v,
             cars=() if spec.park else self._cars[name],
         )

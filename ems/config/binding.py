@@ -4,13 +4,14 @@
 
 Symbols: kw [kW] into the asset, n phases, U voltage between phase and neutral [V], value in the point's unit (kW or A).
 A value between zero and the least at which the device runs becomes zero: the device pauses.
+A charge point that switches phases is reckoned with the phases in force.
 A heat pump with `sg_ready` is told the number of an SG Ready state instead: the one whose power is next below.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from drivers.registry import DeviceSpec, ProfileInfo, profile_points
@@ -47,6 +48,8 @@ COMMANDED_ROLE: Mapping[str, str] = {
     "heat_pump": "setpoint_kw",
 }
 """How each kind is commanded; a grid meter and a load are not."""
+PHASES_ROLE = "phases"
+"""Where a charge point tells on how many phases it charges, and is told so if it can switch them."""
 SG_ROLE = "sg_state"
 """How a heat pump is commanded that has `sg_ready`."""
 BLOCKED, NORMAL, RECOMMENDED, FORCED = 1.0, 2.0, 3.0, 4.0
@@ -96,6 +99,10 @@ class CommandBinding:
             return max(number for kw, number in self.states if kw <= max(power_kw, 0.0) + 1e-6)
         value = round(min(max(power_kw, self.lower_kw), self.upper_kw) * self.per_kw, 6)
         return 0.0 if abs(value) < self.minimum else value + 0.0
+
+    def on(self, phases: int | None) -> CommandBinding:
+        """Give the binding of a charge point for one or three, while it is on so many; None for any other asset."""
+        return self if phases is None else replace(self, per_kw=self.per_kw * 3.0 / phases)
 
     def to_kw(self, value: float) -> float:
         """Turn a value of the point into power into the asset [kW]."""
@@ -189,7 +196,7 @@ def command_range(asset: DeviceAsset) -> tuple[float, float, float, float]:
             least_kw = asset.minimum_kw if asset.sg_ready is None else asset.sg_ready.recommended_kw
             return 0.0, asset.rated_kw, 1.0, least_kw
         case ChargePointAsset():
-            per_kw = 1000.0 / (asset.phases * asset.voltage_v)
+            per_kw = 1000.0 / (asset.most_phases * asset.voltage_v)
             return 0.0, min(asset.charge_kw, asset.maximum_a / per_kw), per_kw, asset.minimum_a
         case _:
             return 0.0, 0.0, 1.0, 0.0

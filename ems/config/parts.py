@@ -27,10 +27,10 @@ from ems.config.site import (
     Identity,
     Planning,
     Series,
-    SgReady,
     SiteFile,
 )
 from ems.config.strict import Strict
+from ems.config.switched import PhaseSwitch, SgReady
 
 _SECTIONS: Mapping[Keys, type[Strict]] = {
     ("site",): Identity,
@@ -48,6 +48,8 @@ _SECTIONS: Mapping[Keys, type[Strict]] = {
     ("audit", "mail"): CheckpointMail,
     ("audit", "timestamp"): TimeStamping,
 }
+_BLOCKS: Mapping[str, type[Strict]] = {"comfort": Comfort, "sg_ready": SgReady, "phase_switch": PhaseSwitch}
+"""The blocks within an asset or a zone."""
 Complaint = tuple[Keys, str]
 """A path in a file, and what is wrong there."""
 
@@ -92,8 +94,8 @@ def schema_at(path: Keys, raw: Mapping[str, Any]) -> type[Strict] | None:
             return Device if group == "devices" else DistrictZone
         case ("assets", name):
             return ASSET_KINDS.get(_kind(raw, name))
-        case ("assets" | "zones", _, "comfort" | "sg_ready" as block):
-            return Comfort if block == "comfort" else SgReady
+        case ("assets" | "zones", _, str() as key) if key in _BLOCKS:
+            return _BLOCKS[key]
         case ("grid_operator", "registers" | "inputs" as group, _):
             return LimitRegisters if group == "registers" else LimitInput
     return _SECTIONS.get(path)
@@ -129,8 +131,7 @@ def _paths(raw: Mapping[str, Any]) -> Iterator[Keys]:
     for group in ("zones", "devices", "assets"):
         for name in _block(raw, (group,)) or {}:
             yield group, name
-            yield group, name, "comfort"
-            yield group, name, "sg_ready"
+            yield from ((group, name, key) for key in _BLOCKS)
     for group in ("registers", "inputs"):
         for name in _block(raw, ("grid_operator", group)) or {}:
             yield "grid_operator", group, name

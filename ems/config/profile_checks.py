@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from drivers.driver import DriverError
 from drivers.registry import ProfileInfo, RoleInfo, known_profiles, profile_points
-from ems.config.binding import COMMANDED_ROLE, FORCED, MEASURED_ROLES, NORMAL, RECOMMENDED, SG_ROLE
+from ems.config.binding import COMMANDED_ROLE, FORCED, MEASURED_ROLES, NORMAL, PHASES_ROLE, RECOMMENDED, SG_ROLE
 from ems.config.district_checks import block
 from ems.config.parts import Complaint, Parts, number, text
 from ems.config.wording import did_you_mean, shown
@@ -86,6 +86,7 @@ def _roles(parts: Parts, name: str, profile: ProfileInfo, asset: BaseModel) -> I
     command, mode = _commanded_role(asset), text(device, "mode")
     if mode == "monitor":
         return
+    yield from _switched(name, profile, asset)
     if command is None:
         yield ("devices", name, "mode"), f"is {mode}, yet a {kind} takes no commands; write monitor"
     elif command not in bound:
@@ -99,6 +100,14 @@ def _roles(parts: Parts, name: str, profile: ProfileInfo, asset: BaseModel) -> I
         writable = sorted(point for point, other in _points(profile).items() if other.writable)
         remedy = f"bind one of {', '.join(writable)}" if writable else "write `mode: monitor`"
         yield place, f"{command} is commanded, but {bound[command]} is read-only; {remedy}"
+
+
+def _switched(name: str, profile: ProfileInfo, asset: BaseModel) -> Iterator[Complaint]:
+    """Check that the phases of a charge point can be switched that is said to switch them."""
+    info = profile.roles.get(PHASES_ROLE)
+    if isinstance(getattr(asset, "phases", None), list | tuple) and (info is None or not info.writable):
+        words = "switches no phases, yet its asset has `phases: [1, 3]`; write 1 or 3 there, or another profile"
+        yield ("devices", name, "profile"), words
 
 
 def _limits(device: BaseModel, profile: ProfileInfo, asset_id: str, asset: BaseModel) -> Iterator[Complaint]:

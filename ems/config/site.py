@@ -16,6 +16,7 @@ from ems.config.audit import Audit
 from ems.config.grid_operator import GridOperator
 from ems.config.retention import Retention
 from ems.config.strict import Finite, HourOfDay, Id, NotNegative, Percent, Positive, Share, Strict, Switch, Whole
+from ems.config.switched import Phases, PhaseSwitch, SgReady
 
 SCHEMA_VERSION = 1
 
@@ -264,11 +265,22 @@ class ChargePointAsset(Sheddable):
     charge_kw: Positive
     minimum_a: Positive = 6.0
     maximum_a: Positive = 32.0
-    phases: Literal[1, 3] = 3
+    phases: Phases = 3
+    phase_switch: PhaseSwitch = PhaseSwitch()
     voltage_v: Positive = 230.0
     efficiency: Share = 0.92
     power_factor: Share = 0.99
     park: Id | None = None
+
+    @property
+    def least_phases(self) -> int:
+        """Fewest phases on which it charges."""
+        return min(self.phases) if isinstance(self.phases, tuple) else self.phases
+
+    @property
+    def most_phases(self) -> int:
+        """Most phases on which it charges."""
+        return max(self.phases) if isinstance(self.phases, tuple) else self.phases
 
 
 class SgReady(Strict):

@@ -49,6 +49,31 @@ class Rest:
 
 
 @dataclass(frozen=True, slots=True)
+class Switching:
+    """A charge point that changes between one phase and three.
+
+    Args:
+        voltage_v: between phase and neutral [V].
+        charge_kw: greatest power on any number of phases.
+        minimum_a: least current at which a car charges [A].
+        maximum_a: greatest current [A].
+        safe_a: declared safe current [A]; None releases it to its own control.
+        pause_s: it stands for so long before and after a change [s].
+        every_s: least time between two changes [s].
+        wanted_s: a change is wanted for so long before it is made [s].
+    """
+
+    voltage_v: float
+    charge_kw: float
+    minimum_a: float
+    maximum_a: float
+    safe_a: float | None
+    pause_s: float
+    every_s: float
+    wanted_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Lever:
     """One asset that can be commanded.
 
@@ -67,6 +92,8 @@ class Lever:
         critical: no limit of the connection or the feeder lowers what it takes.
         levels_kw: the only powers it can be told, ascending from a standstill; empty where it takes any.
         dwell_s: a mere wish keeps each of these levels for so long [s].
+        switching: how it changes its phases; None for one that cannot. Its powers follow the phases in force.
+        phases: the phases in force, of a charge point that switches them; None for anything else.
     """
 
     asset: str
@@ -83,6 +110,8 @@ class Lever:
     critical: bool = False
     levels_kw: tuple[float, ...] = ()
     dwell_s: float = 0.0
+    switching: Switching | None = None
+    phases: int | None = None
 
     @property
     def rating_kw(self) -> float:
@@ -110,13 +139,25 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
+class PhaseOrder:
+    """On how many phases a charge point shall charge, and why."""
+
+    phases: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """What an asset shall do now: power [kW] or None to release it, decided by whom and why."""
+    """What an asset shall do now: power [kW] or None to release it, decided by whom and why.
+
+    `phases` is what a charge point is told about its phases besides; None, nearly always, for nothing.
+    """
 
     asset: str
     kw: float | None
     rung: Rung
     reason: str
+    phases: PhaseOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)

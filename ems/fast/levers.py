@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ems.config.binding import Bindings
 from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, PvAsset, Site
-from ems.fast.decisions import AssetKind, Lever, Rest
+from ems.fast.decisions import AssetKind, Lever, Rest, Switching
 
 STEP_KW: Mapping[AssetKind, float] = {AssetKind.BATTERY: 0.1, AssetKind.PV: 0.5}
 """The finest useful change of a kind [kW]; a charge point goes by whole amperes."""
@@ -45,5 +45,14 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
             critical=not isinstance(spec, PvAsset) and spec.critical,
             levels_kw=tuple(kw for kw, _ in command.states),
             dwell_s=dwell_s,
+            switching=_switching(spec, site) if isinstance(spec, ChargePointAsset) else None,
         )
     return levers
+
+
+def _switching(spec: ChargePointAsset, site: Site) -> Switching | None:
+    if spec.least_phases == spec.most_phases:
+        return None
+    safe_a, how = site.file.devices[spec.device].safe.get("limit_a"), spec.phase_switch
+    rated = (spec.voltage_v, spec.charge_kw, spec.minimum_a, spec.maximum_a, safe_a)
+    return Switching(*rated, how.pause_s, how.every_s, how.wanted_s)

@@ -25,6 +25,7 @@ from ems.config.site import (
     Site,
 )
 from ems.fast.decisions import Bound, Lever, Rung
+from ems.fast.phases import on
 from ems.fast.rules import BatteryView, CarView, RuleView, ZoneView
 from ems.fast.scene import Scene
 from ems.limits.in_force import narrowed
@@ -147,7 +148,8 @@ def rule_view(site: Site, scene: Scene, powers: Powers, levers: Mapping[str, Lev
                 car = scene.cars[asset]
                 left_h = (car.ready_by(scene.snapshot.at) - scene.snapshot.at) / timedelta(hours=1)
                 wanted_kwh = car.wanted_kwh(spec.efficiency) / spec.efficiency
-                cars[asset] = CarView(wanted_kwh, left_h, car.most_kw, levers[asset].minimum_kw)
+                minimum_kw = on(levers[asset], spec.least_phases).minimum_kw
+                cars[asset] = CarView(wanted_kwh, left_h, car.most_kw, minimum_kw)
             case HeatPumpAsset() if value is not None:
                 low_c, high_c = _band(spec.comfort, occupied=is_occupied(spec.comfort, local))
                 coming_c, _ = _band(spec.comfort, occupied=is_occupied(spec.comfort, local + PREHEAT))

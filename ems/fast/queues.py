@@ -203,7 +203,7 @@ class Queues:
         """Describe a point; None for one that cannot be read or may not charge a car."""
         spec, now_s = park.points[point], snapshot.at.timestamp()
         most_kw = min([spec.charge_kw, *(limit.kw for limit in limits if limit.asset == point)])
-        least_kw = spec.minimum_a * spec.phases * spec.voltage_v / 1000.0
+        least_kw = spec.minimum_a * spec.least_phases * spec.voltage_v / 1000.0
         if snapshot.good(self._bindings.measure(point, "state")) is None or most_kw < least_kw:
             return None
         call, car = park.calls.get(point), cars.get(point)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ems.fast.compressor import Compressor
 from ems.fast.decisions import Held
 from ems.fast.demand import DemandNow
+from ems.fast.phases import Phases
 from ems.fast.prices import Prices
 from ems.fast.sessions import Car
 from ems.fast.sg_ready import Block
@@ -34,6 +35,7 @@ class Scene:
         limits: what the grid operator allows at the connection, by direction.
         compressors: whether those of heat pumps run, by asset; one that is missing is not spared.
         blocks: how heat pumps with SG Ready are blocked, by asset.
+        phases: how those of charge points are that switch them, by asset.
         swinging: assets whose commands have moved to and fro too often.
         foreign: assets that are left to somebody else who steers them, and what was found.
         turn: who is not commanded yet, or waits its turn, since power came back.
@@ -50,6 +52,7 @@ class Scene:
     limits: tuple[InForce, ...] = ()
     compressors: Mapping[str, Compressor] = field(default_factory=dict)
     blocks: Mapping[str, Block] = field(default_factory=dict)
+    phases: Mapping[str, Phases] = field(default_factory=dict)
     swinging: frozenset[str] = frozenset()
     foreign: Mapping[str, str] = field(default_factory=dict)
     turn: Turn = field(default_factory=Turn)

@@ -184,8 +184,10 @@ class Sessions:
         """Learn what the car takes at the most from a limit that it does not use."""
         measured_kw = snapshot.good(self._bindings.measure(asset, "power_kw"))
         spec = self._points[asset]
-        step_kw = spec.phases * spec.voltage_v / 1000.0
-        if measured_kw is None:
+        phases = snapshot.good(self._bindings.measure(asset, "phases"))
+        step_kw = spec.most_phases * spec.voltage_v / 1000.0
+        # What it takes on one phase does not tell what it would take on three.
+        if measured_kw is None or (phases is not None and phases < spec.most_phases):
             return
         held_kw, since_s = held or (0.0, snapshot.monotonic_s)
         ceiling_kw = learn_ceiling(

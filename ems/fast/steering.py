@@ -8,7 +8,7 @@ Law 2: every decision lies within the asset's device bounds, whatever plan, rule
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
 from ems.arbitration import arbitrate, clamp, narrow, runnable
@@ -33,6 +33,7 @@ from ems.fast.ladder import (
     share_by_room,
 )
 from ems.fast.levels import Debt, owe
+from ems.fast.phases import order_of, stand_bounds
 from ems.fast.powers import Powers, bounds_of, read_powers, rule_view
 from ems.fast.rows import EXPORT, IMPORT, RowsMaker
 from ems.fast.scene import Scene
@@ -74,6 +75,7 @@ class Outcome:
         building: the live limits of building automation systems.
         by_hand: what may be switched off by hand where the import limit cannot be kept, in this order.
         limits: what the grid operator allows at the connection, by direction.
+        wanted_kw: what is wished of charge points that switch phases, by asset.
     """
 
     decisions: Mapping[str, Decision]
@@ -84,6 +86,7 @@ class Outcome:
     building: tuple[BuildingLimit, ...] = ()
     by_hand: tuple[str, ...] = ()
     limits: tuple[InForce, ...] = ()
+    wanted_kw: Mapping[str, float] = field(default_factory=dict)
 
 
 class Steering:
@@ -114,6 +117,7 @@ class Steering:
                 *bounds_on(asset, limits),
                 *scene.turn.bounds(asset, powers.metered_kw[asset]),
                 *start_bounds(lever, scene.compressors.get(asset), scene.snapshot.monotonic_s),
+                *stand_bounds(scene.phases.get(asset), scene.snapshot.monotonic_s),
             )
             for asset, lever in readable.items()
         }
@@ -121,7 +125,28 @@ class Steering:
         wishes |= self._in_levels(scene, powers, wishes)
         wishes |= self._on_their_side(scene, powers, wishes, bounds)
         shaped = {asset: self._settled(wishes[asset], lever, bounds[asset], scene) for asset, lever in readable.items()}
-        return replace(self._balanced(scene, powers, shaped, bounds), building=limits, limits=scene.limits)
+        outcome = self._balanced(scene, powers, shaped, bounds)
+        told = {asset: self._with_phases(decision, scene) for asset, decision in outcome.decisions.items()}
+        wanted_kw = self._wanted_kw(scene, wishes, bounds)
+        return replace(outcome, decisions=told, building=limits, limits=scene.limits, wanted_kw=wanted_kw)
+
+    def _with_phases(self, decision: Decision, scene: Scene) -> Decision:
+        """Let a charge point change its phases, which it only does while it is told to stand."""
+        order = order_of(scene.phases.get(decision.asset)) if decision.kw == 0.0 else None
+        return decision if order is None or decision.rung is Rung.SAFE else replace(decision, phases=order)
+
+    def _wanted_kw(
+        self, scene: Scene, wishes: Mapping[str, Wish], bounds: Mapping[str, tuple[Bound, ...]]
+    ) -> dict[str, float]:
+        """Give what is wished of charge points that switch phases, within what is allowed on either number [kW]."""
+        found, at = {}, self._plan_now(scene)
+        for asset, wish in wishes.items():
+            if self._levers[asset].switching is None or wish.rung is Rung.SAFE:
+                continue
+            planned_kw = at.power_kw(asset) if at is not None and wish.rung is at.rung else wish.kw
+            allowed = [bound for bound in bounds[asset] if bound.rung is not Rung.DEVICE]
+            found[asset] = clamp(asset, Wish(wish.rung, planned_kw or 0.0, ""), allowed).kw or 0.0
+        return found
 
     def _safe(self, lever: Lever, why: str) -> Decision:
         wish = safe_wish(lever, why)

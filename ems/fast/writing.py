@@ -13,14 +13,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from drivers.driver import Driver
 from drivers.points import Outcome, Setpoint, WriteResult
 from ems.arbitration import is_reducing
 from ems.clock import Clock
-from ems.config.binding import Bindings
+from ems.config.binding import PHASES_ROLE, Bindings
 from ems.fast.decisions import Decision, Held, Lever, Rung
 from ems.fast.foreign import Proven
 from ems.store.database import StoreError
@@ -45,12 +45,16 @@ class JournalLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One setpoint that is about to be written: the decision behind it, and whether its value changed."""
+    """One setpoint that is about to be written: the decision behind it, and whether its value changed.
+
+    `is_of_phases` tells that it is about the phases of a charge point, and not about its current.
+    """
 
     decision: Decision
     setpoint: Setpoint
     changed: bool
     reducing: bool
+    is_of_phases: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ class Writer:
     commit_wait_s: float = COMMIT_WAIT_S
     late_commit: str = ""
     _slots: dict[str, _Slot] = field(default_factory=dict)
+    _phase_slots: dict[str, _Slot] = field(default_factory=dict)
 
     def held(self) -> dict[str, Held]:
         """Give the commands in force, by asset."""
@@ -129,7 +134,8 @@ class Writer:
 
     async def write(self, decisions: Iterable[Decision]) -> list[Written]:
         """Write what changed and what must be renewed."""
-        commands = [command for decision in decisions if (command := self._command(decision)) is not None]
+        made = (make(decision) for decision in decisions for make in (self._command, self._phase_command))
+        commands = [command for command in made if command is not None]
         allowed = await self._journalled(commands)
         by_device: dict[str, list[Command]] = {}
         for command in allowed:
@@ -146,15 +152,28 @@ class Writer:
         binding = self.bindings.command(decision.asset)
         if binding is None:
             return None
-        value, slot = binding.to_point(decision.kw), self._slots.get(decision.asset)
-        changed = slot is None or not _same(slot.value, value)
-        retry = slot is not None and 0 < slot.tries < MOST_TRIES
-        due = slot is None or retry or now_s - slot.written_s >= self.lease_s / 3.0 - SAME
-        if not changed and not due:
-            return None
+        value, slot = binding.on(lever.phases).to_point(decision.kw), self._slots.get(decision.asset)
         setpoint = Setpoint(binding.point, value, decision.reason, now_s + self.lease_s)
         held = Held(slot.kw, slot.since_s) if slot else None
-        return Command(decision, setpoint, changed, is_reducing(held, decision, lever))
+        return self._due(Command(decision, setpoint, True, is_reducing(held, decision, lever)), slot)
+
+    def _phase_command(self, decision: Decision) -> Command | None:
+        """Make a setpoint of what a charge point is told about its phases; None for nothing."""
+        order, point = decision.phases, self.bindings.measure(decision.asset, PHASES_ROLE)
+        if order is None or point is None:
+            self._phase_slots.pop(decision.asset, None)
+            return None
+        setpoint = Setpoint(point, float(order.phases), order.reason, self.clock.monotonic() + self.lease_s)
+        return self._due(Command(decision, setpoint, True, False, True), self._phase_slots.get(decision.asset))
+
+    def _due(self, command: Command, slot: _Slot | None) -> Command | None:
+        """Give a command that says something new or must be renewed; None while the one in force still says it."""
+        if slot is None or not _same(slot.value, command.setpoint.value):
+            return command
+        retry = 0 < slot.tries < MOST_TRIES
+        if not retry and self.clock.monotonic() - slot.written_s < self.lease_s / 3.0 - SAME:
+            return None
+        return replace(command, changed=False)
 
     async def _journalled(self, commands: Sequence[Command]) -> list[Command]:
         """Record intents; give the commands that may be written now (Law 1)."""
@@ -193,7 +212,8 @@ class Writer:
 
     def _remember(self, one: Written) -> None:
         asset, now_s = one.command.decision.asset, self.clock.monotonic()
-        before = self._slots.get(asset)
+        slots = self._phase_slots if one.command.is_of_phases else self._slots
+        before = slots.get(asset)
         since_s = before.since_s if before and not one.command.changed else now_s
         failed = one.result.outcome is not Outcome.APPLIED
         if one.command.changed or failed or (before and not before.proven):
@@ -201,7 +221,7 @@ class Writer:
         tries = (before.tries if before and not one.command.changed else 0) + 1 if failed else 0
         effective = None if one.command.setpoint.value is None else one.result.effective
         value = one.command.setpoint.value
-        self._slots[asset] = _Slot(one.command.decision.kw, value, since_s, now_s, tries, effective)
+        slots[asset] = _Slot(one.command.decision.kw, value, since_s, now_s, tries, effective)
 
     async def release(self, assets: Iterable[str], reason: str, *, to_safe: bool) -> None:
         """Hand assets back once: to their declared safe values, or to their own control."""
@@ -226,7 +246,7 @@ def _intent(command: Command, lease_s: float) -> dict[str, Any]:
         "value": command.setpoint.value,
         "power_kw": decision.kw,
         "rung": decision.rung.value,
-        "reason": decision.reason,
+        "reason": command.setpoint.reason,
         "lease_s": lease_s,
     }
 

@@ -61,12 +61,13 @@ def _battery(name: str, spec: BatteryAsset, bus: int) -> Battery:
 
 
 def _charge_point(name: str, spec: ChargePointAsset, bus: int) -> ChargePoint:
-    kw_per_a = spec.phases * spec.voltage_v / 1000.0
+    """Describe a charge point; one that switches phases is continuous from the least of one to the most of three."""
+    kw_per_a = spec.voltage_v / 1000.0
     return ChargePoint(
         id=name,
         bus=bus,
-        charge_kw=min(spec.charge_kw, spec.maximum_a * kw_per_a),
-        minimum_kw=spec.minimum_a * kw_per_a,
+        charge_kw=min(spec.charge_kw, spec.maximum_a * spec.most_phases * kw_per_a),
+        minimum_kw=spec.minimum_a * spec.least_phases * kw_per_a,
         efficiency=spec.efficiency,
         power_factor=spec.power_factor,
     )

@@ -94,6 +94,7 @@ class ChargePoint:
         efficiency: of the cars' chargers.
         phases: of the point, to turn a commanded power into a current. voltage_v: phase to neutral, nominal.
         cars: in order of arrival; none at a point of a car park, which sends its own.
+        in_use: phases that it is switched to.
     """
 
     bus: str
@@ -102,6 +103,7 @@ class ChargePoint:
     phases: int
     voltage_v: float
     cars: Sequence[Car]
+    in_use: int = 3
     limit_a: float | None = None
     power_kw: float = 0.0
     current_a: float = 0.0
@@ -142,6 +144,10 @@ class ChargePoint:
         """Limit the power [kW]; None offers everything."""
         self.limit_a = None if power_kw is None else power_kw * 1000.0 / (self.phases * self.voltage_v)
 
+    def use_phases(self, phases: int) -> None:
+        """Switch to so many phases."""
+        self.in_use = phases
+
     def step(self, ambient: Ambient, dt_s: float) -> None:
         """Let cars come and go, and charge the one that stands here."""
         self._come_and_go(ambient.elapsed_s)
@@ -151,7 +157,7 @@ class ChargePoint:
             self.current_a = self.power_kw = 0.0
             return
         voltage_v = self.voltage_v * ambient.voltage_pu.get(self.bus, 1.0)
-        self.power_kw = self.car.phases * voltage_v * self.current_a * POWER_FACTOR / 1000.0
+        self.power_kw = min(self.car.phases, self.in_use) * voltage_v * self.current_a * POWER_FACTOR / 1000.0
         self.energy_kwh += self.power_kw * dt_s / 3600.0
         self.car.delivered_kwh += self.power_kw * self.efficiency * dt_s / 3600.0
 

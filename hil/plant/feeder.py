@@ -18,6 +18,7 @@ from hil.plant.car_park import CarPark
 from hil.plant.charge_point import ChargePoint, Departure
 from hil.plant.draws import Floats
 from hil.plant.load import Load, LoadTable
+from hil.plant.charge_point import ChargePoint
 from hil.plant.local_time import LocalTime
 from hil.plant.power_flow import GridState, PowerFlow, Witness
 from hil.plant.pv import Pv
@@ -106,6 +107,11 @@ class Plant:
         self.commands[asset] = power_kw
         if asset not in self._deaf:
             self.devices[asset].command(power_kw)
+
+    def use_phases(self, asset: str, phases: int) -> None:
+        """Switch a charge point to one phase or three."""
+        if isinstance(point := self.devices[asset], ChargePoint):
+            point.use_phases(phases)
 
     def be_deaf(self, asset: str, *, deaf: bool) -> None:
         """Let a device hold what it is told without doing it; afterwards it does what it was told last."""

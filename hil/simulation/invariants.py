@@ -266,8 +266,9 @@ class Judge:
             case HeatPumpAsset():
                 lower, upper, least = 0.0, spec.rated_kw, spec.minimum_kw
             case ChargePointAsset():
-                per_a = spec.phases * spec.voltage_v / 1000.0
-                lower, upper, least = 0.0, min(spec.charge_kw, spec.maximum_a * per_a), spec.minimum_a * per_a
+                per_a = spec.voltage_v / 1000.0
+                upper = min(spec.charge_kw, spec.maximum_a * spec.most_phases * per_a)
+                lower, least = 0.0, spec.minimum_a * spec.least_phases * per_a
             case _:
                 return
         room = SAME + 1e-3 * max(abs(lower), abs(upper))

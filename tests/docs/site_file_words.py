@@ -195,8 +195,8 @@ WORDS: dict[str, dict[str, str]] = {
         "charge_kw": "greatest charging power",
         "minimum_a": "least current at which a car charges; below it the charge point pauses",
         "maximum_a": "greatest current",
-        "phases": "number of phases; `[1, 3]` for a point that switches them (a point `phases`). A plan then takes it for "
-        "continuous from the least power of one phase to the most of three",
+        "phases": "number of phases; `[1, 3]` for a point that switches them (a point `phases`). A plan then takes it "
+        "for continuous from the least power of one phase to the most of three",
         "phase_switch": "how it switches them",
         "voltage_v": "phase voltage by which power is turned into current",
         "efficiency": "energy in the car's battery over energy taken",

@@ -57,7 +57,18 @@ def home_hub_image() -> dict[tuple[int, int], int]:
     return {(INPUT, 49): 2075, (INPUT, 50): 231, (HOLDING, 55): 2}
 
 
+def alfen_image() -> dict[tuple[int, int], int]:
+    """A charge point that charges a car with 11 kW on three phases; its meter has counted 1234.5 kWh."""
+    told = dict.fromkeys((*range(300, 426), *range(1200, 1216)), 0xFFFF)
+    told |= {1201: 0x4332, 1208: 0, 1209: 42, 1215: 3}
+    for address, value in {344: 11000.0, 1210: 16.0, 1212: 6.0}.items():
+        told[address], told[address + 1] = float_words(value)
+    told |= {374 + i: word for i, word in enumerate(struct.unpack(">4H", struct.pack(">d", 1_234_500.0)))}
+    return {(HOLDING, address): word for address, word in told.items()}
+
+
 MAKERS = {
+    "alfen_ng9xx": alfen_image,
     "daikin_homehub": home_hub_image,
     "solaredge_inverter": solaredge_image,
     "bender_cc612": bender_image,

@@ -18,6 +18,14 @@ from drivers.registry import DeviceSpec, RoleKind, build_driver, known_profiles,
 
 CHARGE_POINT = {"state": "state", "power_kw": "kW", "energy_kwh": "kWh", "limit_a": "A"}
 ROLES = {
+    "alfen_ng9xx": {
+        "state": "state",
+        "power_kw": "kW",
+        "energy_kwh": "kWh",
+        "safe_a": "A",
+        "limit_a": "A",
+        "phases": "state",
+    },
     "daikin_homehub": {"power_kw": "kW", "temperature_c": "degC", "sg_state": "state"},
     "sunspec_meter": {
         "power_kw": "kW",
@@ -57,6 +65,7 @@ WATCHDOG = {
     "bender_cc612": True,
     "vestel_evc04": True,
     "solaredge_inverter": True,
+    "alfen_ng9xx": True,
     "daikin_homehub": False,
     "heat_meter": False,
     "limit_gateway": False,
@@ -68,6 +77,7 @@ COMMANDED = {
     "limit_a": RoleKind.LIMIT,
     "setpoint_kw": RoleKind.SETPOINT,
     "sg_state": RoleKind.SETPOINT,
+    "phases": RoleKind.SETPOINT,
 }
 
 
@@ -108,7 +118,7 @@ def test_a_modbus_map_fits_into_few_requests(profile: str) -> None:
 def test_unknown_names_are_answered_with_the_known_ones(clock) -> None:
     with pytest.raises(DriverError, match="protocol 'knx' is not known; write one of modbus, bacnet, simulated"):
         profile_points("knx", "sunspec_pv")
-    with pytest.raises(DriverError, match="profile 'sunspec' is not known to modbus; write one of amperfied_wallbox, "):
+    with pytest.raises(DriverError, match="profile 'sunspec' is not known to modbus; write one of alfen_ng9xx, amperfied_wallbox, "):
         profile_points("modbus", "sunspec")
     with pytest.raises(DriverError, match="heat_pump' is not known to modbus"):
         build_driver("dev", DeviceSpec("modbus", "heat_pump"), clock)
