@@ -283,16 +283,6 @@ class ChargePointAsset(Sheddable):
         return max(self.phases) if isinstance(self.phases, tuple) else self.phases
 
 
-class SgReady(Strict):
-    """A heat pump that is told one of the four states of SG Ready, and keeps each for at least `dwell_s` [s].
-
-    It takes about `recommended_kw` when it is recommended to run, and its rating when it is forced to.
-    """
-
-    recommended_kw: Positive
-    dwell_s: NotNegative = 600.0
-
-
 class HeatPumpAsset(Sheddable):
     """A heat pump or air handler with its building zone; symbols as in optimization/assets/heat_pump.py.
 

@@ -18,7 +18,6 @@ from hil.plant.car_park import CarPark
 from hil.plant.charge_point import ChargePoint, Departure
 from hil.plant.draws import Floats
 from hil.plant.load import Load, LoadTable
-from hil.plant.charge_point import ChargePoint
 from hil.plant.local_time import LocalTime
 from hil.plant.power_flow import GridState, PowerFlow, Witness
 from hil.plant.pv import Pv
