@@ -24,6 +24,7 @@ from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.database import StoreError
 from ems.store.encoding import to_json
 from ems.timetable import LiveRunner
+from ems.wall_watch import until_set
 from ems.worker import WorkerSolver
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ CHECKING = "the grid's worst case is being checked; until it has passed, devices
 
 async def live(site: Site, state: Path, clock: Clock, arguments: argparse.Namespace, *, cycle_s: float) -> int:
     """Run the core of a site and give its exit status; raises `CommandError` where another process steers it."""
+    if isinstance(clock, SystemClock):
+        await until_set(clock)
     solver = WorkerSolver(grid_path(site), cache_dir(state), unhurried(clock), limits=grid_limits(site))
     try:
         daemon = build(site, state, clock, solver, cycle_s=cycle_s, withheld=_objection(site, state))

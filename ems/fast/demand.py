@@ -30,6 +30,7 @@ AIM_SHARE = 0.99
 """So much of the target is aimed at: a device answers a cycle or two late."""
 LEAST_DAYS = 3.0
 DAY_S = 86_400.0
+STEPPED_S = 1.0
 SO_FAR = "the month's peak so far"
 KEPT = timedelta(days=31)
 """Journalled intervals older than this say nothing of a running month."""
@@ -100,6 +101,8 @@ class DemandDesk:
         self._power = bindings.measure(meter, "power_kw")
         self._register = bindings.measure(meter, "import_kwh")
         self._running: Running | None = None
+        self._seen: tuple[datetime, float] | None = None
+        self._closed_to: datetime | None = None
         self._peaks: dict[tuple[int, int], _Peak] = {}
 
     def restore(self, bodies: Iterable[Mapping[str, Any]], register_at: RegisterAt, now: datetime) -> None:
@@ -131,6 +134,9 @@ class DemandDesk:
             return None
         power_kw, register_kwh = snapshot.good(self._power), snapshot.good(self._register)
         running = self._running or begin(snapshot.at, charge.interval_s)
+        if self._seen is not None and _is_stepped(self._seen, snapshot):
+            running = begin(snapshot.at, charge.interval_s)
+        self._seen = (snapshot.at, snapshot.monotonic_s)
         self._running = running = advance(running, snapshot.at, power_kw, register_kwh)
         for closed in running.closed:
             self._close(closed)
@@ -139,6 +145,10 @@ class DemandDesk:
         return DemandNow(running, charge.price_per_kw, target_kw, basis, None if peak is None else peak.kw)
 
     def _close(self, closed: Closed) -> None:
+        """Journal an interval, once, whatever the wall clock has done since."""
+        if self._closed_to is not None and closed.start < self._closed_to:
+            return
+        self._closed_to = closed.start + timedelta(seconds=closed.interval_s)
         body = {"start": closed.start.isoformat(), "interval_s": closed.interval_s}
         self._record(RECORD, body | {"mean_kw": closed.mean_kw, "unknown_s": closed.unknown_s})
         self._note(closed)
@@ -151,6 +161,12 @@ class DemandDesk:
     def _month(self, at: datetime) -> tuple[int, int]:
         local = at.astimezone(self._zone)
         return local.year, local.month
+
+
+def _is_stepped(before: tuple[datetime, float], now: Snapshot) -> bool:
+    """Tell whether the clock of the records was set since an instant (UTC, monotonic [s]): that is no time passed."""
+    at, monotonic_s = before
+    return abs((now.at - at).total_seconds() - (now.monotonic_s - monotonic_s)) > STEPPED_S
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Whether a power that stands still is a measurement at all. Pure.
 
 Many powers stand still honestly: nothing at night, a battery at rest, an inverter at its limit. Their energy registers
-tell. A power that is read to the last digit alike while its register tells of another energy is uncertain until it moves.
+tell. A power that is read alike to the last digit while its register tells otherwise is uncertain until it moves.
 
     expected = |power| x time;    uncertain where |expected - register| > expected / 2
 
@@ -49,7 +49,7 @@ class _Register:
 
 @dataclass(slots=True)
 class _Power:
-    """A power with its registers: since when it stands still [s], in how many polls, and what its register told then."""
+    """A power with its registers: since when it stands still [s], polls since, what its register told then."""
 
     point: str
     into: str | None

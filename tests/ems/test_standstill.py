@@ -1,4 +1,4 @@
-"""A power that stands still is believed as long as its register agrees, and not a minute longer than it takes to see."""
+"""A power that stands still is believed as long as its register agrees, and no longer than it takes to see that."""
 
 from __future__ import annotations
 
