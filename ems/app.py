@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from drivers.driver import Driver
-from drivers.points import Measurement, Point
+from drivers.points import Point
 from ems.clock import Clock
 from ems.config.binding import Bindings, bind
 from ems.config.site import Site
@@ -21,6 +21,7 @@ from ems.delivery.outbox import Outbox
 from ems.delivery.receivers import receivers
 from ems.evidence import Evidence
 from ems.fast.counters import Counters, report
+from ems.fast.emergency import EmergencyDesk
 from ems.fast.fleet import Fleet
 from ems.fast.following import Following
 from ems.fast.foreign import ForeignWriters
@@ -370,9 +371,6 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         commit_wait_s=min(COMMIT_WAIT_S * speed(clock), COMMIT_SHARE * wiring.cycle_s),
     )
 
-    def keep(at: datetime, measurements: Sequence[Measurement]) -> None:
-        stores.history.append(at, measurements)
-
     return Parts(
         site=site,
         bindings=bindings,
@@ -393,7 +391,8 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         counters=Counters(),
         plan=lambda: planning.published,
         prices=book.at,
-        keep=keep,
+        keep=stores.history.append,
         adopt=wiring.fleet.adopt,
         limits=resumed_limits(site, stores.record, wiring.state_dir, clock),
+        emergency=EmergencyDesk(levers, site.file.grid, stores.record),
     )

@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": ("ems.web.serve", "serve the status page on this machine"),
     "prove": ("ems.commands.prove", "step an asset up and down, and see whether its meter and the grid's follow"),
     "limits": ("ems.commands.limits", "let the grid operator limit a site by HTTP, or make its token"),
+    "emergencies": ("ems.commands.emergencies", "tell what happened when the grid operator limited the site"),
     "status": ("ems.commands.status", "ask the running core how it is"),
     "mode": ("ems.commands.mode", "set a device to monitor, advise or control"),
     "lockout": ("ems.commands.lockout", "lock a device out for maintenance, or unlock it"),
@@ -44,6 +45,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit": ("ems.commands.audit", "verify the chain of audit of a state folder, or draw samples from it"),
     "backtest": ("ems.commands.backtest", "try controllers on what a site has recorded"),
     "units": ("ems.commands.units", "write a site's units for systemd"),
+    "support-bundle": ("ems.commands.support_bundle", "pack what helps to find out what is wrong, without secrets"),
     "ev": ("ems.commands.ev", "tell what a car wants, or queue for a charge point"),
 }
 

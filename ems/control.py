@@ -23,6 +23,7 @@ from ems.fast.conduct import Conduct
 from ems.fast.counters import Counters
 from ems.fast.decisions import AssetKind, Decision, Lever
 from ems.fast.demand import DemandDesk, DemandNow
+from ems.fast.emergency import EmergencyDesk
 from ems.fast.following import Following, Watch
 from ems.fast.foreign import ForeignWriters
 from ems.fast.ladder import plan_now
@@ -77,9 +78,10 @@ class Parts:
     counters: Counters
     plan: Callable[[], Plan | None]
     prices: Callable[[datetime], Prices]
-    keep: Callable[[datetime, Sequence[Measurement]], None]
+    keep: Callable[[datetime, Sequence[Measurement]], object]
     adopt: Callable[[Standing], Awaitable[None]]
     limits: LimitDesk | None = None
+    emergency: EmergencyDesk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,8 @@ class ControlLoop:
         parts.watchman.obey(parts.levers, scene.foreign, snapshot.at)
         parts.watchman.judge(outcome, standing, parts.following, snapshot)
         parts.counters.count(outcome.decisions.values(), snapshot.monotonic_s)
+        if parts.emergency is not None:
+            parts.emergency.look(snapshot.at, outcome)
         self.last = Cycle(snapshot, standing, outcome, scene.demand)
         return standing, outcome
 

@@ -122,6 +122,24 @@ MEASURABLES: Mapping[str, Measurable] = MappingProxyType({
         "", "devices that cannot be read at the end",
         lambda e: float(e.counters["devices_total"] - e.counters["devices_online"]),
     ),
+    "limit_kept_after_s": Measurable(
+        "s", "longest time from the grid operator's limit to the meter showing that it is kept",
+        _found("limit_kept_after_s"),
+    ),
+    "emergency_steps": Measurable(
+        "", "assets switched by the grid operator's limits, down and up again", _found("emergency_steps")
+    ),
+    "critical_shed": Measurable("", "critical assets that gave way", _found("critical_shed")),
+    "shed_out_of_rank": Measurable(
+        "", "assets that gave way more than 30 s before one of a lower rank", _found("shed_out_of_rank")
+    ),
+    "operator_loss_alarm_s": Measurable(
+        "s", "from the loss of the grid operator to the alarm and the failsafe limit", _found("operator_loss_alarm_s")
+    ),
+    "emergency_faster_share": Measurable(
+        "", "by which share limit, shedding and recovery were faster than 20 s a step by hand; the worst emergency",
+        _found("emergency_faster_share"),
+    ),
 })  # fmt: skip
 
 GENERAL: Criteria = MappingProxyType({

@@ -25,6 +25,7 @@ from ems.store.requests import submit
 from ems.timetable import SimulatedRunner
 from ems.worker import DirectSolver
 from hil.case import Case
+from hil.findings import findings
 from hil.lockstep import WorldLine
 from hil.past import remember_peak
 from hil.relocate import relocate
@@ -41,6 +42,7 @@ class PlanRun:
     Args:
         verdict: of the plant. counters: of the daemon. wall_s: how long the arm took [s].
         track: what it looked like. happened: faults that began.
+        found: what the journal tells, by kind of thing.
     """
 
     verdict: dict[str, Any]
@@ -48,6 +50,7 @@ class PlanRun:
     wall_s: float
     track: Track
     happened: list[dict[str, Any]]
+    found: dict[str, Any]
 
 
 def run_plan(case: Case, progress: Progress) -> PlanRun:
@@ -66,12 +69,14 @@ async def _run(case: Case, scratch: Path, progress: Progress) -> PlanRun:
     state.mkdir()
     async with _world(case, folder, scratch) as line:
         daemon, clock = await _daemon(case, folder, state)
+        start, critical = clock.now(), _critical(case)
         wall = SystemClock()
         began_s = wall.monotonic()
         await _steer(daemon, clock, _Pace(line, daemon, state, case.duration_s, progress))
         wall_s = wall.monotonic() - began_s
         verdict, told = (await line.ask("verdict"))["verdict"], await line.ask("told")
-    return PlanRun(verdict, daemon.counters(), wall_s, told["track"], told["happened"])
+    found = findings(state, start, told["happened"], critical)
+    return PlanRun(verdict, daemon.counters(), wall_s, told["track"], told["happened"], found)
 
 
 @asynccontextmanager
@@ -103,6 +108,11 @@ async def _daemon(case: Case, folder: Path, state: Path) -> tuple[Daemon, Simula
     solver = DirectSolver(grid_path(site), cache_dir(state), grid_limits(site))
     cycle_s = scenario.cycle_s or site.file.control.simulated_cycle_s
     return build(site, state, clock, solver, cycle_s=cycle_s, durable=False), clock
+
+
+def _critical(case: Case) -> list[str]:
+    assets = case.load()[0].file.assets
+    return [name for name, spec in assets.items() if getattr(spec, "critical", False)]
 
 
 class _Pace:

@@ -88,7 +88,7 @@ def _run(case: Case) -> RunRecord:
         plan = run_plan(case, progress)
     verdicts = {Arm.PLAN: plan.verdict} | {arm: run.verdict for arm, run in baselines.items()}
     tracks = {Arm.PLAN.value: plan.track} | {arm.value: run.track for arm, run in baselines.items()}
-    result = compare(Evidence(verdicts, plan.counters), criteria_of(scenario))
+    result = compare(Evidence(verdicts, plan.counters, plan.found), criteria_of(scenario))
     about = {"site": site.file.site.id, "scenario": scenario.name, "seed": case.seed, "days": case.duration_s / DAY_S}
     speed = {"speed_vs_real_time": case.duration_s / plan.wall_s, "plan_wall_s": plan.wall_s}
     return RunRecord(
@@ -106,6 +106,7 @@ def _run(case: Case) -> RunRecord:
             "scenario_hash": scenario_hash(scenario),
             "faults": plan.happened,
             "assets": {name: spec.kind for name, spec in site.file.assets.items()},
+            "found": plan.found,
             "result": about | result | speed,
         },
         tracks,

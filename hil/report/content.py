@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ems.emergencies import told
 from hil.comparison import NAMES
 from hil.functions import WORDS, Function
 from hil.measurables import MEASURABLES
@@ -28,6 +29,7 @@ def contents(record: RunRecord) -> list[Block]:
     blocks += _verdict(about)
     blocks += _setting(about)
     blocks += _faults(about)
+    blocks += _emergencies(about)
     blocks += [Heading("What it looked like"), *_plots(record)]
     blocks += _arms(about)
     blocks += _made_with(record)
@@ -79,6 +81,22 @@ def _faults(about: Mapping[str, Any]) -> Iterator[Block]:
         for one in about["faults"]
     ]
     yield Cells(("at", "fault", "where", "for", "limit"), rows, frozenset({0, 3}))
+
+
+def _emergencies(about: Mapping[str, Any]) -> Iterator[Block]:
+    for one in about["found"].get("emergencies", ()):
+        yield Heading(f"Emergency of {one['began'][11:19]} UTC, {one['direction']}")
+        if one["faster_share"] is None:
+            yield Words("It has not come to its end, or nothing had to give way.")
+        else:
+            words = (
+                f"{one['shed_s']:g} s until the limit was kept, {one['recovery_s']:g} s from the release until all is"
+            )
+            by_hand = f"{one['manual_s']:g} s by hand at 20 s a switched asset: {one['faster_share']:.1%} faster"
+            yield Words(f"{words} back: {one['total_s']:g} s. {by_hand}.")
+        yield Cells(
+            ("after", "step"), [(f"{step['after_s']:g} s", told(step)) for step in one["steps"]], frozenset({0})
+        )
 
 
 def _limits(fault: Mapping[str, Any]) -> str:

@@ -44,7 +44,7 @@ def record(**changes: Any) -> RunRecord:
         "schema": "ems.hil_run/1", "site": "here", "scenario": "storm", "title": "A storm", "seed": 3, "days": 0.5,
         "function": "device_failure", "start": "2025-01-01T00:00:00", "cycle_s": 10.0, "arms": ["plan", "none"],
         "bench": {}, "versions": {"python": "3.11.7"}, "config_hash": "ab" * 32, "scenario_hash": "cd" * 32,
-        "faults": [FAULT], "assets": {"store": "battery"}, "result": result,
+        "faults": [FAULT], "assets": {"store": "battery"}, "found": {}, "result": result,
     }  # fmt: skip
     return RunRecord(copy.deepcopy(about) | changes, {"plan": TRACK, "none": TRACK})
 
