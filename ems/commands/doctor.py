@@ -1,4 +1,4 @@
-"""`ems doctor`: whether this machine can run the product, and what to do where it cannot.
+"""`ems doctor`: whether this machine can run the product and a site is well, and what to do where not.
 
 It imports nothing that may be missing: it must be able to say so.
 """
@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import http.client
 import importlib
 import importlib.metadata
 import importlib.util
 import json
+import platform
 import re
 import shutil
 import socket
+import sqlite3
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from ems.cli import check_rooms
 from ems.clock import SystemClock
 from ems.config.state import state_root
 from ems.exit_codes import CommandError, Exit
+from ems.operations.findings import Finding
 from ems.web.vendor import astray
 
 PRODUCT = "district-ems"
@@ -39,38 +45,17 @@ _PACKAGED = _HOME / "ems"
 _CHECKOUT = _HOME / "pyproject.toml"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
-
-    Args:
-        name: what it is.
-        ok: whether the product can run with it.
-        found: what was found.
-        remedy: what to do; empty if it is well. Beside `ok` it is advice: the product runs without.
-    """
-
-    name: str
-    ok: bool
-    found: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        """Give it as a line for people."""
-        verdict = "FAIL" if not self.ok else "note" if self.remedy else "ok"
-        return f"{verdict:<6}{self.name}: {self.found}{'; ' if self.remedy else ''}{self.remedy}"
-
-
 def command(argv: Sequence[str]) -> int:
     """Examine this machine."""
     options = argparse.ArgumentParser(prog="ems doctor", description="Check whether this machine can run the product.")
-    options.add_argument("site", metavar="SITE", nargs="?", help="also look at this site's state directory")
+    options.add_argument(
+        "site", metavar="SITE", nargs="?", help="also look at this site: its state, secrets, core, devices, feeds"
+    )
     options.add_argument("--state", type=Path, metavar="DIR", help="state directory to look at")
     options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     arguments = options.parse_args(argv)
-    folder = _site_state(arguments) if arguments.site else state_root(arguments.state)
-    findings = [python(), *packages(), console(), *debian(), rooms(), writable(folder), disk(folder)]
-    findings += [*clock(), clock_sync(), page_port(), node()]
+    site, folder = _site(arguments) if arguments.site else (None, state_root(arguments.state))
+    findings = examined(site, folder)
     healthy = all(finding.ok for finding in findings)
     if arguments.json:
         body = {"schema": "ems.doctor/1", "ok": healthy, "findings": [asdict(finding) for finding in findings]}
@@ -80,10 +65,29 @@ def command(argv: Sequence[str]) -> int:
     return Exit.OK if healthy else Exit.DEGRADED
 
 
-def _site_state(arguments: argparse.Namespace) -> Path:
-    opened = importlib.import_module("ems.commands.options").opened
-    state: Path = opened(arguments)[1]
-    return state
+def examined(site: Any, folder: Path) -> list[Finding]:
+    """Look at everything.
+
+    Args:
+        site: a loaded site; None for the machine alone.
+        folder: the state directory.
+    """
+    findings = [*versions(), python(), *packages(), console(), *debian(), rooms(), writable(folder), disk(folder)]
+    findings += [*clock(), clock_sync(), page_port(), node()]
+    if site is not None:
+        findings += importlib.import_module("ems.operations.site_findings").site_findings(site, folder)
+    return findings
+
+
+def _site(arguments: argparse.Namespace) -> tuple[Any, Path]:
+    opened: tuple[Any, Path] = importlib.import_module("ems.commands.options").opened(arguments)
+    return opened
+
+
+def versions() -> Iterator[Finding]:
+    """Tell what runs here; there is nothing to mend in it."""
+    ours = importlib.metadata.version(PRODUCT)
+    yield Finding("versions", True, f"ems {ours}, SQLite {sqlite3.sqlite_version}, {platform.platform()}")
 
 
 def python(version: tuple[int, int, int] = sys.version_info[:3]) -> Finding:
@@ -224,9 +228,20 @@ def page_port(port: int = PAGE_PORT) -> Finding:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            remedy = f"if that is no `ems serve`, stop it or serve on another port ({error.strerror})"
+            if _is_page(port):
+                return Finding("page port", True, f"127.0.0.1:{port} serves a page")
+            remedy = f"stop who holds it, or serve on another port ({error.strerror})"
             return Finding("page port", False, f"127.0.0.1:{port} is taken", remedy)
     return Finding("page port", True, f"127.0.0.1:{port} is free")
+
+
+def _is_page(port: int) -> bool:
+    """Tell whether a page of ours answers at a port."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1.0) as answer:
+            return bool(json.loads(answer.read(100)) == {"ok": True})
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
 
 
 def node() -> Finding:

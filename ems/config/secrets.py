@@ -89,7 +89,7 @@ def _addresses(path: Keys, value: Any) -> Iterator[Complaint]:
         case str() if "://" in value and _tells(value):
             yield (
                 path,
-                "is an address with a secret in it; none belongs in a site file, see docs/operator.md, section Secrets",
+                "is an address with a secret in it; none belongs in a site file; see docs/operator.md, section Secrets",
             )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import http.server
 import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -86,10 +89,36 @@ def test_no_core_is_unreachable(ems: Run) -> None:
 def test_this_machine_is_well_apart_from_a_taken_port(ems: Run, state: Path) -> None:
     body = ems("doctor", "SITE", "--json").json
     found = {finding["name"]: finding for finding in body["findings"]}
-    assert {name for name, finding in found.items() if not finding["ok"]} <= {"page port"}
+    wrong = {name for name, finding in found.items() if not finding["ok"]}
+    outside = {name for name in found if name.startswith(("device ", "feed "))}
+    assert wrong <= {"page port", *outside}, "nobody plays this site's world here"
+    assert len(outside) > 4
+    assert found["core"]["found"] == "does not run here"
     assert found["state directory"]["found"] == f"{state} takes files"
     assert "at the locked versions" in found["packages"]["found"]
     assert body["ok"] is all(finding["ok"] for finding in body["findings"])
+
+
+@contextmanager
+def served() -> Iterator[int]:
+    """Answer as a page that is well does."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"ok":true}')
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+    thread.join()
 
 
 def test_a_taken_port_and_a_wrong_python_are_named() -> None:
@@ -98,6 +127,8 @@ def test_a_taken_port_and_a_wrong_python_are_named() -> None:
         finding = doctor.page_port(taken.getsockname()[1])
     assert not finding.ok
     assert "serve on another port" in str(finding)
+    with served() as port:
+        assert doctor.page_port(port) == doctor.Finding("page port", True, f"127.0.0.1:{port} serves a page")
     assert doctor.python((3, 13, 1)).ok
     assert "install Python 3.11" in doctor.python((3, 10, 4)).remedy
     assert not doctor.python((3, 14, 0)).ok
