@@ -389,7 +389,7 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         turns=Turns(site, levers, bindings, cold=stores.owner.after_boot),
         watchman=watchman,
         counters=Counters(),
-        plan=lambda: planning.published,
+        plan=planning.in_force,
         prices=book.at,
         keep=stores.history.append,
         adopt=wiring.fleet.adopt,

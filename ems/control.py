@@ -76,7 +76,7 @@ class Parts:
     turns: Turns
     watchman: Watchman
     counters: Counters
-    plan: Callable[[], Plan | None]
+    plan: Callable[[Snapshot], Plan | None]
     prices: Callable[[datetime], Prices]
     keep: Callable[[datetime, Sequence[Measurement]], object]
     adopt: Callable[[Standing], Awaitable[None]]
@@ -186,7 +186,7 @@ class ControlLoop:
         allowed = parts.limits.look(snapshot) if parts.limits is not None else ()
         if self.last is not None:
             self.wants_plan |= [one.kw for one in allowed] != [one.kw for one in self.last.outcome.limits]
-        plan, planning = parts.plan(), parts.site.file.planning
+        plan, planning = parts.plan(snapshot), parts.site.file.planning
         in_force = plan_now(plan, snapshot.at, every_s=planning.every_s, max_age_s=planning.max_plan_age_s)
         scene = Scene(
             snapshot=snapshot,

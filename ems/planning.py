@@ -28,6 +28,7 @@ from ems.slow.foresee import Cars, Foreseer, Foresight, Sky
 from ems.slow.measured_past import MeasuredPast, Table
 from ems.slow.period_desk import AccountsNow, PeriodDesk
 from ems.slow.plan_record import plan_record
+from ems.slow.plan_resumed import misfit
 from ems.slow.question import Questioner, plan_slots
 from ems.slow.situation import AssetNow, read_situation
 from ems.standing import Override
@@ -111,6 +112,7 @@ class Planning:
         solver: answers questions.
         journal: keeps plans.
         parts: what foresees and asks.
+        last: the newest plan of before this start, made with this configuration; None for none.
     """
 
     def __init__(
@@ -122,10 +124,12 @@ class Planning:
         solver: Solver,
         journal: PlanJournal,
         parts: PlanningParts,
+        last: Plan | None = None,
     ) -> None:
         self._site, self._bindings, self._clock = site, bindings, clock
         self._solver, self._journal, self._parts = solver, journal, parts
         self._published: Plan | None = None
+        self._last = last
         self._foresight: Foresight | None = None
         self._sky: Sky | None = None
         self._trouble = ""
@@ -134,6 +138,15 @@ class Planning:
     @property
     def published(self) -> Plan | None:
         """The plan in force; None before the first."""
+        return self._published
+
+    def in_force(self, snapshot: Snapshot) -> Plan | None:
+        """Give the plan in force; the first snapshot decides whether that of before this start still is."""
+        last, self._last = self._last, None
+        if last is not None and self._published is None:
+            why = misfit(self._site, last, snapshot.at, read_situation(self._site, self._bindings, snapshot))
+            self._journal.record("transition", {"event": "plan_resumed", "plan": last.id, "misfit": why})
+            self._published = None if why else last
         return self._published
 
     @property
@@ -262,7 +275,7 @@ class Planning:
 
     async def _publish(self, question: _Question, problem: Problem, plan: Plan) -> Plan | None:
         body = plan_record(problem, plan, question.foresight, question.blocked)
-        body["accounts"] = self._parts.periods.accounts.body()
+        body["accounts"], body["config"] = self._parts.periods.accounts.body(), self._site.config_hash
         kept = asyncio.wrap_future(self._journal.record("plan", body, at=plan.made_at))
         try:
             await self._clock.wait_for(kept, JOURNAL_LIMIT_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from ems.slow.feed_desk import POINTS, Feed, FeedDesk
 from ems.slow.foresee import Foreseer, StoredPast
 from ems.slow.measured_past import STEP_S, MeasuredPast
 from ems.slow.period_desk import PeriodDesk
+from ems.slow.plan_resumed import read_plan
 from ems.slow.question import Questioner
 from ems.slow.series_files import read_load_file, read_places
 from ems.slow.situation import NEEDED_ROLES, OPTIONAL_ROLES
@@ -35,6 +37,9 @@ from optimization.forecast.past import empty
 from optimization.grid_case import bus_numbers, load_case
 from optimization.network import GridLimits, Network
 from optimization.periods import month_start
+from optimization.problem import Plan
+
+logger = logging.getLogger(__name__)
 
 DEMAND_RECORD = "demand_interval"
 """Journal kind of the metering intervals that the fast loop closes."""
@@ -83,7 +88,20 @@ def build_planning(
     periods = PeriodDesk(site, accounts, FarSight(site, foreseer, ZoneInfo(site.file.site.timezone)), journal.record)
     questioner = Questioner.of(site, bindings, site.tariff, bus_numbers(grid_path(site)))
     parts = PlanningParts(measured, desk, foreseer, questioner, network_source(site, cache_dir(state_dir)), periods)
-    return Planning(site, bindings, clock, solver=solver, journal=journal, parts=parts)
+    last = _last_plan(site, state_dir)
+    return Planning(site, bindings, clock, solver=solver, journal=journal, parts=parts, last=last)
+
+
+def _last_plan(site: Site, state_dir: Path) -> Plan | None:
+    """Read the newest plan of before this start; None where it was made with another configuration."""
+    kept = latest_record(state_dir / JOURNAL, "plan")
+    if kept is None or kept.body.get("config") != site.config_hash:
+        return None
+    try:
+        return read_plan(kept.body)
+    except (KeyError, TypeError, ValueError) as error:
+        logger.warning("the last plan cannot be read: %s", error)
+        return None
 
 
 def _accounts(site: Site, bindings: Bindings, desk: FeedDesk, clock: Clock, state_dir: Path) -> Accounts:

@@ -1,0 +1,106 @@
+"""The last plan after a restart: read back from the journal, and taken up again only where it still fits.
+
+Law 1: a plan of another configuration, or one that is too old, is none.
+Law 2: what is measured must be near what the plan expects by now: the charge of every battery, the temperature of every
+zone. A value that cannot be read fits nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from ems.config.site import BatteryAsset, HeatPumpAsset, Site
+from ems.slow.situation import AssetNow
+from optimization.problem import AcVerdict, Plan, Schedule
+from optimization.slots import Floats, chain
+
+CHARGE_SHARE = 0.05
+"""A battery's charge may differ from the plan's by so much of its capacity."""
+ZONE_K = 1.0
+
+
+def read_plan(body: Mapping[str, Any]) -> Plan:
+    """Read what `plan_record` wrote down; the grid's rows are not among it, nor how the limits were exceeded when.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is no plan's record.
+    """
+    slots = chain(datetime.fromisoformat(body["start"]), body["duration_s"])
+    states, carbon = body["states"], body["carbon_excess_kg"]
+    schedules = {
+        name: Schedule(_row(kw, len(slots)), {k: _row(v, len(slots)) for k, v in states.get(name, {}).items()})
+        for name, kw in body["power_kw"].items()
+    }
+    return Plan(
+        id=str(body["id"]),
+        made_at=datetime.fromisoformat(body["made_at"]),
+        slots=slots,
+        schedules=schedules,
+        import_kw=_row(body["import_kw"], len(slots)),
+        export_kw=_row(body["export_kw"], len(slots)),
+        excess_kw=np.full(len(slots), float(body["excess_kw"])),
+        objective=float(body["objective"]),
+        ac=AcVerdict(**body["ac"]),
+        solve=dict(body["solve"]),
+        demand_target_kw=body["demand_target_kw"],
+        carbon_excess_kg=None if carbon is None else np.asarray(carbon, dtype=float),
+    )
+
+
+def _row(values: Any, count: int) -> Floats:
+    """Read one number a slot; raises `ValueError` for another count, or for a number that is none."""
+    row = np.asarray(values, dtype=float)
+    if row.shape != (count,) or not np.isfinite(row).all():
+        raise ValueError(f"{count} finite numbers are needed, one a slot; there are {row.shape}")
+    return row
+
+
+def misfit(site: Site, plan: Plan, now: datetime, situation: Mapping[str, AssetNow]) -> str:
+    """Say why a plan is not taken up again; empty if it is.
+
+    Args:
+        site: the site.
+        plan: the last one.
+        now: UTC instant.
+        situation: how the assets are, by asset id.
+    """
+    age_s, most_s = (now - plan.made_at).total_seconds(), site.file.planning.max_plan_age_s
+    slot = plan.slots.index_at(now)
+    if slot is None or not 0.0 <= age_s <= most_s:
+        return f"it is {age_s:.0f} s old; at most {most_s:g} s are allowed"
+    for name, schedule in plan.schedules.items():
+        spec, asset = site.file.assets.get(name), situation.get(name)
+        found = None if asset is None else asset.values
+        if spec is None:
+            return f"there is no asset {name}"
+        match spec:
+            case BatteryAsset():
+                expected = _expected(plan, schedule, "energy_kwh", slot, now)
+                soc_pct = None if found is None else found.get("soc_pct")
+                measured = None if soc_pct is None else soc_pct / 100.0 * spec.capacity_kwh
+                room, unit = CHARGE_SHARE * spec.capacity_kwh, "kWh"
+            case HeatPumpAsset():
+                expected = _expected(plan, schedule, "temperature_c", slot, now)
+                measured, room, unit = None if found is None else found.get("temperature_c"), ZONE_K, "degC"
+            case _:
+                continue
+        if expected is not None and (measured is None or abs(measured - expected) > room):
+            told = "unknown" if measured is None else f"{measured:.1f} {unit}"
+            return f"{name} is {told}, the plan expects {expected:.1f} {unit} by now"
+    return ""
+
+
+def _expected(plan: Plan, schedule: Schedule, state: str, slot: int, now: datetime) -> float | None:
+    """Interpolate a state within the running slot; in the first one only its end is known. None without the state."""
+    ends = schedule.states.get(state)
+    if ends is None:
+        return None
+    if slot == 0:
+        return float(ends[0])
+    into_s = (now - plan.slots.start).total_seconds() - float(plan.slots.offset_s[slot])
+    share = into_s / float(plan.slots.duration_s[slot])
+    return float(ends[slot - 1] + share * (ends[slot] - ends[slot - 1]))
