@@ -1,7 +1,7 @@
 """Watches the wall clock for steps. No deadline depends on it; the records do, so a step that stays is adopted.
 
-A wall clock that shows a time before this program began was never set, as on a machine without a battery for it: nothing
-is recorded and nothing is controlled by it.
+A wall clock that shows a time before this program began was never set, as on a machine without a battery for it:
+nothing is recorded and nothing is controlled by it.
 """
 
 from __future__ import annotations
@@ -57,9 +57,10 @@ async def until_set(clock: SleepingClock) -> float:
         if clock.monotonic() - began_s - told_s >= TOLD_EVERY_S:
             told_s = clock.monotonic() - began_s
             logger.error(
-                "the wall clock says %s, which is before this program began: nothing is controlled or recorded until it "
-                "is set; set it, or look after its time source and its battery", clock.now().isoformat(timespec="seconds"),
-            )  # fmt: skip
+                "the wall clock says %s, which is before this program began: nothing is controlled or recorded until "
+                "it is set; look after its time source and its battery",
+                clock.now().isoformat(timespec="seconds"),
+            )
         await clock.sleep(1.0)
         clock.adopt_wall_step()
     return clock.monotonic() - began_s

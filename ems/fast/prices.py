@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -79,19 +79,29 @@ class PriceBook:
         start_s = midnight.timestamp() + slots.offset_s
         feed = self._desk.published("price", start_s, 3600.0)
         known = np.isfinite(feed)
-        bought, sold = self._tariff.series(slots, np.where(known, feed, 0.0))
-        index = int((hour - midnight) / timedelta(hours=1))
-        hourly = _with_gaps(np.where(known, bought, np.nan))
-        carbon = _with_gaps(self._desk.published("carbon", start_s, 3600.0))
+        bought, _ = self._tariff.series(slots, np.where(known, feed, 0.0))
+        price, sale, intensity = self._now(hour)
         return Prices(
-            hourly[index],
-            float(sold[index]) if known[index] else None,
+            price,
+            sale,
             tuple(float(p) for p in bought[known]),
-            carbon[index],
+            intensity,
             midnight,
-            hourly,
-            carbon,
+            _with_gaps(np.where(known, bought, np.nan)),
+            _with_gaps(self._desk.published("carbon", start_s, 3600.0)),
         )
+
+    def _now(self, hour: datetime) -> tuple[float | None, float | None, float | None]:
+        """Give import price, export price and carbon intensity of an hour of UTC, which need not be one of the day's.
+
+        Some zones lie half an hour beside UTC, and one changes its clocks by half an hour.
+        """
+        start_s = np.array([hour.timestamp()])
+        feed, carbon = (self._desk.published(point, start_s, 3600.0) for point in ("price", "carbon"))
+        if not np.isfinite(feed[0]):
+            return None, None, _with_gaps(carbon)[0]
+        bought, sold = self._tariff.series(uniform(hour, 1, 3600.0), feed)
+        return float(bought[0]), float(sold[0]), _with_gaps(carbon)[0]
 
 
 def _with_gaps(values: Floats) -> tuple[float | None, ...]:

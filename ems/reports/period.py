@@ -51,7 +51,11 @@ def parse_period(text: str, zone: ZoneInfo) -> Period:
         raise PeriodError(f"{text!r} is no period; write a month like 2025-03 or a day like 2025-03-30")
     # Local midnights: the steps are made on the local calendar, so that a change of the clocks falls inside.
     after = first + timedelta(days=1) if match[3] else (first.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return Period(text, zone, first.astimezone(UTC), after.astimezone(UTC))
+    period = Period(text, zone, first.astimezone(UTC), after.astimezone(UTC))
+    if (period.end - period.start) % HOUR:
+        hours = (period.end - period.start) / HOUR
+        raise PeriodError(f"{text} has {hours:g} hours in {zone.key}, and a report counts whole ones")
+    return period
 
 
 def _first(match: re.Match[str], zone: ZoneInfo) -> datetime | None:

@@ -17,6 +17,7 @@ from ems.config.loading import load_site
 from ems.config.site import Site
 from ems.fast.decisions import Decision, Rung
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
+from hil.scenario import Scenario
 from hil.scenario_file import load_scenario
 from hil.simulation.faults import Fault, Kind
 from hil.simulation.invariants import Judge, Violation
@@ -108,6 +109,7 @@ class FaultStage:
     scratch: Path
     prepared: Path
     site: Site = SITE
+    scenario: Scenario = MORNING
     runs: int = 0
     alter: Callable[[Daemon], None] = lambda _daemon: None
 
@@ -130,7 +132,7 @@ class FaultStage:
             cache_dir(state).symlink_to(self.prepared)
         start_s, run = self.world.plant.elapsed_s, Run(cycle_s)
         self._heal()
-        wall = Wall(MORNING.starts_at(ZoneInfo(self.site.file.site.timezone)))
+        wall = Wall(self.scenario.starts_at(ZoneInfo(self.site.file.site.timezone)))
         due = sorted((replace(fault, at_s=start_s + fault.at_s) for fault in faults), key=lambda one: one.at_s)
         town = Town(self.world, self.site, state, faults=due, seed=1, wall=wall)
         before(town)
