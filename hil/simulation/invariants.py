@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from drivers.points import Measurement, Outcome, Quality, Setpoint, WriteResult
-from ems.config.binding import Bindings, CommandBinding, bind
+from ems.config.binding import PHASES_ROLE, Bindings, CommandBinding, bind
 from ems.config.site import (
     BatteryAsset,
     BuildingAutomation,
@@ -41,6 +41,8 @@ TIMER_S = 15.0
 """A device's timer is seen to have ended so much later at most: a cycle, and a step of its world."""
 NEWEST_S = 5.0
 """What was read so shortly before belongs to the newest scan [s]."""
+RESTS_KW = 0.1
+"""A charge point that takes no more charges no car."""
 RAMPS_KW_PER_S = {"charge_point": 0.5, "heat_pump": 0.2}
 LONGEST_RAMP_S = 30.0
 RAMPED = frozenset({"plan", "shifted_plan", "rules", "operator"})
@@ -113,6 +115,7 @@ class Judge:
     writes: int = 0
     most_over_kw: float = 0.0
     _by_point: dict[str, CommandBinding] = field(default_factory=dict)
+    _phased: dict[str, str] = field(default_factory=dict)
     _good: dict[str, tuple[float, float]] = field(default_factory=dict)
     _possible: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     _in_force: dict[str, InForce] = field(default_factory=dict)
@@ -123,6 +126,12 @@ class Judge:
         self.bindings = bind(self.site)
         self._possible = possible(self.site, self.bindings)
         self._by_point = {command.point: command for command in self.bindings.commands.values()}
+        self._phased = {
+            point: asset
+            for asset, spec in self.site.file.assets.items()
+            if isinstance(spec, ChargePointAsset) and spec.least_phases < spec.most_phases
+            if (point := self.bindings.measure(asset, PHASES_ROLE)) is not None
+        }
 
     # ---- what is seen -----------------------------------------------------------------------------------------------
 
@@ -137,13 +146,13 @@ class Judge:
         lower, upper = self._possible.get(point, (-math.inf, math.inf))
         return lower <= value <= upper
 
-    def heard_intent(self, asset: str, intent: Intent) -> None:
+    def heard_intent(self, point: str, intent: Intent) -> None:
         """Take what the journal was told before a write."""
-        self.intents[asset] = intent
+        self.intents[point] = intent
 
-    def heard_result(self, asset: str) -> None:
+    def heard_result(self, point: str) -> None:
         """Take that the journal was told what became of a write."""
-        self._owed.pop(asset, None)
+        self._owed.pop(point, None)
 
     def died(self) -> None:
         """The process is dead: what was under way may stay unfinished."""
@@ -157,15 +166,21 @@ class Judge:
         for setpoint in setpoints:
             self.writes += 1
             binding = self._by_point.get(setpoint.point)
+            if (asset := self._phased.get(setpoint.point)) is not None:
+                self._lease(setpoint, lease_s, now_s)
+                self._journalled(setpoint, None, now_s, reducing=False)
+                self._phases(asset, setpoint, now_s)
+                continue
             if binding is None:
                 self._say(Invariant.BOUNDS, now_s, f"{setpoint.point} is not a point that is commanded")
                 continue
-            kw = None if setpoint.value is None else binding.to_kw(setpoint.value)
+            kw = self._kw(binding, setpoint.value)
             self._bounds(binding, kw, now_s)
             self._stale(binding, setpoint, now_s)
             self._reserve(binding, kw, now_s)
             self._lease(setpoint, lease_s, now_s)
-            self._journalled(binding, setpoint, now_s)
+            old = self._in_force.get(binding.asset)
+            self._journalled(setpoint, old, now_s, reducing=self._is_reducing(binding, setpoint.value, old))
             self._ramp(binding, kw, now_s)
 
     def after_write(
@@ -190,16 +205,16 @@ class Judge:
             old = self._in_force.get(binding.asset)
             changed = old is None or not _same(old.value, setpoint.value)
             since_s = now_s if changed or old is None else old.since_s
-            kw = None if setpoint.value is None else binding.to_kw(setpoint.value)
-            intent = self.intents.get(binding.asset)
+            kw = self._kw(binding, setpoint.value)
+            intent = self.intents.get(binding.point)
             rung = intent.rung if intent is not None else ""
             self._in_force[binding.asset] = InForce(setpoint.value, kw, since_s, now_s, rung)
 
     def after_cycle(self, now_s: float) -> None:
         """Ask for what the cycle owed the journal."""
-        for asset, (at_s, value) in sorted(self._owed.items()):
+        for point, (at_s, value) in sorted(self._owed.items()):
             if at_s < now_s:
-                self._say(Invariant.JOURNALLED, now_s, f"{asset} was written {value} at {at_s:.3f} s, without a result")
+                self._say(Invariant.JOURNALLED, now_s, f"{point} was written {value} at {at_s:.3f} s, without a result")
         self._owed.clear()
 
     def decided(self, decisions: Mapping[str, Decision], standing: Standing, now_s: float) -> None:
@@ -314,8 +329,15 @@ class Judge:
             facts = f"{setpoint.point}: its lease of {lease_s:g} s has {left_s:.1f} s left; the site's is {most_s:g} s"
             self._say(Invariant.LEASE, now_s, facts)
 
-    def _journalled(self, binding: CommandBinding, setpoint: Setpoint, now_s: float) -> None:
-        intent, old = self.intents.get(binding.asset), self._in_force.get(binding.asset)
+    def _phases(self, asset: str, setpoint: Setpoint, now_s: float) -> None:
+        """Judge an order to change phases (I1): one or three, and only where no car charges."""
+        power = self._good.get(self.bindings.measure(asset, "power_kw") or "")
+        if setpoint.value not in (1.0, 3.0) or power is None or power[0] > RESTS_KW:
+            told = "nothing is known of its power" if power is None else f"it takes {power[0]:.2f} kW"
+            self._say(Invariant.BOUNDS, now_s, f"{setpoint.point} is told {setpoint.value} while {told}")
+
+    def _journalled(self, setpoint: Setpoint, old: InForce | None, now_s: float, *, reducing: bool) -> None:
+        intent = self.intents.get(setpoint.point)
         if not setpoint.reason.strip():
             self._say(Invariant.JOURNALLED, now_s, f"{setpoint.point} is told {setpoint.value} without a reason")
         if intent is None or not _same(intent.value, setpoint.value):
@@ -323,15 +345,16 @@ class Judge:
             facts = f"{setpoint.point} is told {setpoint.value}; the journal's newest intent says {said}"
             self._say(Invariant.JOURNALLED, now_s, facts)
             return
-        if not intent.acked() and not self._is_reducing(binding, setpoint.value, old):
+        if not intent.acked() and not reducing:
             facts = f"{setpoint.point} is told {setpoint.value} before the journal has kept its intent"
             self._say(Invariant.JOURNALLED, now_s, facts)
         if old is None or not _same(old.value, setpoint.value):
-            self._owed[binding.asset] = (now_s, setpoint.value)
+            self._owed[setpoint.point] = (now_s, setpoint.value)
 
     def _ramp(self, binding: CommandBinding, kw: float | None, now_s: float) -> None:
         spec, old = self.site.file.assets[binding.asset], self._in_force.get(binding.asset)
-        ramp, intent = RAMPS_KW_PER_S.get(spec.kind), self.intents.get(binding.asset)
+        ramp = None if binding.states else RAMPS_KW_PER_S.get(spec.kind)
+        intent = self.intents.get(binding.point)
         if kw is None or old is None or old.kw is None or ramp is None or intent is None or intent.rung not in RAMPED:
             return
         if abs(kw) <= abs(old.kw) + SAME:
@@ -346,10 +369,16 @@ class Judge:
 
     # ---- small questions --------------------------------------------------------------------------------------------
 
+    def _kw(self, binding: CommandBinding, value: float | None) -> float | None:
+        """Give the power that a command stands for, on the phases that its device told last [kW]."""
+        point = self.bindings.measure(binding.asset, PHASES_ROLE)
+        phases = self._good.get(point) if point in self._phased and point is not None else None
+        return None if value is None else binding.on(None if phases is None else int(phases[0])).to_kw(value)
+
     def _is_reducing(self, binding: CommandBinding, value: float | None, old: InForce | None) -> bool:
         if value is None or self._is_safe(binding, value):
             return True
-        kw, old_kw = binding.to_kw(value), (old.kw or 0.0) if old is not None else 0.0
+        kw, old_kw = self._kw(binding, value) or 0.0, (old.kw or 0.0) if old is not None else 0.0
         return abs(kw) <= abs(old_kw) + SAME and kw * old_kw >= 0.0
 
     def _is_safe(self, binding: CommandBinding, value: float) -> bool:

@@ -103,9 +103,9 @@ class WatchedJournal(Journal):
         future = super().record(kind, body, at=at)
         if kind == "intent":
             intent = Intent(body["value"], body["rung"], body["reason"], lambda: _is_kept(future))
-            self._judge.heard_intent(body["asset"], intent)
+            self._judge.heard_intent(body["point"], intent)
         elif kind == "result":
-            self._judge.heard_result(body["asset"])
+            self._judge.heard_result(body["point"])
         future.add_done_callback(lambda done: self._kept(kind, text, done))
         return future
 
