@@ -224,11 +224,12 @@ def test_f19_a_core_that_stands_still_for_15_s_is_ended_says_where_and_comes_bac
 @pytest.mark.soak
 @pytest.mark.faults
 def test_f19_the_loop_of_a_core_at_work_is_late_by_less_than_50_ms() -> None:
-    """Five minutes of the demo house on its pretend world, planner, page and guard beside it, sixty times real time."""
-    order = [sys.executable, "-P", "-m", "ems.cli", "demo", "demo_house", "--for", "300"]
+    """Three minutes of the demo house, planner, page and guard beside it; a cycle each second."""
+    order = [sys.executable, "-P", "-m", "ems.cli", "demo", "demo_house", "--for", "180", "--speed", "10"]
     with subprocess.Popen(order, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as demo:
         states: list[Path] = []
-        reading = threading.Thread(target=_find_state, args=(demo.stderr, states), daemon=True)
+        said: list[str] = []
+        reading = threading.Thread(target=_find_state, args=(demo.stderr, states, said), daemon=True)
         reading.start()
         newest: dict[str, Any] = {}
         while demo.poll() is None:
@@ -236,6 +237,7 @@ def test_f19_the_loop_of_a_core_at_work_is_late_by_less_than_50_ms() -> None:
                 newest = read_live(states[-1])["vitals"]["loop"] if states else newest
             time.sleep(5.0)
         reading.join(LONGEST_WAIT_S)
+    assert newest, "".join(said)
     counts, bounds_s = newest["counts"], newest["bounds_s"]
     within = sum(count for count, bound_s in zip(counts, bounds_s, strict=False) if bound_s <= 0.05)
     print(f"F19: {within} of {sum(counts)} within 50 ms, at most {newest['max_s']:.3f} s")
@@ -244,7 +246,9 @@ def test_f19_the_loop_of_a_core_at_work_is_late_by_less_than_50_ms() -> None:
     assert newest["max_s"] < 0.5
 
 
-def _find_state(said: IO[str], states: list[Path]) -> None:
+def _find_state(stream: IO[str], states: list[Path], said: list[str]) -> None:
     """Read what the demo says; it names its state folder."""
-    lines = (line.split("--state ", 1)[1] for line in said if "--state " in line)
-    states.extend(Path(line.strip().strip("`")) for line in lines)
+    for line in stream:
+        said.append(line)
+        if "--state " in line:
+            states.append(Path(line.split("--state ", 1)[1].strip().strip("`")))
