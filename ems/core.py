@@ -18,7 +18,7 @@ from ems.config.site import Site
 from ems.config.verdict import read_verdict
 from ems.exit_codes import CommandError, Exit
 from ems.operations.loop_watch import LoopWatch
-from ems.operations.supervisor import Supervisor
+from ems.operations.supervisor import FEEDS_A_WATCHDOG, Supervisor
 from ems.ownership import NotOwner
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.database import StoreError
@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 OWNER_CHECK_S = 0.5
 LOOK_S = 1.0
-FEEDS_A_WATCHDOG = 4.0
 LATE_CYCLES = 2.0
 """A decision older than so many cycles is a missed deadline, and the watchdog is not fed for it."""
 CHECKING = "the grid's worst case is being checked; until it has passed, devices in control are only advised"

@@ -29,6 +29,7 @@ from ems.config.binding import device_spec, role_points
 from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
 from ems.operations.logs import begin as begin_logging
+from ems.operations.supervisor import Supervisor
 from ems.ownership import OwnerRecord, is_lock_held, read_record, record_locked, settle_record, write_record
 from ems.standing import Standing, standing
 from ems.store.database import StoreError
@@ -258,7 +259,11 @@ async def _watch_until_signal(guard: Guard) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    supervisor = Supervisor()
+    feeding = asyncio.create_task(supervisor.keep_fed(SystemClock()))
+    supervisor.ready()
     await guard.watch(stop)
+    feeding.cancel()
 
 
 @contextmanager

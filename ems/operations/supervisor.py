@@ -10,6 +10,11 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 
+from ems.clock import Clock
+
+FEEDS_A_WATCHDOG = 4.0
+"""The watchdog is fed so often in the time that it waits."""
+
 
 class Supervisor:
     """The end of the line to systemd.
@@ -37,6 +42,16 @@ class Supervisor:
     def stopping(self) -> None:
         """Tell that the service ends."""
         self._tell("STOPPING=1")
+
+    async def keep_fed(self, clock: Clock) -> None:
+        """Feed the watchdog for ever from the caller's loop: it starves when that loop stands still.
+
+        Args:
+            clock: the machine's.
+        """
+        while self.watchdog_s is not None:
+            self._tell("WATCHDOG=1")
+            await clock.sleep(self.watchdog_s / FEEDS_A_WATCHDOG)
 
     def _tell(self, words: str) -> None:
         if not self._address:

@@ -2,7 +2,7 @@
 
 Law 1: every service is shut in alike: no privileges, no devices, its own state folder alone to write to.
 Law 2: where a process talks to is known from the site file, so nothing else is let through where that can be said.
-Law 3: the core must say that it makes its deadlines, or systemd ends it and starts it again.
+Law 3: the core must say that it makes its deadlines, and the guard that its loop turns, or systemd starts them again.
 """
 
 from __future__ import annotations
@@ -103,8 +103,9 @@ def services(site: Site, page_port: int) -> list[Service]:
     """List the processes of a site, as `ems up` runs them."""
     operator, control = site.file.grid_operator, site.file.control
     watchdog_s = max(WATCHDOG_S, WATCHDOG_CYCLES * control.cycle_s)
-    core = ["Type=notify", "NotifyAccess=main", f"WatchdogSec={watchdog_s:g}", "TimeoutStartSec=120"]
-    core += [
+    watched = ["Type=notify", "NotifyAccess=main", f"WatchdogSec={watchdog_s:g}", "TimeoutStartSec=120"]
+    core = [
+        *watched,
         "OOMScoreAdjust=-500",
         *_NICER,
         *(f"LoadCredential={name}:{path}" for name, path in secret_files(site).items()),
@@ -112,7 +113,7 @@ def services(site: Site, page_port: int) -> list[Service]:
     field = " ".join([FIELD_NETWORKS, *_public(device.host for device in site.file.devices.values())])
     found = [
         Service("core", "meter, plan, steer", ["run"], core, _reach(site, field)),
-        Service("guard", "safe values when the core is lost", ["guard"], ["Type=exec", "OOMScoreAdjust=-600"], field),
+        Service("guard", "safe values when the core is lost", ["guard"], [*watched, "OOMScoreAdjust=-600"], field),
         Service("page", "the status page", ["serve", "--port", str(page_port)], ["Type=exec"], "localhost"),
     ]
     if operator is not None and operator.api is not None:

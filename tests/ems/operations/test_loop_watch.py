@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from pathlib import Path
 
 import pytest
 
+from ems.clock import SystemClock
 from ems.operations.loop_watch import BOUNDS_S, Lag
 from ems.operations.supervisor import Supervisor
 
@@ -55,7 +55,12 @@ def test_without_systemd_nothing_is_told_and_nothing_fails(tmp_path: Path) -> No
     assert Supervisor({"WATCHDOG_USEC": "1", "WATCHDOG_PID": "1"}).watchdog_s is None, "meant for another process"
 
 
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+async def test_a_loop_that_turns_feeds_the_watchdog_for_ever(tmp_path: Path) -> None:
+    systemd = Systemd(str(tmp_path / "notify"))
+    supervisor = Supervisor({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000"})
+    feeding = asyncio.ensure_future(supervisor.keep_fed(SystemClock()))
+    heard = [await asyncio.to_thread(systemd.heard) for _ in range(3)]
+    feeding.cancel()
+    assert heard == ["WATCHDOG=1"] * 3
+    systemd.socket.close()
+    await Supervisor({}).keep_fed(SystemClock())

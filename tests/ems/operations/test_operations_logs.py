@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
 import os
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from ems.operations.logs import AGAIN_S, Json, Limit, Plain, SparingHandler, begin, cap_bytes
+from ems.clock import SystemClock
+from ems.operations.logs import AGAIN_S, LOG_FILE, Json, Kept, Limit, Plain, SparingHandler, begin, cap_bytes
 from ems.operations.redaction import redacted
+from ems.up import Child
 
 
 class Clockwork:
@@ -146,3 +151,21 @@ def test_logging_that_is_set_up_already_is_left_alone() -> None:
     assert before, "the test runner listens"
     begin("run", {"EMS_LOG": "json"})
     assert logging.getLogger().handlers == before
+
+
+async def test_what_processes_say_is_kept_and_json_stays_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = 'import sys; sys.stderr.write(\'all is well\\n{"message": "well"}\\n\')'
+    kept = Kept(tmp_path / LOG_FILE, 1e6)
+    child = Child("run", [sys.executable, "-c", said], tmp_path, SystemClock(), kept)
+    living = asyncio.ensure_future(child.keep())
+    async with asyncio.timeout(60):
+        while child.restarts == 0:  # noqa: ASYNC110 - it has no event to wait for
+            await asyncio.sleep(0.02)
+    await child.stop()
+    await living
+    kept.close()
+    lines = ["[run] all is well", '{"message": "well"}']
+    assert (tmp_path / LOG_FILE).read_text().splitlines()[:2] == lines
+    assert capsys.readouterr().err.splitlines()[:2] == lines
