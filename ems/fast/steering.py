@@ -141,7 +141,7 @@ class Steering:
         """Give what is wished of charge points that switch phases, within what is allowed on either number [kW]."""
         found, at = {}, self._plan_now(scene)
         for asset, wish in wishes.items():
-            if self._levers[asset].switching is None or wish.rung is Rung.SAFE:
+            if self._levers[asset].switching is None or wish.rung is Rung.SAFE or asset not in scene.cars:
                 continue
             planned_kw = at.power_kw(asset) if at is not None and wish.rung is at.rung else wish.kw
             allowed = [bound for bound in bounds[asset] if bound.rung is not Rung.DEVICE]

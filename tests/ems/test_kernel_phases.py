@@ -79,6 +79,12 @@ def test_a_wish_asks_for_the_other_number_only_where_the_present_one_cannot(wish
     assert (asked(LEVER, wish_kw, 1), asked(LEVER, wish_kw, 3)) == (on_one, on_three)
 
 
+@pytest.mark.parametrize(("wish_kw", "phases"), [(3.67, 1), (3.69, 1), (4.13, 1), (4.15, 3)])
+def test_between_the_most_of_one_and_the_least_of_three_it_stays_on_one(wish_kw, phases):
+    sixteen = replace(LEVER, switching=replace(LEVER.switching, maximum_a=16.0))
+    assert (asked(sixteen, wish_kw, 1), asked(sixteen, wish_kw, 3)) == (phases, phases)
+
+
 ASKED = replace(RESTING, other_since_s=NOW_S - 120.0)
 CHANGING = replace(ASKED, to=1, begun_s=NOW_S - 20.0)
 READY = replace(CHANGING, stands_since_s=NOW_S - 10.0)
@@ -254,7 +260,7 @@ CAR = Car(NOW - timedelta(hours=1), 100.0, 100.0, 22.0)
 def steer(phases: Phases | None, plan_kw: float, *, in_force: int = 3, **more):
     levers = levers_of(SITE)
     levers["car"] = on(levers["car"], in_force)
-    scene = SceneMaker(SITE)(MEASURED, plan=make_plan({"car": plan_kw}), cars={"car": CAR}, **more)
+    scene = SceneMaker(SITE)(MEASURED, plan=make_plan({"car": plan_kw}), **{"cars": {"car": CAR}, **more})
     scene = replace(scene, phases={} if phases is None else {"car": phases})
     return Steering(SITE, bind(SITE), levers).decide(scene)
 
@@ -267,8 +273,9 @@ def test_what_is_wished_is_told_before_the_quota_and_the_phases_narrow_it():
     assert limited.wanted_kw == {"car": 3.0}
 
 
-def test_a_safe_value_wants_nothing():
+def test_a_safe_value_wants_nothing_nor_does_a_point_without_a_car():
     assert steer(None, 2.0, unavailable=("car",)).wanted_kw == {}
+    assert steer(None, 2.0, cars={}).wanted_kw == {}
 
 
 def test_while_it_changes_it_stands_and_the_decision_carries_the_order():
