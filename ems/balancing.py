@@ -256,7 +256,9 @@ def _within_room(scene: _Scene, column: Floats, flex: Flex, was: float, now: flo
         return _onto_level(flex, was, was + share * (now - was), beyond=False)
     steps = int(abs(now - was) * share / flex.step_kw + 1e-6)
     short = was + steps * flex.step_kw * (1.0 if now > was else -1.0)
-    return was if 0.0 < short < flex.minimum_kw else short
+    if 0.0 < short < flex.minimum_kw:
+        return min(was, flex.minimum_kw) if now < was else was
+    return short
 
 
 def _keep(scene: _Scene, flexes: Sequence[Flex]) -> None:

@@ -28,6 +28,8 @@ LONGEST_STEP_S = 60.0
 """Between snapshots further apart the register speaks, not the power [s]."""
 KNOWN_SHARE = 0.99
 """An interval of which less is known says nothing of the month's peak."""
+LONGEST_MONTH_S = 32 * 86400.0
+"""No month lasts so long [s]."""
 WEEK = timedelta(days=7)
 
 FactorsOf = Callable[[Floats, float], Floats]
@@ -200,7 +202,9 @@ class Accounts:
 
     def _lay(self, from_s: float, until_s: float, kwh: float) -> None:
         """Spread energy evenly over the time, interval by interval."""
-        first, last = int(from_s // self._interval_s), int(np.ceil(until_s / self._interval_s))
+        # What lies further back counts for no running month: a clock set years ahead must not cost a loop over years.
+        first = int(max(from_s, until_s - LONGEST_MONTH_S) // self._interval_s)
+        last = int(np.ceil(until_s / self._interval_s))
         for index in range(first, last):
             start_s = index * self._interval_s
             inside_s = min(until_s, start_s + self._interval_s) - max(from_s, start_s)

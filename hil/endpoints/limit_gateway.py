@@ -25,7 +25,7 @@ class LimitGateway:
     garbage_word = 0xFFFF  # no believable limit
 
     def __init__(self, import_kw: float | None, export_kw: float | None) -> None:
-        self._own_kw = (import_kw, export_kw)
+        self.own_kw = (import_kw, export_kw)
         self._limits = [_watts(import_kw), _watts(export_kw)]
         self._contacts = [0] * CONTACTS
         self._beats = 0
@@ -34,7 +34,7 @@ class LimitGateway:
 
     def allow(self, import_kw: float | None, export_kw: float | None) -> None:
         """Set the limits [kW]; None for that of the start."""
-        given = zip((import_kw, export_kw), self._own_kw, strict=True)
+        given = zip((import_kw, export_kw), self.own_kw, strict=True)
         self._limits = [_watts(own if kw is None else kw) for kw, own in given]
 
     def close_contact(self, index: int, *, closed: bool) -> None:

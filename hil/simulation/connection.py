@@ -28,12 +28,14 @@ class Sum:
 
     Args:
         import_kw: at the connection.
-        least_kw: what it could be brought down to. most_kw: what it could be brought up to.
+        less_kw: by how much it could be brought down smoothly. more_kw: by how much up.
+        stops_kw: by how much more where an asset stands still in place of its least power, one by one.
     """
 
     import_kw: float
-    least_kw: float
-    most_kw: float
+    less_kw: float
+    more_kw: float
+    stops_kw: tuple[float, ...]
 
 
 def commanded(
@@ -55,7 +57,9 @@ def commanded(
         grid_kw: measured at the connection.
         soc_pct: charge of batteries [%].
     """
-    total = least = most = grid_kw - sum(measured_kw.values())
+    less = more = 0.0
+    stops: list[float] = []
+    total = grid_kw - sum(measured_kw.values())
     for asset, now_kw in measured_kw.items():
         decision, spec = decisions.get(asset), site.file.assets[asset]
         moved = (
@@ -65,32 +69,45 @@ def commanded(
             and standing.may_write(getattr(spec, "device", ""))
         )
         kw = decision.kw if moved and decision is not None and decision.kw is not None else now_kw
-        lower, upper = _reach(spec, kw, soc_pct.get(asset)) if moved else (kw, kw)
         if isinstance(spec, PvAsset):
-            kw = lower = max(kw, now_kw)
-        total, least, most = total + kw, least + min(lower, kw), most + max(upper, kw)
-    return Sum(total, least, most)
+            kw = max(kw, now_kw)
+        total += kw
+        if moved:
+            lower, upper = _reach(spec, kw, soc_pct.get(asset))
+            less, more = less + max(kw - lower, 0.0), more + max(upper - kw, 0.0)
+            if isinstance(spec, ChargePointAsset | HeatPumpAsset):
+                stops.append(min(lower, kw))
+    return Sum(total, less, more, tuple(stops))
 
 
 def _reach(spec: object, kw: float, soc_pct: float | None) -> tuple[float, float]:
-    """Tell how far an asset can still be moved down and up [kW]."""
+    """Tell how far an asset can still be moved smoothly down and up [kW]."""
     match spec:
         case BatteryAsset() if soc_pct is not None:
             near_empty, near_full = soc_pct <= spec.soc_min_pct + 10.0, soc_pct >= spec.soc_max_pct - 20.0
             return kw if near_empty else -spec.discharge_kw, kw if near_full else spec.charge_kw
-        case ChargePointAsset() | HeatPumpAsset():
-            return 0.0, kw
+        case HeatPumpAsset():
+            return min(kw, spec.minimum_kw), kw
+        case ChargePointAsset():
+            return min(kw, spec.minimum_a * spec.least_phases * spec.voltage_v / 1000.0), kw
         case PvAsset():
             return kw, 0.0
         case _:
             return kw, kw
 
 
-def excess(site: Site, total: Sum) -> tuple[float, float]:
-    """Give by how much the commands pass the import and the export limit, where something could still give way [kW]."""
-    grid = site.file.grid
-    over_import = min(total.import_kw - grid.import_limit_kw, total.import_kw - total.least_kw)
-    over_export = min(-total.import_kw - grid.export_limit_kw, total.most_kw - total.import_kw)
+def excess(limits_kw: tuple[float, float], total: Sum) -> tuple[float, float]:
+    """Give by how much the commands pass the import and the export limit, where something could still give way [kW].
+
+    What would lead past the other limit is no way: with both near zero a heat pump may be unable to do right.
+    """
+    import_limit_kw, export_limit_kw = limits_kw
+    down_kw, up_kw = max(total.import_kw + export_limit_kw, 0.0), max(import_limit_kw - total.import_kw, 0.0)
+    less_kw = min(total.less_kw, down_kw)
+    for stop_kw in sorted(total.stops_kw, reverse=True):
+        less_kw += stop_kw if less_kw + stop_kw <= down_kw else 0.0
+    over_import = min(total.import_kw - import_limit_kw, less_kw)
+    over_export = min(-total.import_kw - export_limit_kw, total.more_kw, up_kw)
     return max(over_import, 0.0), max(over_export, 0.0)
 
 

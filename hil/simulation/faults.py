@@ -15,6 +15,8 @@ FIRST_S = 120.0
 """Nothing goes wrong before the daemon has had a look round."""
 OFTENEST_CRASH_S = DAY_S
 """At most one crash a simulated day."""
+RESTART_SHARE = 0.25
+"""So many ends of the process are in good order."""
 
 
 class Kind(StrEnum):
@@ -36,10 +38,17 @@ class Kind(StrEnum):
     SOLVER_FAILS = "solver_fails"
     SOLVER_LIES = "solver_lies"
     FEED_LOST = "feed_lost"
+    DISK_FULL = "disk_full"
+    DISK_FAILS = "disk_fails"
+    OPERATOR_LIMIT = "operator_limit"
+    OPERATOR_SILENT = "operator_silent"
+    RESTART = "restart"
 
 
 LONGEST_STALL_S = 90.0
 """Longer than the site is owned without a renewal."""
+ENDS = (Kind.CRASH, Kind.RESTART)
+"""What ends the daemon's process."""
 WIRE = (Kind.DROP_OUT, Kind.SLOW, Kind.GARBAGE, Kind.FREEZE, Kind.REFUSE, Kind.IGNORE)
 """Those that are drawn; the catalogue of faults puts in the others, and more garbage, by hand."""
 FEEDS = ("price", "carbon", "weather")
@@ -52,7 +61,7 @@ class Fault:
 
     Args:
         at_s: when it begins [s since the start of the simulation].
-        seconds: how long it lasts [s]; of a crash, how long the daemon is down.
+        seconds: how long it lasts [s]; of a crash or a restart, how long the daemon is down.
         kind: what.
         target: the device or feed; empty for the rest.
         size: of a slow device its delay [s], of a jump of the wall clock its height [s], of garbage its pattern's
@@ -85,8 +94,10 @@ class Rates:
         clock: jumps of the wall clock.
         solver: failures of the solver, each of a few plans.
         feed: of each feed.
-        crash: chance of a crash in a day.
+        crash: chance in a day that the process ends: three times by a kill, once in good order.
         stall: how often the machine stands still, as one that is suspended.
+        disk: how often the disk is full or fails.
+        operator: limits of the grid operator, and losses of his heartbeat, each.
     """
 
     wire: float = 6.0
@@ -95,19 +106,23 @@ class Rates:
     feed: float = 1.0
     crash: float = 0.8
     stall: float = 0.3
+    disk: float = 1.0
+    operator: float = 6.0
 
     def times(self, factor: float) -> Rates:
         """Give rates so many times as high; crashes stay at one a day at most."""
         return Rates(
             factor * self.wire, factor * self.clock, factor * self.solver, factor * self.feed,
-            min(1.0, factor * self.crash), factor * self.stall,
+            min(1.0, factor * self.crash), factor * self.stall, factor * self.disk, factor * self.operator,
         )  # fmt: skip
 
 
-NONE = Rates(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+NONE = Rates(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-def draw(seed: int, devices: Sequence[str], seconds: float, rates: Rates | None = None) -> tuple[Fault, ...]:
+def draw(
+    seed: int, devices: Sequence[str], seconds: float, rates: Rates | None = None, *, gateway: str = ""
+) -> tuple[Fault, ...]:
     """Draw the faults of a run.
 
     Args:
@@ -115,6 +130,7 @@ def draw(seed: int, devices: Sequence[str], seconds: float, rates: Rates | None 
         devices: ids of the devices.
         seconds: length of the run [s].
         rates: how often; None for the usual.
+        gateway: the grid operator's among the devices; empty for none.
 
     Returns:
         The faults by their beginning; those of one wire do not overlap.
@@ -143,6 +159,9 @@ def draw(seed: int, devices: Sequence[str], seconds: float, rates: Rates | None 
     found += [
         Fault(at_s, _length_s(rng, 1.0, LONGEST_STALL_S), Kind.STALL) for at_s in _instants(rng, rates.stall, seconds)
     ]
+    found += _disk(Random(f"{seed}/disk"), rates.disk, seconds)
+    if gateway:
+        found += _operator(Random(f"{seed}/operator"), gateway, rates.operator, seconds)
     return tuple(sorted([*found, *_crashes(Random(f"{seed}/crash"), rates.crash, seconds)], key=_rank))
 
 
@@ -168,6 +187,33 @@ def _wire(rng: Random, device: str, at_s: float) -> Fault:
     return Fault(at_s, _length_s(rng, 1.0, 4 * 3600.0), kind, device, size)
 
 
+def _disk(rng: Random, per_day: float, seconds: float) -> list[Fault]:
+    """Draw a disk that is full, or on which every so-many-th row fails."""
+    kinds = (Kind.DISK_FULL, Kind.DISK_FAILS)
+    return _not_overlapping(
+        Fault(at_s, _length_s(rng, 5.0, 4 * 3600.0), rng.choice(kinds), size=float(rng.randrange(2, 40)))
+        for at_s in _instants(rng, per_day, seconds)
+    )
+
+
+def _operator(rng: Random, gateway: str, per_day: float, seconds: float) -> list[Fault]:
+    limits = (
+        Fault(
+            at_s,
+            _length_s(rng, 60.0, 4 * 3600.0),
+            Kind.OPERATOR_LIMIT,
+            gateway,
+            rng.choice((0.0, -1.0, rng.random(), -rng.random())),
+        )
+        for at_s in _instants(rng, per_day, seconds)
+    )
+    silences = (
+        Fault(at_s, _length_s(rng, 20.0, 3 * 3600.0), Kind.OPERATOR_SILENT, gateway)
+        for at_s in _instants(rng, per_day, seconds)
+    )
+    return [*_not_overlapping(limits), *_not_overlapping(silences)]
+
+
 def _not_overlapping(faults: Iterator[Fault]) -> list[Fault]:
     kept: list[Fault] = []
     for fault in faults:
@@ -177,14 +223,14 @@ def _not_overlapping(faults: Iterator[Fault]) -> list[Fault]:
 
 
 def _crashes(rng: Random, chance: float, seconds: float) -> Iterator[Fault]:
-    """Draw at most one crash in each day's length, never two closer than that."""
+    """Draw at most one end of the process in each day's length, never two closer than that."""
     last_s = -OFTENEST_CRASH_S
     day_s = 0.0
     while day_s < seconds:
         at_s = day_s + FIRST_S + rng.random() * (min(OFTENEST_CRASH_S, seconds - day_s) - FIRST_S)
         down_s = rng.uniform(0.5, 8.0)
         if rng.random() < chance and at_s - last_s >= OFTENEST_CRASH_S and FIRST_S < at_s < seconds:
-            yield Fault(at_s, down_s, Kind.CRASH)
+            yield Fault(at_s, down_s, Kind.RESTART if rng.random() < RESTART_SHARE else Kind.CRASH)
             last_s = at_s
         day_s += OFTENEST_CRASH_S
 

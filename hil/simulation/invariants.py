@@ -13,7 +13,7 @@ good and possible value that its driver gave, whatever the process image makes o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -32,6 +32,7 @@ from ems.config.site import (
 from ems.fast.decisions import Decision
 from ems.standing import Standing
 from hil.simulation.connection import commanded, excess, tolerance_kw
+from hil.simulation.operator_watch import OperatorWatch
 from hil.simulation.possible import possible
 
 SAME = 1e-4
@@ -114,6 +115,7 @@ class Judge:
     intents: dict[str, Intent] = field(default_factory=dict)
     writes: int = 0
     most_over_kw: float = 0.0
+    lost_records: int = 0
     _by_point: dict[str, CommandBinding] = field(default_factory=dict)
     _phased: dict[str, str] = field(default_factory=dict)
     _good: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -121,9 +123,11 @@ class Judge:
     _in_force: dict[str, InForce] = field(default_factory=dict)
     _owed: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     _scanned_s: float = 0.0
+    _operator: OperatorWatch = field(init=False)
 
     def __post_init__(self) -> None:
         self.bindings = bind(self.site)
+        self._operator = OperatorWatch(self.site)
         self._possible = possible(self.site, self.bindings)
         self._by_point = {command.point: command for command in self.bindings.commands.values()}
         self._phased = {
@@ -133,11 +137,10 @@ class Judge:
             if (point := self.bindings.measure(asset, PHASES_ROLE)) is not None
         }
 
-    # ---- what is seen -----------------------------------------------------------------------------------------------
-
-    def saw(self, measurements: Iterable[Measurement], now_s: float) -> None:
+    def saw(self, measurements: Sequence[Measurement], now_s: float) -> None:
         """Take what a driver read."""
         self._scanned_s = now_s
+        self._operator.saw(measurements, now_s)
         for one in measurements:
             if one.quality is Quality.GOOD and one.value is not None and self._is_possible(one.point, one.value):
                 self._good[one.point] = (one.value, one.monotonic_s)
@@ -145,6 +148,10 @@ class Judge:
     def _is_possible(self, point: str, value: float) -> bool:
         lower, upper = self._possible.get(point, (-math.inf, math.inf))
         return lower <= value <= upper
+
+    def born(self, now_s: float) -> None:
+        """A new process begins [s]."""
+        self._operator.born(now_s)
 
     def heard_intent(self, point: str, intent: Intent) -> None:
         """Take what the journal was told before a write."""
@@ -158,8 +165,6 @@ class Judge:
         """The process is dead: what was under way may stay unfinished."""
         self._owed.clear()
         self.intents.clear()
-
-    # ---- before and after a write -----------------------------------------------------------------------------------
 
     def before_write(self, setpoints: Sequence[Setpoint], lease_s: float, now_s: float) -> None:
         """Judge commands that are about to go out."""
@@ -231,11 +236,8 @@ class Judge:
         charge = {asset: self._fresh(self.bindings.measure(asset, "soc_pct")) for asset in known}
         soc_pct = {asset: value for asset, value in charge.items() if value is not None}
         total = commanded(self.site, decisions, standing, known, grid_kw=grid_kw, soc_pct=soc_pct)
-        over_import_kw, over_export_kw = excess(self.site, total)
-        for what, over_kw, limit_kw in (
-            ("import", over_import_kw, file.grid.import_limit_kw),
-            ("export", over_export_kw, file.grid.export_limit_kw),
-        ):
+        limits_kw = self._operator.demanded_kw(self._scanned_s)
+        for what, over_kw, limit_kw in zip(("import", "export"), excess(limits_kw, total), limits_kw, strict=True):
             self.most_over_kw = max(self.most_over_kw, over_kw)
             if over_kw > tolerance_kw(limit_kw):
                 told = ", ".join(f"{d.asset} {d.kw} ({d.rung})" for d in decisions.values())
@@ -266,8 +268,6 @@ class Judge:
             if silent_s > lease_s + TIMER_S and not self._is_safe_kw(asset, kw):
                 facts = f"{asset} obeys {kw:.2f} kW, last written {silent_s:.0f} s ago under a lease of {lease_s:g} s"
                 self._say(Invariant.LEASE, now_s, facts)
-
-    # ---- one invariant each -----------------------------------------------------------------------------------------
 
     def _bounds(self, binding: CommandBinding, kw: float | None, now_s: float) -> None:
         if kw is None:
@@ -340,6 +340,8 @@ class Judge:
         intent = self.intents.get(setpoint.point)
         if not setpoint.reason.strip():
             self._say(Invariant.JOURNALLED, now_s, f"{setpoint.point} is told {setpoint.value} without a reason")
+        if old is not None and _same(old.value, setpoint.value):
+            return  # a renewal: what the disk kept from going out meanwhile is no newer command
         if intent is None or not _same(intent.value, setpoint.value):
             said = "nothing" if intent is None else f"{intent.value}"
             facts = f"{setpoint.point} is told {setpoint.value}; the journal's newest intent says {said}"
@@ -348,8 +350,7 @@ class Judge:
         if not intent.acked() and not reducing:
             facts = f"{setpoint.point} is told {setpoint.value} before the journal has kept its intent"
             self._say(Invariant.JOURNALLED, now_s, facts)
-        if old is None or not _same(old.value, setpoint.value):
-            self._owed[setpoint.point] = (now_s, setpoint.value)
+        self._owed[setpoint.point] = (now_s, setpoint.value)
 
     def _ramp(self, binding: CommandBinding, kw: float | None, now_s: float) -> None:
         spec, old = self.site.file.assets[binding.asset], self._in_force.get(binding.asset)
@@ -366,8 +367,6 @@ class Judge:
                 f"{binding.asset} goes from {old.kw:.2f} to {kw:.2f} kW in {now_s - old.since_s:.1f} s ({intent.rung})"
             )
             self._say(Invariant.RAMP, now_s, facts)
-
-    # ---- small questions --------------------------------------------------------------------------------------------
 
     def _kw(self, binding: CommandBinding, value: float | None) -> float | None:
         """Give the power that a command stands for, on the phases that its device told last [kW]."""

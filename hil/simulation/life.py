@@ -34,6 +34,7 @@ from ems.stores import Stores, journal_path
 from ems.timetable import LiveRunner
 from ems.worker import DirectSolver, NoSolver, Solver
 from hil.baselines import PublishedFeed
+from hil.simulation.disk import on_a_faulty_disk
 from hil.simulation.faults import FEEDS
 from hil.simulation.invariants import Invariant, Judge, Violation
 from hil.simulation.loop import LoopClock, SeededLoop, Wall
@@ -89,6 +90,8 @@ class Life:
     daemon: Daemon = field(init=False)
     stores: Stores = field(init=False)
     decided: set[int] = field(default_factory=set)
+    first_decision_s: float | None = None
+    first_plan_s: float | None = None
     _journal: WatchedJournal = field(init=False)
     _turns: Turns = field(init=False)
     _last_s: float = 0.0
@@ -110,6 +113,7 @@ class Life:
         """
         setting = self.setting
         setting.town.live_on(self.loop)
+        setting.judge.born(self.start_s)
         try:
             self.loop.run_until_complete(self._live(until_s, killed=killed))
         finally:
@@ -182,6 +186,10 @@ class Life:
             self._phase_s = control.due_s % cycle_s
         self.decided.add(int((decided_s - self._phase_s) // cycle_s))
         self._last_s = decided_s
+        if self.first_decision_s is None:
+            self.first_decision_s = decided_s
+        if self.first_plan_s is None and self.daemon.planning.counts.published:
+            self.first_plan_s = now_s
         judge, town = self.setting.judge, self.setting.town
         judge.after_cycle(now_s)
         if (last := self.daemon.loop.last) is not None:
@@ -203,6 +211,8 @@ class Life:
         owner.acquire()
         self._journal = WatchedJournal(journal_path(state_dir), clock, self.setting.judge, self._turns)
         history = History(history_path(state_dir), durable, turn=self._turns)
+        for store in (self._journal, history):
+            on_a_faulty_disk(store, self.setting.town.trouble.of_disk)
         live = WatchedLive(state_dir, self._on_cycle)
         self.stores = Stores(self._journal, history, RequestBox(state_dir, clock), owner, live)
         return self.stores

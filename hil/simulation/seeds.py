@@ -72,14 +72,16 @@ def run_seeds(
             outcome = future.result()
             done[outcome["seed"]] = outcome
             _path(kept, key, outcome["seed"]).write_text(to_json(outcome) + "\n", encoding="utf-8")
-            tell(line(outcome))
+            tell(f"{len(done)} of {len(seeds)}: {line(outcome)}")
     return summary(task, [done[seed] for seed in sorted(done)])
 
 
 def line(outcome: dict[str, Any]) -> str:
     """Say in a line what came of a seed."""
     broken = ", ".join(f"{found['invariant']} at {found['at_s']:.0f} s" for found in outcome["violations"])
-    return f"seed {outcome['seed']}: {broken or 'all hold'}, availability {outcome['availability']:.4%}"
+    speed = outcome["simulated_s_per_core_s"]
+    held = f"seed {outcome['seed']}: {broken or 'all hold'}"
+    return f"{held}, availability {outcome['availability']:.4%}, {speed:.0f} simulated seconds a core-second"
 
 
 def summary(task: Task, outcomes: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -97,9 +99,13 @@ def summary(task: Task, outcomes: Iterable[dict[str, Any]]) -> dict[str, Any]:
         "decisions_due": due,
         "decisions_in_time": decided,
         "availability": decided / due if due else 0.0,
+        "missed_share": sum(row["decisions_missed"] for row in rows) / due if due else 0.0,
+        "restart_to_decision_s": max((row["restart_to_decision_s"] for row in rows), default=0.0),
+        "restart_to_plan_s": max((row["restart_to_plan_s"] for row in rows), default=0.0),
+        "lost_records": sum(row["lost_records"] for row in rows),
         "least_availability": min((row["availability"] for row in rows), default=0.0),
         "faults": {kind: sum(row["faults"][kind] for row in rows) for kind in kinds},
-        "crashes_survived": sum(row["lives"] - 1 for row in rows),
+        "starts_anew": sum(row["lives"] - 1 for row in rows),
         "plans": sum(row["plans"] for row in rows),
         "writes": sum(row["writes"] for row in rows),
         "simulated_s_per_core_s": reached_s / core_s if core_s else 0.0,

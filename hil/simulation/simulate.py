@@ -21,21 +21,23 @@ from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.journal import read_records
 from ems.stores import journal_path
 from hil.scenario_file import load_scenario
-from hil.simulation.faults import Fault, Kind, Rates, by_kind, draw
+from hil.simulation.faults import ENDS, Fault, Kind, Rates, by_kind, draw
 from hil.simulation.invariants import Judge, Violation
 from hil.simulation.life import Alter, Life, Setting
 from hil.simulation.loop import Wall
-from hil.simulation.town import Town
+from hil.simulation.town import SOLVER, Town
+from hil.simulation.variants import GATEWAY, variant
 from hil.world import World
 from optimization.network_build import prepare
 
 WALL_OF_A_PLAN = "solve"
 """The part of a plan's record that says how long the machine took."""
+PLAN_WITHIN_S = 60.0
+"""After a restart a plan is due so soon [s]; a solver that fails then is not counted."""
 RESTART_S = 2.0
 """A daemon that has lost its site ends, and is started anew so much later [s]."""
-NARROWER = (0.5, 0.8)
-"""So much is left of the import limit of a narrower connection [share]; the export limit goes half as far, as the safe
-values must still fit it."""
+SUBSTEP_S = 5.0
+"""Step of the world's physics [s]."""
 SCENARIOS = ("sunny_day", "winter_day")
 
 
@@ -73,6 +75,10 @@ class Outcome:
         faults: what went wrong, by kind. schedule: the same, one by one.
         violations: what did not hold.
         due: decisions that were due, the times without a process included. decided: how many came in time.
+        missed: decisions that did not come in time although there was a process.
+        restart_to_decision_s: longest time from the start of a process after a kill to its first decision [s].
+        restart_to_plan_s: likewise to its first plan, where the solver did not fail meanwhile [s].
+        lost_records: records that the journal acknowledged and that were not there after a kill.
         lives: processes of the daemon. writes: commands that went out. plans: plans that were published.
         over_limit_s: how long the connection was beyond its limit in truth, whoever caused it [s].
         most_over_kw: by how much decisions passed the connection's limit at the most; rounding and calmness may [kW].
@@ -87,6 +93,10 @@ class Outcome:
     violations: list[Violation] = field(default_factory=list)
     due: int = 0
     decided: int = 0
+    missed: int = 0
+    restart_to_decision_s: float = 0.0
+    restart_to_plan_s: float = 0.0
+    lost_records: int = 0
     lives: int = 0
     writes: int = 0
     plans: int = 0
@@ -114,6 +124,8 @@ class Outcome:
                 {"invariant": v.invariant.value, "at_s": v.at_s, "facts": v.facts} for v in self.violations
             ],
             "decisions_due": self.due, "decisions_in_time": self.decided, "availability": self.availability,
+            "decisions_missed": self.missed, "restart_to_decision_s": self.restart_to_decision_s,
+            "restart_to_plan_s": self.restart_to_plan_s, "lost_records": self.lost_records,
             "lives": self.lives, "writes": self.writes, "plans": self.plans, "over_limit_s": self.over_limit_s,
             "commanded_over_kw": self.most_over_kw,
             "digest": self.digest, "core_s": self.core_s, "simulated_s_per_core_s": self.speed,
@@ -136,8 +148,9 @@ def simulate(order: Order, prepared: Path | None = None) -> Outcome:
 
 
 def _run(order: Order, state: Path) -> Outcome:
-    site = _on_a_narrower_connection(order.site, order.seed)
-    faults = draw(order.seed, sorted(site.file.devices), order.seconds, order.rates)
+    site = variant(order.site, order.seed)
+    gateway = GATEWAY if GATEWAY in site.file.devices else ""
+    faults = draw(order.seed, sorted(site.file.devices), order.seconds, order.rates, gateway=gateway)
     outcome = Outcome(order.seed, order.seconds, faults)
     setting = _setting(order, site, state, faults, outcome)
     began_s, start_s = time.process_time(), 0.0
@@ -145,7 +158,7 @@ def _run(order: Order, state: Path) -> Outcome:
         start_s = _live(order, setting, outcome, start_s)
     outcome.due = max(1, int(outcome.reached_s // order.cycle_s))
     outcome.decided = min(outcome.decided, outcome.due)
-    outcome.writes = setting.judge.writes
+    outcome.writes, outcome.lost_records = setting.judge.writes, setting.judge.lost_records
     outcome.most_over_kw = setting.judge.most_over_kw
     outcome.core_s = time.process_time() - began_s
     records = setting.town.world.plant.records
@@ -157,17 +170,33 @@ def _run(order: Order, state: Path) -> Outcome:
 
 def _live(order: Order, setting: Setting, outcome: Outcome, start_s: float) -> float:
     """Let the daemon live once; gives the instant at which it is started anew [s]."""
-    crash = next((f for f in outcome.schedule if f.kind is Kind.CRASH and f.at_s > start_s), None)
+    end = next((f for f in outcome.schedule if f.kind in ENDS and f.at_s > start_s), None)
     outcome.lives += 1
     life = Life(setting, outcome.lives, start_s)
-    life.run(crash.at_s if crash is not None else order.seconds, killed=crash is not None)
-    outcome.decided += len(life.decided)
-    outcome.plans += life.daemon.planning.counts.published
+    life.run(end.at_s if end is not None else order.seconds, killed=end is not None and end.kind is Kind.CRASH)
+    _add(outcome, life, order.cycle_s)
     outcome.reached_s = min(life.loop.time(), order.seconds)
-    was_killed = crash is not None and life.loop.time() >= crash.at_s
-    next_s = crash.end_s if was_killed and crash is not None else life.loop.time() + RESTART_S
+    was_ended = end is not None and life.loop.time() >= end.at_s
+    next_s = end.end_s if was_ended and end is not None else life.loop.time() + RESTART_S
     setting.town.live_until(min(next_s, order.seconds))
     return max(next_s, life.loop.time())
+
+
+def _add(outcome: Outcome, life: Life, cycle_s: float) -> None:
+    """Add a life to what came of the run."""
+    outcome.decided += len(life.decided)
+    outcome.plans += life.daemon.planning.counts.published
+    outcome.missed += max(0, int((life.loop.time() - life.start_s) // cycle_s) - len(life.decided))
+    if life.number == 1:
+        return
+    if life.first_decision_s is not None:
+        outcome.restart_to_decision_s = max(outcome.restart_to_decision_s, life.first_decision_s - life.start_s)
+    solver_failed = any(
+        fault.kind in SOLVER and fault.at_s < life.start_s + PLAN_WITHIN_S and fault.end_s > life.start_s
+        for fault in outcome.schedule
+    )
+    if life.first_plan_s is not None and not solver_failed:
+        outcome.restart_to_plan_s = max(outcome.restart_to_plan_s, life.first_plan_s - life.start_s)
 
 
 def _setting(order: Order, site: Site, state: Path, faults: tuple[Fault, ...], outcome: Outcome) -> Setting:
@@ -176,6 +205,7 @@ def _setting(order: Order, site: Site, state: Path, faults: tuple[Fault, ...], o
     scenario = load_scenario(name, site.file.site.id).lasting(order.seconds)
     scenario = scenario.model_copy(update={"start": scenario.start + begins})
     world = World(site, scenario, order.seed, witness=False)
+    world.plant.substep_s = SUBSTEP_S
     wall = Wall(scenario.starts_at(ZoneInfo(site.file.site.timezone)))
     town = Town(world, site, state, faults=faults, seed=order.seed, wall=wall)
 
@@ -187,17 +217,6 @@ def _setting(order: Order, site: Site, state: Path, faults: tuple[Fault, ...], o
     return Setting(
         site, state, town, wall, Judge(site, tell), order.seed, order.cycle_s, plans=order.plans, alter=order.alter
     )
-
-
-def _on_a_narrower_connection(site: Site, seed: int) -> Site:
-    """Give every other seed a connection with narrower limits, so that they bind."""
-    grid, rng = site.file.grid, Random(f"{seed}/connection")
-    share = rng.uniform(*NARROWER) if seed % 4 in (1, 2) else 1.0
-    narrower = {
-        "import_limit_kw": share * grid.import_limit_kw,
-        "export_limit_kw": (1.0 + share) / 2.0 * grid.export_limit_kw,
-    }
-    return site.model_copy(update={"file": site.file.model_copy(update={"grid": grid.model_copy(update=narrower)})})
 
 
 def _excess_kw(site: Site, import_kw: Any) -> Any:

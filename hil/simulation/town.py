@@ -9,12 +9,14 @@ from pathlib import Path
 
 from ems.config.site import Site
 from ems.store.requests import submit
-from hil.simulation.faults import Fault, Kind
+from hil.endpoints.limit_gateway import LimitGateway
+from hil.simulation.faults import ENDS, Fault, Kind
 from hil.simulation.loop import SeededLoop, Wall
 from hil.simulation.wires import Net, Wire, wires_of
 from hil.wishes import car_requests
 from hil.world import World
 
+DISK = (Kind.DISK_FULL, Kind.DISK_FAILS)
 SOLVER = (Kind.SOLVER_LATE, Kind.SOLVER_FAILS, Kind.SOLVER_LIES)
 
 
@@ -58,7 +60,7 @@ class Trouble:
         while self._begun < len(self.faults) and self.faults[self._begun].at_s <= now_s + 1e-9:
             fault = self.faults[self._begun]
             self._begun += 1
-            if fault.end_s > now_s and fault.kind not in (Kind.CRASH, Kind.STALL):
+            if fault.end_s > now_s and fault.kind not in (*ENDS, Kind.STALL):
                 self._on.append(fault)
                 self._begin(fault)
 
@@ -66,21 +68,42 @@ class Trouble:
         """Tell which failure of the solver is on."""
         return next((fault.kind for fault in self._on if fault.kind in SOLVER), None)
 
+    def of_disk(self) -> Fault | None:
+        """Tell what is wrong with the disk."""
+        return next((fault for fault in self._on if fault.kind in DISK), None)
+
     def of_feed(self, name: str) -> Callable[[], bool]:
         """Give what tells whether a feed is lost now."""
         return lambda: any(fault.kind is Kind.FEED_LOST and fault.target == name for fault in self._on)
 
     def _begin(self, fault: Fault) -> None:
-        if fault.target in self.wires:
+        if fault.kind is Kind.OPERATOR_LIMIT:
+            gateway = self._gateway(fault)
+            own_kw = gateway.own_kw
+            gateway.allow(
+                own_kw[0] and fault.size * own_kw[0] if fault.size >= 0.0 else None,
+                own_kw[1] and (1.0 + fault.size) * own_kw[1] if fault.size < 0.0 else None,
+            )
+        elif fault.kind is Kind.OPERATOR_SILENT:
+            self._gateway(fault).fall_silent(silent=True)
+        elif fault.target in self.wires:
             self.wires[fault.target].begin(fault)
         elif fault.kind is Kind.CLOCK_JUMP:
             self.wall.skew_s += fault.size
 
     def _end(self, fault: Fault) -> None:
-        if fault.target in self.wires:
+        if fault.kind is Kind.OPERATOR_LIMIT:
+            self._gateway(fault).allow(None, None)
+        elif fault.kind is Kind.OPERATOR_SILENT:
+            self._gateway(fault).fall_silent(silent=False)
+        elif fault.target in self.wires:
             self.wires[fault.target].end()
         elif fault.kind is Kind.CLOCK_JUMP:
             self.wall.skew_s -= fault.size
+
+    def _gateway(self, fault: Fault) -> LimitGateway:
+        gateway: LimitGateway = self.wires[fault.target].registers
+        return gateway
 
 
 class Town:
@@ -143,5 +166,6 @@ class Town:
         return {device: wire.written_s for device, wire in self.wires.items()}
 
     def obeyed(self) -> dict[str, float | None]:
-        """Tell what each asset truly obeys [kW]; None while it goes by itself."""
+        """Tell what each asset truly obeys now [kW]; None while it goes by itself."""
+        self.catch_up()
         return dict(self.world.plant.commands)

@@ -129,13 +129,12 @@ def check_kept(path: Path, acknowledged: Mapping[int, str], judge: Judge, now_s:
     while records := read_records(path, after_id=after_id):
         found |= {record.id: _hash(record.kind, to_json(record.body)) for record in records}
         after_id = records[-1].id
-    for number, expected in acknowledged.items():
-        if found.get(number) != expected:
-            how = "lost" if number not in found else "another one"
-            judge.tell(
-                Violation(Invariant.KEPT, now_s, f"record {number} was acknowledged and is {how} after the crash")
-            )
-            return
+    gone = [number for number, expected in acknowledged.items() if found.get(number) != expected]
+    judge.lost_records += len(gone)
+    if gone:
+        how = "lost" if gone[0] not in found else "another one"
+        facts = f"record {gone[0]} was acknowledged and is {how} after the crash; {len(gone)} in all"
+        judge.tell(Violation(Invariant.KEPT, now_s, facts))
 
 
 def check_chain(state: Path, judge: Judge, now_s: float) -> None:

@@ -37,6 +37,8 @@ UNKNOWN_SHARE = 0.05
 DRIFT_SHARE_PER_H = 0.03
 """... and how fast it drifts: that of its change in an hour."""
 LARGEST_STEP_S = 900.0
+FORGOTTEN_S = 30 * 86400.0
+"""After so long nothing is left of what a zone was: a gap of years takes no longer to cross [s]."""
 SOLAR_TRANSMITTANCE = 0.6
 
 
@@ -116,7 +118,7 @@ def _predict(pump: HeatPump, estimate: ZoneEstimate, step: ZoneStep) -> ZoneEsti
     state, p = np.array([estimate.air_c, estimate.mass_c, estimate.unknown_kw]), estimate.covariance
     drift_kw2_per_s = (DRIFT_SHARE_PER_H * _rated_heat_kw(pump)) ** 2 / 3600.0
     noise_per_s = np.diag([NOISE_K2_PER_S, NOISE_K2_PER_S, drift_kw2_per_s])
-    total_s = step.at_s - estimate.at_s
+    total_s = min(step.at_s - estimate.at_s, FORGOTTEN_S)
     count = max(1, int(np.ceil(total_s / LARGEST_STEP_S)))
     f, g = _trapezoid(a, b, total_s / count / 3600.0)
     for _ in range(count):

@@ -194,3 +194,14 @@ def test_what_is_told_of_a_week_of_which_nothing_is_known_is_nothing():
     assert (told["peak_so_far_kw"], told["peak_target_kw"], told["week_budget_kg"]) == (61.0, 64.0, 5000.0)
     known = replace(tally, carbon_kg=312.0004, carbon_known_s=3600.0)
     assert AccountsNow(known, None, None).as_json()["week_carbon_kg"] == 312.0
+
+
+def test_a_clock_that_was_set_ten_years_ahead_costs_no_loop_over_ten_years() -> None:
+    """Found by the simulation: each quarter-hour of the gap was settled, 12 s in which nothing was controlled."""
+    accounts = made()
+    at, register = feed(accounts, NOON, [10.0] * 60)
+    late = at + timedelta(days=3650)
+    accounts.observe(seen(late, None, register + 500.0))
+    assert len(accounts.body()["open"]) <= 33 * 96
+    tally = accounts.tally(late)
+    assert tally.peak_kw == pytest.approx(500.0 / (3650 * 24.0))

@@ -75,6 +75,12 @@ def test_the_order_of_relief(load_kw, flexes, expect):
     assert set(result.because) == {f.asset for f in flexes if abs(expect[f.asset] - f.power_kw) > 1e-9}
 
 
+def test_between_two_limits_an_asset_goes_to_its_least_power_rather_than_nowhere():
+    """Found by the simulation: standing still would have exported, so the heat pump kept all of its 4 kW."""
+    result = run(-0.4, heat(4.0, minimum_kw=0.6), limit_kw=1.0, export_kw=1.0)
+    assert dict(result.power_kw) == pytest.approx({"heat": 0.6})
+
+
 def test_what_an_operator_asked_for_is_moved_last():
     result = run(55.0, battery(0.0, reserved=True), car(13.8))
     assert dict(result.power_kw) == pytest.approx({"battery": -6.0, "car": 0.0})

@@ -111,3 +111,11 @@ def test_without_the_unknown_heat_it_would_not() -> None:
 def test_what_is_unknown_now_is_believed_for_hours_only() -> None:
     foreseen = fading_kw(-2.0, np.array([-60.0, 0.0, 4.0 * 3600.0, 48.0 * 3600.0]))
     assert foreseen.tolist() == pytest.approx([-2.0, -2.0, -2.0 / np.e, 0.0], abs=1e-4)
+
+
+def test_a_gap_of_ten_years_is_forgotten_and_not_walked_through() -> None:
+    """A month of the same weather leaves the zone where ten years of it do, in a thousandth of the steps."""
+    first = first_estimate(PUMP, 0.0, 20.0)
+    month, decade = (observe(PUMP, first, [ZoneStep(days * 86400.0, None, 3.0, 2.0, 4.0)]) for days in (30, 3650))
+    assert decade.mass_c == pytest.approx(month.mass_c, abs=1e-9)
+    assert decade.at_s == 3650 * 86400.0

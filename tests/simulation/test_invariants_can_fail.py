@@ -16,6 +16,7 @@ import pytest
 
 import ems.arbitration
 import ems.fast.steering
+import ems.fast.writing
 import ems.store.writer
 from ems.app import Daemon
 from ems.balancing import Balance
@@ -24,6 +25,7 @@ from ems.config.loading import load_site
 from ems.config.site import Site
 from ems.fast.decisions import Bound, Rung
 from ems.fast.writing import Writer
+from ems.limits.desk import LimitDesk
 from ems.ownership import Owner, write_record
 from ems.process_image import ProcessImage
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
@@ -34,6 +36,7 @@ from hil.simulation.invariants import Invariant, Judge, Violation
 from hil.simulation.life import Life, Setting
 from hil.simulation.loop import Wall
 from hil.simulation.town import Town
+from hil.simulation.variants import GATEWAY, variant
 from hil.world import World
 from optimization.network_build import prepare
 
@@ -127,8 +130,23 @@ def test_i2_catches_commands_over_the_connections_limit(stage: Stage, monkeypatc
     assert invariants(stage.caught(120.0)) == {Invariant.CONNECTION}
 
 
+def test_i2_catches_a_daemon_that_is_deaf_to_the_grid_operator(prepared: Path, tmp_path: Path, monkeypatch) -> None:
+    """The same orders under the same limit, obeyed and not."""
+    for deaf in (False, True):
+        site, state = variant(SITE, 4), tmp_path / str(deaf)
+        made = World(site, SCENARIO, 3, witness=False)
+        made.registers[GATEWAY].allow(3.0, None)
+        state.mkdir()
+        cache_dir(state).symlink_to(prepared)
+        stage = Stage(made, state, site)
+        stage.ask("battery", 6.0)
+        if deaf:
+            monkeypatch.setattr(LimitDesk, "look", lambda self, snapshot: ())
+        assert invariants(stage.caught(60.0)) == ({Invariant.CONNECTION} if deaf else set())
+
+
 def test_i3_catches_a_kernel_that_ignores_staleness(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ProcessImage, "_judge", lambda self, held, miss, now_s: (held.reason, held.quality))
+    monkeypatch.setattr(ProcessImage, "_judge", lambda self, point, held, miss, now_s: (held.reason, held.quality))
     stage.faults = ((30.0, 300.0, Kind.DROP_OUT, "grid_meter"),)
     assert invariants(stage.caught(240.0)) == {Invariant.STALE}
 
@@ -202,6 +220,21 @@ def test_i8_catches_a_record_that_was_changed(stage: Stage) -> None:
     found = stage.caught(60.0)
     assert invariants(found) == {Invariant.JOURNALLED}
     assert "journal.db breaks at entry 1" in found[0].facts
+
+
+def test_i8_catches_commands_that_go_out_although_the_disk_is_full(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def regardless(self: Writer, commands: Any) -> list[Any]:
+        for command in commands:
+            self.journal.record("intent", ems.fast.writing._intent(command, self.lease_s))
+        return list(commands)
+
+    stage.faults = ((0.0, 300.0, Kind.DISK_FULL, ""),)
+    stage.ask("battery", -2.0)
+    assert stage.caught(60.0) == []
+    monkeypatch.setattr(Writer, "_journalled", regardless)
+    assert invariants(stage.caught(60.0)) == {Invariant.JOURNALLED}
 
 
 def test_i9_catches_a_journal_that_says_yes_too_early(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
