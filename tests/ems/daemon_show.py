@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from stage import NOW, Yard, make_site
+from stage import NOW, Yard, make_plan, make_site
 
 from ems.app import Daemon, build
 from ems.clock import SimulatedClock
@@ -82,6 +84,36 @@ class Show:
 
     def alarms(self) -> set[str]:
         return {alarm.key for alarm in self.daemon._alarms.active}
+
+
+class DurableShow(Show):
+    """A show that keeps what it writes, and waits for the disk's word after each cycle unless it is in trouble."""
+
+    settles = True
+
+    def build(self) -> Daemon:
+        daemon = build(
+            self.site, self.state, self.clock, Solver(), cycle_s=CYCLE_S, durable=True, feeds={},
+            drivers=self.yard.drivers,
+        )  # fmt: skip
+        next(job for job in daemon.timetable.jobs if job.name == "plan").work = do_nothing
+        return daemon
+
+    async def run_until(self, end_s: float) -> None:
+        while self.clock.monotonic() < end_s:
+            await super().run_until(self.clock.monotonic() + CYCLE_S)
+            if self.settles:
+                await asyncio.to_thread(self._settle)
+
+    def _settle(self) -> None:
+        stores, deadline = self.daemon._stores, time.monotonic() + 5
+        while stores.history.backlog().waiting or stores.journal.backlog().waiting:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        time.sleep(0.005)
+
+    def powers(self, battery_kw: float) -> None:
+        self.publish(make_plan({"battery": battery_kw, "heat": 3.0, "pv": -4.0, "car": 0.0}, name=f"p{battery_kw}"))
 
 
 @pytest.fixture

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import shutil
 import sqlite3
 import sys
-import time
 from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemon_show import CYCLE_S, Show, Solver, do_nothing
+from daemon_show import CYCLE_S, DurableShow
 from stage import make_plan
 
 from ems import stores as stores_module
-from ems.app import Daemon, build
 from ems.store import reserve as reserve_module
 from ems.store import writer as writer_module
 from ems.store.audit import verify
@@ -43,33 +40,6 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Quota]:
     monkeypatch.setattr(stores_module, "SCANS_GATHER_S", 0.0)
     with installed(quota):
         yield quota
-
-
-class DurableShow(Show):
-    """A show that keeps what it writes, and waits for the disk's word after each cycle."""
-
-    def build(self) -> Daemon:
-        daemon = build(
-            self.site, self.state, self.clock, Solver(), cycle_s=CYCLE_S, durable=True, feeds={},
-            drivers=self.yard.drivers,
-        )  # fmt: skip
-        next(job for job in daemon.timetable.jobs if job.name == "plan").work = do_nothing
-        return daemon
-
-    async def run_until(self, end_s: float) -> None:
-        while self.clock.monotonic() < end_s:
-            await super().run_until(self.clock.monotonic() + CYCLE_S)
-            await asyncio.to_thread(self._settle)
-
-    def _settle(self) -> None:
-        stores, deadline = self.daemon._stores, time.monotonic() + 5
-        while stores.history.backlog().waiting or stores.journal.backlog().waiting:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
-        time.sleep(0.005)
-
-    def powers(self, battery_kw: float) -> None:
-        self.publish(make_plan({"battery": battery_kw, "heat": 3.0, "pv": -4.0, "car": 0.0}, name=f"p{battery_kw}"))
 
 
 async def test_f08_a_full_disk_stops_scans_then_what_increases_and_never_control(disk: Quota, tmp_path: Path) -> None:
@@ -112,6 +82,7 @@ async def test_f08_a_full_disk_stops_scans_then_what_increases_and_never_control
 
 
 @pytest.mark.soak
+@pytest.mark.faults
 async def test_f08_24_hours_of_control_with_a_full_disk(disk: Quota, tmp_path: Path) -> None:
     one = DurableShow(tmp_path / "state")
     one.powers(5.0)

@@ -8,7 +8,7 @@ from fault_stage import ASSET_OF, BEGIN_S, SITE, FaultStage, fault, quick_or_soa
 from hil.simulation.faults import Kind
 
 CYCLE_S = 5.0
-SLOW_S = 300.0
+SLOW_S = 120.0
 LATENCY_S = 0.06
 
 
@@ -21,7 +21,7 @@ LATENCY_S = 0.06
 )
 def test_f02_a_slow_device_delays_nobody_else(stage: FaultStage, device: str, delay_s: float) -> None:
     slow = fault(Kind.SLOW, device, SLOW_S, size=delay_s)
-    run = stage.run(BEGIN_S + SLOW_S + 120.0, slow, cycle_s=CYCLE_S)
+    run = stage.run(BEGIN_S + SLOW_S + 60.0 + 2 * CYCLE_S, slow, cycle_s=CYCLE_S)
     ended_s, timeout_s = BEGIN_S + SLOW_S, SITE.file.devices[device].timeout_s
     for other in SITE.file.devices.keys() - {device}:
         assert max(took for at_s, took in run.reads_s[other] if at_s > BEGIN_S) <= 3 * LATENCY_S
@@ -38,13 +38,11 @@ def test_f02_a_slow_device_delays_nobody_else(stage: FaultStage, device: str, de
 
 def test_f02_no_late_frame_is_taken_for_another(stage: FaultStage) -> None:
     """Every value that counts as good is one that the device had within the last poll, while answers come late."""
-    slow = [
-        fault(Kind.SLOW, "battery_inverter", 20.0, at_s=BEGIN_S + 40.0 * n, size=0.45 + 0.05 * n) for n in range(10)
-    ]
-    run = stage.run(BEGIN_S + 500.0, *slow, cycle_s=CYCLE_S)
+    slow = [fault(Kind.SLOW, "battery_inverter", 20.0, at_s=BEGIN_S + 40.0 * n, size=0.45 + 0.1 * n) for n in range(5)]
+    run = stage.run(BEGIN_S + 220.0, *slow, cycle_s=CYCLE_S)
     truth = [one.truth_kw["battery"] for one in run.seen]
     told = [one.good["battery_inverter.power_kw"] for one in run.seen]
     for n in range(6, len(told)):
         lately = truth[n - 6 : n + 1]
         assert told[n] is None or min(lately) - 0.3 <= told[n] <= max(lately) + 0.3
-    assert sum(value is not None for value in told) > 30
+    assert sum(value is not None for value in told) > 20

@@ -28,7 +28,7 @@ def spoilt(stage: FaultStage, device: str, patterns: tuple[int, ...]) -> tuple[R
         fault(Kind.GARBAGE, device, LASTS_S, at_s=FIRST_S + EVERY_S * n, size=float(pattern))
         for n, pattern in enumerate(patterns)
     ]
-    return stage.run(FIRST_S + EVERY_S * len(patterns), *faults, cycle_s=CYCLE_S), faults
+    return stage.run(faults[-1].end_s + 60.0, *faults, cycle_s=CYCLE_S), faults
 
 
 def is_true(run: Run, one_s: float, point: str, value: float) -> bool:
@@ -45,7 +45,7 @@ def is_true(run: Run, one_s: float, point: str, value: float) -> bool:
 
 @pytest.mark.parametrize(
     ("device", "patterns"),
-    quick_or_soak([("battery_inverter", (2, 4, 8))], [(device, WHOLE) for device in SITE.file.devices]),
+    quick_or_soak([("battery_inverter", (4,))], [(device, WHOLE) for device in SITE.file.devices]),
 )
 def test_f03_nothing_rests_on_garbage(stage: FaultStage, device: str, patterns: tuple[int, ...]) -> None:
     run, faults = spoilt(stage, device, patterns)

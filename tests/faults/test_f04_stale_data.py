@@ -9,17 +9,18 @@ from ems.fast.decisions import Rung
 from hil.simulation.faults import Kind
 
 CYCLE_S = 5.0
-FROZEN_S = 900.0
-WITHIN_S = 300.0
+CALM_S = 240.0
+FROZEN_S = 240.0
+WITHIN_S = 180.0
 """A power that stands still is found so soon, where its register moves several times a minute."""
 STALE_S = SITE.file.control.stale_after_s
 STEERED = ("battery", "wallbox", "heat_pump")
 
 
 def frozen(stage: FaultStage, *devices: str) -> tuple[Run, float]:
-    faults = [fault(Kind.FREEZE, device, FROZEN_S, at_s=600.0) for device in devices]
-    run = stage.run(600.0 + FROZEN_S + 300.0, *faults, cycle_s=CYCLE_S)
-    return run, 600.0
+    faults = [fault(Kind.FREEZE, device, FROZEN_S, at_s=CALM_S) for device in devices]
+    run = stage.run(CALM_S + FROZEN_S + 120.0, *faults, cycle_s=CYCLE_S)
+    return run, CALM_S
 
 
 def doubted(run: Run, point: str) -> list[float]:
@@ -69,7 +70,7 @@ def test_f04_values_with_an_old_instant_are_not_used(stage: FaultStage, device: 
         driver.read = stored
 
     stage.alter = alter
-    run = stage.run(300.0, cycle_s=CYCLE_S)
+    run = stage.run(180.0, cycle_s=CYCLE_S)
     points = [point for point in run.seen[0].good if point.startswith(device)]
     young, old = run.between(60.0, BEGIN_S), run.between(BEGIN_S + STALE_S + CYCLE_S, 1e9)
     assert any(one.good[point] is not None for one in young for point in points)

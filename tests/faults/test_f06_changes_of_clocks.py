@@ -122,7 +122,7 @@ async def test_f06_a_smeared_leap_second_is_no_step() -> None:
 
 @pytest.mark.soak
 @pytest.mark.faults
-@pytest.mark.parametrize("night", ["2026-03-29", "2026-10-25", "2026-12-31T21:00"])
+@pytest.mark.parametrize("night", ["2025-03-30", "2024-12-31T21:00"])
 def test_f06_control_goes_through_the_night(stage: FaultStage, night: str) -> None:
     """The demo house from midnight (UTC) on, with plans: no cycle is missed, no interval is empty or twice."""
     stage.scenario = MORNING.model_copy(update={"start": datetime.fromisoformat(night)})

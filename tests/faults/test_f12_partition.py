@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from fault_stage import ASSET_OF, BEGIN_S, SITE, FaultStage, Run, fault, quick_or_soak
 
-from ems.fast.returning import LONGEST_S
 from hil.simulation.faults import Fault, Kind
 
 CYCLE_S = 5.0
 CALM_S = 60.0
-LASTS_S = 600.0
+LASTS_S = 300.0
 BACK_S = 60.0
+AFTER_S = 240.0
 
 
 def assert_calm(run: Run, device: str) -> None:
@@ -28,7 +28,7 @@ def assert_calm(run: Run, device: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "size"),
-    quick_or_soak([(Kind.LOSSY, 0.3)], [(Kind.DROP_OUT, 0.0), (Kind.ONE_WAY, 0.0), (Kind.LOSSY, 0.6)]),
+    quick_or_soak([], [(Kind.LOSSY, 0.3), (Kind.LOSSY, 0.6), (Kind.DROP_OUT, 0.0), (Kind.ONE_WAY, 0.0)]),
 )
 def test_f12_every_device_behind_a_bad_wire(stage: FaultStage, kind: Kind, size: float) -> None:
     """All of them at once, as behind one switch."""
@@ -63,8 +63,8 @@ def test_f12_a_device_that_comes_and_goes_changes_its_state_at_most_once_a_minut
     stage: FaultStage, device: str, period_s: float, share: float
 ) -> None:
     ended_s = BEGIN_S + LASTS_S
-    run = stage.run(ended_s + LONGEST_S + 60.0, *flapping(device, period_s, share), cycle_s=CYCLE_S)
+    run = stage.run(ended_s + AFTER_S, *flapping(device, period_s, share), cycle_s=CYCLE_S)
     assert_calm(run, device)
     back_s = run.first(lambda one: one.is_steered(device), ended_s) - ended_s
     print(f"steered {back_s:.0f} s after the last of it")
-    assert back_s <= LONGEST_S + BACK_S
+    assert back_s <= AFTER_S - BACK_S

@@ -89,6 +89,7 @@ def test_f07_killed_twice_at_any_point_nothing_acknowledged_is_lost_and_the_chai
 
 
 @pytest.mark.soak
+@pytest.mark.crash
 def test_f07_kill_9_at_300_random_points(tmp_path: Path) -> None:
     life, rng = Life(tmp_path), random.Random(SEED)
     for _ in range(300):
@@ -97,6 +98,7 @@ def test_f07_kill_9_at_300_random_points(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.crash
 @pytest.mark.parametrize("operation", ["write", "sync"])
 def test_f07_kill_9_at_every_write_and_sync_of_the_first_150(tmp_path: Path, operation: str) -> None:
     """The first ones make the file and its tables; the state is new each time."""
@@ -159,6 +161,7 @@ def test_f08_a_failed_write_or_sync_loses_nothing(
 
 
 @pytest.mark.soak
+@pytest.mark.faults
 @pytest.mark.parametrize(("operation", "code", "times"), CASES)
 def test_f08_the_nth_write_or_sync_fails_for_every_n(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str, code: int, times: int
