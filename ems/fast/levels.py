@@ -32,6 +32,11 @@ def level_above(levels_kw: Sequence[float], kw: float) -> float:
     return min((level for level in levels_kw if level >= kw - TRIFLE_KW), default=levels_kw[-1])
 
 
+def running_at(lever: Lever, kw: float) -> float:
+    """Give the level at which an asset runs that takes a measured power: the nearest; that power without levels."""
+    return min(lever.levels_kw, key=lambda level: abs(level - kw), default=kw)
+
+
 def moved(levels_kw: Sequence[float], was_kw: float, wanted_kw: float, *, beyond: bool) -> float:
     """Move from a power towards another onto a level: past that power, or short of it; stays where no level lies so."""
     up = wanted_kw > was_kw

@@ -32,7 +32,7 @@ from ems.fast.ladder import (
     safe_wish,
     share_by_room,
 )
-from ems.fast.levels import Debt, owe
+from ems.fast.levels import Debt, owe, running_at
 from ems.fast.phases import order_of, stand_bounds
 from ems.fast.powers import Powers, bounds_of, read_powers, rule_view
 from ems.fast.rows import EXPORT, IMPORT, RowsMaker
@@ -115,7 +115,7 @@ class Steering:
             asset: (
                 *bounds_of(self._site, lever, scene, powers),
                 *bounds_on(asset, limits),
-                *scene.turn.bounds(asset, powers.metered_kw[asset]),
+                *scene.turn.bounds(asset, running_at(lever, powers.metered_kw[asset])),
                 *start_bounds(lever, scene.compressors.get(asset), scene.snapshot.monotonic_s),
                 *stand_bounds(scene.phases.get(asset), scene.snapshot.monotonic_s),
             )

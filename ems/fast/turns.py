@@ -19,6 +19,7 @@ from ems.arbitration import MOVES, whole_steps
 from ems.config.binding import Bindings
 from ems.config.site import GridMeter, Site
 from ems.fast.decisions import Bound, Held, Lever, Rung
+from ems.fast.levels import running_at
 from ems.fast.shedding import load_of
 from ems.process_image import Snapshot
 
@@ -116,5 +117,5 @@ def led_on(
     for asset, kw in measured_kw.items():
         lever = levers.get(asset)
         if lever is not None and asset not in held and isfinite(MOVES[lever.kind].ramp_kw_per_s):
-            found[asset] = Held(whole_steps(lever, kw), now_s - MOVES[lever.kind].hold_s)
+            found[asset] = Held(whole_steps(lever, running_at(lever, kw)), now_s - MOVES[lever.kind].hold_s)
     return found

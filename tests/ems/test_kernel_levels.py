@@ -20,9 +20,10 @@ from ems.fast.compressor import Compressor
 from ems.fast.conduct import Conduct
 from ems.fast.decisions import AssetKind, Bound, Decision, Held, Rest, Rung, Wish
 from ems.fast.following import follows
-from ems.fast.levels import LONGEST_STEP_S, MOST_BANDS, Debt, level_above, level_below, moved, owe, stay
+from ems.fast.levels import LONGEST_STEP_S, MOST_BANDS, Debt, level_above, level_below, moved, owe, running_at, stay
 from ems.fast.sg_ready import LONGEST_BLOCK_S, Block, follow, why_released
 from ems.fast.steering import Steering
+from ems.fast.turns import Turn, led_on
 
 SITE = make_site({
     "devices.heater.profile": "daikin_homehub",
@@ -59,6 +60,21 @@ def test_a_release_has_no_level():
 
 def test_above_the_least_level_there_is_a_least_level():
     assert level_below((1.0, 2.0), 0.5) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("kw", "expected_kw"), [(-1.0, 0.0), (0.9, 0.0), (1.1, 2.0), (1.86, 2.0), (3.1, 4.0), (9.0, 4.0)]
+)
+def test_a_measured_power_is_that_of_the_nearest_level(kw, expected_kw):
+    assert running_at(LEVER, kw) == expected_kw
+    assert running_at(replace(LEVER, levels_kw=()), kw) == kw
+
+
+def test_without_a_command_in_force_it_is_led_on_at_the_level_at_which_it_runs():
+    assert led_on({"heat": LEVER}, {}, {"heat": 1.86}, NOW_S)["heat"].kw == 2.0
+    waiting = Turn(waiting=frozenset({"heat"}))
+    scene = SceneMaker(SITE)({"heater.power_kw": 1.86}, plan=make_plan({"heat": 4.0}), held_kw={"heat": 2.0})
+    assert steer(replace(scene, turn=waiting)).kw == 2.0
 
 
 @pytest.mark.parametrize(
