@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "override": ("ems.commands.override", "set, list or release operator setpoints"),
     "report": ("ems.commands.report", "make a carbon report for an auditor, or check one"),
     "audit": ("ems.commands.audit", "verify the chain of audit of a state folder, or draw samples from it"),
+    "store": ("ems.commands.store", "back up or restore what a site keeps, or seal its history"),
     "backtest": ("ems.commands.backtest", "try controllers on what a site has recorded"),
     "units": ("ems.commands.units", "write a site's units for systemd"),
     "support-bundle": ("ems.commands.support_bundle", "pack what helps to find out what is wrong, without secrets"),

@@ -21,7 +21,7 @@ from ems.operations.loop_watch import LoopWatch
 from ems.operations.supervisor import FEEDS_A_WATCHDOG, Supervisor
 from ems.ownership import NotOwner
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
-from ems.store.database import StoreError
+from ems.store.database import NewerStore, StoreError
 from ems.store.encoding import to_json
 from ems.timetable import LiveRunner
 from ems.wall_watch import until_set
@@ -43,7 +43,7 @@ async def live(site: Site, state: Path, clock: Clock, arguments: argparse.Namesp
     solver = WorkerSolver(grid_path(site), cache_dir(state), unhurried(clock), limits=grid_limits(site))
     try:
         daemon = build(site, state, clock, solver, cycle_s=cycle_s, withheld=_objection(site, state))
-    except NotOwner as error:
+    except (NotOwner, NewerStore) as error:
         raise CommandError(str(error), Exit.DENIED) from error
     except StoreError as error:
         raise CommandError(str(error)) from error

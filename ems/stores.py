@@ -15,7 +15,7 @@ from ems.live import LiveServer
 from ems.ownership import Owner
 from ems.slow.planning_setup import history_path
 from ems.store.damage import move_aside
-from ems.store.database import StoreError
+from ems.store.database import RESTORING, StoreError
 from ems.store.history import History
 from ems.store.journal import FILE, Journal
 from ems.store.requests import RequestBox
@@ -84,6 +84,8 @@ def speed(clock: Clock) -> float:
 
 def open_stores(state_dir: Path, clock: Clock, *, lease_s: float, durable: bool) -> Stores:
     """Own the site first: a second instance opens nothing."""
+    if (state_dir / RESTORING).exists():
+        raise StoreError(f"a restore into {state_dir} was interrupted: restore again, or move the directory aside")
     owner = Owner(state_dir, clock, max(lease_s, LEAST_LEASE_WALL_S * speed(clock)))
     owner.acquire()
     with ExitStack() as undone:

@@ -13,7 +13,13 @@ class StoreError(Exception):
     """A store cannot be opened, read or written: the message names the file, what happened and the remedy."""
 
 
+class NewerStore(StoreError):
+    """A store was written by newer software: nothing of it is touched."""
+
+
 WAL_ATTEMPTS = 100
+RESTORING = ".restoring"
+"""Stands in a state directory while a backup is put into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +145,7 @@ def open_readable(path: Path, schema: Schema) -> sqlite3.Connection | None:
 def _checked_version(connection: sqlite3.Connection, path: Path, schema: Schema) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > schema.version:
-        raise StoreError(
+        raise NewerStore(
             f"{schema.name} {path} has schema version {version}, this software knows {schema.version}: "
             "use the newer software, or give it another state folder"
         )

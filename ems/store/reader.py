@@ -20,7 +20,8 @@ from ems.store.segments import Gone, Level, ScanFile, Segment, counting, scan_fi
 
 T = TypeVar("T")
 Instants = NDArray[np.int64]
-Sealed = Callable[[Sequence[Path], Sequence[str], Sequence[str], tuple[int, int]], tuple[Instants, list[Floats]]]
+Part = tuple[Instants, list[Floats]]
+Sealed = Callable[[Sequence[Path], Sequence[str], Sequence[str], tuple[int, int]], Iterator[Part]]
 """Reads segments: `sealed_elsewhere.rows`, or `sealed.rows` where pyarrow may be loaded."""
 
 ATTEMPTS = 5
@@ -58,8 +59,8 @@ def read(
         parts = [(part.at_us, _picked(part, points, worst)) for file in hot for part in scans(file.path, _span(t0, t1))]
         if cold:
             paths = [segment.path for segment in cold]
-            at_us, (value, quality) = sealed(paths, points, ("value", "quality"), _span(t0, t1))
-            parts.append((at_us, np.where(quality <= worst, value, np.nan)))
+            for at_us, (value, quality) in sealed(paths, points, ("value", "quality"), _span(t0, t1)):
+                parts.append((at_us, np.where(quality <= worst, value, np.nan)))
         if not parts:
             return np.empty(0), np.empty((0, len(points)))
         at_us, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -87,17 +88,21 @@ def read_means(
     Raises:
         StoreError: a file is of a newer version or damaged.
     """
-    count, start_s = int(np.ceil((t1 - t0).total_seconds() / step_s)), t0.timestamp()
+    count = int(np.ceil((t1 - t0).total_seconds() / step_s))
+    start_us, step_us = microseconds(t0), round(step_s * 1e6)
 
     def once() -> Floats:
         total, number = np.zeros((count, len(points))), np.zeros((count, len(points)))
         for at_us, means, counts in _counted(Path(folder), points, (t0, t1), step_s, sealed):
-            step = np.floor((at_us / 1e6 - start_s) / step_s + 1e-9).astype(np.int64).clip(0, max(count - 1, 0))
-            np.add.at(total, step, np.nan_to_num(means) * counts)
-            np.add.at(number, step, counts)
+            step = (at_us - start_us) // step_us
+            first, last = (int(step.min()), int(step.max())) if len(step) else (0, -1)
+            summed, here = np.where(counts > 0, means * counts, 0.0), slice(first, last + 1)
+            for column in range(len(points)):
+                total[here, column] += np.bincount(step - first, summed[:, column], last + 1 - first)
+                number[here, column] += np.bincount(step - first, counts[:, column], last + 1 - first)
         return np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
 
-    return start_s + step_s * np.arange(count, dtype=np.float64), _again(once)
+    return t0.timestamp() + step_s * np.arange(count, dtype=np.float64), _again(once)
 
 
 def read_at(folder: Path | str, point: str, at: datetime, within_s: float) -> float | None:
@@ -153,12 +158,12 @@ def _counted(
         yield part.at_us, values, np.isfinite(values).astype(np.float64)
     paths = [segment.path for segment in cold]
     if cold and level is Level.RAW:
-        at_us, (value, quality) = sealed(paths, points, ("value", "quality"), _span(*span))
-        good = (quality == GOOD) & np.isfinite(value)
-        yield at_us, np.where(good, value, np.nan), good.astype(np.float64)
+        for at_us, (value, quality) in sealed(paths, points, ("value", "quality"), _span(*span)):
+            good = (quality == GOOD) & np.isfinite(value)
+            yield at_us, np.where(good, value, np.nan), good.astype(np.float64)
     elif cold:
-        at_us, (mean, number) = sealed(paths, points, ("mean", "count"), _span(*span))
-        yield at_us, mean, np.nan_to_num(number)
+        for at_us, (mean, number) in sealed(paths, points, ("mean", "count"), _span(*span)):
+            yield at_us, mean, np.where(np.isnan(number), 0.0, number)
 
 
 def _coarsest(t0: datetime, t1: datetime, step_s: float) -> Level:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +54,8 @@ class Shape:
 
 def rows(
     paths: Sequence[Path], points: Sequence[str], columns: Sequence[str], span_us: tuple[int, int]
-) -> tuple[Instants, list[Floats]]:
-    """Read columns of points from segments of one level.
+) -> Iterator[tuple[Instants, list[Floats]]]:
+    """Read columns of points from segments of one level, one after another.
 
     Args:
         paths: the segments.
@@ -63,31 +63,29 @@ def rows(
         columns: names of columns.
         span_us: from an instant up to and without another [us since 1970].
 
-    Returns:
-        Instants in the order of the files, shape (n,) [us since 1970], and for each column its values, shape
-        (n, points), `nan` where null.
+    Yields:
+        Instants, shape (n,) [us since 1970], and for each column its values, shape (n, points), `nan` where null.
 
     Raises:
         Gone: a file is not there any more.
         StoreError: a file is damaged.
     """
-    parts = [_rows(path, points, columns, span_us) for path in paths]
-    at_us = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, dtype=np.int64)
-    none = np.empty((0, len(points)))
-    return at_us, [np.concatenate([none, *(part[1][k] for part in parts)]) for k in range(len(columns))]
+    for path in paths:
+        with _opened(path) as file:
+            part = _picked(file, points, columns, span_us)
+        yield part
+
+
+def together(parts: Iterable[tuple[Instants, list[Floats]]]) -> tuple[Instants, list[Floats]]:
+    """Put what `rows` gives for at least one segment one after another."""
+    instants, found = zip(*parts, strict=True)
+    return np.concatenate(instants), [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
 
 
 def shape_of(path: Path) -> Shape:
     """Read how a segment is laid out. Raises as `rows` does."""
     with _opened(path) as file:
         return Shape.of(file.metadata.metadata)
-
-
-def _rows(
-    path: Path, points: Sequence[str], columns: Sequence[str], span_us: tuple[int, int]
-) -> tuple[Instants, list[Floats]]:
-    with _opened(path) as file:
-        return _picked(file, points, columns, span_us)
 
 
 @contextmanager
@@ -106,12 +104,17 @@ def _picked(
 ) -> tuple[Instants, list[Floats]]:
     shape = Shape.of(file.metadata.metadata)
     place = {point: index for index, point in enumerate(shape.points)}
-    at_us = file.read_row_group(0, columns=["at"]).column(0).to_numpy()[: shape.rows].astype(np.int64)
-    inside = (at_us >= span_us[0]) & (at_us < span_us[1])
-    found = [np.full((int(inside.sum()), len(points)), np.nan) for _ in columns]
     wanted = [(place[point], index) for index, point in enumerate(points) if point in place]
-    for group in sorted({where // shape.group for where, _ in wanted}):
-        table = file.read_row_group(group, columns=list(columns))
+    groups = sorted({where // shape.group for where, _ in wanted}) or [0]
+    inside, found = slice(0, 0), [np.empty((0, len(points))) for _ in columns]
+    at_us = np.empty(0, dtype=np.int64)
+    for group in groups:
+        table = file.read_row_group(group, columns=["at", *columns], use_threads=False)
+        if group == groups[0]:
+            # Every point has the same instants.
+            at_us = table.column("at").to_numpy()[: shape.rows].view(np.int64)
+            inside = slice(*np.searchsorted(at_us, span_us))
+            found = [np.full((inside.stop - inside.start, len(points)), np.nan) for _ in columns]
         for kept, name in zip(found, columns, strict=True):
             held = table.column(name).to_numpy().reshape(-1, shape.rows)
             for where, index in wanted:
@@ -123,7 +126,8 @@ def _picked(
 def answer(question: str) -> bytes:
     """Answer one question of `sealed_elsewhere.rows`."""
     asked = json.loads(question)
-    at_us, found = rows([Path(p) for p in asked["paths"]], asked["points"], asked["columns"], tuple(asked["span_us"]))
+    paths, span_us = [Path(path) for path in asked["paths"]], tuple(asked["span_us"])
+    at_us, found = together(rows(paths, asked["points"], asked["columns"], span_us))
     sink = io.BytesIO()
     np.savez(sink, at_us, *found)
     return sink.getvalue()

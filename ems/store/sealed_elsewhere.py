@@ -6,7 +6,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,8 @@ MOST_S = 120.0
 
 def rows(
     paths: Sequence[Path], points: Sequence[str], columns: Sequence[str], span_us: tuple[int, int]
-) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
-    """Read as `ems.store.sealed.rows` does; takes a second, so call it on a thread where a second counts."""
+) -> Iterator[tuple[NDArray[np.int64], list[NDArray[np.float64]]]]:
+    """Read as `ems.store.sealed.rows` does, all at once; takes a second, so call it on a thread where that counts."""
     order = [sys.executable, "-P", "-m", "ems.store.sealed"]
     question = {"paths": list(map(str, paths)), "points": list(points), "columns": list(columns), "span_us": span_us}
     try:
@@ -37,4 +37,4 @@ def rows(
         raise (Gone if done.returncode == GONE_STATUS else StoreError)(words or f"status {done.returncode}")
     with np.load(io.BytesIO(done.stdout)) as arrays:
         at_us, *found = (arrays[name] for name in arrays.files)
-    return at_us, found
+    yield at_us, found

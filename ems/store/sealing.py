@@ -26,7 +26,7 @@ from ems.clock import SystemClock
 from ems.store.damage import is_damage, move_aside
 from ems.store.database import StoreError
 from ems.store.scan_file import BAD, EVER, GOOD, Codes, Floats, Scans, scans
-from ems.store.sealed import Shape, rows, shape_of
+from ems.store.sealed import Shape, rows, shape_of, together
 from ems.store.segments import (
     Level,
     ScanFile,
@@ -41,8 +41,8 @@ from ems.store.segments import (
 
 Instants = NDArray[np.int64]
 
-GROUP_POINTS, LEAST_ROWS, MOST_ROWS = 10, 36_000, 100_000
-"""A row group holds so many points; more where these are less than the least rows, fewer where more than the most."""
+GROUP_POINTS, LEAST_ROWS, MOST_ROWS, MOST_GROUPS = 10, 36_000, 60_000, 1000
+"""A row group holds so many points: more where they make too few rows or too many groups, fewer where too many rows."""
 PIECE_ROWS = 2_000_000
 """So many rows at most are in memory at a time, unless a row group alone has more."""
 ROLLED = ("mean", "min", "max", "last", "count", "missing")
@@ -218,12 +218,13 @@ def _merged(level: Level, parts: Sequence[Segment]) -> _Content:
     """Put rollups one after another, those of one step together."""
     paths = [part.path for part in parts]
     points = tuple(dict.fromkeys(point for path in paths for point in shape_of(path).points))
-    at_us, _ = rows(paths, (), (), EVER)
+    at_us, _ = together(rows(paths, (), (), EVER))
     order = np.argsort(at_us, kind="stable")
     starts, first = np.unique(at_us[order], return_index=True)
 
     def columns(these: slice) -> Columns:
-        mean, least, most, last, count, missing = (one[order] for one in rows(paths, points[these], ROLLED, EVER)[1])
+        _, found = together(rows(paths, points[these], ROLLED, EVER))
+        mean, least, most, last, count, missing = (one[order] for one in found)
         number, none = (np.add.reduceat(np.nan_to_num(one), first, axis=0) for one in (count, missing))
         return _rollup(last, first, (np.nan_to_num(mean * count), least, most), (number, none))
 
@@ -265,7 +266,7 @@ def _sync_folder(folder: Path) -> None:
 def _write(file: object, content: _Content) -> None:
     """Write row groups of a few points each, some of them at a time."""
     height, number = len(content.at_us), len(content.points)
-    group = max(1, min(max(GROUP_POINTS, LEAST_ROWS // height), MOST_ROWS // height))
+    group = max(min(max(GROUP_POINTS, LEAST_ROWS // height), MOST_ROWS // height), -(-number // MOST_GROUPS))
     schema = _schema(content.level)
     piece = group * max(1, PIECE_ROWS // (group * height))
     # Instants repeat from point to point: split into bytes they compress to nearly nothing, exact or not.

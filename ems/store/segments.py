@@ -140,12 +140,12 @@ def sealable(folder: Path) -> list[ScanFile]:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[bool]:
-    """Tell whether nobody else seals, clears or copies this history; keeps them out meanwhile."""
+def alone(folder: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Tell whether nobody else seals, clears or copies this history, or wait for it; keeps them out meanwhile."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             if error.errno not in {errno.EACCES, errno.EAGAIN}:
                 raise

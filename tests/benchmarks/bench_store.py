@@ -5,8 +5,10 @@ a new history it is repeated side by side until a scan has 5,000 points; each sc
 (`synchronous=FULL`). Written bytes are those of `/proc/self/io`: what the kernel was given for the disk, log included.
 Nothing is tuned for this.
 
-The year of a point is read from a month of scans a minute apart, all points of the district in each, and multiplied by
-365/30: reading walks all scans of the period.
+Kept bytes are those of the telemetry itself, not repeated, once its hour is sealed: scans and both rollups. The year of
+a point is read from a year of scans a minute apart, all points of the district in each, sealed by months as the product
+joins them, with the product's reader. From the table with a row for each sample a month is read, and multiplied by
+365/30.
 
 Usage: python -m tests.benchmarks.bench_store
 """
@@ -14,6 +16,7 @@ Usage: python -m tests.benchmarks.bench_store
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sqlite3
 import tempfile
@@ -27,8 +30,12 @@ import numpy as np
 from drivers.points import Measurement, Quality
 from ems.config.loading import load_site
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path, history_path
+from ems.store import sealed
 from ems.store.history import History
-from ems.store.reader import read
+from ems.store.reader import read, read_means
+from ems.store.scan_file import scans
+from ems.store.sealing import seal
+from ems.store.segments import Level, scan_files, scan_path, segments
 from hil.simulation import simulate
 from hil.simulation.faults import NONE
 from optimization.network_build import prepare
@@ -47,9 +54,8 @@ def telemetry(state: Path) -> tuple[list[str], np.ndarray]:
     order = simulate.Order(load_site(DISTRICT), seed=1, seconds=3600.0, cycle_s=1.0, plans=False, rates=NONE)
     prepare(grid_path(order.site), grid_limits(order.site), cache_dir(state))
     simulate._run(order, state)
-    with contextlib.closing(sqlite3.connect(history_path(state))) as connection:
-        (layout,) = connection.execute("SELECT points FROM layout ORDER BY length(points) DESC LIMIT 1").fetchone()
-    points = json.loads(layout)
+    parts = scans(scan_files(history_path(state))[0].path)
+    points = list(max((part.points for part in parts), key=len))
     _, values = read(
         history_path(state), points, START - timedelta(days=9999), START + timedelta(days=9999), good_only=False
     )
@@ -59,9 +65,9 @@ def telemetry(state: Path) -> tuple[list[str], np.ndarray]:
 def scan(points: list[str], values: np.ndarray, at: datetime) -> list[Measurement]:
     """Make a scan of values; what is missing is bad."""
     return [
-        Measurement(point, None, at, Quality.BAD)
+        Measurement(point, None, at, 0.0, Quality.BAD)
         if np.isnan(value)
-        else Measurement(point, float(value), at, Quality.GOOD)
+        else Measurement(point, float(value), at, 0.0)
         for point, value in zip(points, values, strict=True)
     ]
 
@@ -74,7 +80,11 @@ def measured(samples: int, folder: Path) -> Iterator[dict[str, float]]:
     yield found
     found["samples_per_s"] = round(samples / (found.pop("until_s", time.perf_counter()) - began_s))
     found["written_bytes_per_sample"] = round((_written() - written) / samples, 2)
-    found["kept_bytes_per_sample"] = round(sum(f.stat().st_size for f in folder.iterdir()) / samples, 3)
+    found["kept_bytes_per_sample"] = round(_size(folder) / samples, 3)
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _written() -> int:
@@ -118,18 +128,53 @@ def _table(folder: Path) -> sqlite3.Connection:
     return connection
 
 
-def our_year_ms(folder: Path, points: list[str], values: np.ndarray) -> float:
-    """Read a point of a month of minutes, and multiply."""
-    history = History(folder / "history", durable=False)
-    minutes = DAYS * 1440
-    for n in range(minutes):
-        at = START + timedelta(minutes=n)
-        future = history.append(at, scan(points, values[n % len(values)], at))
-        if n % 5000 == 0:
-            future.result()
+def sealed_hour(folder: Path, values: np.ndarray) -> dict[str, float]:
+    """Seal the hour of the district that lies in a folder; gives what is kept of it by level, and its CPU time."""
+    _begin_next_file(folder, START + timedelta(hours=2))
+    began_s = time.process_time()
+    done = seal(folder, lambda: START)
+    spent_s = time.process_time() - began_s
+    assert not done.trouble
+    sizes = {level: sum(s.path.stat().st_size for s in segments(folder, level)) / values.size for level in Level}
+    return {
+        "kept_bytes_per_sample": round(sum(sizes.values()), 3),
+        **{f"{level}_bytes_per_sample": round(size, 3) for level, size in sizes.items()},
+        "cpu_s": round(spent_s, 3),
+    }
+
+
+def _begin_next_file(folder: Path, at: datetime) -> None:
+    """Write one later scan: what came before it can be sealed."""
+    history = History(folder)
+    history.append(at, scan(["late"], np.zeros(1), at)).result()
     history.close()
-    end = START + timedelta(days=DAYS)
-    return _year_ms(lambda: len(read(folder / "history", points[:1], START, end)[0]), minutes)
+
+
+def our_year_ms(folder: Path, points: list[str], values: np.ndarray) -> dict[str, float]:
+    """Write a year of minutes, seal it by months, and read a point of it."""
+    known = [scan(points, row, START) for row in values]
+    months = [datetime(2026 + n // 12, n % 12 + 1, 1, tzinfo=UTC) for n in range(13)]
+    for number, (first, after) in enumerate(itertools.pairwise(months), 1):
+        part = folder / "part"
+        history = History(part, durable=False)
+        for n in range(minutes := round((after - first).total_seconds() / 60)):
+            future = history.append(first + timedelta(minutes=n), known[n % len(known)])
+            if n % 5000 == 0 or n == minutes - 1:
+                future.result()
+        history.close()
+        scan_files(part)[0].path.rename(scan_path(folder, number))
+    _begin_next_file(folder, months[-1])
+    done = seal(folder, lambda: START)
+    assert not done.trouble
+    for file in scan_files(folder)[:-1]:
+        file.path.unlink()
+
+    def reading() -> int:
+        _, means = read_means(folder, [points[0]], months[0], months[-1], 60.0, sealed=sealed.rows)
+        return int(np.isfinite(means).sum())
+
+    minutes_a_year = round((months[-1] - months[0]).total_seconds() / 60)
+    return {"point_year_ms": _median_ms(reading, minutes_a_year), "point_year_points_beside_it": len(points)}
 
 
 def rows_year_ms(folder: Path) -> float:
@@ -141,18 +186,18 @@ def rows_year_ms(folder: Path) -> float:
         connection.executemany("INSERT INTO sample VALUES (?, ?, ?, ?)", batch)
     connection.execute("COMMIT")
     query = "SELECT at_us, value FROM sample WHERE point = 5 ORDER BY at_us"
-    found = _year_ms(lambda: len(np.array(connection.execute(query).fetchall())), minutes)
+    found = _median_ms(lambda: len(np.array(connection.execute(query).fetchall())), minutes)
     connection.close()
-    return found
+    return round(found * 365.0 / DAYS, 1)
 
 
-def _year_ms(reading: Callable[[], int], expected: int) -> float:
+def _median_ms(reading: Callable[[], int], expected: int) -> float:
     spent = []
-    for _ in range(3):
+    for _ in range(5):
         began_s = time.perf_counter()
         assert reading() == expected
         spent.append(1e3 * (time.perf_counter() - began_s))
-    return round(float(np.median(spent)) * 365.0 / DAYS, 1)
+    return round(float(np.median(spent)), 1)
 
 
 def measure(folder: Path) -> dict[str, object]:
@@ -164,16 +209,22 @@ def measure(folder: Path) -> dict[str, object]:
     copies = -(-POINTS // len(points))
     wide = np.tile(values[:SCANS], (1, copies))[:, :POINTS]
     names = [f"{copy}.{point}" for copy in range(copies) for point in points][:POINTS]
+    found = ours(places["ours"], names, wide)
+    own = ours(places["own"], points, values)
+    hour = sealed_hour(places["own"], values)
     return {
         "district_points": len(points),
         "points_a_scan": POINTS,
-        **ours(places["ours"], names, wide),
-        "point_year_ms": our_year_ms(places["year"], points, values),
-        "point_year_from_days": DAYS,
-        "scans_of_the_district_alone": ours(places["own"], points, values),
+        **found,
+        "kept_bytes_per_sample": hour["kept_bytes_per_sample"],
+        "kept_before_sealing_bytes_per_sample": found["kept_bytes_per_sample"],
+        **our_year_ms(places["year"], points, values),
+        "sealed_hour": hour,
+        "scans_of_the_district_alone": own,
         "a_row_a_sample": {
             **rows(places["rows"], wide[:ROW_SCANS]),
             "point_year_ms": rows_year_ms(places["rows_year"]),
+            "point_year_from_days": DAYS,
             "points_beside_it": ROW_POINTS,
         },
     }
