@@ -18,6 +18,7 @@ from ems.commands.options import add_site, opened
 from ems.commands.output import emit
 from ems.config.grid_operator import LimitApi
 from ems.config.site import Site
+from ems.connections import PatientProtocol
 from ems.exit_codes import CommandError, Exit
 from ems.limits.api import build_api
 from ems.limits.token import FILE, new_token
@@ -75,6 +76,7 @@ def _serve(site: Site, state: Path, *, as_json: bool) -> int:
         build_api(state, SystemClock()),
         ssl_certfile=_file(site, api.certificate),
         ssl_keyfile=_file(site, api.key),
+        http=PatientProtocol,
         ws="none",
         lifespan="off",
         timeout_graceful_shutdown=2,

@@ -22,12 +22,15 @@ from ems.clock import Clock
 from ems.limits.door import CoreLost, ask_core
 from ems.limits.token import is_token
 from ems.store.encoding import to_json
+from ems.throttle import Buckets, Rate, too_often
 
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 4096
 DENIALS_EVERY_S = 60.0
 """Wrong tokens are told to the journal so often at most, with their number."""
+KNOWN, UNKNOWN = Rate(per_s=10.0, burst=30), Rate(per_s=1.0, burst=40)
+"""How often an address may ask with the right token, and with a wrong one."""
 MEDIA_TYPE = "application/problem+json"
 TITLES = {400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
           413: "Content Too Large", 503: "Service Unavailable"}  # fmt: skip
@@ -43,6 +46,7 @@ class Api:
 
     def __init__(self, state_dir: Path, clock: Clock) -> None:
         self._state_dir, self._clock = state_dir, clock
+        self._known, self._unknown = Buckets(KNOWN, clock), Buckets(UNKNOWN, clock)
         self._denied = 0
         self._told_s = -DENIALS_EVERY_S
         self._telling: set[asyncio.Task[None]] = set()
@@ -62,8 +66,12 @@ class Api:
         return await self._hand_on(request, {"do": "state"})
 
     async def _hand_on(self, request: Request, said: dict[str, Any], *, with_body: bool = False) -> Response:
-        if not self._is_known(request):
+        is_known = self._is_known(request)
+        if not is_known:
             self._deny(request)
+        if wait_s := (self._known if is_known else self._unknown).take(_peer(request)):
+            return too_often(wait_s)
+        if not is_known:
             return _problem(401, "this needs the header `Authorization: Bearer TOKEN` with the token of this site")
         if with_body:
             said["body"] = (await _body(request)).decode("utf-8", "replace")

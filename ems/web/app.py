@@ -21,7 +21,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from ems.clock import Clock, SystemClock
 from ems.store.database import StoreError
+from ems.throttle import Buckets, Rate, Throttle
 from ems.web.hub import Hub
 from ems.web.metrics import CONTENT_TYPE, exposition
 from ems.web.problems import fail, problem, refuse
@@ -29,6 +31,8 @@ from ems.web.problems import fail, problem, refuse
 STATIC = Path(__file__).parent / "static"
 HOSTS = frozenset({"127.0.0.1", "localhost"})
 MOST_LISTENERS = 64
+RATE = Rate(per_s=100.0, burst=400)
+"""A page that is loaded asks for about thirty files."""
 
 HEADERS = {
     "content-security-policy": (
@@ -83,14 +87,18 @@ class DayReader(Protocol):
         """Give the local day up to `now`; raises `StoreError`."""
 
 
-def build_app(hub: Hub, topology: Mapping[str, Any] | None = None, day: DayReader | None = None) -> Starlette:
+def build_app(
+    hub: Hub, topology: Mapping[str, Any] | None = None, day: DayReader | None = None, *, clock: Clock | None = None
+) -> Starlette:
     """Build the application around a hub; it follows the core while the application runs.
 
     Args:
         hub: newest values.
         topology: the site's one-line diagram; None where there is none to draw.
         day: reads the day so far; None where there is no history.
+        clock: by which requests are counted; None for the system's.
     """
+    clock = clock or SystemClock()
     api = _Api(hub, topology, day)
 
     async def page(_request: Request) -> Response:
@@ -112,7 +120,12 @@ def build_app(hub: Hub, topology: Mapping[str, Any] | None = None, day: DayReade
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(StrictHeaders), Middleware(KnownHost), Middleware(GZipMiddleware, minimum_size=1000)],
+        middleware=[
+            Middleware(StrictHeaders),
+            Middleware(Throttle, buckets=Buckets(RATE, clock)),
+            Middleware(KnownHost),
+            Middleware(GZipMiddleware, minimum_size=1000),
+        ],
         exception_handlers={HTTPException: refuse, Exception: fail},
         lifespan=_lifespan(hub),
     )

@@ -19,6 +19,7 @@ from ems.clock import SystemClock
 from ems.commands.options import opened, parser
 from ems.config.binding import bind
 from ems.config.site import Site
+from ems.connections import PatientProtocol
 from ems.exit_codes import CommandError, Exit
 from ems.operations.logs import begin as begin_logging
 from ems.store.encoding import to_json
@@ -84,6 +85,7 @@ def serve(app: Starlette, listener: socket.socket) -> None:
         signal.signal(number, lambda *_: None)
     config = uvicorn.Config(
         app,
+        http=PatientProtocol,
         ws="websockets-sansio",
         ws_max_size=1024,
         timeout_graceful_shutdown=2,

@@ -73,6 +73,9 @@ async def core(tmp_path: Path) -> AsyncIterator[Core]:
     one = Core(tmp_path)
     await one.door.start()
     yield one
+    # What is still being told to the journal holds a connection open.
+    if telling := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(telling, timeout=5.0)
     await one.door.close()
 
 
