@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ems.config.site import Site
 from hil.endpoints.limit_gateway import LimitGateway
 from hil.endpoints.modbus_server import Trouble
-from hil.faults import ANY, AT_A_GATEWAY, FEEDS, Fault, FaultKind
+from hil.faults import ANY, AT_A_GATEWAY, AT_THE_CONNECTION, FEEDS, Fault, FaultKind
 from hil.fronts import WorldError
 from hil.plant.feeder import Plant
 from hil.published import Published
@@ -111,6 +111,23 @@ class FaultCourse:
                 gateway.allow(*((fault.import_limit_kw, fault.export_limit_kw) if begins else (None, None)))
             case FaultKind.OPERATOR_SILENT:
                 world.registers[fault.device].fall_silent(silent=begins)
+            case _:
+                self._switch(fault.kind, begins=begins)
+
+    def _switch(self, kind: FaultKind, *, begins: bool) -> None:
+        """Let the grid above, the connection or all power go, or come back."""
+        connection, now_s = self._world.plant.connection, self._world.plant.elapsed_s
+        match kind, begins:
+            case FaultKind.GRID_LOSS, True:
+                connection.lose_grid(now_s)
+            case FaultKind.POWER_CUT, True:
+                connection.cut(now_s)
+            case FaultKind.OPEN_CONNECTION, True:
+                connection.open(now_s)
+            case FaultKind.OPEN_CONNECTION, False:
+                connection.allow_closing(now_s)
+            case _:
+                connection.return_grid(now_s)
 
 
 def check_faults(site: Site, scenario: Scenario) -> None:
@@ -124,6 +141,8 @@ def check_faults(site: Site, scenario: Scenario) -> None:
 
 def check_target(kind: FaultKind, target: str, devices: Sequence[str], gateways: Sequence[str]) -> None:
     """Make sure that a fault falls on something that is there; raises `WorldError`."""
+    if kind in AT_THE_CONNECTION:
+        return
     known = FEEDS if kind is FaultKind.FEED_MISSING else devices
     if target not in known:
         raise WorldError(f"{kind}: there is no {target!r}: choose one of {', '.join(known)}")

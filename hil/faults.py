@@ -15,7 +15,7 @@ FEEDS = ("price", "carbon", "weather")
 
 
 class FaultKind(StrEnum):
-    """What can go wrong: the first five on a device's wire, then on a feed, then by a grid operator's gateway."""
+    """What can go wrong: the first five on a device's wire, then on a feed, by a gateway, at the connection."""
 
     UNPLUG = "unplug"
     REFUSE = "refuse"
@@ -25,10 +25,14 @@ class FaultKind(StrEnum):
     FEED_MISSING = "feed_missing"
     OPERATOR_LIMIT = "operator_limit"
     OPERATOR_SILENT = "operator_silent"
+    GRID_LOSS = "grid_loss"
+    OPEN_CONNECTION = "open_connection"
+    POWER_CUT = "power_cut"
 
 
 ON_A_WIRE = (FaultKind.UNPLUG, FaultKind.REFUSE, FaultKind.GARBAGE, FaultKind.DELAY, FaultKind.IGNORE)
 AT_A_GATEWAY = (FaultKind.OPERATOR_LIMIT, FaultKind.OPERATOR_SILENT)
+AT_THE_CONNECTION = (FaultKind.GRID_LOSS, FaultKind.OPEN_CONNECTION, FaultKind.POWER_CUT)
 
 
 class Fault(Strict):
@@ -36,7 +40,7 @@ class Fault(Strict):
 
     Args:
         at_s: when it begins [s since the start].
-        device: the device or feed.
+        device: the device or feed; empty at the connection.
         kind: what goes wrong.
         seconds: how long [s].
         import_limit_kw: what a grid operator allows meanwhile [kW]; None for the connection's own limit.
@@ -85,6 +89,8 @@ class OrderedFault(Strict):
             yield "device", f"{self.device!r} is no feed; write one of {', '.join(FEEDS)} or {ANY}"
         if self.kind in (*ON_A_WIRE, *AT_A_GATEWAY) and not self.device:
             yield "kind", f"{self.kind} happens to a device; add `device:` with its id"
+        if self.kind in AT_THE_CONNECTION and self.device:
+            yield "device", f"{self.kind} happens at the connection; leave `device:` out"
         limits = (self.import_limit_kw, self.export_limit_kw)
         if (self.kind is FaultKind.OPERATOR_LIMIT) == (limits == (None, None)):
             yield "kind", "`import_limit_kw:` and `export_limit_kw:` belong to `operator_limit`, at least one of them"

@@ -136,6 +136,21 @@ MEASURABLES: Mapping[str, Measurable] = MappingProxyType({
     "operator_loss_alarm_s": Measurable(
         "s", "from the loss of the grid operator to the alarm and the failsafe limit", _found("operator_loss_alarm_s")
     ),
+    "island_seen_cycles": Measurable(
+        "", "control cycles from the opening of the connection to the daemon's knowing it", _found("island_seen_cycles")
+    ),
+    "forming_commands": Measurable(
+        "", "commands to the battery that holds the island, while it does", _found("forming_commands")
+    ),
+    "island_s": Measurable("s", "time as an island", _found("island_s")),
+    "island_trips": Measurable("", "how often the island broke down", _found("island_trips")),
+    "dark_s": Measurable("s", "time without any power on the bus", _found("dark_s")),
+    "lowest_hz": Measurable("Hz", "lowest frequency of the island", _found("lowest_hz")),
+    "highest_hz": Measurable("Hz", "highest frequency of the island", _found("highest_hz")),
+    "beyond_return_kw": Measurable(
+        "kW", "most that an asset took or gave beyond a tenth of its rating a minute after the connection closed",
+        _found("beyond_return_kw"),
+    ),
     "emergency_faster_share": Measurable(
         "", "by which share limit, shedding and recovery were faster than 20 s a step by hand; the worst emergency",
         _found("emergency_faster_share"),

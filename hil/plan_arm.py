@@ -25,7 +25,7 @@ from ems.store.requests import submit
 from ems.timetable import SimulatedRunner
 from ems.worker import DirectSolver
 from hil.case import Case
-from hil.findings import findings
+from hil.findings import Run, findings
 from hil.lockstep import WorldLine
 from hil.past import remember_peak
 from hil.relocate import relocate
@@ -69,13 +69,13 @@ async def _run(case: Case, scratch: Path, progress: Progress) -> PlanRun:
     state.mkdir()
     async with _world(case, folder, scratch) as line:
         daemon, clock = await _daemon(case, folder, state)
-        start, critical = clock.now(), _critical(case)
+        start, site = clock.now(), case.load()[0]
         wall = SystemClock()
         began_s = wall.monotonic()
         await _steer(daemon, clock, _Pace(line, daemon, state, case.duration_s, progress))
         wall_s = wall.monotonic() - began_s
         verdict, told = (await line.ask("verdict"))["verdict"], await line.ask("told")
-    found = findings(state, start, told["happened"], critical)
+    found = findings(state, Run(start, site, daemon.loop.cycle_s), told)
     return PlanRun(verdict, daemon.counters(), wall_s, told["track"], told["happened"], found)
 
 
@@ -108,11 +108,6 @@ async def _daemon(case: Case, folder: Path, state: Path) -> tuple[Daemon, Simula
     solver = DirectSolver(grid_path(site), cache_dir(state), grid_limits(site))
     cycle_s = scenario.cycle_s or site.file.control.simulated_cycle_s
     return build(site, state, clock, solver, cycle_s=cycle_s, durable=False), clock
-
-
-def _critical(case: Case) -> list[str]:
-    assets = case.load()[0].file.assets
-    return [name for name, spec in assets.items() if getattr(spec, "critical", False)]
 
 
 class _Pace:

@@ -75,6 +75,7 @@ def build_plant(
         zone=zone,
         parks=draw.parks(devices),
         automations=draw.automations(),
+        forming=site.file.island.forming if site.file.island is not None else None,
     )
 
 

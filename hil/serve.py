@@ -46,7 +46,7 @@ from hil.plant_build import SLACK_S
 from hil.published import FeedServer
 from hil.scenario import Scenario, ScenarioError
 from hil.scenario_file import load_scenario
-from hil.track import track_of
+from hil.track import connection_of, track_of
 from hil.verdict import judge
 from hil.wishes import calls, car_requests
 from hil.world import World
@@ -125,7 +125,7 @@ class Line:
             return {"verdict": verdict_of(world)}
         if what == "told":
             happened = [fault.model_dump(mode="json") for fault in world.course.happened]
-            return {"track": track_of(plant), "happened": happened}
+            return {"track": track_of(plant), "happened": happened, "connection": connection_of(plant)}
         assets = {name: dict(device.state()) for name, device in plant.devices.items()}
         writes = {device: wire.writes for device, wire in world.wires.items()}
         told = {"elapsed_s": plant.elapsed_s, "import_kw": plant.grid.import_kw, "assets": assets}

@@ -6,9 +6,11 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from hil.plant.connection import TRIPS, Supply
 from hil.plant.draws import Floats
 from hil.plant.feeder import Plant
 from hil.plant.records import RECORD_S
@@ -30,6 +32,7 @@ def track_of(plant: Plant) -> dict[str, list[float]]:
         "voltage_min_pu": volts.min(axis=1),
         "voltage_max_pu": volts.max(axis=1),
         "loading_max_pct": loads.max(axis=1),
+        "frequency_hz": records["frequency_hz"],
     }
     for suffix in SHOWN:
         columns |= {f"{name}{suffix}": values for name, values in records.ending(suffix).items()}
@@ -37,6 +40,23 @@ def track_of(plant: Plant) -> dict[str, list[float]]:
     step_s = RECORD_S * count
     told = {name: _means(values[:whole], count) for name, values in columns.items()}
     return {"elapsed_s": [step_s * (i + 1) for i in range(whole // count)], **told}
+
+
+def connection_of(plant: Plant) -> dict[str, Any]:
+    """Tell what the switch at the connection did, and how the island stood.
+
+    Returns:
+        `events` (`at_s`, `what`), `dead_s`, `trips`, and as an island `open_s`, `lowest_hz` and `highest_hz`.
+    """
+    switch = plant.connection
+    return {
+        "events": [{"at_s": at_s, "what": what} for at_s, what in switch.events],
+        "dead_s": switch.dead_s,
+        "open_s": float((plant.records["supply"] == Supply.ISLAND).sum()) * RECORD_S,
+        "trips": sum(what == TRIPS for _, what in switch.events),
+        "lowest_hz": switch.lowest_hz,
+        "highest_hz": switch.highest_hz,
+    }
 
 
 def to_csv(track: Track) -> bytes:

@@ -92,9 +92,9 @@ def judge(site: Site, plant: Plant, *, from_s: float = 0.0, peak_before_kw: floa
 
 
 def judge_limits(site: Site, records: Records, from_s: float = 0.0) -> Limits:
-    """Hold voltages, loadings and the connection's power against the site's limits."""
+    """Hold voltages, loadings and the connection's power against the site's limits, while anything feeds the site."""
     grid = site.file.grid
-    rows = records["time_s"] > from_s
+    rows = (records["time_s"] > from_s) & (records["supply"] > 0.0)
     volts = np.stack([v[rows] for v in records.starting("v:").values()], axis=1)
     branches = [v[rows] / grid.loading_max_pct for v in records.starting("loading:").values()]
     import_kw = records["import_kw"][rows]

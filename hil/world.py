@@ -8,18 +8,23 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ems.config.site import Site
+from ems.config.site import BatteryAsset, GridMeter, Site
 from hil.endpoints.bacnet_device import OnBacnet
+from hil.endpoints.limit_gateway import LimitGateway
 from hil.endpoints.modbus_server import ModbusServer, Registers
 from hil.fault_course import FaultCourse, Wire
 from hil.faults import Fault, FaultKind, drawn_faults
 from hil.fronts import Fronts, WorldError
 from hil.plant.charge_point import Car, ChargePoint
+from hil.plant.draws import stream
 from hil.plant_build import build_plant
 from hil.published import DrawnPublished, Published, RecordedPublished
 from hil.scenario import Scenario
 
 log = logging.getLogger(__name__)
+
+BOOTS_S = (5.0, 30.0)
+"""A device needs so long from its bus being live to its answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ class World:
         self.registers = Fronts(site, self.plant).by_device()
         self.wires: dict[str, Wire] = dict(self._wires())
         self.course = FaultCourse(self, drawn_faults(scenario.faults, seed, tuple(self.wires)))
+        self._seed, self._dark = seed, set[str]()
+        self._own_supply, self._switches = self._of_the_island()
         self._listen()
 
     @property
@@ -98,6 +105,8 @@ class World:
     async def settle(self) -> None:
         """Begin and end the faults that are due."""
         await self.course.settle(self.plant.elapsed_s)
+        if self.plant.connection.events:
+            await self._power()
 
     async def inject(self, device: str, kind: FaultKind, seconds: float) -> None:
         """Make trouble from now on; raises `WorldError` for a device that has no wire."""
@@ -126,9 +135,31 @@ class World:
             raise WorldError(f"there is no charge point {point!r} in a park {park!r}: the parks are {known}")
         return found.assign(car, point, self.plant.elapsed_s)
 
+    async def _power(self) -> None:
+        """Let devices lose their power with their bus, and boot when it is back; some have a supply of their own."""
+        switch, now_s = self.plant.connection, self.plant.elapsed_s
+        for device in self.wires.keys() - self._own_supply:
+            boots_s = float(stream(self._seed, f"boot {device}").uniform(*BOOTS_S))
+            up = switch.live_s(now_s) >= boots_s
+            if up != (device not in self._dark):
+                await (self.wires[device].open() if up else self.wires[device].close())
+                (self._dark.discard if up else self._dark.add)(device)
+
     def _tick(self, now_s: float) -> None:
+        for gateway in self._switches:
+            gateway.close_contact(1, closed=self.plant.connection.is_open)
         for registers in self.registers.values():
             registers.tick(now_s)
+
+    def _of_the_island(self) -> tuple[frozenset[str], list[LimitGateway]]:
+        """Name the devices with a supply of their own, and give the gateways whose second contact is the switch."""
+        spec, assets = self.site.file.island, self.site.file.assets
+        if spec is None:
+            return frozenset(), []
+        meters = {one.device for one in assets.values() if isinstance(one, GridMeter)}
+        forming = assets[spec.forming]
+        own = {spec.device, *meters, *([forming.device] if isinstance(forming, BatteryAsset) else [])}
+        return frozenset(own), [front for front in self.registers.values() if isinstance(front, LimitGateway)]
 
     def _listen(self) -> None:
         """Hear of every car that comes, waits and goes."""

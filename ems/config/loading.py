@@ -18,7 +18,7 @@ from ems.config.checks import check_parts, is_file
 from ems.config.district_checks import check_district
 from ems.config.documents import Document, Key, Keys, read_document, thing_of
 from ems.config.errors import SiteError, SiteProblem
-from ems.config.operator_checks import check_grid_operator
+from ems.config.operator_checks import check_grid_operator, check_island
 from ems.config.parts import Complaint, Parts, salvage, schema_at
 from ems.config.profile_checks import check_profiles
 from ems.config.secrets import check_secrets
@@ -48,6 +48,7 @@ def load_site(folder_or_file: Path) -> Site:
     complaints += check_district(parts, folder)
     complaints += check_profiles(parts)
     complaints += check_grid_operator(parts)
+    complaints += check_island(parts)
     complaints += check_secrets(parts)
     problems += _problems(document, complaints)
     tariff_content, tariff = _read_tariff(folder, parts.raw.get("tariff"), problems)
@@ -127,9 +128,10 @@ def _read_tariff(folder: Path, name: object, problems: list[SiteProblem]) -> tup
 def _hash(file: SiteFile, tariff: Any, grid: Path) -> str:
     """Hash what the site means: comments and the order of keys do not count, the grid file counts byte by byte."""
     said = file.model_dump(mode="json")
-    if said["grid_operator"] is None:
-        # A site without a section keeps the hash that its records were made under before there was one.
-        del said["grid_operator"]
+    for section in ("grid_operator", "island"):
+        if said[section] is None:
+            # A site without a section keeps the hash that its records were made under before there was one.
+            del said[section]
     said["audit"] = {key: value for key, value in said["audit"].items() if value is not None or key == "deliver_to"}
     content = {
         "file": said,

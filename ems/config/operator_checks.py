@@ -1,4 +1,7 @@
-"""Whether what a site file says of the grid operator can be kept: its sources, their roles, and a declared failsafe."""
+"""Whether what a site file says of the connection can be kept.
+
+The grid operator's sources, their roles and a declared failsafe; the switch and the battery of an island.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ from drivers.registry import RoleInfo, profile_points
 from ems.config.district_checks import block
 from ems.config.documents import Keys
 from ems.config.parts import Complaint, Parts, number, text
+from ems.config.site import BatteryAsset
 from ems.config.wording import did_you_mean, shown
 
 SECTION: Keys = ("grid_operator",)
+ISLAND: Keys = ("island",)
 DIRECTIONS = ("import", "export")
 
 
@@ -40,6 +45,18 @@ def check_grid_operator(parts: Parts) -> Iterator[Complaint]:
         yield from _registers(parts, (*SECTION, "registers", name), source, declared)
     for name, source in parts.sources("inputs"):
         yield from _input(parts, (*SECTION, "inputs", name), source, declared)
+
+
+def check_island(parts: Parts) -> Iterator[Complaint]:
+    """Check the section on the site as an island, if there is one: its switch, and the battery that holds the bus."""
+    section = parts.sections.get(ISLAND)
+    if section is None:
+        return
+    yield from _roles(parts, ISLAND, section, {"role": "state"})
+    forming, batteries = text(section, "forming"), [n for n, a in parts.named("assets") if isinstance(a, BatteryAsset)]
+    if forming is not None and forming not in batteries:
+        hint, known = did_you_mean(forming, batteries), ", ".join(batteries) or "none"
+        yield (*ISLAND, "forming"), f"there is no battery {shown(forming)}{hint}; known are {known}"
 
 
 def _failsafe(parts: Parts, section: BaseModel) -> Iterator[Complaint]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from ems.config.audit import Audit, CheckpointMail, TimeStamping
 from ems.config.documents import Key, Keys
 from ems.config.grid_operator import GridOperator, LimitApi, LimitInput, LimitRegisters
+from ems.config.island import Island
 from ems.config.site import (
     ASSET_KINDS,
     Comfort,
@@ -39,6 +40,7 @@ _SECTIONS: Mapping[Keys, type[Strict]] = {
     ("grid",): Grid,
     ("grid_operator",): GridOperator,
     ("grid_operator", "api"): LimitApi,
+    ("island",): Island,
     ("feeds",): Feeds,
     ("feeds", "price"): Feed,
     ("feeds", "carbon"): Feed,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ems.config.audit import Audit
 from ems.config.grid_operator import GridOperator
+from ems.config.island import Island
 from ems.config.retention import Retention
 from ems.config.strict import Finite, HourOfDay, Id, NotNegative, Percent, Positive, Share, Strict, Switch, Whole
 from ems.config.switched import Phases, PhaseSwitch, SgReady
@@ -350,6 +351,7 @@ class SiteFile(Strict):
     planning: Planning = Planning()
     grid: Grid
     grid_operator: GridOperator | None = None
+    island: Island | None = None
     tariff: str
     feeds: Feeds
     series: Series = Series()

@@ -19,6 +19,7 @@ from ems.fast.building import BuildingLimit, bounds_on, read_limits
 from ems.fast.compressor import least_kw, start_bounds
 from ems.fast.decisions import AssetKind, Bound, Decision, Lever, Rung, Wish
 from ems.fast.demand_row import soft_level
+from ems.fast.island import CONNECTED, Island, IslandWatch
 from ems.fast.ladder import (
     NOTHING_KW,
     PlanNow,
@@ -76,6 +77,7 @@ class Outcome:
         by_hand: what may be switched off by hand where the import limit cannot be kept, in this order.
         limits: what the grid operator allows at the connection, by direction.
         wanted_kw: what is wished of charge points that switch phases, by asset.
+        island: how the connection is.
     """
 
     decisions: Mapping[str, Decision]
@@ -87,6 +89,7 @@ class Outcome:
     by_hand: tuple[str, ...] = ()
     limits: tuple[InForce, ...] = ()
     wanted_kw: Mapping[str, float] = field(default_factory=dict)
+    island: Island = CONNECTED
 
 
 class Steering:
@@ -96,6 +99,7 @@ class Steering:
         self._site, self._bindings, self._levers, self._eye = site, bindings, levers, eye
         self._teller = Teller(site.file.site.currency, ZoneInfo(site.file.site.timezone))
         self._meters = {name for name, spec in site.file.assets.items() if isinstance(spec, GridMeter)}
+        self._island = IslandWatch(site, bindings) if site.file.island is not None else None
         self._quota = SlotEnergy()
         self._now: tuple[Scene | None, PlanNow | None] = (None, None)
         self._rows = RowsMaker()
@@ -103,19 +107,26 @@ class Steering:
 
     def decide(self, scene: Scene) -> Outcome:
         """Decide every asset that can be read: wish, arbitrate, balance."""
-        powers = read_powers(self._site, self._bindings, scene.snapshot)
+        powers, operator = read_powers(self._site, self._bindings, scene.snapshot), scene.limits
+        island = CONNECTED
+        if self._island is not None:
+            island, powers = self._island.look(scene.snapshot, powers)
+        if island.is_open:
+            scene = replace(scene, plan=None, demand=None, limits=island.limits)
         limits = read_limits(self._site, self._bindings, scene.snapshot)
         settling = scene.turn.settling
-        readable = {a: lever for a, lever in self._levers.items() if a in powers.metered_kw and a not in settling}
-        if powers.grid_kw is None or settling & self._meters:
-            lost = "the grid meter cannot be read" if powers.grid_kw is None else ""
+        kept = settling | {island.forming}
+        readable = {a: lever for a, lever in self._levers.items() if a in powers.metered_kw and a not in kept}
+        if powers.grid_kw is None or island.unsafe or settling & self._meters:
+            lost = island.unsafe or ("the grid meter cannot be read" if powers.grid_kw is None else "")
             decisions = {a: self._safe(lever, lost or SETTLES) for a, lever in readable.items()}
-            return Outcome(decisions, powers, lost, settling=not lost, building=limits, limits=scene.limits)
+            return Outcome(decisions, powers, lost, not lost, building=limits, limits=operator, island=island)
         bounds = {
             asset: (
                 *bounds_of(self._site, lever, scene, powers),
                 *bounds_on(asset, limits),
                 *scene.turn.bounds(asset, running_at(lever, powers.metered_kw[asset])),
+                *island.bounds(lever),
                 *start_bounds(lever, scene.compressors.get(asset), scene.snapshot.monotonic_s),
                 *stand_bounds(scene.phases.get(asset), scene.snapshot.monotonic_s),
             )
@@ -128,7 +139,7 @@ class Steering:
         outcome = self._balanced(scene, powers, shaped, bounds)
         told = {asset: self._with_phases(decision, scene) for asset, decision in outcome.decisions.items()}
         wanted_kw = self._wanted_kw(scene, wishes, bounds)
-        return replace(outcome, decisions=told, building=limits, limits=scene.limits, wanted_kw=wanted_kw)
+        return replace(outcome, decisions=told, building=limits, limits=operator, wanted_kw=wanted_kw, island=island)
 
     def _with_phases(self, decision: Decision, scene: Scene) -> Decision:
         """Let a charge point change its phases, which it only does while it is told to stand."""

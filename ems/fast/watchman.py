@@ -76,6 +76,7 @@ class Watchman:
         self._excess_cycles = self._excess_cycles + 1 if decided.excess else 0
         late = self._excess_cycles >= PATIENCE_CYCLES
         self._alarms.set("limits", _excess_text(decided) if late else None, now)
+        self._alarms.set("island", decided.island.words or None, now)
         for limit in decided.building:
             self._alarms.set(f"building:{limit.source}.{limit.role}", limit.trouble or None, now)
         for held in decided.limits:

@@ -109,7 +109,7 @@ class SunSpecDevice:
     def put_inverter(self, generated_kw: float, generated_kwh: float) -> None:
         """Fill model 103: an inverter counts generation positive."""
         volts = NOMINAL_V * self.plant.voltage_pu(self.bus)
-        phase_a = abs(generated_kw) * 1000.0 / (3.0 * volts)
+        phase_a = _phase_a(abs(generated_kw), volts)
         raw = {f"103.{name}": scaled(phase_a, -1) for name in ("AphA", "AphB", "AphC")}
         raw |= {f"103.{name}": scaled(volts, -1) for name in ("PhVphA", "PhVphB", "PhVphC")}
         raw |= {"103.A": scaled(3.0 * phase_a, -1), "103.A_SF": -1, "103.V_SF": -1, "103.W_SF": 1, "103.WH_SF": 0}
@@ -129,7 +129,7 @@ class _Model203(SunSpecDevice):
     def put_meter(self, power_kw: float, reactive_kvar: float, import_kwh: float, export_kwh: float) -> None:
         """Fill model 203; the registers count from the day that the meter was mounted."""
         volts = NOMINAL_V * self.plant.voltage_pu(self.bus)
-        phase_a = (power_kw**2 + reactive_kvar**2) ** 0.5 * 1000.0 / (3.0 * volts)
+        phase_a = _phase_a((power_kw**2 + reactive_kvar**2) ** 0.5, volts)
         raw = {f"203.{name}": scaled(volts, -1) for name in ("PhV", "PhVphA", "PhVphB", "PhVphC")}
         raw |= {f"203.{name}": scaled(phase_a, -1) for name in ("AphA", "AphB", "AphC")}
         raw |= {f"203.W{phase}": scaled(power_kw * 1000.0 / 3.0, 1) for phase in ("phA", "phB", "phC")}
@@ -255,3 +255,8 @@ class BatteryInverter(SunSpecDevice):
         upper = self.image.get("124.InWRte") if mode & 1 else FULL
         lower = -self.image.get("124.OutWRte") if mode & 2 else -FULL
         self.plant.command(self.asset, self._charge_kw * min(max(0, lower), upper) / FULL)
+
+
+def _phase_a(apparent_kva: float, volts: float) -> float:
+    """Give the current of each of three phases [A]; none on a dead bus."""
+    return apparent_kva * 1000.0 / (3.0 * volts) if volts > 0.0 else 0.0

@@ -19,6 +19,9 @@ class Ambient:
         outdoor_c: outdoor temperature [degC].
         irradiance_w_m2: on the plane of the PV plant [W/m2].
         voltage_pu: by bus name.
+        dark: buses without power.
+        live_s: for how long the others have had it [s].
+        pv_share: which share of its power a PV plant may give.
     """
 
     elapsed_s: float = 0.0
@@ -27,6 +30,13 @@ class Ambient:
     outdoor_c: float = 0.0
     irradiance_w_m2: float = 0.0
     voltage_pu: Mapping[str, float] = field(default_factory=dict)
+    dark: frozenset[str] = frozenset()
+    live_s: float = math.inf
+    pv_share: float = 1.0
+
+    def feeds(self, bus: str, for_s: float = 0.0) -> bool:
+        """Tell whether a bus has power, and has had it for so long [s]."""
+        return bus not in self.dark and self.live_s >= for_s
 
 
 class Device(Protocol):

@@ -45,6 +45,7 @@ class Battery:
     charged_kwh: float = 0.0
     discharged_kwh: float = 0.0
     setpoint_kw: float | None = None
+    formed_kw: float | None = None
 
     @classmethod
     def drawn(
@@ -80,6 +81,10 @@ class Battery:
         """Set the power [kW], positive charges; None idles."""
         self.setpoint_kw = power_kw
 
+    def form(self, power_kw: float | None) -> None:
+        """Hold the bus of an island and take what it leaves over [kW]; None follows commands again."""
+        self.formed_kw = power_kw
+
     def limits_kw(self) -> tuple[float, float]:
         """Give the least and the greatest power that the cells allow now [kW]."""
         soc = self.soc_pct
@@ -87,11 +92,13 @@ class Battery:
         taper_down = min(1.0, max(0.0, soc / 8.0))
         return -self.discharge_kw * taper_down, (self.charge_kw * taper_up if soc < 100.0 else 0.0)
 
-    def step(self, ambient: Ambient, dt_s: float) -> None:  # noqa: ARG002
-        """Follow the setpoint within what the cells allow."""
+    def step(self, ambient: Ambient, dt_s: float) -> None:
+        """Follow the setpoint within what the cells allow, or hold an island."""
         lower, upper = self.limits_kw()
         target = min(max(self.setpoint_kw or 0.0, lower), upper)
-        self.power_kw = approach(self.power_kw, target, dt_s, LAG_S)
+        self.power_kw = approach(self.power_kw, target if ambient.feeds(self.bus) else 0.0, dt_s, LAG_S)
+        if self.formed_kw is not None:
+            self.power_kw = self.formed_kw
         rated = self.charge_kw if self.power_kw > 0.0 else self.discharge_kw
         loss = self.loss_share * abs(self.power_kw) + self.loss_square * self.power_kw**2 / rated
         hours = dt_s / 3600.0

@@ -22,6 +22,8 @@ from hil.plant.draws import off
 from hil.plant.hydronics import Hydronics
 
 LAG_S = 6.0
+RESTS_S = 120.0
+"""A compressor does not start earlier after its power was away."""
 HOT_C = 27.0
 FROST_BELOW_FLOOR_K = 2.5
 WARM_UP_H = 2.0
@@ -107,7 +109,8 @@ class Building:
     def step(self, ambient: Ambient, dt_s: float) -> None:
         """Run the compressor and let heat flow."""
         self.outdoor_c = ambient.outdoor_c
-        self.power_kw = approach(self.power_kw, self._target_kw(ambient), dt_s, LAG_S)
+        target_kw = self._target_kw(ambient) if ambient.feeds(self.bus, RESTS_S) else 0.0
+        self.power_kw = approach(self.power_kw, target_kw, dt_s, LAG_S)
         self.energy_kwh += self.power_kw * dt_s / 3600.0
         heat_kw = self.cop(ambient.outdoor_c, self.power_kw) * self.power_kw
         self._flow(ambient, heat_kw, dt_s / 3600.0)

@@ -21,6 +21,8 @@ LAG_S = 3.0
 MINIMUM_A = 6.0
 POWER_FACTOR = 0.99
 LONGEST_MOVE_S = 900.0
+RESUMES_S = 60.0
+"""After its power was away a car and its point need so long to agree on charging again."""
 
 
 @dataclass(slots=True)
@@ -151,7 +153,7 @@ class ChargePoint:
     def step(self, ambient: Ambient, dt_s: float) -> None:
         """Let cars come and go, and charge the one that stands here."""
         self._come_and_go(ambient.elapsed_s)
-        target = min(self.offered_a, self.car.accepts_a()) if self.car else 0.0
+        target = min(self.offered_a, self.car.accepts_a()) if self.car and ambient.feeds(self.bus, RESUMES_S) else 0.0
         self.current_a = approach(self.current_a, target, dt_s, LAG_S) if self.car else 0.0
         if self.car is None or (target == 0.0 and self.current_a < MINIMUM_A):
             self.current_a = self.power_kw = 0.0

@@ -14,9 +14,12 @@ import numpy as np
 
 from hil.plant.ambient import Ambient, Device
 from hil.plant.automation import Automation
+from hil.plant.battery import Battery
 from hil.plant.car_park import CarPark
 from hil.plant.charge_point import ChargePoint, Departure
+from hil.plant.connection import Connection, Supply
 from hil.plant.draws import Floats
+from hil.plant.island_grid import IslandFlow, dead_state
 from hil.plant.load import Load, LoadTable
 from hil.plant.local_time import LocalTime
 from hil.plant.power_flow import GridState, PowerFlow, Witness
@@ -39,6 +42,7 @@ class Plant:
         zone: local time of the site, for thermostats.
         parks: car parks by id; their points are devices.
         automations: building automation systems by asset id.
+        forming: the battery that holds an island; None where none can.
 
     Attributes:
         elapsed_s: since the start of the world [s].
@@ -51,7 +55,7 @@ class Plant:
     def __init__(
         self, devices: Mapping[str, Device], nature: Nature, *, flow: PowerFlow, witness: Witness | None,
         zone: ZoneInfo, parks: Mapping[str, CarPark] | None = None,
-        automations: Mapping[str, Automation] | None = None,
+        automations: Mapping[str, Automation] | None = None, forming: str | None = None,
     ) -> None:  # fmt: skip
         self.devices, self.parks, self.automations = devices, parks or {}, automations or {}
         self.weather, self.market, self.witness = nature.sky, nature.market, witness
@@ -62,6 +66,10 @@ class Plant:
         self._deaf: set[str] = set()
         self.import_kwh = self.export_kwh = 0.0
         self._flow, self._local = flow, LocalTime(nature.sky.start, zone)
+        battery = devices[forming] if forming is not None else None
+        self.connection = Connection(battery if isinstance(battery, Battery) else None)
+        self._island = IslandFlow(flow.grid, devices[forming].bus) if forming is not None else None
+        self._feeders = {bus: number for number, bus in enumerate(flow.grid.buses)}
         place = {name: i for i, name in enumerate(flow.grid.buses)}
         placed = [(device, place[device.bus]) for device in devices.values()]
         self._loads = LoadTable([(d, bus) for d, bus in placed if isinstance(d, Load)], len(place))
@@ -74,7 +82,7 @@ class Plant:
         self._told = [(name, key) for name, d in devices.items() for key in RECORDED if key in _tells(d)]
         self._told += [(name, "waiting") for name in self.parks]
         self._told += [(name, role) for name, system in self.automations.items() for role in system.rules]
-        columns = ["time_s", "import_kw", "import_kwh", "export_kwh"]
+        columns = ["time_s", "import_kw", "import_kwh", "export_kwh", "supply", "frequency_hz"]
         columns += [f"v:{bus}" for bus in flow.grid.buses] + [f"loading:{branch}" for branch in flow.grid.branches]
         self.records = Records((*columns, *(f"{name}:{key}" for name, key in self._told)))
         self._sums = _Sums(len(place), len(flow.grid.branches))
@@ -154,6 +162,7 @@ class Plant:
             device.step(self._ambient, dt_s)
         self.elapsed_s += dt_s
         self.grid = self._solve()
+        self.connection.step(self.elapsed_s, self.grid.source_kw, dt_s)
         energy_kwh = self.grid.import_kw * dt_s / 3600.0
         self.import_kwh += max(energy_kwh, 0.0)
         self.export_kwh += max(-energy_kwh, 0.0)
@@ -167,19 +176,37 @@ class Plant:
         around.outdoor_c = self.weather.outdoor_c(elapsed_s)
         around.irradiance_w_m2 = self.weather.irradiance_w_m2(elapsed_s)
         around.weekday, around.local_hour = self._local.at(elapsed_s)
+        if self.connection.events:
+            switch = self.connection
+            around.dark = frozenset(b for b, place in self._feeders.items() if not switch.feeds(place, elapsed_s))
+            around.pv_share, around.live_s = switch.pv_share(elapsed_s), switch.live_s(elapsed_s)
 
     def _solve(self) -> GridState:
         p_kw, q_kvar = self._p_kw, self._q_kvar
         p_kw[:], q_kvar[:] = self._loads.p_kw, self._loads.q_kvar
+        if self._ambient.dark:
+            dark = [self._feeders[bus] for bus in self._ambient.dark]
+            p_kw[dark] = q_kvar[dark] = 0.0
+        forming = self.connection.forming if self.connection.supply is Supply.ISLAND else None
         for device, bus in self._placed:
-            p_kw[bus] += device.power_kw
-            q_kvar[bus] += device.reactive_kvar
-        state = self._flow.solve(p_kw, q_kvar)
+            if device is not forming:
+                p_kw[bus] += device.power_kw
+                q_kvar[bus] += device.reactive_kvar
+        state = self._flowing(p_kw, q_kvar)
         self._ambient.voltage_pu = dict(zip(self._flow.grid.buses, state.v_pu.tolist(), strict=True))
         return state
 
+    def _flowing(self, p_kw: Floats, q_kvar: Floats) -> GridState:
+        """Solve what the grid, the island's battery or nobody feeds."""
+        if self.connection.supply is Supply.GRID:
+            return self._flow.solve(p_kw, q_kvar)
+        if self._island is None or self.connection.supply is Supply.DEAD:
+            return dead_state(self._flow.grid)
+        return self._island.solve(p_kw, q_kvar)
+
     def _record(self) -> None:
         row = [self.elapsed_s, self._sums.mean_import_kw, self.import_kwh, self.export_kwh]
+        row += [float(self.connection.supply), self.connection.frequency_hz]
         row += self._sums.mean_v_pu.tolist() + self._sums.mean_loading_pct.tolist()
         told = {name: device.state() for name, device in self.devices.items()}
         told |= {name: park.state() for name, park in self.parks.items()}
@@ -187,7 +214,8 @@ class Plant:
         row += [told[name].get(key, 0.0) for name, key in self._told]
         self.records.append(row)
         self._sums.clear()
-        if self.witness is not None and len(self.records) % WITNESS_EVERY == 1:
+        due = len(self.records) % WITNESS_EVERY == 1 and self.connection.supply is Supply.GRID
+        if self.witness is not None and due:
             self.witness.compare(self._p_kw, self._q_kvar, self.grid)
 
     def truth(self, start: datetime, end: datetime, step_s: float = 900.0) -> dict[str, Floats]:

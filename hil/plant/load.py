@@ -51,7 +51,8 @@ class Load:
 
     def step(self, ambient: Ambient, dt_s: float) -> None:
         """Take what the people take."""
-        self.power_kw = float(self.demand_kw[min(int(ambient.elapsed_s / STEP_S), len(self.demand_kw) - 1)])
+        wanted_kw = float(self.demand_kw[min(int(ambient.elapsed_s / STEP_S), len(self.demand_kw) - 1)])
+        self.power_kw = wanted_kw if ambient.feeds(self.bus) else 0.0
         self.energy_kwh += self.power_kw * dt_s / 3600.0
 
     def state(self) -> Mapping[str, float]:

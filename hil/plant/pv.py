@@ -67,7 +67,8 @@ class Pv:
         """Follow sun, cell temperature and limit."""
         cell_c = ambient.outdoor_c + 0.03 * ambient.irradiance_w_m2
         self.cell_c = cell_c if self.cell_c is None else approach(self.cell_c, cell_c, dt_s, CELL_LAG_S)
-        available = self._available_kw(ambient.irradiance_w_m2, self.cell_c)
+        share = ambient.pv_share if ambient.feeds(self.bus) else 0.0
+        available = share * self._available_kw(ambient.irradiance_w_m2, self.cell_c)
         target = available if self.limit_kw is None else min(available, self.limit_kw)
         self.power_kw = max(-available, approach(self.power_kw, -target, dt_s, LAG_S))
         self.energy_kwh -= self.power_kw * dt_s / 3600.0

@@ -29,6 +29,7 @@ PLACES = {
     "Control": "`control`",
     "Planning": "`planning`",
     "Grid": "`grid`",
+    "Island": "`island`",
     "GridOperator": "`grid_operator`",
     "LimitApi": "`grid_operator.api`",
     "LimitRegisters": "`grid_operator.registers.<id>`",

@@ -8,6 +8,8 @@ WORDS: dict[str, dict[str, str]] = {
         "planning": "the slow loop, and the prices of what is elastic",
         "grid": "the feeder and its limits",
         "grid_operator": "limits that the grid operator may set at the connection; without it there are none",
+        "island": "the switch at the connection, and the battery that holds the site while it is open; without it the "
+        "site has no island",
         "tariff": "file name of the tariff in the site folder, see [the tariff](engineer.md#the-tariff)",
         "feeds": "where prices, carbon intensity and weather are published",
         "series": "stored past that came with the site",
@@ -53,6 +55,11 @@ WORDS: dict[str, dict[str, str]] = {
         "voltage_max_pu": "greatest bus voltage",
         "loading_max_pct": "greatest loading of a line or transformer",
         "planning_margin_pct": "share of every limit that a plan keeps free for what happens before the next plan",
+    },
+    "Island": {
+        "device": "the device that reads the connection's switch",
+        "role": "of its profile: 1 while the connection is open",
+        "forming": "the battery that then holds the bus by itself; nobody commands it meanwhile",
     },
     "GridOperator": {
         "failsafe_import_kw": "import limit that holds while the operator is lost; null takes no import limits",

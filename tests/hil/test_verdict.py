@@ -26,9 +26,9 @@ LIMITS: Any = SimpleNamespace(file=SimpleNamespace(grid=GRID))
 
 
 def evidence(volts: list[float], loads: list[float], import_kw: list[float] | None = None) -> Records:
-    records = Records(("time_s", "import_kw", "v:barn", "loading:trafo"))
+    records = Records(("time_s", "supply", "import_kw", "v:barn", "loading:trafo"))
     for k, row in enumerate(zip(import_kw or [0.0] * len(volts), volts, loads, strict=True)):
-        records.append([10.0 * (k + 1), *row])
+        records.append([10.0 * (k + 1), 1.0, *row])
     return records
 
 

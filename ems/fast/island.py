@@ -1,0 +1,129 @@
+"""The site as an island: its connection is open, and a battery holds the bus. Pure.
+
+Law 1: nobody commands the battery that holds the bus: it takes and gives what the others leave, and every command would
+oppose it. The plan was made for a site with a grid and is not followed.
+Law 2: the battery stands where the grid stood. What may be taken from it is what fixed and critical loads take beyond
+the sun: whatever can wait lives on the sun alone. What may be given to it is what it can take, less as it fills up.
+Law 3: where nothing holds the bus, or the switch cannot be read and the meter shows no power, the site is safe.
+Law 4: after the connection has closed every asset comes back by a tenth of its rating a minute. That is what the German
+rule for plants on the low-voltage grid asks of generators (VDE-AR-N 4105); here it holds for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from drivers.registry import profile_points
+from ems.config.binding import Bindings, role_points
+from ems.config.site import BatteryAsset, PvAsset, Site
+from ems.fast.decisions import Bound, Lever, Rung
+from ems.fast.powers import Powers
+from ems.limits.failsafe_machine import State
+from ems.limits.in_force import Direction, InForce
+from ems.process_image import Snapshot
+
+ON = 0.5
+SHOWS_KW = 0.5
+"""A grid meter that shows so much proves that the connection is closed."""
+RETURN_PER_S = 0.1 / 60.0
+FILLING_PCT = 10.0
+"""What a battery may be given falls to nothing over so much below its highest charge [%]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Island:
+    """How the connection is in one cycle.
+
+    Args:
+        is_open: whether the site is an island.
+        unsafe: why nothing but safe values may be commanded; empty where others may.
+        forming: the battery that holds the bus, not to be commanded; empty while it may be.
+        limits: what may be taken from it and given to it, in place of the grid operator's.
+        share: how far every asset may go, of its rating; 1 for no bound.
+        words: for people, while it is open.
+    """
+
+    is_open: bool = False
+    unsafe: str = ""
+    forming: str = ""
+    limits: tuple[InForce, ...] = ()
+    share: float = 1.0
+    words: str = ""
+
+    def bounds(self, lever: Lever) -> Iterable[Bound]:
+        """Give the limit on an asset after the connection has closed (Law 4)."""
+        if self.share >= 1.0:
+            return ()
+        why = f"the connection has closed: back by a tenth a minute, at {self.share:.0%} now"
+        return (Bound(Rung.GRID, self.share * lever.lower_kw, self.share * lever.upper_kw, why),)
+
+
+CONNECTED = Island()
+
+
+class IslandWatch:
+    """Looks at the connection's switch every cycle, and remembers when it closed.
+
+    Args:
+        site: one that says what an island is.
+        bindings: where the battery is measured.
+    """
+
+    def __init__(self, site: Site, bindings: Bindings) -> None:
+        spec = site.file.island
+        assert spec is not None
+        device = site.file.devices[spec.device]
+        roles = role_points(spec.device, device, profile_points(device.protocol, device.profile))
+        self._site, self._switch, self._forming = site, roles[spec.role], spec.forming
+        self._soc = bindings.measure(spec.forming, "soc_pct")
+        self._closed_s: float | None = None
+        self._was_open = False
+
+    def look(self, snapshot: Snapshot, powers: Powers) -> tuple[Island, Powers]:
+        """Tell how the connection is, and what the powers are with the battery in the grid's place."""
+        switch, now_s = snapshot.good(self._switch), snapshot.monotonic_s
+        if switch is None:
+            if abs(powers.grid_kw or 0.0) > SHOWS_KW:
+                return CONNECTED, powers
+            return Island(unsafe="the connection's switch cannot be read and its meter shows no power"), powers
+        if switch < ON:
+            return self._connected(now_s), powers
+        self._was_open = True
+        power_kw, soc_pct = powers.metered_kw.get(self._forming), snapshot.good(self._soc)
+        if power_kw is None or soc_pct is None:
+            words = f"the connection is open and {self._forming}, which would hold the bus, cannot be read"
+            return Island(is_open=True, unsafe=words, forming=self._forming, words=words), powers
+        words = f"the connection is open: {self._forming} holds the site as an island, at {soc_pct:.0f} % of its charge"
+        others = {asset: kw for asset, kw in powers.metered_kw.items() if asset != self._forming}
+        seen = replace(powers, grid_kw=-power_kw, metered_kw=others)
+        limits = self._limits(seen, soc_pct, words)
+        return Island(is_open=True, forming=self._forming, limits=limits, words=words), seen
+
+    def _connected(self, now_s: float) -> Island:
+        if self._was_open:
+            self._was_open, self._closed_s = False, now_s
+        if self._closed_s is None:
+            return CONNECTED
+        share = RETURN_PER_S * (now_s - self._closed_s)
+        if share >= 1.0:
+            self._closed_s = None
+        return Island(share=min(share, 1.0))
+
+    def _limits(self, powers: Powers, soc_pct: float, words: str) -> tuple[InForce, ...]:
+        """Limit what is taken from the battery and given to it (Law 2)."""
+        spec = self._site.file.assets[self._forming]
+        assert isinstance(spec, BatteryAsset)
+        firm_kw = (powers.grid_kw or 0.0) - sum(kw for asset, kw in powers.metered_kw.items() if self._waits(asset))
+        sun_only_kw = max(firm_kw, 0.0) if soc_pct > spec.soc_min_pct else 0.0
+        filling = min(max((spec.soc_max_pct - soc_pct) / FILLING_PCT, 0.0), 1.0)
+        return (
+            InForce(Direction.IMPORT, State.LIMITED, min(sun_only_kw, spec.discharge_kw), "island", reason=words),
+            InForce(Direction.EXPORT, State.LIMITED, filling * spec.charge_kw, "island", reason=words),
+        )
+
+    def _waits(self, asset: str) -> bool:
+        """Tell whether an asset lives on the sun alone: it can be commanded, is not critical and is no plant."""
+        spec = self._site.file.assets[asset]
+        steered = hasattr(spec, "critical") and not spec.critical
+        return steered and not isinstance(spec, PvAsset)
