@@ -51,6 +51,11 @@ class Linearisation:
         """Run AC power flow for powers of the assets, shape (assets, n)."""
         return self._case.ac.check(*self.bus_powers(power_kw))
 
+    def glance(self, power_kw: Floats) -> AcResult | None:
+        """Do the same by the Z-bus method alone, so that nothing heavy is ever loaded; None where a slot stays open."""
+        voltage, converged = self._case.ac.voltages(*self.bus_powers(power_kw))
+        return self._case.ac.result(voltage, converged) if converged.all() else None
+
     def bus_powers(self, power_kw: Floats) -> tuple[Floats, Floats]:
         """Sum active [kW] and reactive [kvar] powers by bus: shape (assets, n) -> (m, n) each."""
         return self.at_bus @ power_kw, self.at_bus @ (self._tan[:, None] * power_kw)
