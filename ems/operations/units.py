@@ -1,6 +1,6 @@
 """Unit files of systemd for one site: one service a process, each with no more than it needs, and a target.
 
-Law 1: every service is shut in alike: no privileges, no devices, its own state folder alone to write to.
+Law 1: every service is shut in alike: no privileges, no devices, at most the state folder to write to.
 Law 2: where a process talks to is known from the site file, so nothing else is let through where that can be said.
 Law 3: the core must say that it makes its deadlines, and the guard that its loop turns, or systemd starts them again.
 """
@@ -69,6 +69,7 @@ class Service:
         order: its command, without the site.
         lines: what stands in its unit besides.
         reaches: which addresses it may talk to, as systemd writes them; None where that cannot be said.
+        writes: whether it may write to the state folder; who only looks on may not.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Service:
     order: Sequence[str]
     lines: Sequence[str]
     reaches: str | None
+    writes: bool
 
 
 def units(site: Site, *, program: Sequence[str], user: str = USER, page_port: int = 8470) -> dict[str, str]:
@@ -112,12 +114,23 @@ def services(site: Site, page_port: int) -> list[Service]:
     ]
     field = " ".join([FIELD_NETWORKS, *_public(device.host for device in site.file.devices.values())])
     found = [
-        Service("core", "meter, plan, steer", ["run"], core, _reach(site, field)),
-        Service("guard", "safe values when the core is lost", ["guard"], [*watched, "OOMScoreAdjust=-600"], field),
-        Service("page", "the status page", ["serve", "--port", str(page_port)], ["Type=exec"], "localhost"),
+        Service("core", "meter, plan, steer", ["run"], core, _reach(site, field), writes=True),
+        Service(
+            "guard",
+            "safe values when the core is lost",
+            ["guard"],
+            [*watched, "OOMScoreAdjust=-600"],
+            field,
+            writes=True,
+        ),
+        Service(
+            "page", "the status page", ["serve", "--port", str(page_port)], ["Type=exec"], "localhost", writes=False
+        ),
     ]
     if operator is not None and operator.api is not None:
-        found.append(Service("limits", "limits of the grid operator", ["limits", "serve"], ["Type=exec"], None))
+        found.append(
+            Service("limits", "limits of the grid operator", ["limits", "serve"], ["Type=exec"], None, writes=False)
+        )
     return found
 
 
@@ -191,8 +204,7 @@ def _service(site: Site, service: Service, target: str, program: Sequence[str], 
         "TimeoutStopSec=30",
         f"User={user}",
         f"Group={user}",
-        f"StateDirectory=district-ems/{identity.id}",
-        "StateDirectoryMode=0700",
+        *([f"StateDirectory=district-ems/{identity.id}", "StateDirectoryMode=0700"] if service.writes else []),
         f"Environment=HOME={state} PYTHONDONTWRITEBYTECODE=1",
         "TasksMax=256",
         _SHUT_IN,

@@ -78,10 +78,13 @@ def test_the_core_is_watched_and_nobody_may_do_more_than_needed(texts: dict[str,
     assert {"Type=notify", "WatchdogSec=15", "Restart=always"} <= set(core.splitlines())
     page = texts["district-ems-demo_district-page.service"]
     assert "IPAddressAllow=localhost\n" in page
+    assert [name for name, text in texts.items() if "StateDirectory=district-ems/demo_district\n" in text] == [
+        "district-ems-demo_district-core.service",
+        "district-ems-demo_district-guard.service",
+    ]
     for name, text in texts.items():
         if name.endswith(".service"):
             assert {"NoNewPrivileges=yes", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= set(text.splitlines())
-            assert "StateDirectory=district-ems/demo_district\n" in text
             assert re.search(r"^User=district-ems$", text, re.MULTILINE)
 
 
