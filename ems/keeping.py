@@ -23,6 +23,7 @@ from ems.config.retention import Retention
 from ems.health import Alarms
 from ems.store.database import StoreError
 from ems.store.journal import segment_records
+from ems.store.scan_file import span_us
 from ems.store.segments import (
     FOLDER,
     SEGMENT_RECORD,
@@ -160,14 +161,18 @@ class Keeper:
         self._keep_below(hot)
 
     def _settled(self) -> Iterator[ScanFile]:
-        """Give the scan files whose every level stands in the chain and that are no longer recent."""
+        """Give the scan files whose every level stands in the chain and that are no longer recent, and empty ones."""
         before = self._clock.now() - KEEP_HOT
         sealed = [
             {n: one for one in segments(self._folder, level) if self._is_chained(one) for n in _numbers(one)}
             for level in Level
         ]
         for file in scan_files(self._folder)[:-1]:
-            if all(file.number in level for level in sealed) and sealed[0][file.number].end <= before:
+            if all(file.number in level for level in sealed):
+                if sealed[0][file.number].end <= before:
+                    yield file
+            elif file.number > 0 and span_us(file.path) is None:
+                # It was begun, and the process ended before its first scan.
                 yield file
 
     def _is_chained(self, segment: Segment) -> bool:

@@ -74,10 +74,10 @@ def seal(folder: Path, now: Callable[[], datetime]) -> Sealed:
     """
     made: list[Segment] = []
     trouble = ""
-    with alone(folder) as is_alone:
-        if not is_alone:
-            return Sealed(())
-        try:
+    try:
+        with alone(folder) as is_alone:
+            if not is_alone:
+                return Sealed(())
             for path in folder.glob(f"*/*{PART}"):
                 path.unlink()
             for file in sealable(folder):
@@ -88,8 +88,8 @@ def seal(folder: Path, now: Callable[[], datetime]) -> Sealed:
                         raise
                     trouble = trouble or f"{move_aside(file.path, now()).name} is damaged; restore a backup"
             made += _joined(folder)
-        except (OSError, StoreError) as error:
-            trouble = f"{error}"
+    except (OSError, StoreError) as error:
+        trouble = f"{error}"
     return Sealed(tuple(made), trouble)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from faulty_vfs import Trouble, installed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,11 +18,14 @@ from ems.clock import SimulatedClock
 from ems.store.audit import verify
 from ems.store.database import StoreError
 from ems.store.journal import read_records
+from ems.store.reader import read
 from ems.store.requests import Request, submit
+from ems.store.segments import FOLDER
 from ems.stores import open_stores
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 RECORDS = 300
+CORRUPT = 11
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +86,32 @@ def test_f09_flipped_pages_stop_nothing_and_are_found(sound: Path, page: int, of
         broken = [w for w in verify(state).wrong if "nothing is signed" not in w.why]
         if not broken and not moved and not refused:  # the noise fell where nothing is kept
             assert [r.body["n"] for r in read_records(state / "journal.db", "intent")] == list(range(RECORDS + 1))
+
+
+@pytest.mark.parametrize("file", ["journal.db", "history/scans-00000001.db"])
+def test_f09_a_file_that_is_damaged_while_it_is_written_is_moved_aside_and_control_goes_on(
+    sound: Path, tmp_path: Path, file: str
+) -> None:
+    state = Path(shutil.copytree(sound, tmp_path / "state"))
+    measured = [Measurement("meter.power_kw", 1.0, NOON, 0.0)]
+    trouble = Trouble("write", 0, 1, CORRUPT)
+    with installed(trouble), closing(open_stores(state, SimulatedClock(NOON), lease_s=60.0, durable=False)) as stores:
+        trouble.first = trouble.seen + 1
+        kept = []
+        for n in range(50):
+            if file == "journal.db":
+                kept.append(stores.record("intent", {"n": n}))
+            else:
+                kept.append(stores.history.append(NOON + timedelta(seconds=n), measured))
+        assert [future.exception(5) for future in kept] == [None] * 50, "nobody waits in vain"
+        assert f"a file was damaged and is kept as {Path(file).name}.damaged-20260115T120000Z" in stores.trouble()
+    assert trouble.met == 1
+    assert (state / f"{file}.damaged-20260115T120000Z").exists()
+    told = read_records(state / "journal.db", limit=9999)
+    assert "damaged" in [r.body.get("event") for r in told]
+    if file == "journal.db":
+        assert [r.body["n"] for r in told if r.kind == "intent"] == list(range(50))
+    else:
+        times, _ = read(state / FOLDER, ["meter.power_kw"], NOON, NOON + timedelta(seconds=50))
+        assert len(times) == 50
+    assert [w for w in verify(state).wrong if "nothing is signed" not in w.why] == []

@@ -14,9 +14,11 @@ from ems.health import Alarms
 from ems.keeping import Keeper
 from ems.store import sealed
 from ems.store.audit import verify
+from ems.store.database import open_writable
 from ems.store.journal import Journal, segment_records
 from ems.store.reader import read, read_means
-from ems.store.segments import FOLDER, SEGMENT_RECORD, Level, alone, live_segments, scan_files, segments
+from ems.store.scan_file import SCHEMA
+from ems.store.segments import FOLDER, SEGMENT_RECORD, Level, alone, live_segments, scan_files, scan_path, segments
 
 HOUR = 3600
 
@@ -72,6 +74,15 @@ async def test_what_is_sealed_enters_the_chain_and_then_the_scan_file_goes(offic
     assert office.alarms.active == ()
 
 
+async def test_a_file_that_was_begun_and_never_written_to_goes(office: Office) -> None:
+    write(office.folder, [0])
+    for number in (2, 3):
+        open_writable(scan_path(office.folder, number), SCHEMA, durable=True).close()
+    await office.check(0.1)
+    assert [file.number for file in scan_files(office.folder)] == [1, 3]
+    assert office.alarms.active == ()
+
+
 async def test_no_scan_file_goes_before_the_chain_has_its_segments(office: Office) -> None:
     write(office.folder, [0, HOUR])
     office.keeper._journal = Journal(office.state / "elsewhere.db", office.clock, durable=False)
@@ -108,10 +119,10 @@ async def test_a_segment_that_nobody_sealed_is_found(office: Office) -> None:
 
 async def test_each_class_is_kept_as_long_as_the_site_says_and_whole_files_go(tmp_path: Path) -> None:
     office = Office(tmp_path, raw_days=1, minute_days=2, quarter_hour_days=3)
-    write(office.folder, range(0, 4 * 86400, 6 * HOUR))
+    write(office.folder, range(0, 4 * 86400, 12 * HOUR))
     before = read_means(office.folder, POINTS[:1], NOON, at(4 * 86400), 900.0)[1]
     await office.check(0.0)
-    assert len(office.files()) == 3 * 15, "nothing is over yet"
+    assert len(office.files()) == 3 * 7, "nothing is over yet"
     removed = []
     for days in (1.3, 2.3, 3.3, 5.0):
         await office.check(24.0 * days)
