@@ -72,6 +72,8 @@ def test_f01_a_device_drops_out_and_comes_back(stage: FaultStage, kind: Kind, de
         assert_no_storm(run, device, back_s)
 
 
+@pytest.mark.soak
+@pytest.mark.faults
 def test_f01_other_devices_are_read_as_fast_as_before(stage: FaultStage) -> None:
     """The same latencies, with and without a silent neighbour."""
     calm = stage.run(150.0, cycle_s=CYCLE_S)

@@ -36,6 +36,8 @@ def test_f02_a_slow_device_delays_nobody_else(stage: FaultStage, device: str, de
     assert run.first(lambda one: one.is_steered(device), ended_s) <= ended_s + 60.0
 
 
+@pytest.mark.soak
+@pytest.mark.faults
 def test_f02_no_late_frame_is_taken_for_another(stage: FaultStage) -> None:
     """Every value that counts as good is one that the device had within the last poll, while answers come late."""
     slow = [fault(Kind.SLOW, "battery_inverter", 20.0, at_s=BEGIN_S + 40.0 * n, size=0.45 + 0.1 * n) for n in range(5)]

@@ -109,10 +109,10 @@ async def live_through(
 
 
 TEN_YEARS_S = 3650 * 86400.0
-STEPS_S = (-86400.0, -60.0, -1.5, 1.5, 60.0, 3600.0, 86400.0)
+STEPS_S = (-86400.0, -3600.0, -60.0, -1.5, 1.5, 60.0, 3600.0, 86400.0)
 
 
-@pytest.mark.parametrize("step_s", quick_or_soak([-3600.0, TEN_YEARS_S], STEPS_S))
+@pytest.mark.parametrize("step_s", quick_or_soak([TEN_YEARS_S], STEPS_S))
 async def test_f05_no_deadline_moves_and_the_records_follow(machine: Machine, tmp_path: Path, step_s: float) -> None:
     calm, undisturbed = await live_through(machine, tmp_path / "calm", 0.0)
     await calm.stop()

@@ -21,7 +21,7 @@ from optimization.problem import Plan
 
 Spoil = Callable[[list[ForecastSeries]], list[ForecastSeries]]
 OLDEST = timedelta(hours=48)
-HOURS = (1, 30, 33, 34, 36, 47, 48, 49, 59)
+HOURS = (1, 33, 34, 48, 49, 59)
 MOST_REGRET = 1.5
 """What half a day without any feed may cost more [EUR]."""
 HALF_DAY_S = 43_200.0
