@@ -149,13 +149,15 @@ class Keeper:
         for file in self._settled():
             _unlink(file.path)
         now, hot = self._clock.now(), {file.number for file in scan_files(self._folder)}
+        rules = self._retention
+        days = {Level.RAW: rules.raw_days, Level.MINUTE: rules.minute_days, Level.QUARTER: rules.quarter_hour_days}
         for level in Level:
             found = segments(self._folder, level)
             counted = counting(found)
             for joined in (one for one in found if one not in counted):
                 if any(one.first <= joined.first <= one.last and one.name in self._chained() for one in counted):
                     self._remove(joined, "it was joined")
-            kept = self._retention.kept(level)
+            kept = timedelta(days=days[level])
             for old in (one for one in counted if one.end <= now - kept and not hot & set(_numbers(one))):
                 self._remove(old, f"it is older than {kept.days} days")
         self._keep_below(hot)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from ems.config.strict import Positive, Strict
-from ems.store.segments import Level
 
 GB = 10**9
 
@@ -21,11 +18,6 @@ class Retention(Strict):
     minute_days: Positive = 400.0
     quarter_hour_days: Positive = 3660.0
     cap_gb: Positive = 50.0
-
-    def kept(self, level: Level) -> timedelta:
-        """Tell how long segments of a level are kept."""
-        days = {Level.RAW: self.raw_days, Level.MINUTE: self.minute_days, Level.QUARTER: self.quarter_hour_days}
-        return timedelta(days=days[level])
 
     @property
     def most_bytes(self) -> float:

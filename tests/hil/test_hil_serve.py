@@ -61,7 +61,7 @@ class TestLockStep:
             ({"op": "dance"}, "'dance' is no operation"),
             ({"op": "advance", "to_s": -5}, "cannot go back to -5"),
             ({"op": "advance"}, "to_s"),
-            ({"op": "fault", "device": "toaster", "kind": "unplug", "seconds": 1}, "no device 'toaster'"),
+            ({"op": "fault", "device": "toaster", "kind": "unplug", "seconds": 1}, "there is no 'toaster'"),
             ({"op": "fault", "device": "wallbox", "kind": "burn", "seconds": 1}, "'burn'"),
         ],
     )
