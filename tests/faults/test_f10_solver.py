@@ -143,9 +143,12 @@ def test_f10_the_ladder_from_the_plan_to_the_safe_values(stage: FaultStage) -> N
     run, _ = played(stage, 10_800.0, (sound, late), lost)
     assert run.counters["missed_deadlines"] == 0
     order = [Rung.PLAN, Rung.SHIFTED_PLAN, Rung.RULES, Rung.SAFE]
-    first = {rung: run.first(lambda one, rung=rung: one.decisions["battery"].rung is rung, 0.0) for rung in order}
+    first, from_s = {}, 60.0  # before its first plan it goes by rules
+    for rung in order:
+        from_s = run.first(lambda one, rung=rung: one.decisions["battery"].rung is rung, from_s)
+        first[rung] = from_s
     print({rung.value: round(at_s) for rung, at_s in first.items()})
-    assert [first[rung] for rung in order] == sorted(first.values())
+    assert math.isfinite(first[Rung.SAFE])
     assert first[Rung.SHIFTED_PLAN] <= 3 * EVERY_S
     assert first[Rung.RULES] <= 7200.0 + 2 * EVERY_S, "no plan older than two hours"
     assert 10_200.0 <= first[Rung.SAFE] <= 10_200.0 + 4 * CYCLE_S
