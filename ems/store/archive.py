@@ -24,12 +24,13 @@ import pyarrow.parquet as pq
 from ems.store import sealed
 from ems.store.database import StoreError
 from ems.store.journal import records_since
-from ems.store.reader import read
+from ems.store.reader import read, read_minutes
 from ems.store.segments import FOLDER
 from optimization.slots import Floats
 
 STEP_S = 900.0
 CHUNK = timedelta(hours=6)
+MINUTE_S = 60.0
 LEAST_COVERAGE = 0.9
 """A mean of scans counts when they cover so large a share of its interval."""
 FACTS = b"ems."
@@ -225,19 +226,26 @@ def _chunks(wanted: Wanted) -> Iterator[tuple[datetime, datetime]]:
 
 
 def _scanned(frame: pd.DataFrame, path: Path, wanted: Wanted, span: tuple[datetime, datetime], stale_s: float) -> None:
-    """Take the bounds of (first, last] from the scans of a daemon's history."""
+    """Take readings of registers and means of powers from scans; before the oldest of these from rollups of minutes."""
     first, last = span
     since, until = first - timedelta(seconds=stale_s), last + timedelta(microseconds=1)
+    split = len(wanted.registers)
     times, values = read(path, wanted.points, since, until, sealed=sealed.rows)
-    if not len(times):
+    kept_from = datetime.fromtimestamp(times[0], UTC).replace(second=0, microsecond=0) if len(times) else until
+    starts, means, latest = read_minutes(path, wanted.points, since, kept_from, sealed=sealed.rows)
+    if not len(times) and not len(starts):
         return
+    # A minute's last reading stands at its end, its mean holds from its start on.
+    read_s = np.concatenate([starts + MINUTE_S - 1e-6, times])
+    held_s = np.concatenate([starts, times])
+    registers = np.concatenate([latest[:, :split], values[:, :split]])
+    powers = np.concatenate([means[:, split:], values[:, split:]])
     bounds = pd.date_range(first, last, freq=pd.Timedelta(seconds=wanted.step_s))[1:]
     at_s = bounds.as_unit("us").asi8 / 1e6
-    split = len(wanted.registers)
-    latest = _latest(times, values[:, :split], at_s, stale_s)
-    means = _covered_means(times, values[:, split:], at_s, (wanted.step_s, stale_s))
-    found = pd.DataFrame(np.hstack([latest, means]), index=bounds, columns=wanted.points)
-    frame.update(found)
+    found = _latest(read_s, registers, at_s, stale_s)
+    longest_s = max(stale_s, MINUTE_S) if len(starts) else stale_s
+    averaged = _covered_means(held_s, powers, at_s, (wanted.step_s, longest_s))
+    frame.update(pd.DataFrame(np.hstack([found, averaged]), index=bounds, columns=wanted.points))
 
 
 def _latest(times: Floats, values: Floats, at_s: Floats, stale_s: float) -> Floats:

@@ -105,6 +105,28 @@ def read_means(
     return t0.timestamp() + step_s * np.arange(count, dtype=np.float64), _again(once)
 
 
+def read_minutes(
+    folder: Path | str, points: Sequence[str], t0: datetime, t1: datetime, *, sealed: Sealed = sealed_elsewhere.rows
+) -> tuple[Floats, Floats, Floats]:
+    """Read what is sealed of each minute that begins from `t0` up to and without `t1`, also where scans are over.
+
+    Returns:
+        Start of each minute in POSIX seconds, shape (n,) [s], means and last good values, shape (n, points).
+    """
+
+    def once() -> tuple[Floats, Floats, Floats]:
+        _, cold = _found(Path(folder), Level.MINUTE, t0, t1)
+        paths = [segment.path for segment in cold]
+        parts = [(at_us, *found) for at_us, found in sealed(paths, points, ("mean", "last"), _span(t0, t1))]
+        if not parts:
+            return np.empty(0), np.empty((0, len(points))), np.empty((0, len(points)))
+        at_us, mean, last = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        order = np.argsort(at_us, kind="stable")
+        return at_us[order] / 1e6, mean[order], last[order]
+
+    return _again(once)
+
+
 def read_at(folder: Path | str, point: str, at: datetime, within_s: float) -> float | None:
     """Read a register at an instant, on the straight line between the last good value before it and the first after it.
 

@@ -16,6 +16,8 @@ from ems.clock import SimulatedClock
 from ems.store.archive import ArchiveError, Wanted, months, read_archive
 from ems.store.history import History
 from ems.store.journal import Journal
+from ems.store.sealing import seal
+from ems.store.segments import Level, scan_files, segments
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -82,19 +84,26 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
 
 def scans(
-    state: Path, every_s: float, *, without: tuple[float, float] = (-1.0, -1.0), bad: tuple[float, float] = (-1.0, -1.0)
+    state: Path,
+    every_s: float,
+    *,
+    without: tuple[float, float] = (-1.0, -1.0),
+    bad: tuple[float, float] = (-1.0, -1.0),
+    durable: bool = False,
 ) -> None:
     """Keep an hour of scans: the register counts seconds, the power is 4 kW for the first quarter-hour and 8 after."""
-    history = History(state / "history", durable=False)
+    history = History(state / "history", durable)
     for k in range(int(3600 / every_s) + 1):
         elapsed_s = k * every_s
         if without[0] < elapsed_s < without[1]:
             continue
         at, quality = START + timedelta(seconds=elapsed_s), Quality.BAD if bad[0] < elapsed_s < bad[1] else Quality.GOOD
-        history.append(at, [
+        last = history.append(at, [
             Measurement(METER, elapsed_s, at, elapsed_s, quality),
             Measurement(BATTERY, 4.0 if elapsed_s < 900.0 else 8.0, at, elapsed_s),
         ])  # fmt: skip
+        if elapsed_s + every_s >= 3600.0:
+            last.result(5)
     history.close()
 
 
@@ -111,6 +120,20 @@ def test_what_is_stale_bad_or_barely_covered_is_missing(tmp_path: Path) -> None:
     scans(tmp_path, 10.0, without=(1000.0, 1790.0), bad=(2600.0, 2800.0))
     found = read_archive(tmp_path / "none", WANTED, state=tmp_path)
     assert np.array_equal(found.frame[METER], [0.0, 900.0, 1800.0, np.nan, 3600.0], equal_nan=True)
+    assert np.array_equal(found.frame[BATTERY], [np.nan, 4.0, np.nan, 8.0, 8.0], equal_nan=True)
+
+
+def test_minutes_stand_in_where_scans_are_over(tmp_path: Path) -> None:
+    scans(tmp_path, 10.0, without=(1000.0, 1790.0), durable=True)
+    folder = tmp_path / "history"
+    assert seal(folder, lambda: START).trouble == ""
+    scan_files(folder)[0].path.unlink()
+    (raw,) = segments(folder, Level.RAW)
+    sealed = read_archive(tmp_path / "none", WANTED, state=tmp_path)
+    assert np.array_equal(sealed.frame[METER], [0.0, 900.0, 1800.0, 2700.0, 3600.0])
+    raw.path.unlink()
+    found = read_archive(tmp_path / "none", WANTED, state=tmp_path)
+    assert np.array_equal(found.frame[METER], [np.nan, 890.0, 1790.0, 2690.0, 3600.0], equal_nan=True)
     assert np.array_equal(found.frame[BATTERY], [np.nan, 4.0, np.nan, 8.0, 8.0], equal_nan=True)
 
 
