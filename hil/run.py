@@ -20,7 +20,8 @@ from hil.fault_course import check_faults
 from hil.fronts import WorldError
 from hil.lockstep import WorldError as LostWorld
 from hil.measurables import Evidence, criteria_of
-from hil.plan_arm import run_plan
+from hil.mixed_bench import BenchError, load_bench, told
+from hil.plan_arm import NO_BENCH, run_plan
 from hil.run_record import SCHEMA, RunRecord, versions
 from hil.scenario import Arm, ScenarioError
 from hil.scenario_file import load_scenario, scenario_hash
@@ -41,12 +42,14 @@ def command(argv: Sequence[str]) -> int:
     options.add_argument("--seed", type=int, default=1, metavar="N", help="seed of chance (default: 1)")
     options.add_argument("--days", type=float, default=None, metavar="N", help="length (default: the scenario's)")
     options.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help=f"for records (default: {RESULTS})")
+    options.add_argument("--bench", type=Path, metavar="FILE", help="devices that are real, and where they answer")
     options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     arguments = options.parse_args(argv)
     try:
-        record = run_case(_case(arguments))
+        case = _case(arguments)
+        record = run_case(case, arguments.bench)
         home = record.write(arguments.out)
-    except (ScenarioError, WorldError) as error:
+    except (ScenarioError, BenchError, WorldError) as error:
         raise CommandError(str(error), Exit.CONFIG) from error
     except LostWorld as error:
         raise CommandError(str(error)) from error
@@ -64,28 +67,34 @@ def _case(arguments: argparse.Namespace) -> Case:
     return Case.of(folder if folder.is_dir() else folder.parent, arguments.scenario, arguments.seed, duration_s)
 
 
-def run_case(case: Case) -> RunRecord:
+def run_case(case: Case, bench: Path | None = None) -> RunRecord:
     """Run the arms of a case: the baselines beside each other, then the plan's over sockets.
 
     Each baseline is a process of its own, so that all arms begin alike.
 
+    Args:
+        case: what is met.
+        bench: file of the devices that are real; None for none.
+
     Raises:
         SiteError: the site cannot be used.
+        BenchError: the bench file cannot be used.
         ScenarioError: the scenario cannot be used.
         WorldError: a fault of the scenario falls on something that is not there.
     """
     with case.on_its_plant() as prepared:
-        return _run(prepared)
+        return _run(prepared, bench)
 
 
-def _run(case: Case) -> RunRecord:
+def _run(case: Case, bench_file: Path | None) -> RunRecord:
     site, scenario = case.load()
     check_faults(site, scenario)
+    bench = NO_BENCH if bench_file is None else load_bench(bench_file, site)
     said = f"{case.scenario}, seed {case.seed}, {case.duration_s / DAY_S:g} days"
     note(f"{said}: {', '.join(scenario.arms)}")
     baselines = run_baselines(case, scenario.arms)
     with ProgressLine("plan, over sockets") as progress:
-        plan = run_plan(case, progress)
+        plan = run_plan(case, progress, bench)
     verdicts = {Arm.PLAN: plan.verdict} | {arm: run.verdict for arm, run in baselines.items()}
     tracks = {Arm.PLAN.value: plan.track} | {arm.value: run.track for arm, run in baselines.items()}
     result = compare(Evidence(verdicts, plan.counters, plan.found), criteria_of(scenario))
@@ -100,7 +109,7 @@ def _run(case: Case) -> RunRecord:
             "start": scenario.start.isoformat(),
             "cycle_s": scenario.cycle_s or site.file.control.simulated_cycle_s,
             "arms": list(tracks),
-            "bench": {},
+            "bench": told(bench),
             "versions": versions(),
             "config_hash": site.config_hash,
             "scenario_hash": scenario_hash(scenario),

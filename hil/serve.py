@@ -12,6 +12,7 @@ socket (`hil.sock` in the state directory when free-running) takes JSON lines:
                           "parks": {"market": {"waiting": 2}}, "limits": {"school_bas": {"hvac_limit_kw": 24.0}}}
     {"op": "verdict"}  ->  {"ok": true, "verdict": {...}}
     {"op": "told"}  ->  {"ok": true, "track": {...}, "happened": [{"kind": "unplug", ...}]}
+    {"op": "carry", "powers_kw": {"battery": 2.5}}  ->  {"ok": true}                   what real devices take, --real
     {"op": "stop"}  ->  {"ok": true}
 
 What cannot be done is answered with {"ok": false, "error": "..."}.
@@ -25,7 +26,7 @@ import gc
 import json
 import logging
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -110,13 +111,19 @@ class Line:
                 return {}
             case "assign":
                 return {"went": self._world.assign(request["park"], request["car"], request["point"])}
+            case "carry":
+                for asset, power_kw in request["powers_kw"].items():
+                    self._world.plant.carry(asset, float(power_kw))
+                return {}
             case "state" | "verdict" | "told":
                 return self._tell(op)
             case "stop":
                 self.stopped.set()
                 return {}
             case _:
-                raise WorldError(f"{op!r} is no operation: write advance, assign, fault, state, verdict, told or stop")
+                raise WorldError(
+                    f"{op!r} is no operation: write advance, assign, fault, carry, state, verdict, told or stop"
+                )
 
     def _tell(self, what: str) -> dict[str, Any]:
         """Tell how the world stands, how it is judged, or what it looked like."""
@@ -153,7 +160,7 @@ def verdict_of(world: World) -> dict[str, Any]:
 
 async def serve(
     site: Site, scenario: Scenario, seed: int, *, state: Path, clock: ScaledClock | None = None,
-    lockstep: Path | None = None,
+    lockstep: Path | None = None, real: Collection[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Run a world until it is stopped and give its verdict.
 
@@ -164,11 +171,12 @@ async def serve(
         state: state directory of the daemon, where wishes of cars go.
         clock: the shared clock; ignored in lock-step.
         lockstep: Unix socket of the lock-step line; None to run freely.
+        real: devices that stand elsewhere.
 
     Raises:
         OSError: an address is taken.
     """
-    world = World(site, scenario, seed)
+    world = World(site, scenario, seed, real=real)
     world.call_cars()
     line = Line(world, lockstep=lockstep is not None)
     for sign in (signal.SIGTERM, signal.SIGINT):
@@ -251,7 +259,10 @@ def command(argv: Sequence[str]) -> int:
         scenario = load_scenario(arguments.scenario, site.file.site.id)
         scenario = scenario if arguments.duration is None else scenario.lasting(arguments.duration)
         clock = _clock(arguments.clock, scenario, site)
-        told = asyncio.run(serve(site, scenario, arguments.seed, state=state, clock=clock, lockstep=arguments.lockstep))
+        serving = serve(
+            site, scenario, arguments.seed, state=state, clock=clock, lockstep=arguments.lockstep, real=arguments.real
+        )
+        told = asyncio.run(serving)
     except (ScenarioError, WorldError) as error:
         raise CommandError(str(error), Exit.USAGE) from error
     except OSError as error:
@@ -268,6 +279,8 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument("--scenario", default="sunny_day", metavar="NAME", help="name or file (default: sunny_day)")
     options.add_argument("--seed", type=int, default=1, metavar="N", help="seed of chance (default: 1)")
     options.add_argument("--duration", type=float, metavar="S", help="length in seconds (default: the scenario's)")
+    words = "leave a device out: it is real (repeatable)"
+    options.add_argument("--real", action="append", default=[], metavar="DEVICE", help=words)
     pace = options.add_mutually_exclusive_group()
     pace.add_argument("--clock", metavar="START@ANCHORxSPEED", help="shared clock (default: real time from the start)")
     pace.add_argument("--lockstep", type=Path, metavar="SOCKET", help="move only when told over this Unix socket")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -61,12 +61,13 @@ class World:
         site: the site; its addresses are bound.
         scenario: what it meets. seed: of chance.
         documents: what was published, in place of what the drawn nature foresees (see `hil/published.py`).
+        real: devices that stand elsewhere: they have no wire here, and their powers are told by `plant.carry`.
         options: of `build_plant`: an altered future, no witness, a recorded nature.
     """
 
     def __init__(
         self, site: Site, scenario: Scenario, seed: int, *,
-        documents: Mapping[str, Iterable[Mapping[str, Any]]] | None = None, **options: Any,
+        documents: Mapping[str, Iterable[Mapping[str, Any]]] | None = None, real: Collection[str] = (), **options: Any,
     ) -> None:  # fmt: skip
         self.site, self.scenario = site, scenario
         self.plant = build_plant(site, scenario, seed, **options)
@@ -74,7 +75,8 @@ class World:
             DrawnPublished(self.plant) if documents is None else RecordedPublished(documents, lambda: self.now)
         )
         self._events: list[CarEvent] = []
-        self.registers = Fronts(site, self.plant).by_device()
+        fronts = Fronts(site, self.plant).by_device()
+        self.registers = {device: front for device, front in fronts.items() if device not in real}
         self.wires: dict[str, Wire] = dict(self._wires())
         self.course = FaultCourse(self, drawn_faults(scenario.faults, seed, tuple(self.wires)))
         self._seed, self._dark = seed, set[str]()

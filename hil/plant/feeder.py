@@ -64,6 +64,7 @@ class Plant:
         self.commanded_from_s: float | None = None
         self.commands: dict[str, float | None] = {}
         self._deaf: set[str] = set()
+        self._real_kw: dict[str, float] = {}
         self.import_kwh = self.export_kwh = 0.0
         self._flow, self._local = flow, LocalTime(nature.sky.start, zone)
         battery = devices[forming] if forming is not None else None
@@ -126,6 +127,14 @@ class Plant:
         if not deaf and asset in self.commands:
             self.devices[asset].command(self.commands[asset])
 
+    def carry(self, asset: str, power_kw: float) -> None:
+        """Carry the power of a real device from now on [kW into it]; the pretended one only keeps its books."""
+        device = self.devices[asset]
+        if isinstance(device, Battery):
+            device.form(power_kw)
+        else:
+            self._real_kw[asset] = power_kw
+
     def state(self, asset: str) -> Mapping[str, float]:
         """Tell what a sensor could know of a device."""
         return self.devices[asset].state()
@@ -160,6 +169,8 @@ class Plant:
         self._loads.step(self._ambient, dt_s)
         for device, _ in self._placed:
             device.step(self._ambient, dt_s)
+        for asset, power_kw in self._real_kw.items():
+            self.devices[asset].power_kw = power_kw
         self.elapsed_s += dt_s
         self.grid = self._solve()
         self.connection.step(self.elapsed_s, self.grid.source_kw, dt_s)
