@@ -14,7 +14,7 @@ Power Delivery 6 (1991) 1146-1152.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,11 @@ class AcGrid:
     y_lower: Complex
     pct_upper: Floats
     pct_lower: Floats
+    z: Complex = field(init=False, repr=False)
+    """The inverse of `y_bus` without the slack [pu], shape (m-1, m-1)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "z", np.linalg.inv(self.y_bus[1:, 1:]))
 
     def check(self, p_kw: Floats, q_kvar: Floats) -> AcResult:
         """Solve every slot.
@@ -123,7 +128,7 @@ class AcGrid:
             others mean nothing.
         """
         slack = self.slack if source_pu is None else self.slack / abs(self.slack) * source_pu
-        z = np.linalg.inv(self.y_bus[1:, 1:])
+        z = self.z
         no_load = -z @ self.y_bus[1:, 0] * slack
         injected = -(p_kw[1:] + 1j * q_kvar[1:]) / self.base_kva
         voltage = np.repeat(no_load[:, None], p_kw.shape[1], axis=1)
@@ -131,9 +136,9 @@ class AcGrid:
         with np.errstate(all="ignore"):
             for _ in range(MOST_ITERATIONS):
                 newer = no_load[:, None] + z @ np.conj(injected / voltage)
-                change = np.abs(newer - voltage).max(axis=0)
+                change = np.maximum.reduce(np.abs(newer - voltage), axis=0)
                 voltage = newer
-                if (change < close_pu).all():
+                if np.maximum.reduce(change, initial=0.0) < close_pu:
                     break
             converged = (change < close_pu) & (np.abs(voltage).min(axis=0) > COLLAPSED_PU)
         return np.vstack([np.full((1, p_kw.shape[1]), slack), voltage]), converged

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from drivers.modbus.batches import PROTOCOL_LIMIT, Block, Span
 from drivers.modbus.profile import ModbusProfile
-from drivers.modbus.registers import Register, Scale, Unusable, decode, to_canonical
+from drivers.modbus.registers import Register, Scale, Unusable, decode_at, octets, to_canonical
 
 LARGEST_EXPONENT = 10  # of a SunSpec scale factor
 
@@ -73,6 +73,8 @@ class Scan:
 
     def scale(self, register: Register) -> Scale | Unusable:
         """Give what a register is scaled with at this moment."""
+        if register.exponent is None and register.percent_of is None:
+            return UNSCALED
         exponent: float | Unusable = 0
         rating: float | Unusable | None = None
         if register.exponent is not None:
@@ -103,6 +105,7 @@ class Scan:
 
 
 _NOT_READ = Unusable("not read")
+UNSCALED = Scale()
 
 
 def decode_block(block: Block, words: Sequence[int], placed: Mapping[str, Placed]) -> dict[str, float | Unusable]:
@@ -110,15 +113,16 @@ def decode_block(block: Block, words: Sequence[int], placed: Mapping[str, Placed
 
     An answer in which a model's ID is not the model's own is no answer, however well its numbers look.
     """
+    data, first = octets(words), block.address
     found: dict[str, float | Unusable] = {}
     for name in _names(block, placed):
-        register, at = placed[name].register, placed[name].header - block.address
+        if name in found:
+            continue
+        place = placed[name]
+        register, at = place.register, place.header - first
         if register.model is not None and at >= 0 and words[at] != register.model:
             return unread(block, f"where model {register.model} begins it reads {words[at]}", placed)
-    for name in _names(block, placed):
-        place = placed[name]
-        start = place.address - block.address
-        found[name] = decode(place.register, words[start : start + place.register.layout.words])
+        found[name] = decode_at(register, data, 2 * (place.address - first))
     return found
 
 

@@ -86,9 +86,16 @@ class RowsMaker:
     ) -> Rows:
         """Stack the limits as `build_rows` does."""
         kept = self._kept
-        if kept is None or kept[0] is not grid or kept[1] != limits_kw or kept[2].assets != tuple(assets):
+        if kept is None or not _alike(kept[0], grid) or kept[1] != limits_kw or kept[2].assets != tuple(assets):
             kept = self._kept = (grid, limits_kw, build_rows(assets, grid, slot, limits_kw, margins=self._margins))
         return replace(kept[2], constant=_constant(grid, slot, unexplained_kw))
+
+
+def _alike(one: GridRows | None, other: GridRows | None) -> bool:
+    """Tell whether rows differ in their base at the most, as those of one linearisation do from cycle to cycle."""
+    if one is None or other is None or one is other:
+        return one is other
+    return one.coefficient is other.coefficient and one.limit is other.limit and one.assets == other.assets
 
 
 def _constant(grid: GridRows | None, slot: int, unexplained_kw: float) -> Floats:
