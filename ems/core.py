@@ -14,6 +14,7 @@ from pathlib import Path
 from ems.app import Daemon, build
 from ems.clock import Clock, SystemClock, unhurried
 from ems.commands.output import note
+from ems.config.running import keep_running
 from ems.config.site import Site
 from ems.config.verdict import read_verdict
 from ems.exit_codes import CommandError, Exit
@@ -47,6 +48,10 @@ async def live(site: Site, state: Path, clock: Clock, arguments: argparse.Namesp
         raise CommandError(str(error), Exit.DENIED) from error
     except StoreError as error:
         raise CommandError(str(error)) from error
+    try:
+        keep_running(site, state)
+    except OSError as error:
+        logger.warning("%s takes no note of the configuration: %s", state, error)
     runner = LiveRunner(daemon.timetable, clock)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, runner.stop)

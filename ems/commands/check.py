@@ -9,6 +9,7 @@ from ems.commands.options import opened, parser
 from ems.commands.output import emit, note
 from ems.commands.understood import describe, understood
 from ems.config.binding import bind
+from ems.config.running import changes
 from ems.config.site import Site
 from ems.config.verdict import Verdict, write_verdict
 from ems.exit_codes import CommandError, Exit
@@ -33,8 +34,10 @@ def command(argv: Sequence[str]) -> int:
     except OSError as error:
         raise CommandError(f"{state} cannot be written ({error.strerror}); give another with --state") from error
     refused = not verdict.passed and bool(steered(site))
-    body = {"ok": not refused, **facts, "failsafe": verdict, "problems": []}
-    emit("check", body, [*describe(facts), *_failsafe_lines(site, verdict)], as_json=arguments.json)
+    changed = changes(site, state)
+    body = {"ok": not refused, **facts, "changes": changed, "failsafe": verdict, "problems": []}
+    told = [f"change    at the next start: {one}" for one in changed]
+    emit("check", body, [*describe(facts), *told, *_failsafe_lines(site, verdict)], as_json=arguments.json)
     return Exit.INFEASIBLE if refused else Exit.OK
 
 
