@@ -9,7 +9,7 @@ from math import inf
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stage import SceneMaker, levers_of, make_plan, make_site, make_standing
 
@@ -191,6 +191,7 @@ def test_the_band_goes_by_the_longest_of_the_least_times(dwell_s, rest, least_s)
     assert LONGEST_STEP_S == 60.0
 
 
+@settings(max_examples=50)
 @given(st.sampled_from([LEVER, ON_OFF]), st.lists(KW, min_size=1, max_size=8), st.sampled_from([5.0, 10.0, 30.0]))
 def test_law_the_energy_of_a_wish_is_given_in_whole_levels(lever, wishes_kw: Sequence[float], cycle_s: float):
     """Quarter hours of wishes that a pump obeys: it is never owed more than what the levels' least times leave."""
@@ -210,6 +211,7 @@ def test_law_the_energy_of_a_wish_is_given_in_whole_levels(lever, wishes_kw: Seq
     assert worst_kwh <= 1.5 * widest_kw * 900.0 / 3600.0 + widest_kw * cycle_s / 3600.0
 
 
+@settings(max_examples=30)
 @given(KW.filter(lambda kw: kw > 0.01))
 def test_law_a_steady_wish_changes_no_faster_than_the_least_time(wanted_kw):
     debt: Debt | None = None

@@ -9,7 +9,7 @@ from itertools import pairwise
 from math import inf
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stage import (
     NOW,
@@ -212,6 +212,7 @@ class Point:
         self.stood_s = self.stood_s + 5.0 if decided.kw == 0.0 else 0.0
 
 
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.floats(0.0, 22.0), st.sampled_from([0.0, 1.5, 3.0, 5.0, 22.0]), st.integers(1, 60)),
              min_size=1, max_size=40),
