@@ -30,6 +30,7 @@ def contents(record: RunRecord) -> list[Block]:
     blocks += _setting(about)
     blocks += _faults(about)
     blocks += _emergencies(about)
+    blocks += _switched(about)
     blocks += [Heading("What it looked like"), *_plots(record)]
     blocks += _arms(about)
     blocks += _made_with(record)
@@ -99,6 +100,14 @@ def _emergencies(about: Mapping[str, Any]) -> Iterator[Block]:
         )
 
 
+def _switched(about: Mapping[str, Any]) -> Iterator[Block]:
+    events = about["found"].get("connection", {}).get("events", ())
+    if events:
+        yield Heading("What the connection did")
+        rows = [(_clock(one["at_s"]), one["what"]) for one in events]
+        yield Cells(("at", "event"), rows, frozenset({0}))
+
+
 def _limits(fault: Mapping[str, Any]) -> str:
     given = {"import": fault["import_limit_kw"], "export": fault["export_limit_kw"]}
     return ", ".join(f"{kw:g} kW of {way}" for way, kw in given.items() if kw is not None)
@@ -116,6 +125,9 @@ def _plots(record: RunRecord) -> Iterator[Block]:
             yield Plot(f"{words}, plan [kW into them]", lines, marks)
     yield from _states(plan, ":soc_pct", "State of charge, plan [%]", zero=True)
     yield from _states(plan, ":temperature_c", "Zones, plan [degC]", zero=False)
+    if len(set(plan["frequency_hz"])) > 1:
+        frequency = {"plan": (plan["elapsed_s"], plan["frequency_hz"])}
+        yield Plot("Frequency of the bus, plan [Hz]", frequency, marks, zero=False)
     volts = {name: (plan["elapsed_s"], plan[f"voltage_{name}_pu"]) for name in ("min", "max")}
     yield Plot("Lowest and highest bus voltage, plan [pu]", volts, marks, zero=False)
     yield Plot("Highest loading of a line or transformer [%]", _lines(tracks, "loading_max_pct"), marks)

@@ -25,7 +25,7 @@ ARM = {
 }  # fmt: skip
 TRACK = {
     "elapsed_s": [10.0, 20.0, 30.0], "import_kw": [4.0, -2.5, 3.0], "voltage_min_pu": [0.99, 0.98, 0.99],
-    "voltage_max_pu": [1.0, 1.01, 1.0], "loading_max_pct": [30.0, 40.0, 35.0], "store:power_kw": [1.0, 2.0, 0.0],
+    "voltage_max_pu": [1.0, 1.01, 1.0], "frequency_hz": [50.0, 50.1, 50.0], "loading_max_pct": [30.0, 40.0, 35.0], "store:power_kw": [1.0, 2.0, 0.0],
     "store:soc_pct": [50.0, 51.0, 52.0],
 }  # fmt: skip
 FAULT = {
@@ -80,6 +80,12 @@ def test_the_report_says_what_was_run_and_judged() -> None:
         assert words in page
     assert "IEC TS 62898-3-5" in page and "none: every device is pretended" in page
     assert page.count("<svg") >= 5 and "<script" not in page
+
+
+def test_what_the_connection_did_is_told_with_the_frequency() -> None:
+    found = {"connection": {"events": [{"at_s": 61.0, "what": "the grid is lost"}]}}
+    page = reported(record(found=found))["report.html"].decode()
+    assert "00:01:01" in page and "the grid is lost" in page and "Frequency of the bus" in page
 
 
 def test_a_failed_criterion_and_a_missing_value_stand_out() -> None:
