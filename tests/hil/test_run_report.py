@@ -25,7 +25,8 @@ ARM = {
 }  # fmt: skip
 TRACK = {
     "elapsed_s": [10.0, 20.0, 30.0], "import_kw": [4.0, -2.5, 3.0], "voltage_min_pu": [0.99, 0.98, 0.99],
-    "voltage_max_pu": [1.0, 1.01, 1.0], "frequency_hz": [50.0, 50.1, 50.0], "loading_max_pct": [30.0, 40.0, 35.0], "store:power_kw": [1.0, 2.0, 0.0],
+    "voltage_max_pu": [1.0, 1.01, 1.0], "frequency_hz": [50.0, 50.1, 50.0],
+    "loading_max_pct": [30.0, 40.0, 35.0], "store:power_kw": [1.0, 2.0, 0.0],
     "store:soc_pct": [50.0, 51.0, 52.0],
 }  # fmt: skip
 FAULT = {
