@@ -99,4 +99,4 @@ def _neighbours(levels_kw: Sequence[float], kw: float) -> tuple[float, float]:
 def _least_s(lever: Lever) -> float:
     """Give the least time between two changes: its own, and what its compressor needs [s]."""
     rest = lever.rest
-    return max(lever.dwell_s, rest.minimum_on_s if rest else 0.0, rest.minimum_off_s if rest else 0.0)
+    return max(lever.dwell_s, rest.minimum_on_s, rest.minimum_off_s) if rest else lever.dwell_s

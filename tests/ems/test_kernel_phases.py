@@ -41,7 +41,6 @@ SITE = make_site({
     "assets.car.phase_switch": {"pause_s": 10.0, "every_s": 600.0, "wanted_s": 120.0},
 })  # fmt: skip
 LEVER = levers_of(SITE)["car"]
-ONE, THREE = on(LEVER, 1), on(LEVER, 3)
 BATTERY = levers_of(SITE)["battery"]
 NOW_S = 10_000.0
 LONG_AGO = NOW_S - 5000.0
@@ -57,9 +56,10 @@ def test_the_site_file_declares_how():
 
 
 @pytest.mark.parametrize(
-    ("lever", "phases", "upper_kw", "minimum_kw", "step_kw"), [(ONE, 1, 7.36, 1.38, 0.23), (THREE, 3, 22.0, 4.14, 0.69)]
+    ("phases", "upper_kw", "minimum_kw", "step_kw"), [(1, 7.36, 1.38, 0.23), (3, 22.0, 4.14, 0.69)]
 )
-def test_its_powers_follow_the_phases_in_force(lever, phases, upper_kw, minimum_kw, step_kw):
+def test_its_powers_follow_the_phases_in_force(phases, upper_kw, minimum_kw, step_kw):
+    lever = on(LEVER, phases)
     assert (lever.phases, lever.lower_kw) == (phases, 0.0)
     assert (lever.upper_kw, lever.minimum_kw, lever.step_kw) == pytest.approx((upper_kw, minimum_kw, step_kw))
     assert lever.safe_kw == pytest.approx(minimum_kw), "the declared current on the phases in force"
