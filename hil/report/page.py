@@ -15,10 +15,11 @@ STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
   max-width: 62rem; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } h3 { font-size: 1rem; margin-bottom: .2rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
-th, td { text-align: left; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--grid); vertical-align: top;
-  overflow-wrap: anywhere; }
-.right { text-align: right; white-space: nowrap; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .25rem 1.2rem .25rem 0; border-bottom: 1px solid var(--grid); vertical-align: top;
+  white-space: nowrap; }
+th:last-child, td:last-child { white-space: normal; overflow-wrap: anywhere; }
+.right { text-align: right; }
 .good { color: var(--good); font-weight: 600; } .bad, .bad td { color: var(--bad); font-weight: 600; }
 svg { display: block; width: 100%; height: auto; } svg text { fill: var(--ink); font-size: 11px; }
 .grid { stroke: var(--grid); } .mark { stroke: var(--bad); stroke-dasharray: 3 3; }
