@@ -118,7 +118,9 @@ def test_a_modbus_map_fits_into_few_requests(profile: str) -> None:
 def test_unknown_names_are_answered_with_the_known_ones(clock) -> None:
     with pytest.raises(DriverError, match="protocol 'knx' is not known; write one of modbus, bacnet, simulated"):
         profile_points("knx", "sunspec_pv")
-    with pytest.raises(DriverError, match="profile 'sunspec' is not known to modbus; write one of alfen_ng9xx, amperfied_wallbox, "):
+    with pytest.raises(
+        DriverError, match="profile 'sunspec' is not known to modbus; write one of alfen_ng9xx, amperfied_wallbox, "
+    ):
         profile_points("modbus", "sunspec")
     with pytest.raises(DriverError, match="heat_pump' is not known to modbus"):
         build_driver("dev", DeviceSpec("modbus", "heat_pump"), clock)
