@@ -64,7 +64,7 @@ class Limit:
         self._monotonic, self._a_day = monotonic, a_day
         self._said: OrderedDict[tuple[str, int, str], _Said] = OrderedDict()
         self._left, self._filled_s = a_day * BURST_SHARE, monotonic()
-        self.left_out = 0
+        self.left_out, self._owned_s = 0, float("-inf")
 
     def repeats(self, record: logging.LogRecord) -> int | None:
         """Count a record; gives how often the same was left out since it was told, None if it is only counted."""
@@ -106,6 +106,14 @@ class Limit:
         """Take so many bytes from the allowance."""
         self._left -= size
 
+    def missed(self) -> int:
+        """Give how many were left out since this was last told; 0 while it was told within a minute."""
+        now_s = self._monotonic()
+        if not self.left_out or now_s - self._owned_s < AGAIN_S:
+            return 0
+        missed, self.left_out, self._owned_s = self.left_out, 0, now_s
+        return missed
+
 
 class SparingHandler(logging.Handler):
     """Limits, words and hides, and leaves the writing to a thread.
@@ -132,22 +140,20 @@ class SparingHandler(logging.Handler):
             self.handleError(record)
 
     def _tell(self, record: logging.LogRecord, repeats: int) -> None:
-        lost = self._limit.left_out
         # A flood is not worth the wording.
         if not self._limit.affords(len(record.getMessage())):
             return
         record.repeats = repeats
         line = self.format(record) + "\n"
-        if not self._limit.affords(size := len(line.encode())):
+        if not self._limit.affords(len(line.encode())):
             return
-        self._limit.take(size)
-        if lost:
-            self._limit.left_out = 0
-            words = f"{lost} messages were left out: more than a day's share of EMS_LOG_MB, or nobody read them"
+        if missed := self._limit.missed():
+            words = f"{missed} messages were left out: more than a day's share of EMS_LOG_MB, or nobody read them"
             self._put(self.format(logging.LogRecord(__name__, logging.WARNING, "", 0, words, (), None)) + "\n")
         self._put(line)
 
     def _put(self, line: str) -> None:
+        self._limit.take(len(line.encode()))
         try:
             self._lines.put_nowait(line)
         except queue.Full:
