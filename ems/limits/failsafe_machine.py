@@ -106,7 +106,9 @@ def advanced(line: Line, now_s: float) -> Line:
     """Let time pass: a limit ends, or the operator is lost (Laws 1 and 3)."""
     until_s = line.order.until_s
     order = RELEASED if until_s is not None and now_s >= until_s else line.order
-    return replace(line, order=order, failsafe=line.failsafe or now_s - line.alive_s >= MISSING_S)
+    failsafe = line.failsafe or now_s - line.alive_s >= MISSING_S
+    same = order is line.order and failsafe is line.failsafe
+    return line if same else replace(line, order=order, failsafe=failsafe)
 
 
 def heartbeat(line: Line, now_s: float) -> Line:

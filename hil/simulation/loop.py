@@ -7,6 +7,7 @@ Source: the simulation of FoundationDB (Zhou et al., FoundationDB: A Distributed
 Store, SIGMOD 2021, section 4.1): one process, one thread, one seeded order.
 """
 
+# ruff: noqa: SLF001 - an event loop runs the handles of its kind, as asyncio's own does
 from __future__ import annotations
 
 import asyncio
@@ -105,22 +106,21 @@ class SeededLoop(base_events.BaseEventLoop):
         now, later = self._now, self._later
         if not now and not self._stopping:  # type: ignore[attr-defined]
             self._jump()
-        while later and (later[0][0] <= self._at_s + RESOLUTION_S or later[0][2].cancelled()):
-            due = heappop(later)[2]
-            if not due.cancelled():
-                now.append(due)
-        ready = [handle for handle in now if not handle.cancelled()]
+        until_s = self._at_s + RESOLUTION_S
+        while later and (later[0][0] <= until_s or later[0][2]._cancelled):
+            now.append(heappop(later)[2])
+        ready = [handle for handle in now if not handle._cancelled]
         now.clear()
         if len(ready) > 1:
             ready.sort(key=lambda _handle: self._chance())
         for handle in ready:
-            if not handle.cancelled():
-                handle._run()  # noqa: SLF001 - as every event loop does
+            if not handle._cancelled:
+                handle._run()
 
     def _jump(self) -> None:
         """Let time jump to the next timer."""
         later = self._later
-        while later and later[0][2].cancelled():
+        while later and later[0][2]._cancelled:
             heappop(later)
         if not later:
             raise SimulationStuck("everybody waits and nothing is due: this would hang for ever")
