@@ -224,7 +224,7 @@ def quick_or_soak(quick: Sequence[Any], soak: Sequence[Any]) -> list[Any]:
     return [*quick, *(pytest.param(*(one if isinstance(one, tuple) else (one,)), marks=marks) for one in soak)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fault_world() -> World:
     """One world for all runs of a file; it is morning in winter."""
     return World(SITE, MORNING, 3, witness=False)
