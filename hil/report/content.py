@@ -43,15 +43,16 @@ def _verdict(about: Mapping[str, Any]) -> Iterator[Block]:
     words = f"Failed: {', '.join(failed)}." if failed else f"Passed: all {len(criteria)} criteria hold."
     yield Words(words, verdict=not failed)
     yield Heading("Verdict by criterion")
-    rows = [_criterion(one) for one in criteria]
+    rows = [_criterion(one, about["result"]["currency"]) for one in criteria]
     bad = frozenset(i for i, one in enumerate(criteria) if not one["passed"])
     yield Cells(("criterion", "value", "wanted", "verdict", "what it is"), rows, frozenset({1}), bad)
 
 
-def _criterion(one: Mapping[str, Any]) -> tuple[str, ...]:
+def _criterion(one: Mapping[str, Any], currency: str) -> tuple[str, ...]:
     measurable = MEASURABLES[one["name"]]
     value = "not told" if one["value"] is None else f"{one['value']:.4g}"
-    value = f"{value} {measurable.unit}".strip()
+    unit = currency if measurable.unit == "currency" else measurable.unit
+    value = f"{value} {unit}".strip()
     return one["name"], value, one["wanted"], "holds" if one["passed"] else "FAILS", measurable.words
 
 
