@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from random import Random
 
@@ -20,22 +20,17 @@ from optimization.problem import Plan, Problem, Refused
 SOLVES_S = (0.2, 4.0)
 
 
-@dataclass(slots=True)
-class TroubledSolver:
-    """The real planner, stopped by iterations alone, behind a process that may fail.
+@dataclass
+class SolverInFront:
+    """A planner with somebody before it who changes its answers.
 
     Args:
         inner: answers.
         clock: lets a solve take its time.
-        rng: draws how long it takes, and how it lies.
-        trouble: which failure of the solver is on; None for none.
     """
 
     inner: Solver
     clock: Clock
-    rng: Random
-    trouble: Callable[[], Kind | None]
-    solves: int = field(default=0)
 
     @property
     def ready(self) -> bool:
@@ -46,9 +41,25 @@ class TroubledSolver:
         """Load the planner."""
         await self.inner.start()
 
+    async def close(self) -> None:
+        """Forget the planner."""
+        await self.inner.close()
+
+
+@dataclass
+class TroubledSolver(SolverInFront):
+    """The real planner, stopped by iterations alone, behind a process that may fail.
+
+    Args:
+        rng: draws how long it takes, and how it lies.
+        trouble: which failure of the solver is on; None for none.
+    """
+
+    rng: Random
+    trouble: Callable[[], Kind | None]
+
     async def solve(self, problem: Problem, now: datetime, deadline_s: float) -> Plan | Refused | None:
         """Answer, late, never, or wrongly."""
-        self.solves += 1
         trouble, takes_s = self.trouble(), self.rng.uniform(*SOLVES_S)
         if trouble is Kind.SOLVER_LATE:
             await self.clock.sleep(deadline_s)
@@ -62,10 +73,6 @@ class TroubledSolver:
     async def look_ahead(self, question: MonthAhead, deadline_s: float) -> Ahead | None:
         """Answer, unless it fails."""
         return None if self.trouble() is not None else await self.inner.look_ahead(question, deadline_s)
-
-    async def close(self) -> None:
-        """Forget the planner."""
-        await self.inner.close()
 
     def _twisted(self, plan: Plan) -> Plan:
         """Give a plan of which one asset's powers are no numbers, or many times too great."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import math
 import struct
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -29,7 +28,6 @@ from hil.simulation.faults import Fault, Kind
 LATENCY_S = (0.002, 0.05)
 RESEND_S = 0.2
 """A stream sends again what was lost, first after so long, each time after twice as long [s]."""
-MANY_CALLS = 10_000
 HOLDING, INPUT, WRITE_MANY = 3, 4, 16
 BACNET_WRITE = 15
 NAN_WORDS = (0x7FC0, 0x0000)
@@ -54,8 +52,8 @@ class Wire:
     catch_up: Callable[[], None]
     written_s: float = -math.inf
     """When a write last arrived [s since the start of the world]."""
-    calls_s: deque[float] = field(default_factory=lambda: deque(maxlen=MANY_CALLS))
-    """When a connection was tried, or a datagram sent, lately [s of the loop]."""
+    on_call: Callable[[float], None] = lambda _at_s: None
+    """Told when a connection is tried, or a datagram sent [s of the loop]."""
     fault: Fault | None = None
     frozen: dict[bytes, bytes] = field(default_factory=dict)
 
@@ -70,11 +68,6 @@ class Wire:
         """Let it be over."""
         self.fault = None
         self._trouble.refuse = False
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether nothing is wrong with it now."""
-        return self.fault is None
 
     @property
     def _trouble(self) -> Any:
@@ -229,7 +222,7 @@ class MemoryClient:
 
     async def connect(self) -> bool:
         """Be connected, unless nothing passes or it is refused."""
-        self._wire.calls_s.append(asyncio.get_running_loop().time())
+        self._wire.on_call(asyncio.get_running_loop().time())
         try:
             await self._net.reach(self._wire)
         except ConnectionException:
@@ -302,7 +295,7 @@ class MemoryDatagrams:
         """Send one: it arrives later, or never."""
         wire = self._net.bacnet.get(where)
         if wire is not None:
-            wire.calls_s.append(asyncio.get_running_loop().time())
+            wire.on_call(asyncio.get_running_loop().time())
         if wire is not None and self._net.alive and not wire.is_silent() and not wire.loses():
             asyncio.get_running_loop().call_later(wire.delay_s(), self._arrive, wire, datagram, where)
 

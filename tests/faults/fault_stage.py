@@ -147,7 +147,6 @@ class FaultStage:
         life = Life(setting, 1, start_s)
         watcher.life = life
         life.run(start_s + seconds, killed=killed)
-        run.calls_s = {name: [at_s - start_s for at_s in wire.calls_s] for name, wire in town.wires.items()}
         if judged:
             assert run.violations == []
         return run
@@ -176,6 +175,11 @@ class _Watcher:
         job.work = cycle
         for device, driver in drivers.items():
             driver.read = self._timed(device, driver.read)
+            self.town.wires[device].on_call = self._called(device)
+
+    def _called(self, device: str) -> Callable[[float], None]:
+        calls_s = self.run.calls_s.setdefault(device, [])
+        return lambda at_s: calls_s.append(at_s - self.start_s)
 
     def _timed(self, device: str, read: Callable[[], Any]) -> Callable[[], Any]:
         reads_s = self.run.reads_s.setdefault(device, [])

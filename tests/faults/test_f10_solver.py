@@ -14,10 +14,9 @@ from fault_stage import ASSET_OF, FaultStage, Run, fault
 from plan_samples import sample_problem
 
 from ems.app import Daemon
-from ems.clock import Clock
 from ems.fast.decisions import Rung
-from ems.worker import Solver
 from hil.simulation.faults import Kind
+from hil.simulation.troubled import SolverInFront
 from optimization import solve
 from optimization.problem import Plan, Problem, Refused
 
@@ -66,22 +65,13 @@ WAYS: tuple[Answer, ...] = (late, infeasible, dies, unbounded, not_a_number, wro
 
 
 @dataclass
-class Scripted:
+class Scripted(SolverInFront):
     """The real planner, whose answers are turned into others by a script; past its end they are the last one's."""
 
-    inner: Solver
-    clock: Clock
     script: Sequence[Answer]
     answers: list[str] = field(default_factory=list)
     sound: list[str] = field(default_factory=list)
     _last: Plan | None = None
-
-    @property
-    def ready(self) -> bool:
-        return self.inner.ready
-
-    async def start(self) -> None:
-        await self.inner.start()
 
     async def solve(self, problem: Problem, now: datetime, deadline_s: float) -> Plan | Refused | None:
         how = self.script[min(len(self.answers), len(self.script) - 1)]
@@ -99,9 +89,6 @@ class Scripted:
 
     async def look_ahead(self, question: Any, deadline_s: float) -> None:
         return None
-
-    async def close(self) -> None:
-        await self.inner.close()
 
 
 def played(stage: FaultStage, seconds: float, script: Sequence[Answer], *faults: Any) -> tuple[Run, Scripted]:

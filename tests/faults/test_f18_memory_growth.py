@@ -76,8 +76,6 @@ class Scales:
         town.world.plant.records.forget()
         life.decided.clear()
         life._journal.acknowledged.clear()
-        for wire in town.wires.values():
-            wire.calls_s.clear()
         self.found.append(Sample(at_s, resident_bytes(), len(asyncio.all_tasks(life.loop)), *open_files()))
 
 
