@@ -3,7 +3,8 @@
 Law 1: one request at a time; writes go before waiting reads.
 Law 2: after a timeout, a cancellation, a short or a strange answer the session is dropped. A late answer then dies with
        its socket: transaction ids alone do not protect, because servers exist that stamp late answers with new ids.
-Law 3: nothing is sent twice. What became of an unanswered write is found out by reading.
+Law 3: for a unit that does not answer, the port is dialled at most once a second, and less and less often.
+Law 4: nothing is sent twice. What became of an unanswered write is found out by reading.
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ class Link:
         self._turns = Turns()
         self._client: AsyncModbusTcpClient | None = None
         self._connecting = Backoff(self.name)
+        self._answered = False
         self._units: dict[int, Backoff] = {}
 
     async def read(self, unit: int, table: Table, address: int, count: int, *, timeout_s: float) -> list[int]:
@@ -113,7 +115,7 @@ class Link:
     async def connect(self, unit: int, *, timeout_s: float) -> int:
         """Open the session if there is none, and tell its number; raises `LinkError`."""
         if self._client is None:
-            self._refuse_while_resting(unit)
+            _refuse_while_resting(self._pause_of(unit), self._clock.monotonic())
             async with self._turns.take(urgent=False):
                 await self._connected(timeout_s)
         return self.session
@@ -126,23 +128,22 @@ class Link:
     async def _exchange(
         self, unit: int, ask: Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]], timeout_s: float, *, urgent: bool
     ) -> ModbusPDU:
-        self._refuse_while_resting(unit)
+        pause = self._pause_of(unit)
+        _refuse_while_resting(pause, self._clock.monotonic())
         async with self._turns.take(urgent=urgent):
             client = await self._connected(timeout_s)
-            pause = self._pause_of(unit)
             try:
                 reply = await self._clock.wait_for(ask(client), timeout_s)
-            except TimeoutError as error:
-                self._drop()
-                pause.failed(self._clock.monotonic())
-                raise LinkError(f"no answer within {timeout_s:g} s") from error
-            except (ModbusException, OSError) as error:
-                self._drop()
-                pause.failed(self._clock.monotonic())
-                raise LinkError(_plain(error)) from error
-            except BaseException:
-                self._drop()  # cancelled: the answer may still come, and must find no reader
+            except BaseException as error:
+                self._drop()  # also when cancelled: the answer may still come, and must find no reader
+                # A session that never answered has cost a connection already.
+                pause.failed(self._clock.monotonic(), first_is_free=self._answered)
+                if isinstance(error, TimeoutError):
+                    raise LinkError(f"no answer within {timeout_s:g} s") from error
+                if isinstance(error, (ModbusException, OSError)):
+                    raise LinkError(_plain(error)) from error
                 raise
+            self._answered = True
         if reply.isError():
             if reply.exception_code == GATEWAY_SILENT:
                 pause.failed(self._clock.monotonic())
@@ -155,30 +156,23 @@ class Link:
             self._units[unit] = Backoff(f"{self.name}/{unit}")
         return self._units[unit]
 
-    def _refuse_while_resting(self, unit: int) -> None:
-        """Leave a silent unit alone for a while, so that it does not block its neighbours on the same wire."""
-        now_s = self._clock.monotonic()
-        resting_s = max(self._connecting.remaining_s(now_s), self._pause_of(unit).remaining_s(now_s))
-        if resting_s > 0:
-            raise LinkError(f"no answer lately; next attempt in {resting_s:.1f} s")
-
     async def _connected(self, timeout_s: float) -> AsyncModbusTcpClient:
         if self._client is not None:
             return self._client
-        client = self._dial(*self._address, self._on_connection)
+        _refuse_while_resting(self._connecting, self._clock.monotonic())
+        client, connected = self._dial(*self._address, self._on_connection), False
         try:
             connected = await self._clock.wait_for(client.connect(), timeout_s)
         except TimeoutError:
-            connected = False
-        except BaseException:
-            client.close()
-            raise
+            pass
+        finally:
+            if not connected:
+                client.close()
+                self._connecting.failed(self._clock.monotonic(), first_is_free=False)
         if not connected:
-            client.close()
-            self._connecting.failed(self._clock.monotonic())
             raise LinkError(f"{self.name} accepts no connection")
         self._connecting.succeeded()
-        self._client = client
+        self._client, self._answered = client, False
         self.session += 1
         return client
 
@@ -200,6 +194,13 @@ class Link:
         client.close()
         if isinstance(transport, asyncio.Transport):
             transport.abort()
+
+
+def _refuse_while_resting(pause: Backoff, now_s: float) -> None:
+    """Leave what is silent alone for a while, so that it does not block its neighbours on the same wire."""
+    resting_s = pause.remaining_s(now_s)
+    if resting_s > 0:
+        raise LinkError(f"no answer lately; next attempt in {resting_s:.1f} s")
 
 
 def _plain(error: Exception) -> str:

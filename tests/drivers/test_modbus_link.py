@@ -12,7 +12,7 @@ from raw_modbus_server import HOLDING, RawModbusServer, battery_image, meter_ima
 from wire_words import by_name, setpoint
 
 from drivers.backoff import Backoff
-from drivers.modbus.link import Link, LinkError, Refusal, release, share
+from drivers.modbus.link import Link, LinkError, Refusal, dial_tcp, release, share
 from drivers.modbus.registers import Table
 from drivers.modbus.turns import Turns
 from drivers.points import Outcome, Quality
@@ -55,6 +55,7 @@ async def turn_the_loop() -> None:
 async def test_a_late_answer_is_nobodys_answer(link, clock, relabels: bool) -> None:
     """Also where the server stamps it with the number of the newest request: the session is a new one by then."""
     link.server.relabels_late_answers = relabels
+    assert await read(link, 1) == [1]
     late = asyncio.Event()
     link.server.hook = silent_once(late)
     with pytest.raises(LinkError, match=r"no answer within 0\.1 s"):
@@ -68,6 +69,7 @@ async def test_a_late_answer_is_nobodys_answer(link, clock, relabels: bool) -> N
 
 async def test_a_cancelled_read_leaves_no_answer_behind(link) -> None:
     link.server.relabels_late_answers = True
+    assert await read(link, 1) == [1]
     late, asked = asyncio.Event(), asyncio.Event()
     link.server.hook = silent_once(late, asked)
     task = asyncio.create_task(read(link, 7))
@@ -84,6 +86,7 @@ async def test_a_short_answer_is_no_answer(link) -> None:
     async def short(server: RawModbusServer, unit: int, pdu: bytes) -> bytes:
         return struct.pack(">BB2H", 3, 4, 1, 2)
 
+    assert await read(link, 1) == [1]
     link.server.hook = short
     with pytest.raises(LinkError, match="answered 2 of 10 registers"):
         await read(link, 0, 10)
@@ -121,6 +124,7 @@ async def test_babble_is_no_answer(link, garbage: bytes, caplog) -> None:
     async def babbling(server: RawModbusServer, unit: int, pdu: bytes) -> bytes:
         return garbage
 
+    assert await read(link, 1) == [1]
     link.server.hook = babbling
     caplog.set_level(logging.CRITICAL, "asyncio")
     with pytest.raises(LinkError):
@@ -184,7 +188,63 @@ async def test_a_silent_unit_does_not_block_its_neighbours(link, clock) -> None:
             waited += "within" in str(error)
         assert await read(link, 1) == [1]
         clock.at_s += 1
-    assert 4 <= waited <= 9  # pauses of 0.5, 1, 2, 4, 8, 15 s between attempts, jittered
+    assert 4 <= waited <= 9  # pauses of 2, 4, 8, 15 s between attempts, jittered
+
+
+async def test_a_unit_whose_every_read_is_cut_short_is_left_alone_too(link, clock) -> None:
+    """The loop's own deadline may be shorter than the device's: what is cancelled has not been answered."""
+
+    async def mute(server: RawModbusServer, unit: int, pdu: bytes) -> bytes | None:
+        return None if unit == 9 else server.answer(pdu)
+
+    link.server.hook = mute
+    assert await read(link, 1) == [1]
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(read(link, 0, unit=9), 0.02)
+    with pytest.raises(LinkError, match="next attempt"):
+        await read(link, 0, unit=9)
+    assert await read(link, 1) == [1]
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+async def test_a_device_that_never_answers_is_dialled_at_most_once_a_second(clock, accepts: bool) -> None:
+    async def cutting(server: RawModbusServer, unit: int, pdu: bytes) -> None:
+        server.cut()
+
+    async with RawModbusServer({(HOLDING, 0): 1}) as server:
+        server.hook = cutting
+        if not accepts:
+            await server.hang_up()
+        dials = []
+
+        def dial(*arguments):
+            dials.append(clock.at_s)
+            return dial_tcp(*arguments)
+
+        link = Link("127.0.0.1", server.port, clock, dial)
+        for _ in range(80):
+            with pytest.raises(LinkError):
+                await read(link, 0)
+            clock.at_s += 0.25
+        assert len(dials) >= 4
+        assert all(later - earlier >= 1.0 for earlier, later in pairwise(dials))
+        await link.close()
+
+
+async def test_units_that_wait_for_one_dead_port_dial_it_once(clock) -> None:
+    async with RawModbusServer({}) as server:
+        await server.hang_up()
+        dials = []
+
+        def dial(*arguments):
+            dials.append(clock.at_s)
+            return dial_tcp(*arguments)
+
+        link = Link("127.0.0.1", server.port, clock, dial)
+        found = await asyncio.gather(*(read(link, 0, unit=unit) for unit in range(1, 6)), return_exceptions=True)
+        assert all(isinstance(one, LinkError) for one in found)
+        assert len(dials) == 1
 
 
 async def test_pauses_grow_to_fifteen_seconds_and_end(clock) -> None:

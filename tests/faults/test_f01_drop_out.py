@@ -46,10 +46,8 @@ def assert_f01(run: Run, device: str, back_s: float) -> None:
 
 
 def assert_no_storm(run: Run, device: str, back_s: float) -> None:
-    """At most two calls within a second (the first failure costs no poll), later ones further and further apart."""
-    calls_s = [at_s for at_s in run.calls_s[device] if BEGIN_S <= at_s < back_s + BACK_S]
-    for first, third in zip(calls_s, calls_s[2:], strict=False):
-        assert third - first >= 1.0
+    """At most one call in any second, later ones further and further apart."""
+    assert all(gap_s >= 1.0 for gap_s in run.gaps_s(device, BEGIN_S, back_s + BACK_S))
     late_s = run.gaps_s(device, BEGIN_S + 60.0, back_s)
     assert all(LONGEST_S / 2.0 <= gap_s <= LONGEST_S + CYCLE_S + TIMEOUT_S for gap_s in late_s)
 
@@ -68,15 +66,16 @@ def assert_no_storm(run: Run, device: str, back_s: float) -> None:
 def test_f01_a_device_drops_out_and_comes_back(stage: FaultStage, kind: Kind, device: str, seconds: float) -> None:
     run, back_s = cut_off(stage, kind, device, seconds)
     assert_f01(run, device, back_s)
-    if device != "heat_pump_controller" and kind is not Kind.ONE_WAY:
+    if device != "heat_pump_controller":
         assert_no_storm(run, device, back_s)
 
 
 @pytest.mark.soak
 @pytest.mark.faults
 def test_f01_other_devices_are_read_as_fast_as_before(stage: FaultStage) -> None:
-    """The same latencies, with and without a silent neighbour."""
-    calm = stage.run(150.0, cycle_s=CYCLE_S)
-    run = stage.run(150.0, fault(Kind.DROP_OUT, "wallbox", 120.0, at_s=30.0), cycle_s=CYCLE_S)
-    for device in SITE.file.devices.keys() - {"wallbox"}:
+    """The same latencies, with and without a silent neighbour; in so many reads that no luck decides."""
+    calm = stage.run(900.0, cycle_s=CYCLE_S)
+    run = stage.run(900.0, fault(Kind.DROP_OUT, "wallbox", 870.0, at_s=30.0), cycle_s=CYCLE_S)
+    for device in sorted(SITE.file.devices.keys() - {"wallbox"}):
+        print(f"{device}: {calm.slowest_read_s(device):.4f} s, beside a silent one {run.slowest_read_s(device):.4f} s")
         assert run.slowest_read_s(device) == pytest.approx(calm.slowest_read_s(device), rel=0.1)
