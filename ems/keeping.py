@@ -11,18 +11,16 @@ import asyncio
 import logging
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Iterable, Iterator, Mapping, Set
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator, Set
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
 
 from ems.clock import Clock, SystemClock
 from ems.config.retention import Retention
 from ems.health import Alarms
 from ems.store.database import StoreError
-from ems.store.journal import segment_records
+from ems.store.journal import Records, segment_records
 from ems.store.scan_file import span_us
 from ems.store.segments import (
     FOLDER,
@@ -51,13 +49,6 @@ SEAL_LIMIT_S = 1800.0
 COMMIT_WAIT_S = 10.0
 MOST_AT_ONCE = 48
 """So many segments at most are hashed in one check."""
-
-
-class Records(Protocol):
-    """What is needed of the journal."""
-
-    def record(self, kind: str, body: Mapping[str, Any]) -> Future[int]:
-        """Append; the future is resolved after the commit."""
 
 
 class Keeper:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Protocol
 
 from ems.clock import Clock
 from ems.delivery.outbox import Outbox
@@ -19,7 +17,7 @@ from ems.health import Alarms
 from ems.store.checkpoints import KIND, Key, checkpoint, heads, own_key
 from ems.store.database import StoreError
 from ems.store.encoding import to_instant
-from ems.store.journal import FILE, latest_record
+from ems.store.journal import FILE, Records, latest_record
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +25,6 @@ CHECK_EVERY_S = 60.0
 SIGN_EVERY_S = 3600.0
 COMMIT_WAIT_S = 10.0
 """What is to be signed is waited for so long [wall s]: a disk that takes no rows must not hold up the end."""
-
-
-class Records(Protocol):
-    """What is needed of the journal."""
-
-    def record(self, kind: str, body: Mapping[str, Any]) -> Future[int]:
-        """Append; the future is resolved after the commit."""
 
 
 class Notary:

@@ -10,16 +10,15 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ems.delivery.receivers import DeliveryError, Receiver
 from ems.delivery.stamping import KIND
 from ems.store.checkpoints import KIND as CHECKPOINT
 from ems.store.database import StoreError
-from ems.store.journal import FILE, latest_record, read_records
+from ems.store.journal import FILE, Records, latest_record, read_records
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +28,6 @@ A_TURN = 24
 """A receiver gets so many checkpoints in one turn at most, so that no turn takes for ever."""
 LOOKED_BACK = 5000
 """Receipts are sought in so many of the journal's records before the newest one."""
-
-
-class Records(Protocol):
-    """What is needed of the journal."""
-
-    def record(self, kind: str, body: Mapping[str, Any]) -> Future[int]:
-        """Append; the future is resolved after the commit."""
 
 
 class Outbox:

@@ -26,7 +26,8 @@ from rfc3161_client import (
 )
 
 from ems.store.audit import Checkpoint, Wrong
-from ems.store.checkpoints import file_bytes, write_whole
+from ems.store.checkpoints import file_bytes
+from ems.store.durable import write_whole
 from ems.store.journal import FILE as JOURNAL
 from ems.store.journal import read_records
 

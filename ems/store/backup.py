@@ -8,7 +8,6 @@ the journal and the files agree.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -20,15 +19,16 @@ from typing import Any
 
 from ems.ownership import NotOwner, refuse_second
 from ems.store.audit import Wrong, verify
-from ems.store.checkpoints import CHAINS
+from ems.store.checkpoints import CHAINS, KEY_FILE
 from ems.store.database import RESTORING, StoreError
+from ems.store.durable import sync, write_whole
 from ems.store.encoding import to_instant
 from ems.store.segments import FOLDER, Level, alone, hashed, scan_files, segments
 
 MANIFEST = "backup.json"
 SCHEMA = "ems.backup/1"
-KEY = "audit.key"
-KEPT = ("limits.token.sha256", "receipts")
+TOKEN = "limits.token.sha256"  # noqa: S105 - the name of a file
+KEPT = (TOKEN, "receipts")
 """Files and folders that are copied as they are."""
 
 
@@ -127,7 +127,7 @@ def _names(folder: Path, *, with_key: bool) -> Iterator[str]:
     history = folder / FOLDER
     yield from (file.path.relative_to(folder).as_posix() for file in scan_files(history))
     yield from (segment.name for level in Level for segment in segments(history, level))
-    for name in (*KEPT, *([KEY] if with_key else [])):
+    for name in (*KEPT, *([KEY_FILE] if with_key else [])):
         if (folder / name).is_dir():
             yield from (path.relative_to(folder).as_posix() for path in sorted((folder / name).iterdir()))
         elif (folder / name).exists():
@@ -140,25 +140,19 @@ def _copy(source: Path, target: Path) -> None:
         # A connection that only reads would not see a log that another process has left without its index.
         with closing(sqlite3.connect(source, timeout=10.0)) as old, closing(sqlite3.connect(target)) as new:
             old.backup(new)
-        _synced(target)
+        sync(target)
     else:
         _copy_file(source, target)
 
 
 def _copy_file(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.name in {KEY_FILE, TOKEN}:
+        # Never readable by others, not for a moment.
+        write_whole(target, source.read_bytes(), mode=0o600)
+        return
     shutil.copyfile(source, target)
-    if target.name == KEY:
-        target.chmod(0o600)
-    _synced(target)
-
-
-def _synced(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+    sync(target)
 
 
 def _verified(folder: Path) -> tuple[Wrong, ...]:

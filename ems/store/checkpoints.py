@@ -8,7 +8,6 @@ folder and even the key can write another past, but not one that agrees with the
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ems.store.chain import canonical
 from ems.store.database import Schema, StoreError, open_readable
+from ems.store.durable import write_whole
 from ems.store.journal import SCHEMA as JOURNAL
 from ems.store.requests import SCHEMA as REQUESTS
 
@@ -92,26 +92,6 @@ def own_key(state_dir: Path) -> Key:
 def _make_key(path: Path) -> None:
     text = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     write_whole(path, text, mode=0o600)
-
-
-def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Write a file so that it is there whole or not at all, also after a power cut. Raises `OSError`."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def heads(state_dir: Path) -> dict[str, dict[str, Any]]:

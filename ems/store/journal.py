@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ems.clock import Clock
 from ems.store.chain import FUNCTIONS, appended, chain_up
@@ -54,6 +54,13 @@ class Record:
     at: datetime
     kind: str
     body: Mapping[str, Any]
+
+
+class Records(Protocol):
+    """What its writers need of a journal."""
+
+    def record(self, kind: str, body: Mapping[str, Any]) -> Future[int]:
+        """Append; the future is resolved after the commit."""
 
 
 class Journal:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ems.clock import SystemClock
 from ems.store.damage import is_damage, move_aside
 from ems.store.database import StoreError
+from ems.store.durable import sync
 from ems.store.scan_file import BAD, EVER, GOOD, Codes, Floats, Scans, scans
 from ems.store.sealed import Shape, rows, shape_of, together
 from ems.store.segments import (
@@ -251,16 +252,8 @@ def _put(folder: Path, content: _Content, numbers: tuple[int, int]) -> Segment:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync(path.parent)
     return Segment(*numbers, start, end, level, path)
-
-
-def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _write(file: object, content: _Content) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import sqlite3
+import stat
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +24,7 @@ from ems.store import backup as backup_module
 from ems.store import sealed
 from ems.store.audit import verify
 from ems.store.backup import MANIFEST, RestoreRefused, back_up, restore
+from ems.store.checkpoints import own_key
 from ems.store.database import StoreError
 from ems.store.journal import Journal, read_records
 from ems.store.reader import read
@@ -141,6 +143,19 @@ def test_an_interrupted_restore_starts_no_core_and_is_done_again(
             open_stores(again, SimulatedClock(NOON), lease_s=60.0, durable=False)
     assert restore(tmp_path / "copy", again).wrong == ()
     assert scans(again) == scans(state)
+
+
+def test_what_only_its_owner_may_read_stays_so(tmp_path: Path, state: Path) -> None:
+    own_key(state)
+    for name in ("audit.key", "limits.token.sha256"):
+        (state / name).touch(0o600)
+        (state / name).chmod(0o644)
+    back_up(state, tmp_path / "copy", NOON, with_key=True)
+    restore(tmp_path / "copy", tmp_path / "again")
+    for name in ("audit.key", "limits.token.sha256"):
+        for folder in ("copy", "again"):
+            assert stat.S_IMODE((tmp_path / folder / name).stat().st_mode) == 0o600
+        assert (tmp_path / "again" / name).read_bytes() == (state / name).read_bytes()
 
 
 def test_what_was_tampered_with_is_copied_and_named(tmp_path: Path, state: Path) -> None:
