@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 import time
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ems.operations.logs import DAY_S, DEFAULT_MB, SHARE_A_DAY, Kept, Limit, Plain, SparingHandler, cap_bytes
+from ems.operations.logs import DEFAULT_MB, SHARE_A_DAY, Kept, Plain, cap_bytes
+from ems.operations.sparing import DAY_S, SHUT_S, Limit, SparingHandler
 
 CAP_BYTES = DEFAULT_MB * 1e6
 
@@ -38,8 +40,10 @@ class _Counted(io.TextIOBase):
     def __init__(self, storm: Storm) -> None:
         self._storm = storm
         self.head: list[str] = []
+        self.writes = 0
 
     def write(self, text: str) -> int:
+        self.writes += 1
         self._storm.bytes += len(text.encode())
         self._storm.lines += text.count("\n")
         if len(self.head) < 5:
@@ -58,10 +62,11 @@ def the_same() -> Iterator[logging.LogRecord]:
 
 
 def never_the_same() -> Iterator[logging.LogRecord]:
-    number = 0
-    while True:
-        number += 1
-        yield record("transaction %d of %s is late: %s", number, "battery_inverter", "x" * 200)
+    """Each is another; the record is the same object, as making one would take longer than what is tested."""
+    one = record("transaction %d of %s is late: %s", 0, "battery_inverter", "x" * 200)
+    for number in itertools.count():
+        one.args = (number, "battery_inverter", "x" * 200)
+        yield one
 
 
 def test_f20_a_day_of_one_error_is_told_once_a_minute(seconds: float = DAY_S, a_second: float = 2.0) -> None:
@@ -78,6 +83,16 @@ def test_f20_a_thousand_a_second_that_differ_stay_below_a_days_share(seconds: fl
     storm.blow(never_the_same(), 1000.0, seconds)
     share = SHARE_A_DAY * cap * (1.0 / 24.0 + seconds / DAY_S)
     assert 0 < storm.bytes <= share + 1000.0, "the last word says how much was left out"
+
+
+def test_f20_what_is_left_out_is_not_put_into_words() -> None:
+    """Words cost most with a stack, whose line is far longer than its message."""
+    storm, worded, seconds = Storm(1e6), [], 20.0
+    formatter = Plain(journal=False)
+    storm.handler.setFormatter(formatter)
+    formatter.format = lambda one: worded.append(one) or f"{one.getMessage()}\n{'at a line of code ' * 100}"
+    storm.blow((record("error %d", number) for number in itertools.count()), 1000.0, seconds)
+    assert len(worded) <= storm.stream.writes + seconds / SHUT_S + 1
 
 
 def test_f20_what_ems_up_keeps_stays_below_its_cap(tmp_path: Path) -> None:
@@ -106,13 +121,13 @@ def test_f20_five_processes_stay_below_the_cap_for_two_days() -> None:
 
 @pytest.mark.soak
 @pytest.mark.faults
-@pytest.mark.parametrize(("storm", "a_second"), [("the_same", 1000.0), ("never_the_same", 20.0)])
-def test_f20_a_storm_of_errors_for_24_hours(storm: str, a_second: float) -> None:
+@pytest.mark.parametrize("storm", ["the_same", "never_the_same"])
+def test_f20_a_storm_of_errors_for_24_hours(storm: str, a_second: float = 1000.0) -> None:
     blown, begun_s = Storm(CAP_BYTES), time.process_time()
     blown.blow(globals()[storm](), a_second, DAY_S)
     took_s = time.process_time() - begun_s
     told = f"{blown.lines} lines, {blown.bytes / 1e6:.1f} MB of {a_second * DAY_S:,.0f} records"
-    print(f"F20: {storm}: {told}, {took_s:.0f} s")
+    print(f"F20: {storm}: {told}, {took_s:.0f} s of a core")
     assert blown.bytes <= SHARE_A_DAY * CAP_BYTES * (1.0 + 1.0 / 24.0)
     if storm == "the_same":
         assert blown.lines <= 24 * 60 + 2

@@ -7,15 +7,19 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from ems.clock import SystemClock
-from ems.operations.logs import AGAIN_S, LOG_FILE, Json, Kept, Limit, Plain, SparingHandler, begin, cap_bytes
+from ems.operations.logs import LOG_FILE, Json, Kept, Plain, begin, cap_bytes
 from ems.operations.redaction import redacted
+from ems.operations.sparing import AGAIN_S, MOST_REMEMBERED, SHUT_S, Limit, SparingHandler
 from ems.up import Child
 
 
@@ -38,7 +42,8 @@ class Stage:
 
     def __init__(self, formatter: logging.Formatter, a_day: float = 1e6) -> None:
         self.clock, self.out = Clockwork(), io.StringIO()
-        self.handler = SparingHandler(self.out, Limit(self.clock, a_day))
+        self.limit = Limit(self.clock, a_day)
+        self.handler = SparingHandler(self.out, self.limit)
         self.handler.setFormatter(formatter)
 
     def lines(self) -> list[str]:
@@ -94,6 +99,45 @@ def test_a_flood_of_different_words_is_cut_at_the_allowance_and_counted() -> Non
     assert lines[-1] == "<4>later"
 
 
+def test_after_a_flood_nothing_new_is_told_for_a_second_and_what_repeats_is_still_counted() -> None:
+    stage = Stage(Bare(), a_day=240_000.0)
+    stage.handler.handle(record("known"))
+    for number in range(1000):
+        stage.handler.handle(record("flood %d", number))
+    stage.handler.handle(record("known"))
+    stage.clock.now_s = 0.9 * SHUT_S
+    stage.handler.handle(record("new"))
+    stage.clock.now_s = AGAIN_S
+    stage.handler.handle(record("new"))
+    stage.handler.tell_repeats()
+    lines = stage.lines()
+    assert lines[-2:] == ["<4>new", "<4>known"]
+    assert lines.count("<4>new") == 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 7), st.sampled_from([0.0, 0.01, 0.5, 20.0, 60.0])), max_size=200),
+    st.sampled_from([5e3, 1e5, 1e12]),
+)
+@example([(n // 2, 0.0) for n in range(3 * MOST_REMEMBERED)] + [(0, 60.0)] * 3, 1e12)
+@settings(max_examples=50, deadline=None)
+def test_what_is_told_and_counted_and_left_out_is_what_was_said(said: list[tuple[int, float]], a_day: float) -> None:
+    """Whatever is said when: nothing is lost without being counted."""
+    stage = Stage(Bare(), a_day)
+    for which, after_s in said:
+        stage.clock.now_s += after_s
+        stage.handler.handle(record("words %d", which))
+    for _ in range(3):
+        stage.clock.now_s += 3600.0
+        stage.handler.tell_repeats()
+    told = 0
+    for line in stage.lines():
+        left_out = re.match(r"<4>(\d+) messages were left out", line)
+        repeats = re.search(r"said (\d+) times more", line)
+        told += int(left_out[1]) if left_out else 1 + (int(repeats[1]) if repeats else 0)
+    assert told + stage.limit.left_out == len(said)
+
+
 def test_json_lines_hold_the_same_and_the_stack() -> None:
     stage = Stage(Json("run"))
     one, error = record("it failed"), ValueError('token="abcdef123456"')
@@ -110,7 +154,7 @@ def test_json_lines_hold_the_same_and_the_stack() -> None:
 
 
 def test_a_reader_that_does_not_read_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ems.operations.logs.MOST_WAITING", 100)
+    monkeypatch.setattr("ems.operations.sparing.MOST_WAITING", 100)
     end, start = os.pipe()
     with os.fdopen(start, "w") as pipe, os.fdopen(end) as reader:
         handler = SparingHandler(pipe, Limit(Clockwork(), 1e12))
