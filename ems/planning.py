@@ -76,6 +76,7 @@ class PlanCounts:
         unanswered: no answer within the deadline, or no worker.
         failed_checks: answers that the verifier turned down.
         unjournalled: plans that the journal did not take.
+        failed: planning cycles that an error ended.
         ac: published plans by AC verdict.
         moved_kw: mean change of the planned powers of the next hour from plan to plan, summed up over plans [kW].
     """
@@ -86,6 +87,7 @@ class PlanCounts:
     unanswered: int = 0
     failed_checks: int = 0
     unjournalled: int = 0
+    failed: int = 0
     ac: Counter[str] = field(default_factory=Counter)
     moved_kw: float = 0.0
 
@@ -208,6 +210,22 @@ class Planning:
         Returns:
             The published plan, why the question was refused, or None if nothing was published for another reason.
         """
+        try:
+            return await self._plan(snapshot, sessions, steered=steered, overrides=overrides, limits=limits)
+        except Exception as error:
+            self.counts.failed += 1
+            self._say(f"planning failed: {type(error).__name__}: {error}", error)
+            return None
+
+    async def _plan(
+        self,
+        snapshot: Snapshot,
+        sessions: Cars,
+        *,
+        steered: Collection[str] | None,
+        overrides: Mapping[str, Override] | None,
+        limits: Sequence[InForce],
+    ) -> Plan | Refused | None:
         now = self._clock.now()
         self.observe(snapshot)
         await self._solver.start()
@@ -261,7 +279,7 @@ class Planning:
         match answer:
             case None:
                 self.counts.unanswered += 1
-                self._say("the solver gave no answer in time")
+                self._say("the solver gave no answer: it is late, not ready or was replaced; the log says which")
                 return None
             case Refused():
                 return self._refuse(answer)
@@ -300,10 +318,10 @@ class Planning:
         self._say(f"the question was refused: {'; '.join(refused.reasons)}")
         return refused
 
-    def _say(self, trouble: str) -> None:
-        """Log a transition once: into trouble, out of it, or into another one."""
+    def _say(self, trouble: str, error: Exception | None = None) -> None:
+        """Log a transition once: into trouble, with the error behind it, out of it, or into another one."""
         if trouble and trouble != self._trouble:
-            logger.warning("no new plan: %s", trouble)
+            logger.warning("no new plan: %s", trouble, exc_info=error)
         if self._trouble and not trouble:
             logger.info("plans are published again")
         self._trouble = trouble

@@ -54,6 +54,7 @@ class Vitals:
                 "unanswered": self._plans.unanswered,
                 "failed_checks": self._plans.failed_checks,
                 "unjournalled": self._plans.unjournalled,
+                "failed": self._plans.failed,
             },
         }
 

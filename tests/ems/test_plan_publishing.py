@@ -55,6 +55,10 @@ def impossible(problem: Problem, now: datetime) -> Plan:
     return replace(plan, import_kw=plan.import_kw - 1.0)
 
 
+def broken(problem: Problem, now: datetime) -> Plan:
+    raise ZeroDivisionError("in the planner")
+
+
 @pytest.mark.parametrize(
     ("answer", "counter", "words"),
     [
@@ -62,6 +66,7 @@ def impossible(problem: Problem, now: datetime) -> Plan:
         (lambda p, n: replace(idle_plan(p, n), ac=AcVerdict("unconverged")), "failed_checks", "never published"),
         (lambda p, n: None, "unanswered", "no answer"),
         (lambda p, n: Refused(("the sun is too bright",)), "refused", "too bright"),
+        (broken, "failed", "planning failed: ZeroDivisionError: in the planner"),
     ],
 )
 async def test_what_is_not_a_possible_plan_leaves_the_last_one_in_force(

@@ -122,6 +122,14 @@ def test_f10_whatever_it_answers_every_cycle_decides(stage: FaultStage) -> None:
     assert any("plan" in one.alarms for one in run.seen)
 
 
+def test_f10_an_error_of_the_planner_is_an_alarm_with_its_reason(stage: FaultStage) -> None:
+    run, _ = played(stage, 2 * EVERY_S, (dies, sound))
+    assert_decided(run)
+    told = [one.alarms.get("plan") for one in run.seen]
+    assert "planning failed: RuntimeError: the solver died" in told
+    assert told[-1] is None, "a plan ends it"
+
+
 @pytest.mark.soak
 @pytest.mark.faults
 def test_f10_the_ladder_from_the_plan_to_the_safe_values(stage: FaultStage) -> None:
