@@ -1,180 +1,126 @@
-"""The report as a PDF: blocks set on A4 pages, plots as vectors."""
+"""The report as a PDF: blocks set on A4 pages, plots as vectors, the letters in the file.
+
+ReportLab's `invariant` leaves dates and random names out, so that the same blocks give the same bytes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from typing import Any
 
-from hil.report.blocks import COLOURS, Block, Cells, Frame, Heading, Plot, Words, framed, thinned, tick_text
-from hil.report.pdf import HEIGHT, WIDTH, Pdf, text_width
+import reportlab
+from reportlab.graphics.shapes import Drawing, Line, PolyLine, String
+from reportlab.lib.colors import HexColor
+from reportlab.lib.enums import TA_LEFT, TA_RIGHT
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.pdfbase.pdfmetrics import registerFont, stringWidth
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.platypus import CondPageBreak, Flowable, Paragraph, SimpleDocTemplate, Table
 
-MARGIN, FOOT = 48.0, 46.0
-INSIDE = WIDTH - 2 * MARGIN
-SIZE, LEADING = 8.5, 11.5
-SIZES = {1: 16.0, 2: 12.0, 3: 9.5}
-PLOT_HEIGHT, AXIS = 100.0, 34.0
+from hil.report.blocks import COLOURS, Block, Cells, Heading, Plot, Words, framed, thinned, tick_text
+
+MARGIN, PADDING = 48.0, 6.0
+"""Of a page, and what of it ReportLab's own frame keeps free [pt]."""
+INSIDE = A4[0] - 2 * MARGIN
+FONT, BOLD, SIZE = "Vera", "VeraBd", 7.5
+PLOT_HEIGHT, AXIS, FOOT, TOP = 100.0, 34.0, 14.0, 6.0
 GOOD, BAD, INK, PALE = "#1b6e3c", "#a51d2d", "#222222", "#cccccc"
-GAP, RULE = 8.0, 2.0
+GAP = 8.0
+NBSP = "\u00a0"
 KEPT_TOGETHER = 15
 """A table of at most so many rows is not broken."""
+
+for font in (FONT, BOLD):
+    registerFont(TTFont(font, str(Path(reportlab.__file__).parent / "fonts" / f"{font}.ttf")))
+
+TEXT = ParagraphStyle("text", fontName=FONT, fontSize=SIZE, leading=1.35 * SIZE)
+SIZES = {1: 15.0, 2: 11.0, 3: 8.5}
+
+
+RULED = [
+    ("FONTNAME", (0, 0), (-1, -1), FONT),
+    ("LEFTPADDING", (0, 0), (-1, -1), 0.0),
+    ("RIGHTPADDING", (0, 0), (-1, -1), GAP),
+    ("TOPPADDING", (0, 0), (-1, -1), 1.5),
+    ("BOTTOMPADDING", (0, 0), (-1, -1), 2.0),
+    ("LINEBELOW", (0, 0), (-1, -1), 0.4, HexColor(PALE)),
+    ("VALIGN", (0, 0), (-1, -1), "TOP"),
+]
 
 
 def to_pdf(blocks: Sequence[Block]) -> bytes:
     """Set a report; the first heading is its title."""
+    count, _ = _set(blocks, 0)
+    return _set(blocks, count)[1]
+
+
+def _set(blocks: Sequence[Block], count: int) -> tuple[int, bytes]:
+    """Set a report whose pages are `count`; gives how many there are, and the file."""
     title = next(block.text for block in blocks if isinstance(block, Heading))
-    sheets = _Sheets(title)
-    for number, block in enumerate(blocks):
-        follower = blocks[number + 1] if number + 1 < len(blocks) else None
-        sheets.set(block, follower)
-    return sheets.finished()
+    file = BytesIO()
+    edges = {f"{side}Margin": MARGIN - PADDING for side in ("left", "right", "top", "bottom")}
+    document = SimpleDocTemplate(file, pagesize=A4, title=title, lang="en", invariant=1, initialFontName=FONT, **edges)
+
+    def foot(canvas: Any, _document: Any) -> None:
+        canvas.setFont(FONT, 6.5)
+        canvas.drawString(MARGIN, 28.0, title[:100])
+        canvas.drawRightString(A4[0] - MARGIN, 28.0, f"page {canvas.getPageNumber()} of {count}")
+
+    followed = zip(blocks, [*blocks[1:], None], strict=True)
+    document.build([each for block, follower in followed for each in _flowables(block, follower)], foot, foot)
+    return document.page, file.getvalue()
 
 
-class _Sheets:
-    """Sets one block below the other and turns the page when it is full."""
-
-    def __init__(self, title: str) -> None:
-        self._pdf, self._title, self._y = Pdf(title), title, 0.0
-
-    def set(self, block: Block, follower: Block | None) -> None:
-        match block:
-            case Heading():
-                self._heading(block, follower)
-            case Words():
-                colour = INK if block.verdict is None else GOOD if block.verdict else BAD
-                for line in wrapped(block.text, INSIDE, SIZE, bold=block.verdict is not None):
-                    self._need(LEADING)
-                    self._pdf.text((MARGIN, self._y), line, SIZE, bold=block.verdict is not None, colour=colour)
-                self._y -= 3.0
-            case Cells():
-                self._table(block)
-            case Plot():
-                self._plot(block)
-
-    def finished(self) -> bytes:
-        for number in range(self._pdf.count):
-            words = f"page {number + 1} of {self._pdf.count}"
-            self._pdf.footnote(number, (MARGIN, FOOT - 18.0), self._title[:110], 7.0)
-            self._pdf.footnote(number, (WIDTH - MARGIN - text_width(words, 7.0), FOOT - 18.0), words, 7.0)
-        return self._pdf.to_bytes()
-
-    def _need(self, height: float) -> None:
-        """Go down by a height, onto a new page where it does not fit."""
-        if not self._pdf.count or self._y - height < FOOT:
-            self._pdf.page()
-            self._y = HEIGHT - MARGIN
-        self._y -= height
-
-    def _heading(self, block: Heading, follower: Block | None) -> None:
-        """Set a heading, never alone at the foot of a page."""
-        size = SIZES[block.level]
-        after = 3 * LEADING
-        if isinstance(follower, Plot):
-            after = PLOT_HEIGHT + AXIS
-        elif isinstance(follower, Cells) and len(follower.rows) <= KEPT_TOGETHER:
-            widths = column_widths(follower)
-            after = sum(_height(cells, widths) for cells in (follower.head, *follower.rows))
-        lines = wrapped(block.text, INSIDE, size, bold=True)
-        room = self._y - (1.9 * size * len(lines) + after)
-        if self._pdf.count and room < FOOT:
-            self._y = 0.0
-        for number, line in enumerate(lines):
-            self._need((1.25 if number or block.level == 1 else 2.0) * size)
-            self._pdf.text((MARGIN, self._y), line, size, bold=True)
-        self._y -= 3.0
-
-    def _table(self, table: Cells) -> None:
-        widths = column_widths(table)
-        if self._pdf.count and len(table.rows) <= KEPT_TOGETHER:
-            height = sum(_height(cells, widths) for cells in (table.head, *table.rows))
-            self._y = self._y if self._y - height > FOOT else 0.0
-        if any(table.head):
-            self._row(table, table.head, widths, bold=True)
-        for number, cells in enumerate(table.rows):
-            self._row(table, cells, widths, colour=BAD if number in table.bad else INK)
-        self._y -= 4.0
-
-    def _row(
-        self, table: Cells, cells: Sequence[str], widths: Sequence[float], *, bold: bool = False, colour: str = INK
-    ) -> None:
-        lines = [wrapped(c, w - GAP, SIZE, bold=bold) for c, w in zip(cells, widths, strict=True)]
-        height = max(map(len, lines)) * LEADING
-        self._need(height + RULE)
-        x = MARGIN
-        for place, (cell, width) in enumerate(zip(lines, widths, strict=True)):
-            for number, line in enumerate(cell):
-                right = width - GAP - text_width(line, SIZE, bold=bold) if place in table.right else 0.0
-                y = self._y + height - LEADING * number - SIZE
-                self._pdf.text((x + right, y), line, SIZE, bold=bold, colour=colour)
-            x += width
-        self._pdf.line([(MARGIN, self._y - 1.0), (MARGIN + INSIDE, self._y - 1.0)], PALE, 0.4)
-
-    def _plot(self, plot: Plot) -> None:
-        frame = framed(plot)
-        keys = list(_keys(plot))
-        self._need(PLOT_HEIGHT + AXIS + LEADING * len(keys))
-        top = self._y + PLOT_HEIGHT + AXIS + LEADING * len(keys)
-        self._pdf.text((MARGIN, top - 12.0), plot.title, SIZES[3], bold=True)
-        for row, names in enumerate(keys):
-            self._key(names, top - 12.0 - LEADING * (row + 1))
-        self._axes(frame)
-        for at_s, word in plot.marks:
-            x, low = self._place(frame, at_s, frame.low)
-            self._pdf.line([(x, low), (x, low + PLOT_HEIGHT)], BAD, 0.5, (2.0, 2.0))
-            self._pdf.text((x + 2.0, low + PLOT_HEIGHT - 7.0), word, 6.5)
-        for (_, line), colour in zip(plot.lines.items(), COLOURS, strict=False):
-            self._pdf.line([self._place(frame, t, v) for t, v in thinned(line)], colour, 0.8)
-
-    def _key(self, names: Sequence[tuple[str, str]], y: float) -> None:
-        x = MARGIN
-        for name, colour in names:
-            self._pdf.line([(x, y + 2.5), (x + 14.0, y + 2.5)], colour, 1.6)
-            self._pdf.text((x + 18.0, y), name, 7.5)
-            x += _key_width(name)
-
-    def _axes(self, frame: Frame) -> None:
-        for tick in frame.ticks:
-            x, y = self._place(frame, 0.0, tick)
-            self._pdf.line([(x, y), (WIDTH - MARGIN, y)], PALE, 0.4)
-            words = tick_text(tick, frame)
-            self._pdf.text((x - 4.0 - text_width(words, 7.0), y - 2.5), words, 7.0)
-        for time_s in frame.times_s:
-            x, y = self._place(frame, time_s, frame.low)
-            words = frame.hours(time_s)
-            x = min(x - text_width(words, 7.0) / 2.0, WIDTH - MARGIN - text_width(words, 7.0))
-            self._pdf.text((x, y - 10.0), words, 7.0)
-
-    def _place(self, frame: Frame, seconds: float, value: float) -> tuple[float, float]:
-        across, up = frame.at(seconds, value)
-        return MARGIN + AXIS + (INSIDE - AXIS) * across, self._y + 16.0 + PLOT_HEIGHT * up
+def _flowables(block: Block, follower: Block | None) -> Iterator[Flowable]:
+    match block:
+        case Heading():
+            yield from _heading(block, follower)
+        case Words():
+            colour = INK if block.verdict is None else GOOD if block.verdict else BAD
+            yield _words(block.text, colour, bold=block.verdict is not None)
+        case Cells():
+            yield _table(block)
+        case Plot():
+            yield from _plot(block)
 
 
-def wrapped(text: str, width: float, size: float, *, bold: bool = False) -> list[str]:
-    """Break a text into lines of a width [pt]; a word that is too long is cut."""
-    lines, width = [""], width + 0.01
-    for word in text.split():
-        rest = word
-        candidate = f"{lines[-1]} {rest}".strip()
-        if text_width(candidate, size, bold=bold) <= width:
-            lines[-1] = candidate
-            continue
-        if lines[-1]:
-            lines.append("")
-        while text_width(rest, size, bold=bold) > width:
-            fits = max(1, next(n for n in range(len(rest), 0, -1) if n == 1 or text_width(rest[:n], size) <= width))
-            lines[-1], rest = rest[:fits], rest[fits:]
-            lines.append("")
-        lines[-1] = rest
-    return lines
+def _heading(block: Heading, follower: Block | None) -> Iterator[Flowable]:
+    """Set a heading, never alone at the foot of a page: what follows stays with it, but for a table that may break."""
+    size, breaks = SIZES[block.level], isinstance(follower, Cells) and len(follower.rows) > KEPT_TOGETHER
+    if breaks:
+        yield CondPageBreak(2.0 * size + 4 * TEXT.leading)
+    yield _words(
+        block.text, bold=True, fontSize=size, leading=1.25 * size, spaceBefore=0.8 * size, spaceAfter=3.0,
+        keepWithNext=not breaks,
+    )  # fmt: skip
 
 
-def _height(cells: Sequence[str], widths: Sequence[float]) -> float:
-    """Give the height of a row [pt]."""
-    return max(len(wrapped(c, w - GAP, SIZE)) for c, w in zip(cells, widths, strict=True)) * LEADING + RULE
+def _words(text: str, colour: str = INK, *, bold: bool = False, **style: Any) -> Paragraph:
+    own = ParagraphStyle("own", TEXT, fontName=BOLD if bold else FONT, textColor=HexColor(colour), **style)
+    return Paragraph(escape(text), own)
+
+
+def _table(table: Cells) -> Table:
+    def row(cells: Sequence[str], colour: str = INK, *, bold: bool = False) -> list[Paragraph]:
+        sides = (TA_RIGHT if i in table.right else TA_LEFT for i in range(len(cells)))
+        return [_words(cell, colour, bold=bold, alignment=side) for cell, side in zip(cells, sides, strict=True)]
+
+    head = [row(table.head, bold=True)] if any(table.head) else []
+    rows = [row(cells, BAD if number in table.bad else INK) for number, cells in enumerate(table.rows)]
+    return Table(head + rows, column_widths(table), style=RULED, repeatRows=len(head), splitInRow=1, hAlign="LEFT")
 
 
 def column_widths(table: Cells) -> list[float]:
-    """Share the width of the page: what is narrow gets what it needs, the rest is shared by need."""
+    """Share the width of the page [pt]: what is narrow gets what it needs, the rest is shared by need."""
     columns = list(zip(table.head, *table.rows, strict=True))
-    needs = [max(text_width(cell, SIZE, bold=i == 0) for i, cell in enumerate(cells)) + GAP for cells in columns]
+    needs = [
+        max(stringWidth(cell, FONT if i else BOLD, SIZE) for i, cell in enumerate(cells)) + GAP + 0.1
+        for cells in columns
+    ]
     widths, room, open_columns = [0.0] * len(needs), INSIDE, list(range(len(needs)))
     while open_columns:
         fair = room / len(open_columns)
@@ -191,20 +137,41 @@ def column_widths(table: Cells) -> list[float]:
     return [width * scale for width in widths]
 
 
-def _keys(plot: Plot) -> Iterator[list[tuple[str, str]]]:
-    """Break the key of a plot into rows; a single line needs none."""
-    row: list[tuple[str, str]] = []
-    used = 0.0
-    if len(plot.lines) < 2:
-        return
-    for name, colour in zip(plot.lines, COLOURS, strict=False):
-        if row and used + _key_width(name) > INSIDE:
-            yield row
-            row, used = [], 0.0
-        row.append((name, colour))
-        used += _key_width(name)
-    yield row
+def _plot(plot: Plot) -> Iterator[Flowable]:
+    """Set a title, the key where there are several lines, and the picture: all on one page."""
+    yield from _heading(Heading(plot.title, 3), plot)
+    if len(plot.lines) > 1:
+        lines = zip(plot.lines, COLOURS, strict=False)
+        keys = (f'<font color="{c}">\u2014\u2014</font>{escape(f" {name}".replace(" ", NBSP))}' for name, c in lines)
+        yield Paragraph(f"{NBSP * 3} ".join(keys), ParagraphStyle("key", TEXT, keepWithNext=True))
+    yield _drawing(plot)
 
 
-def _key_width(name: str) -> float:
-    return 18.0 + text_width(name, 7.5) + 14.0
+def _drawing(plot: Plot) -> Drawing:
+    frame = framed(plot)
+    drawing = Drawing(INSIDE, FOOT + PLOT_HEIGHT + TOP, initialFontName=FONT)
+
+    def place(seconds: float, value: float) -> tuple[float, float]:
+        across, up = frame.at(seconds, value)
+        return AXIS + (INSIDE - AXIS) * across, FOOT + PLOT_HEIGHT * up
+
+    def write(x: float, y: float, text: str, anchor: str) -> None:
+        drawing.add(String(x, y, text, fontName=FONT, fontSize=6.5, fillColor=HexColor(INK), textAnchor=anchor))
+
+    for tick in frame.ticks:
+        x, y = place(0.0, tick)
+        drawing.add(Line(x, y, INSIDE, y, strokeColor=HexColor(PALE), strokeWidth=0.4))
+        write(x - 4.0, y - 2.5, tick_text(tick, frame), "end")
+    for time_s in frame.times_s:
+        x, _ = place(time_s, frame.low)
+        write(x, FOOT - 10.0, frame.hours(time_s), "end" if x > INSIDE - 10.0 else "middle")
+    for at_s, word in plot.marks:
+        x, _ = place(at_s, frame.low)
+        drawing.add(
+            Line(x, FOOT, x, FOOT + PLOT_HEIGHT, strokeColor=HexColor(BAD), strokeWidth=0.5, strokeDashArray=[2, 2])
+        )
+        write(x + 2.0, FOOT + PLOT_HEIGHT - 7.0, word, "start")
+    for (_, line), colour in zip(plot.lines.items(), COLOURS, strict=False):
+        points = [pt for t, v in thinned(line) for pt in place(t, v)]
+        drawing.add(PolyLine(points, strokeColor=HexColor(colour), strokeWidth=0.8))
+    return drawing

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
+import os
 import re
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from reportlab.pdfbase.pdfmetrics import getFont
 
 from ems.exit_codes import CommandError, Exit
 from hil import catalogue, run_compare, run_report
-from hil.report.blocks import Cells, Plot, framed, tick_text
-from hil.report.pdf import Pdf, text_width
-from hil.report.sheets import column_widths, to_pdf, wrapped
+from hil.report.blocks import Cells, Heading, Plot, framed, tick_text
+from hil.report.content import contents
+from hil.report.sheets import BOLD, FONT, INSIDE, column_widths, to_pdf
 from hil.run_record import RunError, RunRecord, read_run
 from hil.run_report import reported
 from hil.scenario_file import scenario_names
@@ -106,34 +112,59 @@ def test_the_same_record_gives_the_same_bytes() -> None:
 
 
 def test_every_object_of_a_pdf_stands_where_its_table_says() -> None:
-    content = to_pdf([*_blocks()])
+    content = reported(record())["report.pdf"]
     begins = int(re.findall(rb"startxref\n(\d+)", content)[0])
     assert content[begins : begins + 4] == b"xref"
     places = [int(row[:10]) for row in re.findall(rb"\d{10} 00000 n ", content)]
     assert all(content[at:].startswith(b"%d 0 obj" % number) for number, at in enumerate(places, start=1))
-    for length, body in re.findall(rb"/Length (\d+) >>\nstream\n(.*?)\nendstream", content, re.DOTALL):
-        assert int(length) == len(body)
 
 
-def _blocks() -> list[Any]:
-    from hil.report.content import contents
+def lines(pdf: bytes) -> list[str]:
+    """Read the lines of text on the pages; their streams are compressed, and written in ASCII."""
+    found: list[str] = []
+    for stream in re.findall(rb"stream\n(\S+~>)endstream", pdf):
+        drawn = zlib.decompress(base64.a85decode(b"<~" + stream, adobe=True))
+        for words in re.findall(rb"BT(.*?)ET", drawn, re.DOTALL):
+            ends = [b"".join(re.findall(rb"\(((?:\\.|[^\\)])*)\) Tj", line)) for line in words.split(b"T*")]
+            found += [re.sub(rb"\\(.)", rb"\1", end).decode("latin-1") for end in ends if end]
+    return found
 
-    return contents(record())
+
+def test_the_pages_say_what_the_blocks_say() -> None:
+    pdf = reported(record())["report.pdf"]
+    said, count = lines(pdf), len(re.findall(rb"/Type /Page\b(?!s)", pdf))
+    assert {"HIL run of here: storm", "Passed: all 2 criteria hold.", "ab" * 32, "unplug", "00:00:12"} <= set(said)
+    assert [line for line in said if line.startswith("page ")] == [f"page {n + 1} of {count}" for n in range(count)]
+    odd = 'a (b) \\ <x> & "y"'
+    assert odd in lines(to_pdf([Heading(odd, 1), Cells((odd, ""), [(odd, odd)])]))
 
 
-def test_texts_are_escaped_and_broken_within_their_width() -> None:
-    pdf = Pdf("a (b)")
-    pdf.page()
-    pdf.text((1.0, 2.0), "x (y) \\ z", 9.0)
-    assert rb"(x \(y\) \\ z) Tj" in pdf.to_bytes()
-    lines = wrapped("some words and a_word_that_is_far_too_long_for_its_column", 60.0, 8.5)
-    assert len(lines) > 3 and all(text_width(line, 8.5) <= 60.1 for line in lines)
-    assert "".join(lines).replace(" ", "") == "somewordsanda_word_that_is_far_too_long_for_its_column"
+def test_a_word_that_is_too_long_and_a_cell_that_is_too_high_are_broken() -> None:
+    words = "a_word_that_is_far_too_long_for_its_column" * 9
+    pdf = to_pdf([Heading("t", 1), Cells(("a", "b"), [(words, "many words " * 3000)])])
+    assert pdf.count(b"/Type /Page\n") > 3
+    assert words in "".join(lines(pdf)), "nothing of it is lost"
+
+
+def test_all_letters_are_in_the_file() -> None:
+    pdf = reported(record())["report.pdf"]
+    assert pdf.count(b"/FontFile2") == pdf.count(b"/Subtype /TrueType") == 2
+    assert b"/Subtype /Type1" not in pdf, "no font is left to the viewer"
+    for font in (FONT, BOLD):
+        assert set(map(ord, "ÄÖÜäöüß°²³µΩ∑±≤≥×·–—€")) <= set(getFont(font).face.charToGlyph)
+
+
+def test_another_process_writes_the_same_bytes() -> None:
+    blocks = contents(record())
+    code = "import sys; from hil.report.blocks import *; from hil.report.sheets import to_pdf"
+    line = [sys.executable, "-c", f"{code}; sys.stdout.buffer.write(to_pdf({blocks!r}))"]
+    there = {**os.environ, "PYTHONHASHSEED": "7"}
+    assert subprocess.run(line, env=there, check=True, capture_output=True).stdout == to_pdf(blocks)
 
 
 def test_columns_fill_no_more_than_the_page() -> None:
     table = Cells(("a", "b", "c"), [("x" * 300, "y" * 200, "1")])
-    assert sum(column_widths(table)) <= 499.1
+    assert sum(column_widths(table)) <= INSIDE + 0.1
     assert min(column_widths(table)) > 5.0
 
 
