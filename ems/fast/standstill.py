@@ -49,7 +49,10 @@ class _Register:
 
 @dataclass(slots=True)
 class _Power:
-    """A power with its registers: since when it stands still [s], polls since, what its register told then."""
+    """A power with its registers: since when it stands still [s], polls since, what its register told then.
+
+    A register's pause is no longer than it was read and power flowed its way.
+    """
 
     point: str
     into: str | None
@@ -58,6 +61,7 @@ class _Power:
     since_s: float = 0.0
     polls: int = 0
     began_kwh: float | None = None
+    read_s: float | None = None
     registers: dict[str, _Register] = field(default_factory=dict)
 
     def look(self, newest: Newest) -> str:
@@ -66,6 +70,10 @@ class _Power:
         if told is None or told.value is None:
             return ""
         name = self.into if told.value > 0.0 else self.out
+        for other, counted in self.registers.items():
+            if other != name or told.monotonic_s == self.read_s:
+                counted.moved_s = None
+        self.read_s = told.monotonic_s
         register = newest(name) if name is not None else None
         known = None if register is None or name is None else self.registers.setdefault(name, _Register())
         if told.value != self.kw or known is None or register is None or register.value is None:

@@ -33,7 +33,8 @@ from ems.fast.decisions import Decision
 from ems.standing import Standing
 from hil.simulation.connection import commanded, excess, tolerance_kw
 from hil.simulation.operator_watch import OperatorWatch
-from hil.simulation.possible import possible
+from hil.simulation.possible import able_kw, possible
+from hil.simulation.stillness import Stillness
 
 SAME = 1e-4
 HOLD_TOLERANCE = 0.02
@@ -124,10 +125,12 @@ class Judge:
     _owed: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     _scanned_s: float = 0.0
     _operator: OperatorWatch = field(init=False)
+    _stillness: Stillness = field(init=False)
 
     def __post_init__(self) -> None:
         self.bindings = bind(self.site)
         self._operator = OperatorWatch(self.site)
+        self._stillness = Stillness(self.site, self.bindings)
         self._possible = possible(self.site, self.bindings)
         self._by_point = {command.point: command for command in self.bindings.commands.values()}
         self._phased = {
@@ -141,6 +144,7 @@ class Judge:
         """Take what a driver read."""
         self._scanned_s = now_s
         self._operator.saw(measurements, now_s)
+        self._stillness.saw(measurements, self._possible)
         for one in measurements:
             if one.quality is Quality.GOOD and one.value is not None and self._is_possible(one.point, one.value):
                 self._good[one.point] = (one.value, one.monotonic_s)
@@ -152,6 +156,7 @@ class Judge:
     def born(self, now_s: float) -> None:
         """A new process begins [s]."""
         self._operator.born(now_s)
+        self._stillness.born()
 
     def heard_intent(self, point: str, intent: Intent) -> None:
         """Take what the journal was told before a write."""
@@ -270,22 +275,10 @@ class Judge:
                 self._say(Invariant.LEASE, now_s, facts)
 
     def _bounds(self, binding: CommandBinding, kw: float | None, now_s: float) -> None:
-        if kw is None:
+        able = able_kw(self.site.file.assets[binding.asset])
+        if kw is None or able is None:
             return
-        spec = self.site.file.assets[binding.asset]
-        match spec:
-            case BatteryAsset():
-                lower, upper, least = -spec.discharge_kw, spec.charge_kw, 0.0
-            case PvAsset():
-                lower, upper, least = -spec.rated_kw, 0.0, 0.0
-            case HeatPumpAsset():
-                lower, upper, least = 0.0, spec.rated_kw, spec.minimum_kw
-            case ChargePointAsset():
-                per_a = spec.voltage_v / 1000.0
-                upper = min(spec.charge_kw, spec.maximum_a * spec.most_phases * per_a)
-                lower, least = 0.0, spec.minimum_a * spec.least_phases * per_a
-            case _:
-                return
+        lower, upper, least = able
         room = SAME + 1e-3 * max(abs(lower), abs(upper))
         if not math.isfinite(kw) or not lower - room <= kw <= upper + room:
             self._say(Invariant.BOUNDS, now_s, f"{binding.asset} is told {kw:.3f} kW, it can {lower:g} to {upper:g}")
@@ -295,12 +288,13 @@ class Judge:
     def _stale(self, binding: CommandBinding, setpoint: Setpoint, now_s: float) -> None:
         if setpoint.value is None or self._is_safe(binding, setpoint.value):
             return
+        told = f"{setpoint.point} is told {setpoint.value:g} ({setpoint.reason})"
         for point in self._inputs(binding.asset):
             age_s = self._scanned_s - self._good[point][1] if point in self._good else math.inf
             if age_s > self.site.file.control.stale_after_s + SAME:
-                told = f"{setpoint.point} is told {setpoint.value:g} ({setpoint.reason})"
-                facts = f"{told} while {point} is {age_s:.1f} s old"
-                self._say(Invariant.STALE, now_s, facts)
+                self._say(Invariant.STALE, now_s, f"{told} while {point} is {age_s:.1f} s old")
+            elif why := self._stillness.why(point, self._scanned_s):
+                self._say(Invariant.STALE, now_s, f"{told} while {point} {why}")
 
     def _inputs(self, asset: str) -> list[str]:
         """Name the points that steering an asset rests on: the grid meter's power, its own, and its state."""

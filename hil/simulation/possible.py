@@ -1,4 +1,7 @@
-"""What a point can possibly tell: a value beyond that was spoilt on its way, and is no knowledge."""
+"""What an asset can do by its site file, and what a point can possibly tell.
+
+A value beyond that was spoilt on its way, and is no knowledge.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,23 @@ def possible(site: Site, bindings: Bindings) -> Mapping[str, Range]:
             if (point := bindings.measure(asset, role)) is not None:
                 found[point] = span
     return found
+
+
+def able_kw(spec: object) -> tuple[float, float, float] | None:
+    """Give the least and the greatest power of an asset and from where on it runs [kW]; None if it is not commanded."""
+    match spec:
+        case BatteryAsset():
+            return -spec.discharge_kw, spec.charge_kw, 0.0
+        case PvAsset():
+            return -spec.rated_kw, 0.0, 0.0
+        case HeatPumpAsset():
+            return 0.0, spec.rated_kw, spec.minimum_kw
+        case ChargePointAsset():
+            per_a = spec.voltage_v / 1000.0
+            upper_kw = min(spec.charge_kw, spec.maximum_a * spec.most_phases * per_a)
+            return 0.0, upper_kw, spec.minimum_a * spec.least_phases * per_a
+        case _:
+            return None
 
 
 def _rating_kw(spec: object) -> float:

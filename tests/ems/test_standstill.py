@@ -87,6 +87,25 @@ def test_what_stands_still_against_its_register_is_doubted(story: Story, from_s:
     assert "while its register tells" in found[min(found)]
 
 
+def test_an_hour_in_which_it_flowed_the_other_way_is_no_pause_of_a_register() -> None:
+    before = then(600.0, alive, lambda s: (-restless(s), counted(600.0), counted(s)))
+    after = then(4800.0, lambda s: (restless(s), counted(s - 3600.0), counted(4200.0)),
+                 lambda _: (4.3, counted(1200.0), counted(4200.0)))  # fmt: skip
+    assert 4915.0 <= min(doubts(then(4200.0, before, after), 5400.0)) <= 4930.0
+
+
+def test_an_hour_in_which_nothing_was_read_is_no_pause_of_a_register() -> None:
+    watch, frozen_s = Standstill(SITE, bind(SITE)), 4800.0
+    found: list[float] = []
+    for at_s in steps(5400.0, 5.0):
+        if not 600.0 <= at_s < 4200.0:
+            kw, kwh, _ = alive(min(at_s, frozen_s))
+            told = {METER: Measurement(METER, kw, NOW, at_s)}
+            told["grid_meter.import_kwh"] = Measurement("grid_meter.import_kwh", kwh, NOW, at_s)
+        found += [at_s] if METER in watch.look(told.get) else []
+    assert frozen_s + 115.0 <= min(found) <= frozen_s + 130.0
+
+
 def test_it_is_believed_again_when_it_moves() -> None:
     found = doubts(then(600.0, alive, then(1200.0, FROZEN, alive)), 3600.0)
     assert max(found) < 1200.0

@@ -24,6 +24,7 @@ from ems.config.binding import CommandBinding
 from ems.config.loading import load_site
 from ems.config.site import Site
 from ems.fast.decisions import Bound, Rung
+from ems.fast.standstill import Standstill
 from ems.fast.writing import Writer
 from ems.limits.desk import LimitDesk
 from ems.ownership import Owner, write_record
@@ -149,6 +150,19 @@ def test_i3_catches_a_kernel_that_ignores_staleness(stage: Stage, monkeypatch: p
     monkeypatch.setattr(ProcessImage, "_judge", lambda self, point, held, miss, now_s: (held.reason, held.quality))
     stage.faults = ((30.0, 300.0, Kind.DROP_OUT, "grid_meter"),)
     assert invariants(stage.caught(240.0)) == {Invariant.STALE}
+
+
+def test_i3_catches_a_daemon_that_believes_a_power_that_stands_still(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The grid meter's answers come in time and say the same for ever, its registers too."""
+    stage.faults = ((240.0, 900.0, Kind.FREEZE, "grid_meter"),)
+    stage.ask("battery", 2.0)
+    assert stage.caught(600.0) == []
+    monkeypatch.setattr(Standstill, "look", lambda self, newest: {})
+    found = stage.caught(600.0)
+    assert invariants(found) == {Invariant.STALE}
+    assert "grid_meter.power_kw stands still against its register" in found[0].facts
 
 
 def test_i4_catches_a_discharge_below_the_reserve(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
