@@ -24,14 +24,12 @@ from ems.fast.counters import Counters, report
 from ems.fast.emergency import EmergencyDesk
 from ems.fast.fleet import Fleet
 from ems.fast.following import Following
-from ems.fast.foreign import ForeignWriters
 from ems.fast.grid_eye import GridEye
 from ems.fast.levers import build_levers
 from ems.fast.orders import Orders
 from ems.fast.plausible import believable
 from ems.fast.prices import PriceBook
 from ems.fast.queue_view import queues_view
-from ems.fast.sessions import Sessions
 from ems.fast.snapshot_view import live_view
 from ems.fast.steering import Steering
 from ems.fast.turns import Turns
@@ -46,7 +44,7 @@ from ems.operations.vitals import Vitals
 from ems.planning import Planning
 from ems.privacy import discretion
 from ems.process_image import ProcessImage
-from ems.resume import resumed_demand, resumed_limits, resumed_queues, transitions
+from ems.resume import resumed_demand, resumed_foreign, resumed_limits, resumed_queues, resumed_sessions, transitions
 from ems.slow.asset_models import asset_models
 from ems.slow.feed_desk import Feed
 from ems.slow.lookout_setup import build_lookout
@@ -289,10 +287,8 @@ def build(
     fleet = Fleet(site, clock, orders.poll(clock.now()), given=drivers)
     alarms, health = Alarms(stores.record), Health(stores.record)
     wiring = _Wiring(site, bindings, clock, stores, fleet, cycle_s, state_dir)
-    sessions = Sessions(site, bindings, stores.record)
-    sessions.restore(transitions(state_dir))
     watchman = Watchman(alarms, health, fleet.drivers, discretion(site))
-    parts = _parts(wiring, planning, orders=orders, sessions=sessions, watchman=watchman)
+    parts = _parts(wiring, planning, orders=orders, watchman=watchman)
     daemon = Daemon(
         site,
         clock,
@@ -355,9 +351,9 @@ def _eye(site: Site, state_dir: Path) -> GridEye:
     return GridEye(lambda: load_case(path, grid_limits(site), cache_dir(state_dir)), assets)
 
 
-def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Sessions, watchman: Watchman) -> Parts:
+def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, watchman: Watchman) -> Parts:
     site, bindings, clock, stores = wiring.site, wiring.bindings, wiring.clock, wiring.stores
-    levers = build_levers(site, bindings)
+    levers, before = build_levers(site, bindings), transitions(wiring.state_dir, clock.now())
     book = PriceBook(site.tariff, planning.desk, ZoneInfo(site.file.site.timezone))
     writer = Writer(
         levers=levers,
@@ -379,13 +375,13 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, sessions: Ses
         clock=clock,
         image=ProcessImage(site.file.control.stale_after_s, *believable(site, bindings)),
         orders=orders,
-        sessions=sessions,
-        queues=resumed_queues(site, bindings, stores.record, wiring.state_dir, clock.now()),
+        sessions=resumed_sessions(site, bindings, stores.record, before),
+        queues=resumed_queues(site, bindings, stores.record, before, clock.now()),
         demand=resumed_demand(site, bindings, stores.record, wiring.state_dir, clock.now()),
         steering=Steering(site, bindings, levers, _eye(site, wiring.state_dir).rows),
         writer=writer,
         following=Following(levers, wiring.cycle_s),
-        foreign=ForeignWriters(levers, stores.record),
+        foreign=resumed_foreign(levers, stores.record, before, clock),
         turns=Turns(site, levers, bindings, cold=stores.owner.after_boot),
         watchman=watchman,
         counters=Counters(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,28 +11,47 @@ from typing import Any
 from ems.clock import Clock
 from ems.config.binding import Bindings
 from ems.config.site import Site
+from ems.fast.decisions import Lever
 from ems.fast.demand import KEPT, RECORD, DemandDesk
+from ems.fast.foreign import ForeignWriters
 from ems.fast.queues import CALL_S, Queues
+from ems.fast.sessions import Sessions
 from ems.limits.desk import RECORD as LIMIT_RECORD
 from ems.limits.desk import LimitDesk
 from ems.limits.in_force import Instant
 from ems.limits.sources import sources_of
 from ems.slow.planning_setup import history_path
-from ems.store.journal import FILE, latest_record, read_records, records_since
+from ems.store.journal import FILE, latest_record, records_since
+from ems.store.journal import Record as Journalled
 from ems.store.reader import read_at
 
 Record = Callable[[str, Mapping[str, Any]], object]
 
+MONTH = timedelta(days=31)
+"""No car stands, and no dispute lasts, for longer."""
 NEAR_S = 60.0
 """A stored register within so much of a metering interval's start tells its first value [s]."""
 
 
-def transitions(state_dir: Path) -> Iterator[Mapping[str, Any]]:
-    """Read the transitions that were journalled before this start, oldest first."""
-    after_id = 0
-    while records := read_records(state_dir / FILE, kind="transition", after_id=after_id):
-        yield from (record.body for record in records)
-        after_id = records[-1].id
+def transitions(state_dir: Path, now: datetime) -> list[Journalled]:
+    """Read the transitions of the last month that were journalled before this start, oldest first."""
+    return records_since(state_dir / FILE, "transition", now - MONTH)
+
+
+def resumed_sessions(site: Site, bindings: Bindings, record: Record, before: Iterable[Journalled]) -> Sessions:
+    """Take up the cars that stood at the charge points before this start."""
+    sessions = Sessions(site, bindings, record)
+    sessions.restore((one.at, one.body) for one in before)
+    return sessions
+
+
+def resumed_foreign(
+    levers: Mapping[str, Lever], record: Record, before: Iterable[Journalled], clock: Clock
+) -> ForeignWriters:
+    """Take up the disputes with other writers of before this start."""
+    foreign, now, now_s = ForeignWriters(levers, record), clock.now(), clock.monotonic()
+    foreign.restore(((min(now_s - (now - one.at).total_seconds(), now_s), one.body) for one in before), now_s)
+    return foreign
 
 
 def resumed_demand(site: Site, bindings: Bindings, record: Record, state_dir: Path, now: datetime) -> DemandDesk:
@@ -44,11 +63,12 @@ def resumed_demand(site: Site, bindings: Bindings, record: Record, state_dir: Pa
     return desk
 
 
-def resumed_queues(site: Site, bindings: Bindings, record: Record, state_dir: Path, now: datetime) -> Queues:
+def resumed_queues(
+    site: Site, bindings: Bindings, record: Record, before: Iterable[Journalled], now: datetime
+) -> Queues:
     """Take up the calls that stood before this start."""
     queues = Queues(site, bindings, record)
-    kept = records_since(state_dir / FILE, "transition", now - timedelta(seconds=CALL_S))
-    queues.restore(one.body for one in kept)
+    queues.restore(one.body for one in before if now - one.at <= timedelta(seconds=CALL_S))
     return queues
 
 

@@ -6,6 +6,7 @@ Law 2: who still contradicts us is obeyed: nothing is written to the asset any m
 alarm names the device, the point, the value there and ours.
 Law 3: control is taken back when an operator puts the device in mode control anew, or when the value there has not
 changed for a rest that doubles each time. Then the other one has to contradict once only to be obeyed again.
+Law 4: all that is journalled, and a restart takes it up: it begins no attempt anew.
 
 While a lease has run out a device may hold anything: that is no contradiction.
 """
@@ -28,6 +29,8 @@ FIRST_REST_S = 900.0
 LONGEST_REST_S = 14_400.0
 SAME_SHARE = 1e-3
 """A value that was read twice differs by less than this share, or by less than this much of the point's unit."""
+
+EVENTS = WRITE, YIELD, OVER = "foreign_write", "foreign_yield", "foreign_over"
 
 Record = Callable[[str, Mapping[str, Any]], object]
 
@@ -77,6 +80,23 @@ class _Dispute:
     after_request: int = 0
     foreign: Foreign | None = None
 
+    def insist(self, at_s: float) -> None:
+        """Note that it is told once more what we want."""
+        self.asserted_s.append(at_s)
+
+    def leave(self, at_s: float, newest_request: int) -> None:
+        """Leave it alone, for longer than the last time."""
+        self.yielded_s = self.still_s = at_s
+        self.rest_s = min(2.0 * self.rest_s, LONGEST_REST_S)
+        self.after_request = newest_request
+
+    def take_back(self, at_s: float, *, acknowledged: bool) -> None:
+        """End the rest; one contradiction is enough to be obeyed again, unless an operator has seen to it."""
+        self.yielded_s, self.polls = None, 0
+        self.asserted_s = [] if acknowledged else [at_s] * REASSERTS
+        if acknowledged:
+            self.rest_s = FIRST_REST_S / 2.0
+
 
 class ForeignWriters:
     """Watches every proven command.
@@ -95,6 +115,27 @@ class ForeignWriters:
         """Give the assets that are left to somebody else, and what was found there."""
         return {a: d.foreign for a, d in self._disputes.items() if d.yielded_s is not None and d.foreign is not None}
 
+    def restore(self, told: Iterable[tuple[float, Mapping[str, Any]]], now_s: float) -> None:
+        """Take up the disputes of before a restart; what is left alone rests anew, as nobody has watched its value.
+
+        Args:
+            told: what was journalled, oldest first, each with its instant [monotonic s].
+            now_s: the monotonic instant [s].
+        """
+        for at_s, body in told:
+            asset, event = str(body.get("asset")), body.get("event")
+            if asset not in self._levers or event not in EVENTS:
+                continue
+            dispute = self._disputes.setdefault(asset, _Dispute())
+            dispute.foreign = Foreign(body["device"], body["point"], body["theirs"], body["ours"])
+            if event == OVER:
+                dispute.take_back(at_s, acknowledged=body["acknowledged"])
+            elif event == YIELD:
+                dispute.leave(at_s, body["after_request"])
+                dispute.still_s = now_s
+            else:
+                dispute.insist(at_s)
+
     def look(self, snapshot: Snapshot, proven: Mapping[str, Proven], requests: Iterable[Request]) -> frozenset[str]:
         """Compare what is held with what was proven; give the assets that are to be told again.
 
@@ -106,7 +147,7 @@ class ForeignWriters:
         newest = {r.target: r.id for r in requests if r.kind == "mode" and r.value.get("mode") == "control"}
         for asset, dispute in self._disputes.items():
             if dispute.yielded_s is not None:
-                self._rest(dispute, snapshot, newest.get(self._levers[asset].device, 0))
+                self._rest(asset, dispute, snapshot, newest.get(self._levers[asset].device, 0))
         told = (self._contradicted(asset, one, snapshot, newest) for asset, one in proven.items())
         return frozenset(asset for asset in told if asset is not None)
 
@@ -127,22 +168,21 @@ class ForeignWriters:
             return None
         device, theirs = self._levers[asset].device, _held(reading)
         dispute.polls, dispute.foreign = 0, Foreign(device, ours.point, theirs, ours.value)
-        return asset if self._may_reassert(dispute, snapshot.monotonic_s, newest.get(device, 0)) else None
+        return asset if self._may_reassert(asset, dispute, snapshot.monotonic_s, newest.get(device, 0)) else None
 
-    def _may_reassert(self, dispute: _Dispute, now_s: float, newest_request: int) -> bool:
+    def _may_reassert(self, asset: str, dispute: _Dispute, now_s: float, newest_request: int) -> bool:
         """Count one more contradiction, and yield to the one that is too many."""
         dispute.asserted_s = [at_s for at_s in dispute.asserted_s if now_s - at_s < REMEMBER_S]
         again = len(dispute.asserted_s) < REASSERTS
         if again:
-            dispute.asserted_s.append(now_s)
+            dispute.insist(now_s)
+            self._tell(WRITE, asset, dispute)
         else:
-            dispute.yielded_s = dispute.still_s = now_s
-            dispute.rest_s = min(2.0 * dispute.rest_s, LONGEST_REST_S)
-            dispute.after_request = newest_request
-        self._tell("foreign_write" if again else "foreign_yield", dispute)
+            dispute.leave(now_s, newest_request)
+            self._tell(YIELD, asset, dispute, after_request=newest_request)
         return again
 
-    def _rest(self, dispute: _Dispute, snapshot: Snapshot, newest_request: int) -> None:
+    def _rest(self, asset: str, dispute: _Dispute, snapshot: Snapshot, newest_request: int) -> None:
         """Take an asset back once nobody changes its value any more, or an operator says so."""
         foreign, now_s = dispute.foreign, snapshot.monotonic_s
         assert foreign is not None
@@ -155,18 +195,14 @@ class ForeignWriters:
         acknowledged = newest_request > dispute.after_request
         if not acknowledged and now_s - dispute.still_s < dispute.rest_s:
             return
-        self._tell("foreign_over", dispute)
-        dispute.yielded_s, dispute.polls = None, 0
-        # One contradiction is enough to be obeyed again, unless an operator has seen to it.
-        dispute.asserted_s = [] if acknowledged else [now_s] * REASSERTS
-        if acknowledged:
-            dispute.rest_s = FIRST_REST_S / 2.0
+        dispute.take_back(now_s, acknowledged=acknowledged)
+        self._tell(OVER, asset, dispute, acknowledged=acknowledged)
 
-    def _tell(self, event: str, dispute: _Dispute) -> None:
+    def _tell(self, event: str, asset: str, dispute: _Dispute, **more: Any) -> None:
         found = dispute.foreign
         assert found is not None
         body = {"device": found.device, "point": found.point, "theirs": found.theirs, "ours": found.ours}
-        self._record("transition", {"event": event, **body})
+        self._record("transition", {"event": event, "asset": asset, **body, **more})
 
 
 def _held(reading: Reading) -> float | None:

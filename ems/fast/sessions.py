@@ -3,6 +3,8 @@
 Law 1: what a car wants comes as a Request. The energy is counted from the meter register at the instant the request was
 first seen, and that register is journalled, so that a restart loses nothing.
 Law 2: a request that is older than the car belongs to the car before it.
+Law 3: a car that was journalled to come, and not to leave, is still the same one after a restart, as long as a car of
+which nobody said anything is assumed to stay.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ SPARE = timedelta(minutes=10)
 MOST_EARLY = 0.25
 """A car takes less and less as it fills: the time for its last energy at full power is kept free before its departure,
 and some spare, but at most this share of what is left of its stay."""
+
+CAME, WISHED, LEFT = "plug_in", "car_wish", "unplug"
 
 Record = Callable[[str, Mapping[str, Any]], object]
 
@@ -100,13 +104,24 @@ class Sessions:
         self._record = record
         self._bases: dict[int, float] = {}
         self._last_kwh: dict[str, tuple[float, float]] = {}
+        self._told_kwh: dict[str, float] = {}
+        self._stood: dict[str, tuple[datetime, float]] = {}
         self.cars: dict[str, Car] = {}
 
-    def restore(self, bodies: Iterable[Mapping[str, Any]]) -> None:
-        """Take the registers that were journalled before a restart."""
-        for body in bodies:
-            if body.get("event") == "car_wish":
-                self._bases[int(body["request"])] = float(body["register_kwh"])
+    def restore(self, told: Iterable[tuple[datetime, Mapping[str, Any]]]) -> None:
+        """Take what was journalled of cars before a restart: oldest first, each with its UTC instant."""
+        for at, body in told:
+            event = body.get("event")
+            if event not in (CAME, WISHED, LEFT):
+                continue
+            asset, register_kwh = str(body["asset"]), float(body["register_kwh"])
+            self._told_kwh[asset] = register_kwh
+            if event == WISHED:
+                self._bases[int(body["request"])] = register_kwh
+            elif event == CAME:
+                self._stood[asset] = at, register_kwh
+            else:
+                self._stood.pop(asset, None)
 
     def update(
         self, snapshot: Snapshot, requests: Iterable[Request], held_kw: Mapping[str, tuple[float, float]]
@@ -146,14 +161,16 @@ class Sessions:
         car = self.cars.get(asset)
         if state is None:
             return False
+        stood = self._stood.pop(asset, None)
         if state >= 1.0 and car is None:
-            spec = self._points[asset]
-            self.cars[asset] = Car(snapshot.at, register_kwh, register_kwh, spec.charge_kw)
-            self._record("transition", {"asset": asset, "event": "plug_in", "register_kwh": register_kwh})
+            if stood is None or snapshot.at - stood[0] > UNKNOWN_STAY:
+                stood = snapshot.at, register_kwh
+                self._record("transition", {"asset": asset, "event": CAME, "register_kwh": register_kwh})
+            self.cars[asset] = Car(*stood, register_kwh, self._points[asset].charge_kw)
             return True
         if state < 1.0 and car is not None:
             del self.cars[asset]
-            self._record("transition", {"asset": asset, "event": "unplug", "register_kwh": register_kwh})
+            self._record("transition", {"asset": asset, "event": LEFT, "register_kwh": register_kwh})
             return True
         if car is not None:
             car.register_kwh = register_kwh
@@ -162,7 +179,8 @@ class Sessions:
     def _register(self, asset: str, snapshot: Snapshot) -> float:
         """Give the meter register; where there is none, the power integrated since the start."""
         measured = snapshot.good(self._bindings.measure(asset, "energy_kwh"))
-        kwh, last_s = self._last_kwh.get(asset, (0.0, snapshot.monotonic_s))
+        begun = self._told_kwh.get(asset, 0.0), snapshot.monotonic_s
+        kwh, last_s = self._last_kwh.get(asset, begun)
         if measured is None and self._bindings.measure(asset, "energy_kwh") is None:
             power_kw = snapshot.good(self._bindings.measure(asset, "power_kw")) or 0.0
             measured = kwh + power_kw * (snapshot.monotonic_s - last_s) / 3600.0
@@ -175,7 +193,7 @@ class Sessions:
             return False
         if wish.request not in self._bases:
             self._bases[wish.request] = car.register_kwh
-            body = {"asset": asset, "event": "car_wish", "request": wish.request, "register_kwh": car.register_kwh}
+            body = {"asset": asset, "event": WISHED, "request": wish.request, "register_kwh": car.register_kwh}
             self._record("transition", body)
         car.wish, car.base_kwh = wish, self._bases[wish.request]
         return True

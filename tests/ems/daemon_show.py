@@ -61,6 +61,14 @@ class Show:
         next(job for job in daemon.timetable.jobs if job.name == "plan").work = do_nothing
         return daemon
 
+    def restart(self, down_s: float) -> None:
+        """End the daemon without a word, let its devices live on, and build it anew."""
+        self.daemon._stores.owner.release()
+        self.daemon._stores.close()
+        self.clock.advance_to(self.clock.monotonic() + down_s)
+        self.yard.live(0.0)
+        self.daemon = self.build()
+
     def publish(self, plan: Plan) -> None:
         self.daemon.planning._published = plan
 

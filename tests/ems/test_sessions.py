@@ -35,6 +35,10 @@ class Bay:
         shot = snapshot(changes, at=after(at_s), now_s=at_s)
         return self.sessions.update(shot, requests, {"car": held} if held else HELD)
 
+    def told(self, after_s: float = 0.0):
+        """What it journalled, as if all of it at one instant."""
+        return [(after(after_s), body) for body in self.journal.bodies("transition")]
+
     @property
     def car(self):
         return self.sessions.cars.get("car")
@@ -113,9 +117,43 @@ def test_a_restart_counts_on_from_the_journalled_register():
     first = Bay()
     first.see(0, 1, ask(20.0), register_kwh=100.0)
     second = Bay()
-    second.sessions.restore(first.journal.bodies("transition"))
+    second.sessions.restore(first.told())
     second.see(3600, 2, ask(20.0), register_kwh=110.0)
     assert second.car.wanted_kwh(1.0) == pytest.approx(20.0 * (1.0 + METER_DOUBT) - 10.0)
+
+
+def test_a_car_that_stood_before_a_restart_has_not_come_anew():
+    first, second = Bay(), Bay()
+    first.see(100, 1, register_kwh=100.0)
+    first.see(600, 2, register_kwh=103.0)
+    second.sessions.restore(first.told(100.0))
+    assert second.see(700, 2, register_kwh=104.0)
+    assert (second.car.arrived, second.car.departure) == (first.car.arrived, first.car.departure)
+    assert second.car.wanted_kwh(1.0) == pytest.approx(UNKNOWN_KWH * (1.0 + METER_DOUBT) - 4.0)
+    assert second.journal.bodies("transition") == [], "it is journalled already"
+
+
+@pytest.mark.parametrize(
+    ("states", "at_s"),
+    [((1, 0), 700.0), ((1,), 8 * 3600.0 + 200.0)],
+    ids=["it had left before", "nobody stays so long without a word"],
+)
+def test_another_car_counts_from_its_own_arrival(states, at_s):
+    first, second = Bay(), Bay()
+    for number, state in enumerate(states):
+        first.see(100 + number, state)
+    second.sessions.restore(first.told(100.0))
+    second.see(at_s, 1, register_kwh=120.0)
+    assert (second.car.arrived, second.car.base_kwh) == (after(at_s), 120.0)
+
+
+def test_a_car_that_left_while_nobody_looked_is_forgotten():
+    first, second = Bay(), Bay()
+    first.see(100, 1)
+    second.sessions.restore(first.told(100.0))
+    second.see(700, 0)
+    second.see(710, 1, register_kwh=120.0)
+    assert (second.car.arrived, second.car.base_kwh) == (after(710), 120.0)
 
 
 def test_a_charge_point_that_cannot_be_read_keeps_its_car():
@@ -135,6 +173,19 @@ def test_without_a_register_the_power_is_integrated():
     for at_s in (0.0, 1800.0, 3600.0):
         sessions.update(snapshot({"wallbox.state": 2.0, "wallbox.power_kw": 10.0}, now_s=at_s), [], HELD)
     assert sessions.cars["car"].register_kwh == pytest.approx(10.0)
+    assert sessions.cars["car"].base_kwh == 0.0
+
+
+def test_without_a_register_the_power_is_integrated_on_from_what_was_journalled():
+    site = make_site()
+    bindings = bind(site)
+    points = {a: {r: p for r, p in roles.items() if r != "energy_kwh"} for a, roles in bindings.points.items()}
+    bindings = type(bindings)(points, bindings.devices, bindings.commands, bindings.safe)
+    sessions = Sessions(site, bindings, Journal().record)
+    sessions.restore([(NOW, {"event": "plug_in", "asset": "car", "register_kwh": 42.0})])
+    for at_s in (0.0, 1800.0):
+        sessions.update(snapshot({"wallbox.state": 2.0, "wallbox.power_kw": 10.0}, now_s=at_s), [], HELD)
+    assert sessions.cars["car"].register_kwh - sessions.cars["car"].base_kwh == pytest.approx(5.0)
 
 
 def test_what_the_car_takes_at_the_most_is_learned_from_a_limit_that_it_does_not_use():

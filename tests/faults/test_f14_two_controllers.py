@@ -158,3 +158,44 @@ async def test_f14_one_garbled_reading_is_no_foreign_writer(show) -> None:
         one.script[at_s + CYCLE_S] = lambda: store.commands.update(setpoint_kw=OURS_KW)
     await one.run_until(300.0)
     assert events(one) == []
+
+
+async def test_f14_a_restart_leaves_alone_what_was_left_alone(show) -> None:
+    one, rival = await contested(show, 300.0, *(5.0 + CYCLE_S * k for k in range(6, 30)))
+    writes, told = one.yard.writes["store"], events(one)
+    one.restart(30.0)
+    began_s = one.clock.monotonic()
+    await one.run_until(began_s + 200.0)
+    assert one.yard.writes["store"] == writes
+    assert one.command("store") == THEIRS_KW
+    assert [event for event, _ in events(one)] == [event for event, _ in told]
+    (alarm,) = [a for a in one.daemon._alarms.active if a.key == "foreign:battery"]
+    for named in ("battery", "store", "store.setpoint_kw", "-7", "5"):
+        assert named in alarm.text
+    await one.run_until(began_s + FIRST_REST_S + 3.0 * CYCLE_S)
+    assert one.yard.writes["store"] > writes, "the rest is over"
+    assert events(one)[-1][0] == "foreign_over"
+    rival.at(*(one.clock.monotonic() + 5.0 + CYCLE_S * k for k in range(4)))
+    await one.run_until(one.clock.monotonic() + 6.0 * CYCLE_S)
+    assert events(one)[-1][0] == "foreign_yield", "one contradiction is enough"
+
+
+async def test_f14_a_restart_in_a_dispute_begins_no_attempt_anew(show) -> None:
+    one, rival = await contested(show, 145.0, 65.0, 105.0)
+    assert [event for event, _ in events(one)] == ["foreign_write"] * 2
+    one.restart(30.0)
+    one.publish(make_plan({"battery": OURS_KW, "heat": 3.0, "pv": -4.0, "car": 0.0}, slots=96))
+    began_s = one.clock.monotonic()
+    rival.at(*(began_s + 25.0 + CYCLE_S * k for k in range(12)))
+    await one.run_until(began_s + 150.0)
+    assert [event for event, _ in events(one)] == ["foreign_write"] * REASSERTS + ["foreign_yield"]
+
+
+async def test_f14_an_operator_takes_it_back_after_a_restart_or_during_it(show) -> None:
+    one, rival = await contested(show, 300.0, *(5.0 + CYCLE_S * k for k in range(6, 30)))
+    rival.kw = None
+    one.ask("mode", "store", mode="control")
+    one.restart(30.0)
+    await one.run_until(one.clock.monotonic() + 30.0)
+    assert events(one)[-1][0] == "foreign_over"
+    assert one.alarms() == set()

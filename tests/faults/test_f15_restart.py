@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +18,7 @@ from plan_samples import sample_plan, sample_problem
 from stage import after, make_plan, make_site
 
 from ems.fast.decisions import Rung
+from ems.fast.sessions import UNKNOWN_STAY
 from ems.slow.foresee import Foresight
 from ems.slow.plan_record import plan_record
 from ems.slow.plan_resumed import misfit, read_plan
@@ -28,16 +30,6 @@ from optimization.problem import Schedule
 __all__ = ["show"]
 
 PLAN_KW = {"battery": 9.0, "heat": 6.0, "pv": -4.0, "car": 22.0}
-
-
-def restart(one: Show, down_s: float, *, kill: bool = True) -> None:
-    """End the daemon without a word, let its devices live on, and build it anew."""
-    one.daemon._stores.owner.release()
-    one.daemon._stores.close()
-    if kill:
-        one.clock.advance_to(one.clock.monotonic() + down_s)
-        one.yard.live(0.0)
-    one.daemon = one.build()
 
 
 def kept_plan(one: Show, **changes: Any) -> None:
@@ -64,7 +56,7 @@ async def test_f15_the_schedule_is_taken_up_where_it_stands(show) -> None:
     """The first decision of the new life follows the plan of the old one: nobody planned in between."""
     one: Show = show()
     kept_plan(one)
-    restart(one, 20.0)
+    one.restart(20.0)
     began_s = one.clock.monotonic()
     await one.run_until(began_s + CYCLE_S)
     decisions = one.daemon.loop.last.outcome.decisions
@@ -90,7 +82,7 @@ async def test_f15_the_schedule_is_taken_up_where_it_stands(show) -> None:
 async def test_f15_a_plan_that_does_not_fit_is_left_alone(show, soc_kwh, down_s, changes, why) -> None:
     one: Show = show(soc_kwh=soc_kwh)
     kept_plan(one, **changes)
-    restart(one, down_s)
+    one.restart(down_s)
     await one.run_until(one.clock.monotonic() + CYCLE_S)
     assert one.daemon.loop.last.outcome.decisions["battery"].rung is Rung.RULES
     assert [t["misfit"] for t in told(one)] == ([] if why is None else [why])
@@ -128,7 +120,7 @@ async def test_f15_no_step_after_a_restart_is_steeper_than_the_ramp(show, down_s
     one: Show = show(car_in=lambda _s: True)
     one.publish(make_plan({**PLAN_KW, "car": 6.0, "heat": 1.0}, slots=96))
     await one.run_until(100.0)
-    restart(one, down_s)
+    one.restart(down_s)
     one.publish(make_plan(PLAN_KW, slots=96))
     powers = {d: [one.yard.drivers[d].values["power_kw"]] for d in RAMPS_KW_PER_S}
     while one.clock.monotonic() < 160.0 + down_s:
@@ -150,7 +142,7 @@ async def test_f15_nothing_that_was_intended_before_is_replayed(show) -> None:
     one.daemon._stores.journal.record(
         "intent", {"asset": "battery", "point": "store.setpoint_kw", "value": 29.0}
     ).result(10)
-    restart(one, 100.0)
+    one.restart(100.0)
     began = one.clock.now()
     writes = one.yard.writes
     assert one.yard.writes == writes, "building a daemon writes nothing"
@@ -162,13 +154,25 @@ async def test_f15_nothing_that_was_intended_before_is_replayed(show) -> None:
     assert all(r.body["rung"] == "rules" for r in intents if r.body["asset"] == "battery")
 
 
+async def test_f15_a_car_that_told_nothing_has_not_come_anew(show) -> None:
+    one: Show = show(car_in=lambda s: s >= 20.0)
+    await one.run_until(400.0)
+    before = one.daemon._parts.sessions.cars["car"]
+    one.restart(60.0)
+    await one.run_until(one.clock.monotonic() + 30.0)
+    now = one.daemon._parts.sessions.cars["car"]
+    assert abs(now.arrived - before.arrived) <= timedelta(seconds=1.0)
+    assert now.base_kwh == before.base_kwh
+    assert now.departure < one.clock.now() + UNKNOWN_STAY - timedelta(seconds=400.0)
+
+
 async def test_f15_a_car_keeps_what_it_was_promised(show) -> None:
     one: Show = show(car_in=lambda s: s >= 20.0)
     departure = after(3 * 3600.0)
     one.script[40.0] = lambda: one.ask("ev", "car", energy_kwh=8.0, departure=departure.isoformat())
     await one.run_until(400.0)
     before = one.daemon._parts.sessions.cars["car"]
-    restart(one, 60.0)
+    one.restart(60.0)
     await one.run_until(one.clock.monotonic() + 30.0)
     now = one.daemon._parts.sessions.cars["car"]
     at = one.clock.now()
