@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import fcntl
 import json
 import logging
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from drivers.driver import Driver
 from drivers.points import Outcome, Setpoint
 from drivers.registry import DeviceSpec, build_driver, profile_points
+from ems.alone import alone
 from ems.clock import Clock, ScaledClock, SystemClock, unhurried
 from ems.commands.options import opened, parser
 from ems.config.binding import device_spec, role_points
@@ -242,7 +241,7 @@ def command(argv: Sequence[str]) -> int:
     site, folder = opened(arguments)
     clock = ScaledClock.from_text(arguments.clock) if arguments.clock else SystemClock()
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with alone(folder / "guard.lock", f"another guard watches {folder}; stop it first"):
         try:
             journal = Journal(folder / "guard.db", clock)
         except StoreError as error:
@@ -264,16 +263,6 @@ async def _watch_until_signal(guard: Guard) -> None:
     supervisor.ready()
     await guard.watch(stop)
     feeding.cancel()
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with (folder / "guard.lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise CommandError(f"another guard watches {folder}; stop it first", Exit.DENIED) from error
-        yield
 
 
 def _parser() -> argparse.ArgumentParser:

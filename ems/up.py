@@ -15,18 +15,20 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from ems.alone import alone
 from ems.clock import Clock, SystemClock
 from ems.commands.options import opened, parser
 from ems.exit_codes import Exit
 from ems.live import LiveError, follow_live
 from ems.operations.logs import LOG_FILE, Kept, cap_bytes
 from ems.operations.logs import begin as begin_logging
+from ems.operations.sparing import LineWriter, to_stream
 from ems.store.encoding import to_json
 
 log = logging.getLogger(__name__)
@@ -51,11 +53,11 @@ class Child:
         order: program and arguments.
         state_dir: the site's state folder.
         clock: for pauses and lifetimes, in seconds of the wall.
-        kept: keeps what it says; None for nobody.
+        hear: takes each line that it says, and waits for nobody.
     """
 
     def __init__(
-        self, name: str, order: Sequence[str], state_dir: Path, clock: Clock, kept: Kept | None = None
+        self, name: str, order: Sequence[str], state_dir: Path, clock: Clock, hear: Callable[[str], object]
     ) -> None:
         self.name = name
         self.restarts = 0
@@ -63,7 +65,7 @@ class Child:
         self.hopeless: int | None = None
         self._order = order
         self._pid_file = state_dir / f"{name}.pid"
-        self._clock, self._kept = clock, kept
+        self._clock, self._hear = clock, hear
         self._process: asyncio.subprocess.Process | None = None
         self._deaths = 0
         self._said = ""
@@ -138,17 +140,11 @@ class Child:
             lambda: asyncio.StreamReaderProtocol(reader), messages
         )
         try:
-            while line := await reader.readline():
-                self._say(line.decode(errors="replace"))
+            while line := (await reader.readline()).decode(errors="replace"):
+                # A JSON line says itself who speaks, and must stay one.
+                self._hear(line if line.startswith("{") else f"[{self.name}] {line}")
         finally:
             transport.close()
-
-    def _say(self, line: str) -> None:
-        # A JSON line says itself who speaks, and must stay one.
-        text = line if line.startswith("{") else f"[{self.name}] {line}"
-        sys.stderr.write(text)
-        if self._kept is not None:
-            self._kept.keep(text)
 
     async def _mourn(self, lived_s: float, status: int) -> None:
         self._deaths = 1 if lived_s >= STEADY_S else self._deaths + 1
@@ -186,10 +182,13 @@ def command(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     begin_logging("up")
     site, folder = opened(arguments)
+    # What a site keeps is for this account alone, as systemd's services have it too.
+    os.umask(0o077)
     folder.mkdir(parents=True, exist_ok=True)
     operator = site.file.grid_operator
     has_api = operator is not None and operator.api is not None
-    status, children = asyncio.run(_up(arguments, folder, has_api=has_api))
+    with alone(folder / "up.lock", f"another `ems up` runs {folder}; stop it first"):
+        status, children = asyncio.run(_up(arguments, folder, has_api=has_api))
     if arguments.json:
         reports = {child.name: child.report for child in children}
         restarts = {child.name: child.restarts for child in children}
@@ -199,17 +198,23 @@ def command(argv: Sequence[str]) -> int:
 
 async def _up(arguments: argparse.Namespace, folder: Path, *, has_api: bool) -> tuple[int, list[Child]]:
     clock, stop = SystemClock(), asyncio.Event()
-    kept = Kept(folder / LOG_FILE, cap_bytes())
+    kept, told = Kept(folder / LOG_FILE, cap_bytes()), LineWriter(to_stream(sys.stderr))
     logging.getLogger().addHandler(kept)
+
+    def hear(line: str) -> None:
+        told.put(line)
+        kept.keep(line)
+
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     named = orders(arguments, folder, has_api=has_api)
-    children = [Child(name, order, folder, clock, kept) for name, order in named.items()]
+    children = [Child(name, order, folder, clock, hear) for name, order in named.items()]
     timer = asyncio.create_task(_end_after(arguments.for_s, folder, clock, stop))
     status = await supervise(children, stop)
     timer.cancel()
     logging.getLogger().removeHandler(kept)
     kept.close()
+    told.close()
     return status, children
 
 

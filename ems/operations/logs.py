@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ems.clock import SystemClock
 from ems.operations.redaction import redacted
-from ems.operations.sparing import Limit, SparingHandler
+from ems.operations.sparing import Limit, LineWriter, SparingHandler
 
 LOG_FILE = "log/up.log"
 """Where `ems up` keeps what its processes say, in the state directory."""
@@ -70,8 +70,8 @@ def _at(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class Kept(RotatingFileHandler):
-    """A log on disk that takes at most `EMS_LOG_MB`; what the disk refuses is lost, and nobody fails for it.
+class Kept(logging.Handler):
+    """A log on disk that takes at most `EMS_LOG_MB`; what the disk refuses is lost, and nobody waits or fails for it.
 
     Args:
         path: its newest file; the folder is made.
@@ -79,18 +79,33 @@ class Kept(RotatingFileHandler):
     """
 
     def __init__(self, path: Path, cap: float) -> None:
+        super().__init__()
         path.parent.mkdir(parents=True, exist_ok=True)
-        super().__init__(path, maxBytes=int(cap / KEPT_FILES), backupCount=KEPT_FILES - 1, encoding="utf-8", delay=True)
+        self._files = _Files(
+            path, maxBytes=int(cap / KEPT_FILES), backupCount=KEPT_FILES - 1, encoding="utf-8", delay=True
+        )
+        self._writer = LineWriter(self._write)
         self.setFormatter(Plain(journal=False))
 
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what this process says itself."""
+        self.keep(self.format(record) + "\n")
+
     def keep(self, line: str) -> None:
-        """Keep a line that somebody else has worded."""
-        self.handle(logging.makeLogRecord({"msg": line.rstrip("\n"), "worded": True}))
+        """Keep a line that is worded already."""
+        self._writer.put(line)
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Word a record, unless it is worded already."""
-        return str(record.msg) if hasattr(record, "worded") else super().format(record)
+    def _write(self, line: str) -> None:
+        self._files.handle(logging.makeLogRecord({"msg": line.rstrip("\n")}))
 
+    def close(self) -> None:
+        """Write what waits, for a second or two at most, and end."""
+        self._writer.close()
+        self._files.close()
+        super().close()
+
+
+class _Files(RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
         """Leave it be: the line stands on stderr too."""
 

@@ -118,6 +118,59 @@ def _key(record: logging.LogRecord) -> _Key:
     return record.name, record.levelno, record.getMessage()
 
 
+class LineWriter:
+    """Writes lines from a thread of its own, so that whoever says something waits for no reader and no disk.
+
+    Args:
+        write: writes a line; what it cannot write is lost.
+        idle: done after each line, and once a minute where there is none.
+    """
+
+    def __init__(self, write: Callable[[str], object], idle: Callable[[], None] = lambda: None) -> None:
+        self._write, self._idle = write, idle
+        self._lines: queue.Queue[str | None] = queue.Queue(MOST_WAITING)
+        self._thread = threading.Thread(target=self._serve, name="log", daemon=True)
+        self._thread.start()
+
+    def put(self, line: str) -> bool:
+        """Let a line be written; False if too many wait already, and it is lost."""
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Write what waits, for a second or two at most, and end."""
+        with suppress(queue.Full):
+            self._lines.put(None, timeout=CLOSING_S)
+        self._thread.join(CLOSING_S)
+
+    def _serve(self) -> None:
+        while (line := self._next()) is not None:
+            # Nobody reads any more, or the terminal is gone: that is no reason to end.
+            with suppress(OSError, ValueError):
+                if line:
+                    self._write(line)
+            self._idle()
+
+    def _next(self) -> str | None:
+        try:
+            return self._lines.get(timeout=AGAIN_S)
+        except queue.Empty:
+            return ""
+
+
+def to_stream(stream: TextIO) -> Callable[[str], None]:
+    """Give a function that writes a line to a stream at once."""
+
+    def write(line: str) -> None:
+        stream.write(line)
+        stream.flush()
+
+    return write
+
+
 class SparingHandler(logging.Handler):
     """Limits and words, and leaves the writing to a thread.
 
@@ -128,10 +181,7 @@ class SparingHandler(logging.Handler):
 
     def __init__(self, stream: TextIO, limit: Limit) -> None:
         super().__init__()
-        self._stream, self._limit = stream, limit
-        self._lines: queue.Queue[str | None] = queue.Queue(MOST_WAITING)
-        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
-        self._thread.start()
+        self._limit, self._writer = limit, LineWriter(to_stream(stream), self.tell_repeats)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tell a record, or count it."""
@@ -155,24 +205,8 @@ class SparingHandler(logging.Handler):
         self._put(line, 1 + repeats)
 
     def _put(self, line: str, stands_for: int) -> None:
-        try:
-            self._lines.put_nowait(line)
-        except queue.Full:
+        if not self._writer.put(line):
             self._limit.left_out += stands_for
-
-    def _write(self) -> None:
-        while (line := self._next()) is not None:
-            # Nobody reads any more, or the terminal is gone: that is no reason to end.
-            with suppress(OSError, ValueError):
-                self._stream.write(line)
-                self._stream.flush()
-            self.tell_repeats()
-
-    def _next(self) -> str | None:
-        try:
-            return self._lines.get(timeout=AGAIN_S)
-        except queue.Empty:
-            return ""
 
     def tell_repeats(self) -> None:
         """Tell the counts of what is not said any more."""
@@ -185,7 +219,5 @@ class SparingHandler(logging.Handler):
 
     def close(self) -> None:
         """Write what waits, for a second or two at most, and end."""
-        with suppress(queue.Full):
-            self._lines.put(None, timeout=CLOSING_S)
-        self._thread.join(CLOSING_S)
+        self._writer.close()
         super().close()

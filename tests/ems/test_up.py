@@ -18,9 +18,11 @@ from typing import TypeVar
 import pytest
 
 from ems import up
+from ems.alone import alone
 from ems.clock import SystemClock
 from ems.exit_codes import Exit
 from ems.live import LiveServer
+from ems.operations.logs import LOG_FILE
 from ems.up import Child, orders, supervise
 
 T = TypeVar("T")
@@ -34,6 +36,10 @@ print(json.dumps({"cycles": 7}))
 """
 
 
+def tell(line: str) -> None:
+    sys.stderr.write(line)
+
+
 class Household:
     """Children that run small programs, supervised in this event loop."""
 
@@ -41,7 +47,7 @@ class Household:
         self.folder = folder
         self.stop = asyncio.Event()
         self.children = {
-            name: Child(name, [sys.executable, "-c", program], folder, SystemClock())
+            name: Child(name, [sys.executable, "-c", program], folder, SystemClock(), tell)
             for name, program in programs.items()
         }
         self.running = asyncio.create_task(supervise(list(self.children.values()), self.stop))
@@ -145,7 +151,7 @@ async def test_pauses_double_up_to_a_limit(tmp_path: Path) -> None:
             pauses.append(seconds)
             raise TimeoutError
 
-    child = Child("run", [], tmp_path, Clock())
+    child = Child("run", [], tmp_path, Clock(), tell)
     for lived_s in (0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 60.0, 1.0):
         await child._mourn(lived_s, 1)
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 0.2, 0.4]
@@ -201,6 +207,36 @@ time.sleep(60)
     over.touch()
 
 
+async def test_a_reader_that_does_not_read_holds_up_no_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that was stopped by Ctrl-S: what is said waits, or is lost, and whoever dies is started again."""
+    lives = tmp_path / "lives"
+    dying = f"import sys; open({str(lives)!r}, 'a').write('x'); sys.stderr.write('word ' * 20_000 + chr(10))"
+    monkeypatch.setattr(up, "orders", lambda *_, **__: {"run": [sys.executable, "-c", dying]})
+    end, start = os.pipe()
+    with os.fdopen(end) as reader, os.fdopen(start, "w") as unread:
+        monkeypatch.setattr(sys, "stderr", unread)
+        running = asyncio.create_task(up._up(arguments(for_s=None), tmp_path, has_api=False))
+        await eventually(lambda: lives.exists() and len(lives.read_text()) >= 3)
+        signal.raise_signal(signal.SIGTERM)
+        reading = asyncio.create_task(asyncio.to_thread(reader.read))
+        _, (child,) = await running
+        assert child.restarts >= 2
+        unread.close()
+        await reading
+    assert (tmp_path / LOG_FILE).read_text().startswith("[run] word word")
+
+
+def test_a_second_one_is_refused_before_it_touches_anything(tmp_path: Path) -> None:
+    (tmp_path / "run.pid").write_text("1\n")
+    root = Path(__file__).resolve().parents[2]
+    order = [sys.executable, "-m", "ems.cli", "up", "demo_house", "--state", str(tmp_path), "--page-port", "0"]
+    with alone(tmp_path / "up.lock", "taken"):
+        run = subprocess.run(order, cwd=root, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == Exit.DENIED
+    assert "another `ems up` runs" in run.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"run.pid", "up.lock"}
+
+
 async def test_the_end_counts_from_the_first_cycle(tmp_path: Path) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     ending = asyncio.create_task(up._end_after(0.1, tmp_path, SystemClock(), stop))
@@ -227,7 +263,7 @@ async def test_a_child_that_ends_by_itself_while_it_is_told_to_stop_is_no_error(
         def unlink(self, *, missing_ok: bool) -> None:
             assert missing_ok
 
-    child = Child("run", [sys.executable, "-c", "raise SystemExit(1)"], tmp_path, SystemClock())
+    child = Child("run", [sys.executable, "-c", "raise SystemExit(1)"], tmp_path, SystemClock(), tell)
     child._pid_file = SlowFile()
     child._stopping.set()
     assert (await child._live())[1] == 1

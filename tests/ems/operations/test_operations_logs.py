@@ -202,7 +202,12 @@ async def test_what_processes_say_is_kept_and_json_stays_json(
 ) -> None:
     said = 'import sys; sys.stderr.write(\'all is well\\n{"message": "well"}\\n\')'
     kept = Kept(tmp_path / LOG_FILE, 1e6)
-    child = Child("run", [sys.executable, "-c", said], tmp_path, SystemClock(), kept)
+
+    def hear(line: str) -> None:
+        sys.stderr.write(line)
+        kept.keep(line)
+
+    child = Child("run", [sys.executable, "-c", said], tmp_path, SystemClock(), hear)
     living = asyncio.ensure_future(child.keep())
     async with asyncio.timeout(60):
         while child.restarts == 0:  # noqa: ASYNC110 - it has no event to wait for
