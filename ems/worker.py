@@ -168,8 +168,9 @@ class WorkerSolver:
     @property
     def ready(self) -> bool:
         """Whether a worker has loaded everything and waits for a question."""
-        task = self._getting_ready
-        return task is not None and task.done() and not task.cancelled() and task.result()
+        task, process = self._getting_ready, self._process
+        is_alive = process is not None and process.returncode is None
+        return is_alive and task is not None and task.done() and not task.cancelled() and task.result()
 
     @property
     def pid(self) -> int | None:
@@ -177,7 +178,7 @@ class WorkerSolver:
         return self._process.pid if self._process is not None else None
 
     async def start(self) -> None:
-        """Begin to warm a worker in the background."""
+        """Begin to warm a worker in the background, if there is none or it has ended by itself."""
         if self._getting_ready is None or (self._getting_ready.done() and not self.ready):
             self._getting_ready = asyncio.create_task(self._warm())
 
@@ -217,6 +218,10 @@ class WorkerSolver:
         return False
 
     async def _warm(self) -> bool:
+        if self._process is not None:
+            logger.warning("the solver process has ended with status %s: another is started", self._process.returncode)
+            self.replaced += 1
+            await self._kill()
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, stdin=PIPE, stdout=PIPE, start_new_session=True, env=_environment()
