@@ -21,7 +21,7 @@ from ems.config.site import Site
 from ems.connections import PatientProtocol
 from ems.exit_codes import CommandError, Exit
 from ems.limits.api import build_api
-from ems.limits.token import FILE, new_token
+from ems.limits.token import FILE, new_token, trouble
 from ems.operations.logs import begin as begin_logging
 from ems.store.encoding import to_json
 
@@ -67,8 +67,8 @@ def _serve(site: Site, state: Path, *, as_json: bool) -> int:
     scheme = "http" if api.certificate is None else "https"
     address = f"{scheme}://{api.host}:{listener.getsockname()[1]}/"
     log.info("the grid operator's API is at %s", address)
-    if not (state / FILE).exists():
-        log.warning("nobody has a token yet: `ems limits token %s` makes one", site.file.site.id)
+    if why := trouble(state):
+        log.warning("%s: every request is refused; `ems limits token %s` makes a token", why, site.file.site.id)
     # The server raises the signal that ended it once more; it has done its work by then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from ems.config.strict import Id, NotNegative, Strict, Whole
 
+LIMITS_TOKEN = "limits_token"  # noqa: S105 - the name under which the secret is kept
+"""Name of the secret by which the grid operator proves who it is, where it is not made by `ems limits token`."""
+
 
 class LimitRegisters(Strict):
     """Registers of a device in which the grid operator writes limits.

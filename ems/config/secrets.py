@@ -35,7 +35,7 @@ def secrets_of(site: Site) -> tuple[str, ...]:
 
 
 def read_secret(name: str, state_dir: Path, environ: Mapping[str, str] = os.environ) -> str:
-    """Read a secret.
+    """Read a secret that must be there.
 
     Args:
         name: of the secret, in lower case.
@@ -45,18 +45,28 @@ def read_secret(name: str, state_dir: Path, environ: Mapping[str, str] = os.envi
     Raises:
         SecretError: it is nowhere, is empty, or others may read its file.
     """
-    handed, variable = environ.get("CREDENTIALS_DIRECTORY"), f"EMS_SECRET_{name.upper()}"
-    path = state_dir / FOLDER / name
-    if handed and (Path(handed) / name).is_file():
-        found = _text(Path(handed) / name)
-    elif path.exists():
-        found = _private(path)
-    else:
-        found = environ.get(variable, "")
+    found = find_secret(name, state_dir, environ)
     if not found:
-        words = f"write it into {path} (mode 0600), hand it over with LoadCredential=, or set {variable}"
-        raise SecretError(f"the secret {name} is missing or empty: {words}")
+        words = f"write it into {state_dir / FOLDER / name} (mode 0600), hand it over with LoadCredential=, or set"
+        raise SecretError(f"the secret {name} is missing or empty: {words} {_variable(name)}")
     return found
+
+
+def find_secret(name: str, state_dir: Path, environ: Mapping[str, str] = os.environ) -> str:
+    """Look for a secret that may be there, as `read_secret` does; empty if it is nowhere.
+
+    Raises:
+        SecretError: others may read its file, or it cannot be read.
+    """
+    handed, path = environ.get("CREDENTIALS_DIRECTORY"), state_dir / FOLDER / name
+    # A service that is handed nothing is handed an empty credential.
+    if handed and (Path(handed) / name).is_file() and (found := _text(Path(handed) / name)):
+        return found
+    return _private(path) if path.exists() else environ.get(_variable(name), "")
+
+
+def _variable(name: str) -> str:
+    return f"EMS_SECRET_{name.upper()}"
 
 
 def _private(path: Path) -> str:

@@ -20,12 +20,15 @@ from drivers.points import Quality
 from drivers.registry import build_driver
 from ems.clock import Clock, SystemClock
 from ems.config.binding import device_spec
+from ems.config.grid_operator import LIMITS_TOKEN
 from ems.config.secrets import FOLDER as SECRETS
 from ems.config.secrets import SecretError, read_secret, secrets_of
 from ems.config.site import Site
 from ems.limits.token import FILE as TOKEN
+from ems.limits.token import trouble
 from ems.live import LiveError, read_live
 from ems.operations.findings import Finding
+from ems.operations.units import secret_file
 from ems.slow.planning_setup import open_feeds
 from ems.store.chain import GENESIS, entry_hash
 from ems.store.checkpoints import KEY_FILE, KIND, is_signed
@@ -78,15 +81,34 @@ def permissions(state_dir: Path) -> Iterator[Finding]:
 def secrets(site: Site, state_dir: Path) -> Iterator[Finding]:
     """Look whether the secrets that the site needs are there; what they are is not told."""
     for name in secrets_of(site):
-        if (site.folder / "credentials" / name).exists():
-            yield Finding(f"secret {name}", True, "systemd hands it over")
-            continue
-        try:
-            read_secret(name, state_dir)
-        except SecretError as error:
-            yield Finding(f"secret {name}", False, "cannot be used", str(error))
-        else:
-            yield Finding(f"secret {name}", True, "is there")
+        yield _handed(site, name) or _secret(name, _missing(name, state_dir))
+    operator = site.file.grid_operator
+    if operator is not None and operator.api is not None:
+        remedy = f"`ems limits token {site.file.site.id}` makes one"
+        why = trouble(state_dir)
+        yield _handed(site, LIMITS_TOKEN) or _secret(LIMITS_TOKEN, why and f"{why}: {remedy}")
+
+
+def _handed(site: Site, name: str) -> Finding | None:
+    """Look whether systemd hands a secret over; None if it has none."""
+    path = secret_file(site, name)
+    try:
+        return Finding(f"secret {name}", True, "systemd hands it over") if path.exists() else None
+    except PermissionError:
+        advice = f"look as root: `sudo ls -l {path}`"
+        return Finding(f"secret {name}", True, "whether systemd hands it over is seen by root alone", advice)
+
+
+def _secret(name: str, why: str) -> Finding:
+    return Finding(f"secret {name}", not why, "cannot be used" if why else "is there", why)
+
+
+def _missing(name: str, state_dir: Path) -> str:
+    try:
+        read_secret(name, state_dir)
+    except SecretError as error:
+        return str(error)
+    return ""
 
 
 def core(snapshot: Mapping[str, Any] | None) -> Finding:

@@ -15,11 +15,13 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ems.config.secrets import SecretError, read_secret, secrets_of
+from ems.config.grid_operator import LIMITS_TOKEN
+from ems.config.secrets import SecretError, find_secret, secrets_of
 from ems.config.site import Site
 from ems.live import LiveError, read_live
 from ems.operations.findings import Finding
@@ -65,11 +67,9 @@ def bundle(site: Site, state_dir: Path, findings: Sequence[Finding]) -> bytes:
 
 def _known_secrets(site: Site, state_dir: Path) -> Iterator[str]:
     """Give every secret that can be read, so that it is found wherever it stands."""
-    for name in secrets_of(site):
-        try:
-            yield read_secret(name, state_dir)
-        except SecretError:
-            continue
+    for name in (*secrets_of(site), LIMITS_TOKEN):
+        with suppress(SecretError):
+            yield find_secret(name, state_dir)
     yield from (value for name, value in os.environ.items() if name.startswith("EMS_SECRET_"))
 
 

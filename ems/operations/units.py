@@ -8,11 +8,12 @@ Law 3: the core must say that it makes its deadlines, and the guard that its loo
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ems.config.grid_operator import LIMITS_TOKEN
 from ems.config.secrets import secrets_of
 from ems.config.site import Site
 from ems.config.state import SYSTEM_STATE
@@ -110,7 +111,7 @@ def services(site: Site, page_port: int) -> list[Service]:
         *watched,
         "OOMScoreAdjust=-500",
         *_NICER,
-        *(f"LoadCredential={name}:{path}" for name, path in secret_files(site).items()),
+        *(_handed(site, name) for name in secrets_of(site)),
     ]
     field = " ".join([FIELD_NETWORKS, *_public(device.host for device in site.file.devices.values())])
     found = [
@@ -128,15 +129,23 @@ def services(site: Site, page_port: int) -> list[Service]:
         ),
     ]
     if operator is not None and operator.api is not None:
-        found.append(
-            Service("limits", "limits of the grid operator", ["limits", "serve"], ["Type=exec"], None, writes=False)
-        )
+        limits = ["Type=exec", *_offered(site, LIMITS_TOKEN)]
+        found.append(Service("limits", "limits of the grid operator", ["limits", "serve"], limits, None, writes=False))
     return found
 
 
-def secret_files(site: Site) -> Mapping[str, Path]:
-    """Tell which secrets the core of a site needs, and the files that its unit takes them from."""
-    return {name: site.folder / "credentials" / name for name in secrets_of(site)}
+def secret_file(site: Site, name: str) -> Path:
+    """Tell from which file a unit takes a secret."""
+    return site.folder / "credentials" / name
+
+
+def _handed(site: Site, name: str) -> str:
+    return f"LoadCredential={name}:{str(secret_file(site, name)).replace('%', '%%')}"
+
+
+def _offered(site: Site, name: str) -> Sequence[str]:
+    """Hand over a secret if its file is there: without a value to fall back to, the service would not start."""
+    return [_handed(site, name), f"SetCredential={name}:\\n"]
 
 
 def _reach(site: Site, field: str) -> str | None:

@@ -22,13 +22,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ems.cli import main
 from ems.clock import SimulatedClock, SystemClock
+from ems.config.grid_operator import LIMITS_TOKEN
 from ems.exit_codes import Exit
 from ems.limits.api import build_api
 from ems.limits.desk import LimitDesk
 from ems.limits.door import SOCKET, Door
 from ems.limits.in_force import Direction, Instant
 from ems.limits.sources import Sources
-from ems.limits.token import FILE, is_token, new_token
+from ems.limits.token import FILE, is_token, new_token, trouble
 from ems.store.database import StoreError
 from hil.relocate import free_port, relocate
 
@@ -207,6 +208,26 @@ async def test_a_new_token_makes_the_old_one_void_and_only_a_hash_is_kept(
     kept.unlink()
     assert not is_token(tmp_path, token)
     assert not is_token(tmp_path, "")
+
+
+def test_a_token_that_the_operator_brings_counts_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Handed over by systemd; a credential without content is none, and a file that others may read is no token."""
+    assert trouble(tmp_path) == "nobody has a token yet"
+    made, credentials = new_token(tmp_path), tmp_path / "credentials"
+    credentials.mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    (credentials / LIMITS_TOKEN).write_text("\n")
+    assert is_token(tmp_path, made)
+    (credentials / LIMITS_TOKEN).write_text("brought\n")
+    assert is_token(tmp_path, "brought")
+    assert not is_token(tmp_path, made)
+    assert not is_token(tmp_path, "")
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / LIMITS_TOKEN).write_text("brought")
+    (tmp_path / "secrets" / LIMITS_TOKEN).chmod(0o644)
+    assert not any(is_token(tmp_path, token) for token in (made, "brought", ""))
+    assert "may be read by others" in trouble(tmp_path)
 
 
 async def test_a_lost_core_is_503_and_no_heartbeat(core: Core, operator: httpx.AsyncClient) -> None:

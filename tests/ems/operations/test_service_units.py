@@ -35,7 +35,8 @@ def with_more(site: Site, **parts: object) -> Site:
 
 @pytest.fixture(scope="module")
 def texts(site: Site) -> dict[str, str]:
-    return units(site, program=["/opt/district-ems/bin/python", "-P", "-m", "ems.cli"])
+    limited = with_more(site, grid_operator=GridOperator(api=LimitApi(), failsafe_import_kw=4.2))
+    return units(limited, program=["/opt/district-ems/bin/python", "-P", "-m", "ems.cli"])
 
 
 @needs_systemd
@@ -86,6 +87,15 @@ def test_the_core_is_watched_and_nobody_may_do_more_than_needed(texts: dict[str,
         if name.endswith(".service"):
             assert {"NoNewPrivileges=yes", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= set(text.splitlines())
             assert re.search(r"^User=district-ems$", text, re.MULTILINE)
+
+
+def test_the_token_of_the_grid_operator_is_handed_over_and_may_be_missing(site: Site, texts: dict[str, str]) -> None:
+    lines = texts["district-ems-demo_district-limits.service"].splitlines()
+    assert {
+        f"LoadCredential=limits_token:{site.folder}/credentials/limits_token",
+        r"SetCredential=limits_token:\n",
+    } <= set(lines)
+    assert not [line for line in texts["district-ems-demo_district-page.service"].splitlines() if "Credential" in line]
 
 
 def test_a_slow_cycle_has_a_patient_watchdog(site: Site) -> None:

@@ -20,6 +20,7 @@ from stage import DEMO, SITE
 from ems.cli import main
 from ems.clock import SimulatedClock, SystemClock
 from ems.config.audit import MAIL_PASSWORD
+from ems.config.grid_operator import LIMITS_TOKEN, GridOperator, LimitApi
 from ems.config.loading import load_site
 from ems.config.secrets import FOLDER as SECRETS
 from ems.config.site import Site
@@ -162,6 +163,31 @@ def test_what_others_may_read_is_named_with_a_remedy(place: tuple[Site, Path]) -
     assert "chmod 600" in found["permissions of audit.key"].remedy
     assert not found[f"secret {MAIL_PASSWORD}"].ok
     assert CANARY not in str(found)
+
+
+def test_the_doctor_asks_for_a_token_and_does_not_stumble_over_what_root_alone_may_see(
+    place: tuple[Site, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, state = place
+    api = GridOperator(api=LimitApi(), failsafe_import_kw=4.2)
+    site = plain.model_copy(update={"file": plain.file.model_copy(update={"grid_operator": api})})
+    missing = named(secrets(site, state))[f"secret {LIMITS_TOKEN}"]
+    assert not missing.ok
+    assert "nobody has a token yet: `ems limits token" in missing.remedy
+    new_token(state)
+    assert named(secrets(site, state))[f"secret {LIMITS_TOKEN}"].ok
+
+    exists = Path.exists
+
+    def shut(path: Path) -> bool:
+        if path.is_relative_to(site.folder):
+            raise PermissionError
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", shut)
+    for finding in secrets(site, state):
+        assert finding.ok
+        assert finding.remedy.startswith("look as root: `sudo ls -l")
 
 
 async def test_a_silent_device_and_an_old_feed_are_named(place: tuple[Site, Path]) -> None:
