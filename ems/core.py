@@ -11,12 +11,13 @@ import sys
 from asyncio.subprocess import DEVNULL
 from pathlib import Path
 
-from ems.app import Daemon, build
+from ems.app import build
 from ems.clock import Clock, SystemClock, unhurried
 from ems.commands.output import note
 from ems.config.running import keep_running
 from ems.config.site import Site
 from ems.config.verdict import read_verdict
+from ems.daemon import Daemon
 from ems.exit_codes import CommandError, Exit
 from ems.operations.loop_watch import LoopWatch
 from ems.operations.supervisor import FEEDS_A_WATCHDOG, Supervisor

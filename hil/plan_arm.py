@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ems.app import Daemon, build
+from ems.app import build
 from ems.clock import SimulatedClock, SystemClock
 from ems.config.binding import bind
 from ems.config.loading import load_site
 from ems.config.site import Site
+from ems.daemon import Daemon
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.requests import submit
 from ems.timetable import SimulatedRunner

@@ -17,9 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ems.app import Daemon, build
+from ems.app import build
 from ems.clock import SimulatedClock, SystemClock
 from ems.config.site import Site
+from ems.daemon import Daemon
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.requests import submit
 from ems.study.bench import Bench, Period

@@ -22,10 +22,11 @@ from drivers.driver import Driver
 from drivers.modbus.driver import ModbusDriver
 from drivers.modbus.link import Link
 from drivers.modbus.profile import modbus_profile
-from ems.app import Daemon, build
+from ems.app import build
 from ems.clock import Clock
 from ems.config.binding import device_spec
 from ems.config.site import Site
+from ems.daemon import Daemon
 from ems.ownership import Owner
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path, history_path
 from ems.store.history import History

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ems.app import Daemon, build
+from ems.app import build
 from ems.clock import SimulatedClock
 from ems.config.loading import load_site
+from ems.daemon import Daemon
 from ems.slow.asset_models import asset_models
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.timetable import SimulatedRunner

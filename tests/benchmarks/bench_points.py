@@ -25,9 +25,10 @@ from drivers.points import Measurement
 from drivers.profiles import ProfileInfo, RoleInfo, RoleKind
 from drivers.registry import profile_points
 from drivers.simulated import SimulatedDriver
-from ems.app import Daemon, build
+from ems.app import build
 from ems.clock import Clock, SystemClock
 from ems.config.site import Site
+from ems.daemon import Daemon
 from ems.timetable import LiveRunner
 from ems.worker import NoSolver
 from tests.ems.stage import SITE, make_site

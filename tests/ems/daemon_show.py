@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from stage import NOW, Yard, make_plan, make_site
 
-from ems.app import Daemon, build
+from ems.app import build
 from ems.clock import SimulatedClock
 from ems.config.site import Site
+from ems.daemon import Daemon
 from ems.store.requests import Request, submit
 from ems.timetable import SimulatedRunner
 from optimization.problem import Plan, Problem

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ems.app import Daemon
 from ems.config.loading import load_site
 from ems.config.site import Site
+from ems.daemon import Daemon
 from ems.fast.decisions import Decision, Rung
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from hil.scenario import Scenario

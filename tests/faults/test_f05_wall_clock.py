@@ -14,9 +14,10 @@ import pytest
 from fault_stage import quick_or_soak
 from stage import NOW, Yard, make_site
 
-from ems.app import Daemon, build
+from ems.app import build
 from ems.clock import SystemClock
 from ems.core import live
+from ems.daemon import Daemon
 from ems.exit_codes import CommandError
 from ems.fast.demand import RECORD as INTERVAL
 from ems.ownership import read_record

@@ -13,7 +13,7 @@ import pytest
 from fault_stage import ASSET_OF, FaultStage, Run, fault
 from plan_samples import sample_problem
 
-from ems.app import Daemon
+from ems.daemon import Daemon
 from ems.fast.decisions import Rung
 from hil.simulation.faults import Kind
 from hil.simulation.troubled import SolverInFront

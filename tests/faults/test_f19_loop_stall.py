@@ -162,7 +162,7 @@ async def test_f19_no_turn_of_the_loop_takes_long(tmp_path: Path, monkeypatch: p
 
 STALLING = """
 import sys, time
-from ems.app import Daemon
+from ems.daemon import Daemon
 from ems.cli import main
 
 cycle, count = Daemon.cycle, 0

@@ -18,11 +18,11 @@ import ems.arbitration
 import ems.fast.steering
 import ems.fast.writing
 import ems.store.writer
-from ems.app import Daemon
 from ems.balancing import Balance
 from ems.config.binding import CommandBinding
 from ems.config.loading import load_site
 from ems.config.site import Site
+from ems.daemon import Daemon
 from ems.fast.decisions import Bound, Rung
 from ems.fast.standstill import Standstill
 from ems.fast.writing import Writer
