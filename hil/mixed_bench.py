@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError
 
+from ems.clock import Clock
 from ems.config.documents import Document, Keys, read_document
 from ems.config.errors import SiteProblem
 from ems.config.loading import SITE_FILE
@@ -44,6 +45,24 @@ class Bench(Strict):
     """The real devices, by id."""
 
     devices: dict[Id, Address]
+
+
+class RealTime:
+    """Keeps a run from going faster than the wall: from one instant to the next passes at least the time between them.
+
+    What was lost while a plan was made is not made up, since a real device would be asked before it could have moved.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._at_s, self._since_s = clock, 0.0, clock.monotonic()
+
+    async def reach(self, at_s: float) -> None:
+        """Wait until an instant of the run [s]; one that was reached before is there already."""
+        if at_s <= self._at_s:
+            return
+        due_s = self._since_s + at_s - self._at_s
+        await self._clock.sleep(due_s - self._clock.monotonic())
+        self._at_s, self._since_s = at_s, self._clock.monotonic()
 
 
 def load_bench(path: Path, site: Site) -> Bench:

@@ -30,7 +30,7 @@ from ems.worker import DirectSolver
 from hil.case import Case
 from hil.findings import Run, findings
 from hil.lockstep import WorldLine
-from hil.mixed_bench import Bench, assets_of, put_in
+from hil.mixed_bench import Bench, RealTime, assets_of, put_in
 from hil.past import remember_peak
 from hil.relocate import relocate
 from hil.track import Track
@@ -152,12 +152,11 @@ class _RealPace:
         self._pace, self._daemon, self.duration_s = pace, daemon, pace.duration_s
         bindings = bind(site)
         self._points = {asset: bindings.measure(asset, "power_kw") for asset in assets_of(site, bench.devices)}
-        self._wall = SystemClock()
-        self._began_s = self._wall.monotonic()
+        self._real = RealTime(SystemClock())
 
     async def advance(self, until_s: float) -> None:
         """Let the world live until an instant [s], no sooner than it has come."""
-        await self._wall.sleep(max(0.0, self._began_s + until_s - self._wall.monotonic()))
+        await self._real.reach(until_s)
         last = self._daemon.loop.last
         if last is not None:
             read = {asset: last.snapshot.good(point) for asset, point in self._points.items()}
