@@ -20,6 +20,7 @@ from ems.store.history import History
 from ems.store.journal import FILE, Journal
 from ems.store.requests import RequestBox
 from ems.store.reserve import Reserve
+from ems.store.spill import spill_path
 
 T = TypeVar("T")
 
@@ -61,9 +62,11 @@ class Stores:
         """Say what is wrong with the disk, empty if nothing is: it is full, refuses rows, or has damaged a file."""
         if self.reserve is not None and self.reserve.trouble:
             return self.reserve.trouble
-        refused = self.journal.backlog().failing or self.history.backlog().failing
+        journal = self.journal.backlog()
+        refused = journal.failing or self.history.backlog().failing
         if refused:
-            return f"{refused}; rows wait in memory; look after the disk"
+            where = spill_path(journal_path(Path())) if journal.spilt else "memory"
+            return f"{refused}; rows wait in {where}; look after the disk"
         if self.damaged:
             kept = ", ".join(self.damaged)
             return f"a file was damaged and is kept as {kept}: look after the disk, restore a backup"

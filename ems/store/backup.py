@@ -24,6 +24,7 @@ from ems.store.database import RESTORING, StoreError
 from ems.store.durable import sync, write_whole
 from ems.store.encoding import to_instant
 from ems.store.segments import FOLDER, Level, alone, hashed, scan_files, segments
+from ems.store.spill import spill_path
 
 MANIFEST = "backup.json"
 SCHEMA = "ems.backup/1"
@@ -123,7 +124,9 @@ def restore(source: Path, state_dir: Path) -> Backup:
 
 def _names(folder: Path, *, with_key: bool) -> Iterator[str]:
     """List what belongs into a backup, by its name below the state folder."""
-    yield from (name for name in CHAINS if (folder / name).exists())
+    # What waits for a journal comes before it: were it taken in between, it would be in neither.
+    spills = (spill_path(Path(name)).name for name in CHAINS)
+    yield from (name for name in (*spills, *CHAINS) if (folder / name).exists())
     history = folder / FOLDER
     yield from (file.path.relative_to(folder).as_posix() for file in scan_files(history))
     yield from (segment.name for level in Level for segment in segments(history, level))

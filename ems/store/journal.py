@@ -24,6 +24,7 @@ from ems.store.database import Schema, StoreError, open_readable, open_writable
 from ems.store.encoding import to_instant, to_json
 from ems.store.reserve import Reserve
 from ems.store.segments import SEGMENT_RECORD
+from ems.store.spill import Spill
 from ems.store.writer import Backlog, Relief, Statement, Turn, Upkeep, Writer
 
 FILE = "journal.db"
@@ -93,7 +94,8 @@ class Journal:
         relief = Relief() if reserve is None else Relief(refused=reserve.journal_refused)
         upkeep = Upkeep(mend=self._mend if damaged is not None else None)
         connection = opened(self._opened, self._path, damaged)
-        self._writer = Writer(connection, "journal", turn=turn, relief=relief, upkeep=upkeep)
+        spill = Spill(self._path, clock, _INSERT, durable=durable)
+        self._writer = Writer(connection, "journal", turn=turn, relief=relief, upkeep=upkeep, spill=spill)
 
     def _opened(self) -> sqlite3.Connection:
         return open_writable(self._path, SCHEMA, durable=self._durable)
@@ -113,7 +115,7 @@ class Journal:
 
         Returns:
             A future of the record's number, resolved after its commit. It carries a `StoreError` if the disk refuses;
-            the record is then kept in memory and written when it can be.
+            the record is then kept, after seconds in a file (`ems/store/spill.py`), and written when it can be.
 
         Raises:
             TypeError: the body holds something that is no datum.

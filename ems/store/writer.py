@@ -3,6 +3,8 @@
 Law 1: a future resolves with its row id only after the commit: what is acknowledged survives `kill -9`.
 Law 2: `submit` never blocks. What a full, locked or slow disk refuses is told by the future's exception, kept in memory
 and written later; when memory is full too, the oldest goes and is counted.
+Law 3: with a spill, what has waited for seconds leaves memory for a file, and is written from there before all else.
+That a record is kept there acknowledges nothing: its future has told an exception, or does so.
 """
 
 from __future__ import annotations
@@ -20,11 +22,15 @@ from typing import Any
 
 from ems.store.damage import is_damage
 from ems.store.database import StoreError
+from ems.store.spill import Spill
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
 """How often unwritten rows are tried again while nothing new comes [s]: the thread's own wait, no control deadline."""
+
+HANGS_S = 2.0
+"""A commit that takes longer than this hangs [s]: likewise the thread's own wait."""
 
 BATCH = 1000
 
@@ -78,15 +84,17 @@ class Backlog:
 
     Args:
         waiting: tasks in the queue.
-        unwritten: tasks that the disk refused, kept in memory and tried again.
+        unwritten: tasks that the disk refused, kept and tried again.
         lost: tasks that memory could not keep.
         failing: why the disk refuses, empty while all is well.
+        spilt: how many of the unwritten ones are in a file, and not in memory only.
     """
 
     waiting: int
     unwritten: int
     lost: int
     failing: str
+    spilt: int = 0
 
 
 class Writer:
@@ -100,6 +108,7 @@ class Writer:
         turn: gives the writing its turns; None for a thread of its own.
         relief: what is done about a full disk.
         upkeep: what is done about the file itself.
+        spill: keeps what has waited for long; None leaves it in memory.
     """
 
     def __init__(
@@ -112,6 +121,7 @@ class Writer:
         turn: Turn | None = None,
         relief: Relief | None = None,
         upkeep: Upkeep | None = None,
+        spill: Spill | None = None,
     ) -> None:
         self._connection = connection
         self._name = name
@@ -125,9 +135,19 @@ class Writer:
         self._gather_s = gather_s
         self._hurry = threading.Event()
         self._turn, self._relief, self._upkeep = turn, relief or Relief(), upkeep or Upkeep()
+        self._spill = spill
+        self._trying: list[_Task] | None = None
+        self._tries = 0
+        self._retried = 0
+        # Held while tasks move between memory and files, for as long as the disk takes: never by a caller of `submit`.
+        self._moving = threading.Lock()
+        self._ended = threading.Event()
+        self._take_up()
         self._thread = threading.Thread(target=self._run, name=f"{name} writer", daemon=True)
         if turn is None:
             self._thread.start()
+            if spill is not None:
+                threading.Thread(target=self._watch, name=f"{name} spill", daemon=True).start()
 
     def submit(self, *statements: Statement) -> Future[int]:
         """Queue statements to be committed together; resolves with the row id of the last one."""
@@ -149,7 +169,9 @@ class Writer:
 
     def backlog(self) -> Backlog:
         """Tell what has not reached the disk."""
-        return Backlog(self._queue.qsize(), len(self._unwritten), self._lost, self._failing)
+        spilt = 0 if self._spill is None else self._spill.count
+        unwritten = len(self._unwritten) + self._retried + spilt
+        return Backlog(self._queue.qsize(), unwritten, self._lost, self._failing, spilt)
 
     def close(self) -> None:
         """Write what is queued, then close the file. Idempotent."""
@@ -165,11 +187,33 @@ class Writer:
     def _run(self) -> None:
         while True:
             batch, more = self._next_batch()
-            if batch or self._unwritten:
+            if batch or self._waits():
                 self._write(batch)
             if not more:
                 break
+        self._ended.set()
         self._connection.close()
+
+    def _take_up(self) -> None:
+        """Write what an earlier process has left in the file, before anybody reads."""
+        if self._spill is None:
+            return
+        self._spill.start(self._connection)
+        if self._spill.is_there:
+            self._write([])
+
+    def _watch(self) -> None:
+        """See that nothing waits in memory alone while one and the same commit hangs."""
+        before = 0
+        while not self._ended.wait(HANGS_S):
+            with self._moving:
+                if self._trying is not None and self._tries == before:
+                    self._set_down(at_once=True)
+                before = self._tries
+
+    def _waits(self) -> bool:
+        """Tell whether something has been refused that is to be tried again."""
+        return bool(self._unwritten) or (self._spill is not None and self._spill.count > 0)
 
     def _take_turn(self) -> None:
         """Write what waits; later turns of the same batch find nothing left to do."""
@@ -185,7 +229,7 @@ class Writer:
         """Collect what waits; the second is False at the end. Waits for work, shorter while rows are unwritten."""
         batch: list[_Task] = []
         try:
-            task = self._queue.get(timeout=RETRY_S if self._unwritten else None)
+            task = self._queue.get(timeout=RETRY_S if self._waits() else None)
             self._hurry.wait(self._gather_s)
             while task is not None:
                 batch.append(task)
@@ -200,16 +244,62 @@ class Writer:
         if why := self._relief.hold():
             self._refuse(batch, StoreError(f"the {self._name} takes no rows: {why}"))
             return
-        with self._unwritten_lock:
-            late = list(self._unwritten)
+        tasks = self._begin(batch)
         try:
-            ids = self._committed([*late, *batch])
+            ids = self._committed(tasks)
         except sqlite3.Error as error:
-            self._refuse(batch, StoreError(f"the {self._name} takes no rows: {error}"))
+            refusal = StoreError(f"the {self._name} takes no rows: {error}")
+            _tell(tasks, refusal)
+            with self._moving:
+                left, self._trying = self._trying or [], None
+                self._refuse(left, refusal, are_older=True)
+                self._retried = 0
+                self._set_down(at_once=self._closing)
             return
-        self._recovered(late)
-        for task, row in zip(batch, ids[len(late) :], strict=True):
-            task.future.set_result(row)
+        with self._moving:
+            self._recovered()
+        for task, row in zip(tasks, ids, strict=True):
+            if not task.future.done():
+                task.future.set_result(row)
+
+    def _begin(self, batch: list[_Task]) -> list[_Task]:
+        """Give what is tried now, oldest first: what memory has of what was refused before, then the batch."""
+        with self._moving:
+            self._tries += 1
+            if self._spill is not None:
+                self._spill.begin()
+            with self._unwritten_lock:
+                self._retried = len(self._unwritten)
+                self._trying = tasks = [*self._unwritten, *batch]
+                self._unwritten.clear()
+        return tasks
+
+    def _set_down(self, *, at_once: bool = False) -> None:
+        """Move what has waited in memory for long into the file; `_moving` is held.
+
+        That goes for what is being tried, too: it is in the journal or not, which the journal itself tells later.
+        """
+        if self._spill is None or not (at_once or self._spill.is_due()):
+            return
+        with self._queue.mutex:
+            queued = [task for task in self._queue.queue if task is not None]
+        with self._unwritten_lock:
+            refused = list(self._unwritten)
+        tasks = [*(self._trying or ()), *refused, *queued]
+        rows = [statement.parameters for task in tasks for statement in task.statements]
+        if not tasks or not self._spill.keep(rows):
+            return
+        if self._trying is not None:
+            self._trying = []
+        self._retried = 0
+        error = StoreError(self._failing or f"the {self._name} takes no rows: a commit hangs")
+        for _ in queued:
+            self._queue.get_nowait()
+        self._refuse([], error)
+        _tell(queued, error)
+        kept = set(map(id, refused))
+        with self._unwritten_lock:
+            self._unwritten = deque(task for task in self._unwritten if id(task) not in kept)
 
     def _committed(self, tasks: list[_Task]) -> list[int]:
         try:
@@ -230,7 +320,11 @@ class Writer:
         self._connection = self._upkeep.turn(self._connection)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            for task in self._spilt_tasks():
+                self._execute(task)
             ids = [self._execute(task) for task in tasks]
+            if self._spill is not None:
+                self._spill.look(self._connection)
             self._connection.execute("COMMIT")
         except sqlite3.Error:
             with suppress(sqlite3.Error):
@@ -239,31 +333,48 @@ class Writer:
             raise
         return ids
 
+    def _spilt_tasks(self) -> list[_Task]:
+        if self._spill is None:
+            return []
+        with self._moving:
+            rows = self._spill.waiting(self._connection)
+        return [_Task((Statement(self._spill.insert, row),), Future()) for row in rows]
+
     def _execute(self, task: _Task) -> int:
         row = 0
         for statement in task.statements:
             row = self._connection.execute(statement.sql, statement.parameters).lastrowid or 0
         return row
 
-    def _refuse(self, tasks: list[_Task], error: StoreError) -> None:
-        """Keep tasks for later and tell who waits for them."""
+    def _refuse(self, tasks: list[_Task], error: StoreError, *, are_older: bool = False) -> None:
+        """Keep tasks for later, those that are older before the others, and tell who waits for them."""
         with self._unwritten_lock:
-            self._unwritten.extend(tasks)
+            if are_older:
+                self._unwritten.extendleft(reversed(tasks))
+            else:
+                self._unwritten.extend(tasks)
             while len(self._unwritten) > self._capacity:
                 self._unwritten.popleft()
                 self._lost += 1
             if not self._failing:
-                log.error("%s; rows are kept in memory and tried again", error)
+                log.error("%s; rows are kept and tried again", error)
             self._failing = str(error)
-        for task in tasks:
-            if not task.future.done():
-                task.future.set_exception(error)
+        _tell(tasks, error)
 
-    def _recovered(self, late: list[_Task]) -> None:
-        if not late:
-            return
-        written = set(map(id, late))
+    def _recovered(self) -> None:
+        """Note that all is written that was tried, with what the file held; `_moving` is held."""
+        late = self._retried
+        self._trying, self._retried = None, 0
+        if self._spill is not None:
+            late += self._spill.settle()
         with self._unwritten_lock:
-            self._unwritten = deque(task for task in self._unwritten if id(task) not in written)
+            if not self._failing or self._waits():
+                return
             self._failing = ""
-        log.warning("the %s takes rows again: %d written late, %d lost so far", self._name, len(late), self._lost)
+        log.warning("the %s takes rows again: %d written late, %d lost so far", self._name, late, self._lost)
+
+
+def _tell(tasks: list[_Task], error: StoreError) -> None:
+    for task in tasks:
+        if not task.future.done():
+            task.future.set_exception(error)

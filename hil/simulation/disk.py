@@ -10,7 +10,7 @@ from hil.simulation.faults import Fault, Kind
 
 
 def on_a_faulty_disk(store: Any, trouble: Callable[[], Fault | None]) -> None:
-    """Let a journal's or a history's rows fail in the midst of their transactions.
+    """Let a journal's or a history's rows fail in the midst of their transactions; a full disk takes no spill either.
 
     Args:
         store: the store; its writer's own way to a row is replaced, as no other caller needs such a door.
@@ -30,3 +30,11 @@ def on_a_faulty_disk(store: Any, trouble: Callable[[], Fault | None]) -> None:
         return int(execute(task))
 
     writer._execute = attempt  # noqa: SLF001
+    if (spill := writer._spill) is not None:  # noqa: SLF001
+        keep = spill.keep
+
+        def keep_or_not(rows: Any) -> bool:
+            fault = trouble()
+            return (fault is None or fault.kind is not Kind.DISK_FULL) and bool(keep(rows))
+
+        spill.keep = keep_or_not

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import sqlite3
 import threading
 import time
@@ -93,6 +94,35 @@ async def test_f09_a_locked_journal_costs_increases_and_nothing_else(soon: None,
     assert verify(one.state).wrong == ()
     told = intents(one)
     assert [kw for kw in (5.0, 9.0, 2.0) if not any(each == pytest.approx(kw) for each in told)] == [], "audit whole"
+
+
+async def test_f09_a_daemon_that_dies_while_the_journal_is_locked_has_lost_nothing(soon: None, tmp_path: Path) -> None:
+    one = DurableShow(tmp_path / "state")
+    one.powers(5.0)
+    await one.run_until(60.0)
+    one.settles = False
+    crashed = tmp_path / "crashed"
+    with locked(journal_path(one.state)):
+        one.powers(2.0)
+        await one.run_until(60.0 + LOCKED_S)
+        before, deadline = one.daemon._stores.journal, time.monotonic() + 30.0
+        while (told := before.backlog()).waiting or not 0 < told.spilt == told.unwritten:
+            assert time.monotonic() < deadline
+            await asyncio.to_thread(time.sleep, 0.01)
+        shutil.copytree(one.state, crashed, ignore=shutil.ignore_patterns("owner*", "*.sock", "reserve*"))
+    await settled(one)
+    await one.daemon.stop()
+    known = read_records(journal_path(one.state), limit=10**6)
+    there = len(read_records(journal_path(crashed), limit=10**6)) + told.spilt
+    other = DurableShow(crashed)
+    found = read_records(journal_path(crashed), limit=10**6)
+    assert found[:there] == known[:there], "all of it, once, in order, before the next life begins"
+    await other.run_until(60.0)
+    await other.daemon.stop()
+    assert verify(crashed).wrong == ()
+    assert verify(one.state).wrong == ()
+    assert any(kw == pytest.approx(2.0) for kw in intents(one))
+    assert not [*one.state.rglob("*.spill.jsonl"), *other.state.rglob("*.spill.jsonl")]
 
 
 async def test_f09_a_disk_that_takes_its_time_holds_nobody_up(
