@@ -6,6 +6,7 @@ Law: it only reads. Where the core runs, devices are asked through it, as many t
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import stat
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -50,6 +51,8 @@ def site_findings(site: Site, state_dir: Path) -> list[Finding]:
         site: the site.
         state_dir: its state directory.
     """
+    # What drivers say of a lost device is a finding already; where nobody logs it would stand on stderr too.
+    logging.getLogger("drivers").addHandler(logging.NullHandler())
     snapshot = _live(state_dir)
     found = [*permissions(state_dir), *secrets(site, state_dir), core(snapshot)]
     found += asyncio.run(_asked(site, snapshot))
