@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ems.config.audit import AUDIT_KEY
 from ems.config.grid_operator import LIMITS_TOKEN
 from ems.config.secrets import SecretError, find_secret, secrets_of
 from ems.config.site import Site
@@ -67,7 +68,7 @@ def bundle(site: Site, state_dir: Path, findings: Sequence[Finding]) -> bytes:
 
 def _known_secrets(site: Site, state_dir: Path) -> Iterator[str]:
     """Give every secret that can be read, so that it is found wherever it stands."""
-    for name in (*secrets_of(site), LIMITS_TOKEN):
+    for name in (*secrets_of(site), LIMITS_TOKEN, AUDIT_KEY):
         with suppress(SecretError):
             yield find_secret(name, state_dir)
     yield from (value for name, value in os.environ.items() if name.startswith("EMS_SECRET_"))

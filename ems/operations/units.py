@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ems.config.audit import AUDIT_KEY
 from ems.config.grid_operator import LIMITS_TOKEN
 from ems.config.secrets import secrets_of
 from ems.config.site import Site
@@ -112,6 +113,7 @@ def services(site: Site, page_port: int) -> list[Service]:
         "OOMScoreAdjust=-500",
         *_NICER,
         *(_handed(site, name) for name in secrets_of(site)),
+        *_offered(site, AUDIT_KEY),
     ]
     field = " ".join([FIELD_NETWORKS, *_public(device.host for device in site.file.devices.values())])
     found = [

@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from ems.config.audit import AUDIT_KEY
+from ems.config.secrets import SecretError, find_secret
 from ems.store.chain import canonical
 from ems.store.database import Schema, StoreError, open_readable
 from ems.store.durable import write_whole
@@ -71,21 +73,33 @@ class Key:
 
 
 def own_key(state_dir: Path) -> Key:
-    """Read the key of a state folder, or make it: a PEM file that only its owner may read (mode 0600).
+    """Take the key that is handed over as the secret `audit_key`, else the one of the state folder.
+
+    That one is made if it is missing: a PEM file that only its owner may read (mode 0600).
 
     Raises:
         StoreError: it cannot be read, is no Ed25519 key, or cannot be made.
     """
     path = state_dir / KEY_FILE
     try:
+        if handed := find_secret(AUDIT_KEY, state_dir):
+            return _key(handed.encode())
+    except (SecretError, ValueError) as error:
+        words = "give a PEM file as `openssl genpkey -algorithm ed25519` makes it"
+        raise StoreError(f"the secret {AUDIT_KEY} cannot be used: {error}; {words}") from error
+    try:
         if not path.exists():
             _make_key(path)
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        return _key(path.read_bytes())
     except (OSError, ValueError) as error:
         words = "restore it from a backup, or move it aside: a new one is made then, and verifying says so"
         raise StoreError(f"the key of the audit chain {path} cannot be used: {error}; {words}") from error
+
+
+def _key(text: bytes) -> Key:
+    key = load_pem_private_key(text, password=None)
     if not isinstance(key, Ed25519PrivateKey):
-        raise StoreError(f"{path} is no Ed25519 key; move it aside")
+        raise ValueError("it is no Ed25519 key")  # noqa: TRY004 - the content is wrong, not its type
     return Key(key)
 
 

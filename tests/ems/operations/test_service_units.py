@@ -89,12 +89,18 @@ def test_the_core_is_watched_and_nobody_may_do_more_than_needed(texts: dict[str,
             assert re.search(r"^User=district-ems$", text, re.MULTILINE)
 
 
-def test_the_token_of_the_grid_operator_is_handed_over_and_may_be_missing(site: Site, texts: dict[str, str]) -> None:
+def test_the_token_of_the_grid_operator_and_the_key_are_handed_over_and_may_be_missing(
+    site: Site, texts: dict[str, str]
+) -> None:
     lines = texts["district-ems-demo_district-limits.service"].splitlines()
     assert {
         f"LoadCredential=limits_token:{site.folder}/credentials/limits_token",
         r"SetCredential=limits_token:\n",
     } <= set(lines)
+    assert {
+        f"LoadCredential=audit_key:{site.folder}/credentials/audit_key",
+        r"SetCredential=audit_key:\n",
+    } <= set(texts["district-ems-demo_district-core.service"].splitlines())
     assert not [line for line in texts["district-ems-demo_district-page.service"].splitlines() if "Credential" in line]
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -362,6 +364,24 @@ def test_an_upgrade_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: 
     with contextlib.closing(sqlite3.connect(path)) as old:
         assert old.execute("PRAGMA user_version").fetchone() == (1,)
         assert [row[1] for row in old.execute("PRAGMA table_info(record)")] == ["id"]
+
+
+def test_a_key_that_is_handed_over_signs_and_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    credentials, state = tmp_path / "credentials", tmp_path / "state"
+    credentials.mkdir()
+    state.mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    (credentials / "audit_key").write_text("\n")
+    made = own_key(state).public
+    (state / "audit.key").rename(credentials / "audit_key")
+    assert own_key(state).public == made, "the same key at another place"
+    assert not (state / "audit.key").exists()
+    other = X25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    for wrong, why in ((b"nonsense", "openssl genpkey"), (other, "it is no Ed25519 key")):
+        (credentials / "audit_key").write_bytes(wrong)
+        with pytest.raises(StoreError, match=f"the secret audit_key cannot be used: .*{why}"):
+            own_key(state)
+    assert not (state / "audit.key").exists(), "no other key takes its place in silence"
 
 
 def test_a_key_that_is_none_is_told_with_a_remedy(tmp_path: Path) -> None:
