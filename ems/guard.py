@@ -26,6 +26,7 @@ from ems.clock import Clock, ScaledClock, SystemClock, unhurried
 from ems.commands.options import opened, parser
 from ems.config.binding import device_spec, role_points
 from ems.config.site import Site
+from ems.config.state import make_state_dir
 from ems.exit_codes import CommandError, Exit
 from ems.operations.logs import begin as begin_logging
 from ems.operations.supervisor import Supervisor
@@ -240,7 +241,7 @@ def command(argv: Sequence[str]) -> int:
     begin_logging("guard")
     site, folder = opened(arguments)
     clock = ScaledClock.from_text(arguments.clock) if arguments.clock else SystemClock()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_state_dir(folder)
     with alone(folder / "guard.lock", f"another guard watches {folder}; stop it first"):
         try:
             journal = Journal(folder / "guard.db", clock)

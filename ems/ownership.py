@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from ems.clock import Clock
+from ems.config.state import make_state_dir
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Owner:
             NotOwner: another process holds the lock.
         """
         self.release()
-        self._state_dir.mkdir(parents=True, exist_ok=True)
+        make_state_dir(self._state_dir)
         with record_locked(self._state_dir):
             self._lock = _try_lock(self._state_dir / LOCK_FILE)
             if self._lock is None:

@@ -24,6 +24,7 @@ from typing import IO, Any
 from ems.alone import alone
 from ems.clock import Clock, SystemClock
 from ems.commands.options import opened, parser
+from ems.config.state import make_state_dir
 from ems.exit_codes import Exit
 from ems.live import LiveError, follow_live
 from ems.operations.logs import LOG_FILE, Kept, cap_bytes
@@ -182,9 +183,7 @@ def command(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     begin_logging("up")
     site, folder = opened(arguments)
-    # What a site keeps is for this account alone, as systemd's services have it too.
-    os.umask(0o077)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_state_dir(folder)
     operator = site.file.grid_operator
     has_api = operator is not None and operator.api is not None
     with alone(folder / "up.lock", f"another `ems up` runs {folder}; stop it first"):

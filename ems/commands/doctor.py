@@ -178,15 +178,15 @@ def rooms() -> Finding:
 
 
 def writable(folder: Path) -> Finding:
-    """Look whether the state directory takes files; makes it if it is missing."""
+    """Look whether the state directory takes files, or can be made."""
+    place = next(path for path in (folder, *folder.parents) if path.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder):
+        with tempfile.NamedTemporaryFile(dir=place):
             pass
     except OSError as error:
         remedy = "make it writable for this user, or name another with --state or EMS_STATE"
-        return Finding("state directory", False, f"{folder}: {error.strerror}", remedy)
-    return Finding("state directory", True, f"{folder} takes files")
+        return Finding("state directory", False, f"{place}: {error.strerror}", remedy)
+    return Finding("state directory", True, f"{folder} {'takes files' if place == folder else 'can be made'}")
 
 
 def disk(folder: Path) -> Finding:

@@ -30,6 +30,15 @@ def state_dir(site: Site, override: Path | None = None) -> Path:
     return state_root() / site.file.site.id
 
 
+def make_state_dir(folder: Path) -> None:
+    """Make a state directory if it is missing, for this account alone: it holds single values, and keys.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def state_root(override: Path | None = None) -> Path:
     """Give the folder that holds the sites' states: `$EMS_STATE`, else district-ems in `$XDG_STATE_HOME`."""
     if override is None and (root := os.environ.get("EMS_STATE")):

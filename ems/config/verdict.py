@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from ems.config.state import make_state_dir
+
 FILE_NAME = "verdict.json"
 SCHEMA = "ems.verdict/1"
 
@@ -32,7 +34,7 @@ class Verdict:
 
 def write_verdict(state_dir: Path, verdict: Verdict) -> None:
     """Keep a verdict in a state directory; replaces the one before as a whole."""
-    state_dir.mkdir(parents=True, exist_ok=True)
+    make_state_dir(state_dir)
     body = {"schema": SCHEMA, **asdict(verdict), "at": verdict.at.isoformat()}
     draft = state_dir / f"{FILE_NAME}.new"
     draft.write_text(json.dumps(body, indent=1), encoding="utf-8")

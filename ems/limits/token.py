@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ems.config.grid_operator import LIMITS_TOKEN
 from ems.config.secrets import SecretError, find_secret
+from ems.config.state import make_state_dir
 
 FILE = "limits.token.sha256"
 """Name of the file in a state folder, outside the site file."""
@@ -24,7 +25,7 @@ _BYTES = 32
 def new_token(state_dir: Path) -> str:
     """Make a token and keep its hash; the one before is void at once. Raises `OSError`."""
     token = secrets.token_urlsafe(_BYTES)
-    state_dir.mkdir(parents=True, exist_ok=True)
+    make_state_dir(state_dir)
     fresh = state_dir / f"{FILE}.new"
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:

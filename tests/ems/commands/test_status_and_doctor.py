@@ -154,6 +154,13 @@ def test_a_state_directory_under_a_file_is_named(tmp_path: Path) -> None:
     assert doctor.disk(tmp_path / "not" / "yet").found.endswith("MB free")
 
 
+def test_the_doctor_makes_no_state_directory(tmp_path: Path) -> None:
+    finding = doctor.writable(tmp_path / "not" / "yet")
+    assert finding.ok
+    assert finding.found.endswith("can be made")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_debian_lacks_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("# words\nalpha run command:no-such-program\nbeta test module:no_such_module\n")
     monkeypatch.setattr(doctor, "_beside", lambda *_: tmp_path / "list.txt")

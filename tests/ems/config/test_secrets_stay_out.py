@@ -11,7 +11,7 @@ from ems.config.audit import MAIL_PASSWORD
 from ems.config.loading import load_site
 from ems.config.secrets import FOLDER, SecretError, read_secret, secrets_of
 from ems.config.sites import find_site
-from ems.config.state import state_dir
+from ems.config.state import make_state_dir, state_dir
 
 AUDIT = """\
 audit:
@@ -80,6 +80,12 @@ def test_a_secret_that_others_may_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SecretError, match="may be read by others: `chmod 600") as refused:
         read_secret("door", tmp_path, {"EMS_SECRET_DOOR": "CANARY"})
     assert "CANARY" not in str(refused.value)
+
+
+def test_a_state_directory_is_made_for_its_account_alone(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_state_dir(tmp_path / "sites" / "yard")
+    assert (tmp_path / "sites" / "yard").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_site_of_the_system_keeps_its_state_where_services_do(
