@@ -131,7 +131,7 @@ def _each(profile: str, entries: Mapping[str, Any], build: Callable[[str, dict[s
 def _register(name: str, entry: dict[str, Any]) -> Register:
     entry["table"] = Table(entry.get("table", "holding"))
     entry["order"] = Order(entry.get("order", "abcd"))
-    entry["range"] = pair(entry.get("range"))
+    entry["range"], entry["witness"] = pair(entry.get("range")), pair(entry.get("witness"))
     return Register(name, **entry)
 
 

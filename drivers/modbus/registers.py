@@ -103,6 +103,7 @@ class Register:
         range: least and greatest value that may be written, before the factor [device's unit or %].
         map: raw state -> canonical state; another raw state is unusable, another canonical one cannot be written.
         taken_back: whether the device resets what is written here, as with a sign of life: it proves nothing.
+        witness: between which raw numbers it always lies; an answer in which it does not is no answer of this device.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Register:
     range: tuple[float, float] | None = None
     map: Mapping[int, float] | None = None
     taken_back: bool = False
+    witness: tuple[float, float] | None = None
     layout: Layout = field(init=False, repr=False, compare=False)
     """How its type lies in registers."""
 

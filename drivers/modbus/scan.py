@@ -111,7 +111,8 @@ UNSCALED = Scale()
 def decode_block(block: Block, words: Sequence[int], placed: Mapping[str, Placed]) -> dict[str, float | Unusable]:
     """Decode every value that lies wholly in a block, exponents included.
 
-    An answer in which a model's ID is not the model's own is no answer, however well its numbers look.
+    An answer in which a model's ID, or what bears witness of the device, is another one is no answer, however well its
+    numbers look.
     """
     data, first = octets(words), block.address
     found: dict[str, float | Unusable] = {}
@@ -122,8 +123,14 @@ def decode_block(block: Block, words: Sequence[int], placed: Mapping[str, Placed
         register, at = place.register, place.header - first
         if register.model is not None and at >= 0 and words[at] != register.model:
             return unread(block, f"where model {register.model} begins it reads {words[at]}", placed)
-        found[name] = decode_at(register, data, 2 * (place.address - first))
+        raw = found[name] = decode_at(register, data, 2 * (place.address - first))
+        if register.witness is not None and (isinstance(raw, Unusable) or not _within(raw, register.witness)):
+            return unread(block, f"{name} reads {raw}, so it is no answer of this device", placed)
     return found
+
+
+def _within(raw: float, bounds: tuple[float, float]) -> bool:
+    return bounds[0] <= raw <= bounds[1]
 
 
 def unread(block: Block, reason: str, placed: Mapping[str, Placed]) -> dict[str, float | Unusable]:

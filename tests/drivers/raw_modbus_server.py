@@ -163,6 +163,6 @@ def meter_image() -> dict[tuple[int, int], int]:
 
 def wallbox_image() -> dict[tuple[int, int], int]:
     """A charge point that charges a car with 11 kW."""
-    told = dict.fromkeys(range(4, 19), 0) | {5: 7, 14: 11000, 17: 1, 18: 2}
+    told = dict.fromkeys(range(4, 19), 0) | {4: 0x0107, 5: 7, 14: 11000, 17: 1, 18: 2}
     controls = {257: 0, 258: 4, 259: 1, 261: 320, 262: 0}
     return {(INPUT, a): v for a, v in told.items()} | {(HOLDING, a): v for a, v in controls.items()}

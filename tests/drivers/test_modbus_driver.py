@@ -124,6 +124,22 @@ async def test_a_scale_factor_that_flips_before_a_write_is_noticed(build) -> Non
         assert result.outcome is Outcome.REFUSED or result.effective == pytest.approx(40.0)
 
 
+@pytest.mark.parametrize("word", [0, 0x00FF, 0x0200, 0x8000, 0xFFFF])
+async def test_an_answer_without_its_witness_is_no_answer(build, word: int) -> None:
+    """Where a wallbox tells the version of its map; what was read in another request is believed as before."""
+    async with RawModbusServer(wallbox_image()) as server:
+        driver = build("amperfied_wallbox", server.port)
+        honest = {name: each.value for name, each in by_name(await driver.read()).items()}
+        server.registers[4, 4] = word
+        said = by_name(await driver.read())
+        for name in ("state", "power_kw", "energy_kwh"):
+            assert said[name].quality is Quality.BAD
+            assert said[name].reason.endswith(f"layout reads {word}, so it is no answer of this device")
+        assert said["limit_a"].value == honest["limit_a"]
+        server.registers[4, 4] = 0x0108
+        assert {name: each.value for name, each in by_name(await driver.read()).items()} == honest
+
+
 @pytest.mark.parametrize("missing", [103, 120, 704])
 async def test_a_device_without_a_needed_model_says_so(build, missing: int) -> None:
     image = pv_image()
