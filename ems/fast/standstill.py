@@ -1,4 +1,4 @@
-"""Whether a power that stands still is a measurement at all. Pure.
+"""Whether what stands still is a measurement at all: powers by their registers, the rest by `ems/fast/stuck.py`. Pure.
 
 Many powers stand still honestly: nothing at night, a battery at rest, an inverter at its limit. Their energy registers
 tell. A power that is read alike to the last digit while its register tells otherwise is uncertain until it moves.
@@ -12,21 +12,18 @@ nothing. Own derivation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from drivers.points import Measurement
 from ems.config.binding import Bindings
 from ems.config.site import Site
+from ems.fast.stuck import Newest, Stuck, watched
 
 LEAST_S = 120.0
 LEAST_POLLS = 20
 PAUSES = 3.0
 REST_KW = 0.2
 """Below that nothing is said: a register may take an hour for a step."""
-
-Newest = Callable[[str], Measurement | None]
-"""Gives the newest measurement of a point that was no failed read."""
 
 
 @dataclass(slots=True)
@@ -102,7 +99,7 @@ class _Power:
 
 
 class Standstill:
-    """Watches the powers of a site that have an energy register.
+    """Watches what may stand still unseen at a site.
 
     Args:
         site: the site.
@@ -110,11 +107,11 @@ class Standstill:
     """
 
     def __init__(self, site: Site, bindings: Bindings) -> None:
-        self._powers = tuple(_powers(site, bindings))
+        self._watched: tuple[_Power | Stuck, ...] = (*_powers(site, bindings), *watched(site, bindings))
 
     def look(self, newest: Newest) -> Mapping[str, str]:
-        """Give the powers that are doubted now, by point, and why; to be asked once a cycle."""
-        return {power.point: why for power in self._powers if (why := power.look(newest))}
+        """Give the points that are doubted now, and why; to be asked once a cycle."""
+        return {one.point: why for one in self._watched if (why := one.look(newest))}
 
 
 def _powers(site: Site, bindings: Bindings) -> Iterable[_Power]:

@@ -111,7 +111,7 @@ class Watchman:
             self._alarms.set(f"foreign:{asset}", why and f"somebody else steers {asset}: {why}; {remedy}", now)
 
     def doubt(self, reasons: Mapping[str, str], now: datetime) -> None:
-        """Raise and end the alarms of powers that stand still and cannot be true, by point."""
+        """Raise and end the alarms of points that stand still and cannot be true."""
         for point in sorted(self._doubted | reasons.keys()):
             text = f"{point} is not believed: {reasons[point]}; look after its device" if point in reasons else None
             self._alarms.set(f"standstill:{point}", text, now)
