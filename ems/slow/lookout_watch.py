@@ -63,7 +63,7 @@ class LookoutWatch:
         view = View(snapshot.at, snapshot, table, sky, cars, plan, steered, limits)
         try:
             self._look(view)
-        except (ValueError, KeyError, IndexError, ArithmeticError):
+        except Exception:
             if not self._broken:
                 logger.exception("no outlook can be made; planning goes on without early warnings")
             self._broken = True

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ems.health import Alarms
+from ems.slow.lookout_watch import EMPTY, LookoutWatch
 from ems.slow.warnings import Expected, Outcome, Rule, WarningDesk
 from optimization.outlook import SHORTAGE, SURPLUS, Concern, Kind
 
@@ -100,3 +103,19 @@ def test_two_dangers_and_two_times_are_two_warnings() -> None:
     room = Desk()
     room.look(0, _expected(0.9, 30, 60), _expected(0.95, 240, 300), _expected(0.9, 60, 90, SHORTAGE))
     assert len(room.desk.open) == 3
+
+
+def test_whatever_goes_wrong_costs_an_outlook_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        newest = None
+
+        def look(self, _view: object) -> None:
+            raise RuntimeError("nobody foresaw this")
+
+    watch, snapshot = LookoutWatch(Broken(), Alarms(lambda *_: None), lambda _: False, 7200.0), SimpleNamespace(at=NOW)
+    for _ in range(2):
+        watch.after_plan(snapshot, None, object(), cars={}, plan=None, steered=())
+    assert [record.message for record in caplog.records] == [
+        "no outlook can be made; planning goes on without early warnings"
+    ]
+    assert watch.as_json() == EMPTY
