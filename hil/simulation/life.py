@@ -95,6 +95,9 @@ class Life:
     first_plan_s: float | None = None
     _journal: WatchedJournal = field(init=False)
     _turns: Turns = field(init=False)
+    _runner: LiveRunner = field(init=False)
+    _running: asyncio.Future[None] = field(init=False)
+    _watching: asyncio.Future[None] = field(init=False)
     _last_s: float = 0.0
     _phase_s: float | None = None
 
@@ -112,50 +115,76 @@ class Life:
             until_s: when.
             killed: whether it ends by being killed, and not in good order.
         """
-        setting = self.setting
-        setting.town.live_on(self.loop)
-        setting.judge.born(self.start_s)
         try:
-            self.loop.run_until_complete(self._live(until_s, killed=killed))
+            self.begin()
+            self.live(until_s)
+            self.end(killed=killed)
         finally:
-            self._tidy_up()
+            self.tidy_up()
+
+    def begin(self) -> None:
+        """Start the daemon."""
+        self.setting.town.live_on(self.loop)
+        self.setting.judge.born(self.start_s)
+        self.loop.run_until_complete(self._begin())
+
+    def live(self, until_s: float) -> None:
+        """Go on until an instant [s], or until it is over."""
+        self.loop.run_until_complete(self._live(until_s))
+
+    def end(self, *, killed: bool) -> None:
+        """End, and look at what is left on disk."""
+        setting, killed = self.setting, killed or self.setting.town.stopped
+        if not killed:
+            self.loop.run_until_complete(self._stop())
+        self._die()
+        self.tidy_up()
         check_chain(setting.state, setting.judge, self.loop.time())
         if killed:
             check_kept(journal_path(setting.state), self._journal.acknowledged, setting.judge, self.loop.time())
 
-    async def _live(self, until_s: float, *, killed: bool) -> None:
+    @property
+    def is_over(self) -> bool:
+        """Whether the judge has stopped the run, or the process has lost the site."""
+        return self.setting.town.stopped or self._watching.done()
+
+    async def _begin(self) -> None:
         self.daemon = self._build()
         self.setting.alter(self.daemon)
         self.setting.town.trouble.schedule(self.loop)
-        end = self.loop.create_future()
-        self.loop.call_at(until_s, _resolve, end)
-        self.setting.town.on_stop = lambda: _resolve(end)
         await self.daemon.start()
         # Else each full collection walks through all that the planner's libraries made.
         gc.collect()
         gc.freeze()
-        runner = LiveRunner(self.daemon.timetable, self.clock)
-        running = asyncio.ensure_future(runner.run())
-        watching = asyncio.ensure_future(self._watch())
-        await asyncio.wait({running, watching, end}, return_when=asyncio.FIRST_COMPLETED)
-        watching.cancel()
-        if running.done() and running.exception() is not None:
-            raise running.exception() or AssertionError
-        if killed or self.setting.town.stopped:
-            self._die()
-            return
-        runner.stop()
-        await running
+        self._runner = LiveRunner(self.daemon.timetable, self.clock)
+        self._running = asyncio.ensure_future(self._runner.run())
+        self._watching = asyncio.ensure_future(self._watch())
+
+    async def _live(self, until_s: float) -> None:
+        end = self.loop.create_future()
+        timer = self.loop.call_at(until_s, _resolve, end)
+        self.setting.town.on_stop = lambda: _resolve(end)
+        if not self.is_over:
+            await asyncio.wait({self._running, self._watching, end}, return_when=asyncio.FIRST_COMPLETED)
+        timer.cancel()
+        if self._running.done() and (error := self._running.exception()) is not None:
+            raise error
+
+    async def _stop(self) -> None:
+        self._watching.cancel()
+        self._runner.stop()
+        await self._running
         await self.daemon.stop()
-        self._die()
 
     def _die(self) -> None:
         self.net.alive = self._turns.alive = False
         self.stores.owner.release()
         self.setting.judge.died()
 
-    def _tidy_up(self) -> None:
-        """End what the dead process has left on its loop."""
+    def tidy_up(self) -> None:
+        """End what the dead process has left on its loop; idempotent."""
+        if self.loop.is_closed():
+            return
         gc.unfreeze()
         self.net.alive = self._turns.alive = False
         left = asyncio.all_tasks(self.loop)
@@ -255,7 +284,7 @@ class Life:
     def _feeds(self) -> dict[str, Any]:
         town = self.setting.town
         return {
-            what: TroubledFeed(PublishedFeed(town.world.published, what), town.catch_up, town.trouble.of_feed(what))
+            what: TroubledFeed(PublishedFeed(town.world.published, what), town.now, town.trouble.of_feed(what))
             for what in FEEDS
         }
 

@@ -8,7 +8,7 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -152,7 +152,7 @@ def _run(order: Order, state: Path) -> Outcome:
     gateway = GATEWAY if GATEWAY in site.file.devices else ""
     faults = draw(order.seed, sorted(site.file.devices), order.seconds, order.rates, gateway=gateway)
     outcome = Outcome(order.seed, order.seconds, faults)
-    setting = _setting(order, site, state, faults, outcome)
+    setting = setting_of(order, site, state, faults, outcome.violations.append)
     began_s, start_s = time.process_time(), 0.0
     while start_s < order.seconds and not setting.town.stopped:
         start_s = _live(order, setting, outcome, start_s)
@@ -199,7 +199,18 @@ def _add(outcome: Outcome, life: Life, cycle_s: float) -> None:
         outcome.restart_to_plan_s = max(outcome.restart_to_plan_s, life.first_plan_s - life.start_s)
 
 
-def _setting(order: Order, site: Site, state: Path, faults: tuple[Fault, ...], outcome: Outcome) -> Setting:
+def setting_of(
+    order: Order, site: Site, state: Path, faults: tuple[Fault, ...], note: Callable[[Violation], None]
+) -> Setting:
+    """Make the world of a run, which begins at an hour that the seed has drawn.
+
+    Args:
+        order: what is to be run.
+        site: as the seed meets it.
+        state: the daemon's state folder.
+        faults: what goes wrong.
+        note: told every violation.
+    """
     name = order.scenario or SCENARIOS[order.seed % len(SCENARIOS)]
     begins = timedelta(hours=Random(f"{order.seed}/begin").randrange(24))
     scenario = load_scenario(name, site.file.site.id).lasting(order.seconds)
@@ -210,7 +221,7 @@ def _setting(order: Order, site: Site, state: Path, faults: tuple[Fault, ...], o
     town = Town(world, site, state, faults=faults, seed=order.seed, wall=wall)
 
     def tell(violation: Violation) -> None:
-        outcome.violations.append(violation)
+        note(violation)
         if order.stops:
             town.stop()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from ems.config.site import Site
@@ -17,6 +18,7 @@ from hil.wishes import car_requests
 from hil.world import World
 
 DISK = (Kind.DISK_FULL, Kind.DISK_FAILS)
+OPERATOR = (Kind.OPERATOR_LIMIT, Kind.OPERATOR_SILENT)
 SOLVER = (Kind.SOLVER_LATE, Kind.SOLVER_FAILS, Kind.SOLVER_LIES)
 
 
@@ -64,6 +66,15 @@ class Trouble:
                 self._on.append(fault)
                 self._begin(fault)
 
+    def strike(self, fault: Fault, loop: SeededLoop) -> None:
+        """Let something go wrong from now on that no schedule knew of; it takes the place of its like."""
+        for like in [one for one in self._on if _are_alike(one, fault)]:
+            self._on.remove(like)
+            self._end(like)
+        self.faults = (*self.faults[: self._begun], fault, *self.faults[self._begun :])
+        self._happen(loop, fault)
+        loop.call_at(fault.end_s, lambda: self.look(loop.time()))
+
     def of_solver(self) -> Kind | None:
         """Tell which failure of the solver is on."""
         return next((fault.kind for fault in self._on if fault.kind in SOLVER), None)
@@ -106,6 +117,12 @@ class Trouble:
         return gateway
 
 
+def _are_alike(one: Fault, other: Fault) -> bool:
+    """Tell whether two faults would be at the same place of the same thing."""
+    on_wires = one.kind not in OPERATOR and other.kind not in OPERATOR
+    return one.target == other.target != "" and (on_wires or one.kind is other.kind)
+
+
 class Town:
     """The world, its wires and its trouble.
 
@@ -143,6 +160,11 @@ class Town:
         """End the run: an invariant does not hold."""
         self.stopped = True
         self.on_stop()
+
+    def now(self) -> datetime:
+        """Give the world's UTC instant."""
+        self.catch_up()
+        return self.world.now
 
     def catch_up(self) -> None:
         """Let the world live until now, in whole steps."""

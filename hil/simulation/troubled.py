@@ -85,15 +85,14 @@ class TroubledSolver(SolverInFront):
 
 @dataclass(frozen=True, slots=True)
 class TroubledFeed:
-    """A feed that is lost while `is_lost` says so."""
+    """A feed that is lost while `is_lost` says so; what is published goes by the world's time, not by the reader's."""
 
     inner: Feed
-    catch_up: Callable[[], None]
+    world_now: Callable[[], datetime]
     is_lost: Callable[[], bool]
 
-    async def fetch(self, now: datetime) -> Sequence[ForecastSeries]:
+    async def fetch(self, now: datetime) -> Sequence[ForecastSeries]:  # noqa: ARG002 - see above
         """Give what is published; raises `FeedError` while the feed is lost."""
-        self.catch_up()
         if self.is_lost():
             raise FeedError("nobody answers there")
-        return await self.inner.fetch(now)
+        return await self.inner.fetch(self.world_now())

@@ -1,0 +1,56 @@
+"""Whatever goes wrong, in whatever order it is told: what must hold holds, and what does not becomes a short story."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+from story_machine import PlannedStories, Stories, prepared_in
+
+from ems.process_image import ProcessImage
+
+SHORTEST = 4
+"""The daemon begins, a device drops out, time passes, the story ends."""
+SEARCH = (Phase.generate, Phase.shrink)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    Stories.prepared = prepared_in(tmp_path_factory.mktemp("prepared"))
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def play(machine: type[Stories], stories: int, steps: int) -> None:
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=stories, stateful_step_count=steps, database=None, phases=SEARCH)
+    )
+
+
+def test_no_short_story_breaks_an_invariant() -> None:
+    play(Stories, 3, 8)
+
+
+@pytest.mark.soak
+@pytest.mark.simulation
+@pytest.mark.parametrize("number", range(1, 5))
+@pytest.mark.parametrize("machine", [Stories, PlannedStories])
+def test_no_story_breaks_an_invariant(machine: type[Stories], number: int) -> None:
+    play(seed(number)(type(f"{machine.__name__}{number}", (machine,), {})), 25, 30)
+
+
+@pytest.mark.soak
+@pytest.mark.simulation
+def test_a_defect_becomes_a_short_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that ignores staleness is found out, and told in the fewest steps that show it."""
+    monkeypatch.setattr(ProcessImage, "_judge", lambda self, point, held, miss, now_s: (held.reason, held.quality))
+    with pytest.raises(AssertionError, match="I3") as caught:
+        play(Stories, 20, 8)
+    told = [line for note in caught.value.__notes__ for line in note.splitlines() if line.startswith("state.")]
+    steps = [line for line in told if "all_hold" not in line]
+    print("\n".join(steps))
+    assert 3 <= len(steps) <= SHORTEST
