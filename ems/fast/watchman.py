@@ -113,7 +113,8 @@ class Watchman:
     def doubt(self, reasons: Mapping[str, str], now: datetime) -> None:
         """Raise and end the alarms of points that stand still and cannot be true."""
         for point in sorted(self._doubted | reasons.keys()):
-            text = f"{point} is not believed: {reasons[point]}; look after its device" if point in reasons else None
+            why = "it stands still" if self._told.hides_point(point) else reasons.get(point)
+            text = f"{point} is not believed: {why}; look after its device" if point in reasons else None
             self._alarms.set(f"standstill:{point}", text, now)
         self._doubted = frozenset(reasons)
 

@@ -12,7 +12,9 @@ from stage import NOW, Yard, make_plan, make_site
 from ems.app import build
 from ems.clock import SimulatedClock
 from ems.config.site import Privacy
+from ems.fast.watchman import Watchman
 from ems.fast.zone_view import zones_view
+from ems.health import Alarms, Health
 from ems.privacy import discretion
 from ems.store.requests import Request, submit
 from ems.worker import NoSolver
@@ -119,6 +121,17 @@ def test_what_is_not_personal_is_told_with_its_class(told):
     assert homes["planned_kw"] == pytest.approx(26.789 - 11.713 + 9.661, abs=0.01)
     assert view["zones"]["hermit"]["kw"] is None
     assert view["queues"]["market"]["waiting"][0]["car"] == "ada"
+
+
+def test_an_alarm_names_a_personal_point_and_not_its_value():
+    alarms = Alarms(lambda *_: None)
+    watchman = Watchman(alarms, Health(lambda *_: None), {}, discretion(SITE))
+    watchman.doubt({"store.soc_pct": "it stands at 43.21", "heater.temperature_c": "it stands at 21.4"}, NOW)
+    texts = {alarm.key: alarm.text for alarm in alarms.active}
+    assert "43.21" not in texts["standstill:store.soc_pct"]
+    assert "21.4" in texts["standstill:heater.temperature_c"]
+    watchman.doubt({}, NOW)
+    assert alarms.active == ()
 
 
 def test_the_controller_itself_knows_everything(told):

@@ -93,6 +93,7 @@ def test_f04_a_frozen_room_and_a_frozen_charge_are_found_by_the_daemon(stage: Fa
 
 @pytest.mark.soak
 @pytest.mark.faults
+@pytest.mark.timeout(900)
 def test_f04_nothing_that_is_honest_is_doubted(stage: FaultStage) -> None:
     """A whole day and night: sun that goes down, a battery at rest, one that is full, cars that come and go."""
     run = stage.run(86400.0, cycle_s=10.0)
