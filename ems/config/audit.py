@@ -10,9 +10,9 @@ from pydantic import Field
 from ems.config.strict import Strict, Whole
 
 MAIL_PASSWORD = "audit_mail_password"  # noqa: S105 - the name under which the secret is kept
+"""Name of the secret by which `mail.user` proves who it is."""
 AUDIT_KEY = "audit_key"
 """Likewise, of the key that signs checkpoints, where it is not the one in the state directory."""
-"""Name of the secret by which `mail.user` proves who it is."""
 
 
 class MailSecurity(StrEnum):
