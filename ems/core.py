@@ -9,7 +9,9 @@ import logging
 import signal
 import sys
 from asyncio.subprocess import DEVNULL
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from ems.app import build
 from ems.clock import Clock, SystemClock, unhurried
@@ -65,10 +67,10 @@ async def live(site: Site, state: Path, clock: Clock, arguments: argparse.Namesp
         gc.collect()
         gc.freeze()
         watches = [
-            asyncio.create_task(_stop_when_lost(daemon, runner)),
-            asyncio.create_task(_clear(site, state, daemon)),
-            asyncio.create_task(loop_watch.beat()),
-            asyncio.create_task(keep_alive(daemon, clock, supervisor)),
+            _watch("ownership", _stop_when_lost(daemon, runner)),
+            _watch("worst case", _clear(site, state, daemon)),
+            _watch("loop", loop_watch.beat()),
+            _watch("systemd", keep_alive(daemon, clock, supervisor)),
         ]
         await runner.run(arguments.for_s)
         lost = not daemon.is_owner
@@ -82,6 +84,18 @@ async def live(site: Site, state: Path, clock: Clock, arguments: argparse.Namesp
         await daemon.stop()
     _tell(daemon, as_json=arguments.json)
     return Exit.DENIED if lost else Exit.OK
+
+
+def _watch(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Let something run beside the daemon; an error that ends it is told."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("nobody looks after the %s any more", name, exc_info=error)
+
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(ended)
+    return task
 
 
 def _tell(daemon: Daemon, *, as_json: bool) -> None:
@@ -128,7 +142,11 @@ async def _clear(site: Site, state: Path, daemon: Daemon) -> None:
     """Check the site's worst case here if nobody has, and allow control once it has passed."""
     if read_verdict(state, site.config_hash) is None:
         line = [sys.executable, "-P", "-m", "ems.cli", "check", str(site.folder), "--state", str(state)]
-        process = await asyncio.create_subprocess_exec(*line, stdin=DEVNULL, stdout=DEVNULL)
+        try:
+            process = await asyncio.create_subprocess_exec(*line, stdin=DEVNULL, stdout=DEVNULL)
+        except OSError as error:
+            daemon.withhold(f"control is refused: `ems check` cannot be started: {error}; run it, then start again")
+            return
         try:
             await process.wait()
         finally:

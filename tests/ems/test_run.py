@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import signal
@@ -11,12 +12,14 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from stage import DEMO, SITE
 
+from ems import core
 from ems.clock import SystemClock
 from ems.config.loading import load_site
 from ems.config.verdict import Verdict, write_verdict
@@ -161,6 +164,24 @@ def test_a_clock_that_is_none_is_a_usage_error(place):
     _, err = process.communicate(timeout=60)
     assert process.returncode == Exit.USAGE
     assert "START@ANCHORxSPEED" in err
+
+
+async def test_a_check_that_cannot_be_started_is_told(place, monkeypatch):
+    folder, state = place
+    told: list[str] = []
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    await core._clear(load_site(folder), state, SimpleNamespace(withhold=told.append))
+    (words,) = told
+    assert words.startswith("control is refused: `ems check` cannot be started: ")
+
+
+async def test_what_ends_beside_the_daemon_by_an_error_is_told(caplog):
+    async def broken() -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    await asyncio.gather(core._watch("loop", broken()), return_exceptions=True)
+    await asyncio.sleep(0)
+    assert "nobody looks after the loop any more" in caplog.text
 
 
 def test_without_a_passed_check_control_is_refused(place):
