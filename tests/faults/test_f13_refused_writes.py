@@ -123,7 +123,8 @@ async def test_f13_what_is_taken_back_is_seen_within_two_polls_and_told_again_th
     await one.run_until(240.0)
     told = [r.body for r in _records(one, "transition") if r.body["event"].startswith("foreign")]
     assert [t["event"] for t in told] == ["foreign_write"] * REASSERTS + ["foreign_yield"]
-    assert told[0] | {"event": ""} == {"event": "", "device": "store", "point": POINT, "theirs": 1.0, "ours": ASKED_KW}
+    where = {"asset": "battery", "device": "store", "point": POINT}
+    assert told[0] == {"event": "foreign_write", **where, "theirs": 1.0, "ours": ASKED_KW}
     first = next(r.at for r in _records(one, "transition") if r.body["event"] == "foreign_write")
     written = next(r.at for r in _records(one, "intent") if r.body["value"] == ASKED_KW)
     assert (first - written).total_seconds() <= 2.0 * POLL_S
