@@ -7,24 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimization.assets import (
-    Asset,
-    Battery,
-    ChargePoint,
-    ChargePointInputs,
-    HeatPump,
-    Inputs,
-    Load,
-    LoadInputs,
-    Pv,
-)
+from optimization.blocks.parts import Columns
+from optimization.blocks.registry import BLOCKS
 from optimization.network import Network
 from optimization.network_block import PU_IN_KVA
 from optimization.problem import Problem, Schedule
-from optimization.slots import Floats, Slots
+from optimization.slots import Floats
 from optimization.structure import Structure
-
-Columns = Mapping[str, Floats]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,10 +47,14 @@ class Solution:
     carbon_excess_kg: Floats
 
 
-def extract(problem: Problem, shape: Structure, columns: Columns, figures: Mapping[str, float | str]) -> Solution:
+def extract(
+    problem: Problem, shape: Structure, columns: Mapping[str, Floats], figures: Mapping[str, float | str]
+) -> Solution:
     """Read a solution out of the columns by their names."""
     schedules = {
-        asset.id: _schedule(asset, problem.inputs[asset.id], problem.slots, _Named(columns, f"asset[{i}]."))
+        asset.id: BLOCKS[type(asset)].schedule(
+            asset, problem.inputs[asset.id], problem.slots, Columns(columns, f"asset[{i}].")
+        )
         for i, asset in enumerate(problem.assets)
     }
     import_excess, export_excess = columns["import_excess_kw"], columns["export_excess_kw"]
@@ -81,44 +74,6 @@ def extract(problem: Problem, shape: Structure, columns: Columns, figures: Mappi
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Named:
-    """The columns of one asset, by the names its block gives them."""
-
-    columns: Columns
-    prefix: str
-
-    def __getitem__(self, name: str) -> Floats:
-        return self.columns[self.prefix + name]
-
-
-def _schedule(asset: Asset, inputs: Inputs, slots: Slots, x: _Named) -> Schedule:
-    match asset, inputs:
-        case Load(), LoadInputs():
-            return Schedule(inputs.demand_kw - x["unserved_kw"], slack={"unserved_kw": x["unserved_kw"]})
-        case Pv(), _:
-            return Schedule(-x["generation_kw"])
-        case Battery(), _:
-            return Schedule(x["charge_kw"] - x["discharge_kw"], {"energy_kwh": x["energy_kwh"]})
-        case ChargePoint(), ChargePointInputs():
-            return _charge_point(asset, inputs, slots, x)
-        case HeatPump(), _:
-            states = {"temperature_c": x["air_c"], "mass_c": x["mass_c"]}
-            return Schedule(x["heat_kw"], states, {"discomfort_k": x["discomfort_k"]})
-    raise TypeError(f"{asset.id}: nothing is known of a {type(asset).__name__} with {type(inputs).__name__}")
-
-
-def _charge_point(asset: ChargePoint, inputs: ChargePointInputs, slots: Slots, x: _Named) -> Schedule:
-    """Add up the sessions; each one's shortfall is reported in the slot in which the car leaves."""
-    power = x["charge_kw"].reshape(-1, len(slots)).sum(axis=0)
-    shortfall = np.zeros(len(slots))
-    for session, missing in zip(inputs.sessions, x["shortfall_kwh"], strict=False):
-        leaves = slots.index_at(session.departure)
-        shortfall[-1 if leaves is None else leaves] += missing
-    delivered = np.cumsum(asset.efficiency * power * slots.duration_h)
-    return Schedule(power, {"delivered_kwh": delivered}, {"shortfall_kwh": shortfall})
-
-
 def _bus_powers(problem: Problem, shape: Structure, schedules: Mapping[str, Schedule]) -> tuple[Floats, Floats]:
     network, n = problem.network, len(problem.slots)
     p_kw, q_kvar = np.zeros((2, 0 if network is None else len(network.bus_ids), n))
@@ -130,7 +85,7 @@ def _bus_powers(problem: Problem, shape: Structure, schedules: Mapping[str, Sche
     return p_kw, q_kvar
 
 
-def _grid_excess(network: Network | None, columns: Columns, n: int) -> Floats:
+def _grid_excess(network: Network | None, columns: Mapping[str, Floats], n: int) -> Floats:
     if network is None:
         return np.zeros(n)
     flow = columns["flow_slack_kva"].reshape(-1, n).sum(axis=0)

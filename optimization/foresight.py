@@ -18,7 +18,6 @@ from scipy.optimize import linprog
 from scipy.sparse import block_diag, csr_matrix, eye, hstack, vstack
 
 from optimization.assets import ChargePoint, EvSession
-from optimization.coefficients import presence, session_kw
 from optimization.slots import Floats, Slots
 
 
@@ -44,9 +43,9 @@ def least_ev_shortfall(
     if not sessions:
         return 0.0
     count, n = len(sessions), len(slots)
-    limit = np.stack([session_kw(charge_point, each) * presence(each, slots) for each in sessions])
+    limit = np.stack([charge_point.most_kw(each) * each.presence(slots) for each in sessions])
     gain = csr_matrix(charge_point.efficiency * slots.duration_h)
-    slack, most_kw = csr_matrix((n, count)), [session_kw(charge_point, each) for each in sessions]
+    slack, most_kw = csr_matrix((n, count)), [charge_point.most_kw(each) for each in sessions]
     rows, bounds = [hstack([*[eye(n)] * count, slack])], [np.maximum(headroom_kw, 0.0)]
     if points is not None:
         rows.append(hstack([*[eye(n) / kw for kw in most_kw], slack]))

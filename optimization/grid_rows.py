@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimization.ac_check import AcResult, Complex
-from optimization.assets import Asset, Load, Pv
+from optimization.assets import Asset, Load
 from optimization.grid_case import GridCase
 from optimization.network import FACET_SHARE, GridError
 from optimization.problem import GridRows, Schedule
 from optimization.slots import Floats
-from optimization.structure import reactive_per_active
 
 SAFETY_PU = 0.001
 SAFETY_PCT = 1.0
@@ -41,8 +40,8 @@ class Linearisation:
         self.at_bus = np.zeros((len(case.ac.bus_ids), len(assets)))
         for column, asset in enumerate(assets):
             self.at_bus[_place(case, asset), column] = 1.0
-        self._tan = np.array([reactive_per_active(asset) for asset in assets])
-        consumes = np.array([not isinstance(asset, Pv) for asset in assets])
+        self._tan = np.array([asset.reactive_per_active for asset in assets])
+        consumes = np.array([not asset.is_source for asset in assets])
         self._rising = self._slope(-0.5 * self._carried(~consumes, -1.0))
         self._falling = self._slope(self._carried(consumes, 1.0))
         self.names, self.coefficient, self.limit = self._table()

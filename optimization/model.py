@@ -15,15 +15,12 @@ from typing import Any
 
 import pyomo.environ as pyo
 
-from optimization.assets import Battery, ChargePoint, HeatPump, Load, Pv
-from optimization.blocks import battery, ev, heat_pump, load, pv
-from optimization.blocks.parts import add_coefficients
+from optimization.blocks.parts import Group, add_coefficients
+from optimization.blocks.registry import BLOCKS
 from optimization.network import Network
 from optimization.network_block import add_network
 from optimization.periods_block import add_carbon_budget, add_demand
-from optimization.structure import AssetShape, Structure
-
-Group = tuple[str, ...]
+from optimization.structure import Structure
 
 GRID_EXCLUSIVE: tuple[Group, Group] = (("import_kw", "import_excess_kw"), ("export_kw", "export_excess_kw"))
 
@@ -33,7 +30,7 @@ def build_model(shape: Structure, network: Network | None) -> Any:
     m = pyo.ConcreteModel("district")
     m.asset = pyo.Block(range(len(shape.assets)))
     for i, asset in enumerate(shape.assets):
-        _add_asset(m.asset[i], asset, shape.parent)
+        BLOCKS[asset.kind].build(m.asset[i], shape.parent, asset)
     _add_connection(m, len(shape.parent))
     _add_anchor(m, shape)
     grid = _add_feeder(m, shape, network) if network is not None else 0.0
@@ -46,27 +43,12 @@ def build_model(shape: Structure, network: Network | None) -> Any:
 
 def exclusive_groups(shape: Structure) -> list[tuple[Group, Group]]:
     """Name the pairs of variable groups of which at most one may be above zero in a slot."""
-    batteries = [i for i, asset in enumerate(shape.assets) if asset.kind is Battery]
-    first, second = battery.EXCLUSIVE
-    return [
-        GRID_EXCLUSIVE,
-        *((tuple(f"asset[{i}].{v}" for v in first), tuple(f"asset[{i}].{v}" for v in second)) for i in batteries),
-    ]
+    own = [(i, pair) for i, asset in enumerate(shape.assets) for pair in BLOCKS[asset.kind].exclusive]
+    return [GRID_EXCLUSIVE, *((_of_asset(i, first), _of_asset(i, second)) for i, (first, second) in own)]
 
 
-def _add_asset(block: Any, shape: AssetShape, parent: tuple[int, ...]) -> None:
-    if shape.kind is Load:
-        load.build(block, parent)
-    elif shape.kind is Pv:
-        pv.build(block, parent)
-    elif shape.kind is Battery:
-        battery.build(block, parent, recovering=shape.recovering)
-    elif shape.kind is ChargePoint:
-        ev.build(block, parent, sessions=shape.sessions)
-    elif shape.kind is HeatPump:
-        heat_pump.build(block, parent)
-    else:
-        raise TypeError(f"no equations for {shape.kind.__name__}: write a block for it")
+def _of_asset(i: int, group: Group) -> Group:
+    return tuple(f"asset[{i}].{name}" for name in group)
 
 
 def _add_connection(m: Any, n: int) -> None:

@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
+from optimization.assets.asset import Asset, Inputs, PowerBand
+from optimization.network import Network
 from optimization.slots import Floats, Ints, Slots
-
-if TYPE_CHECKING:
-    from optimization.assets import Asset, Inputs
-    from optimization.network import Network
+from optimization.weights import Weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,39 +38,6 @@ class Connection:
 
     import_limit_kw: Floats
     export_limit_kw: Floats
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Weights:
-    """Prices of what must not be refused but shall not happen, ranked.
-
-    Args:
-        grid_limit: a kWh beyond a connection, voltage or loading limit [currency/kWh or per pu-h x 1000].
-        unserved: a kWh of fixed load not served [currency/kWh].
-        ev_shortfall: a kWh missing at a car's departure [currency/kWh].
-        discomfort: a kelvin-hour outside the comfort band [currency/Kh].
-        battery_band: a kWh of a battery outside its planning band, each hour now; fades within hours, so that the way
-            back never outweighs a grid limit [currency/kWh/h].
-        move: a kWh moved away from the previous plan, in its first hours [currency/kWh]; a tie-break, nothing more.
-    """
-
-    grid_limit: float = 50.0
-    unserved: float = 100.0
-    ev_shortfall: float = 3.0
-    discomfort: float = 1.0
-    battery_band: float = 5.0
-    move: float = 1e-4
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PowerBand:
-    """Where the power of an asset that people hold must lie [kW, into the asset], shape (n,) each.
-
-    Both ends meet where it is held, and are as wide as the asset can go where it is free: `optimization.holding`.
-    """
-
-    low_kw: Floats
-    high_kw: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)

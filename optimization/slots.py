@@ -53,6 +53,13 @@ class Slots:
         """UTC end of the last slot."""
         return self.start + timedelta(seconds=float(self.offset_s[-1] + self.duration_s[-1]))
 
+    @property
+    def ends(self) -> Floats:
+        """1 at slots that no other slot follows, where the horizon ends; shape (n,)."""
+        last = np.ones(len(self))
+        last[self.parent[(self.link > 0) & (self.parent >= 0)]] = 0.0
+        return last
+
     def index_at(self, at: datetime) -> int | None:
         """Find the slot that holds an instant; None outside the horizon."""
         elapsed_s = (at - self.start).total_seconds()

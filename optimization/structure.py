@@ -7,41 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optimization.assets import Asset, Battery, BatteryInputs, ChargePoint, ChargePointInputs, HeatPump, Inputs
+from optimization.assets.asset import AssetShape
 from optimization.periods import Reach, reach
 from optimization.problem import Problem
 
 ANCHOR_S = 2 * 3600.0
 """How far ahead a plan is held to the one before it [s]."""
 
-BAND_TOLERANCE_KWH = 1e-6
-
 SHORT_HORIZON_S = 40 * 3600.0
 """A longer horizon sees a second evening: more cars are expected at each point [s]."""
-
-
-@dataclass(frozen=True, slots=True)
-class AssetShape:
-    """What of an asset decides the shape of its equations.
-
-    Args:
-        kind: its dataclass.
-        bus: index of its bus in the grid.
-        reactive_per_active: tan phi of its power factor.
-        sessions: for how many car sessions there is room.
-        recovering: whether a battery's measured energy lies outside its band.
-    """
-
-    kind: type[Asset]
-    bus: int
-    reactive_per_active: float
-    sessions: int = 0
-    recovering: bool = False
-
-    @property
-    def anchored(self) -> bool:
-        """Whether its power is a choice that should not move without a reason."""
-        return self.kind in {Battery, ChargePoint, HeatPump}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +43,7 @@ class Structure:
     @property
     def anchored(self) -> tuple[int, ...]:
         """Indices of the assets that are held to the previous plan."""
-        return tuple(i for i, shape in enumerate(self.assets) if shape.anchored)
+        return tuple(i for i, shape in enumerate(self.assets) if shape.kind.is_anchored)
 
 
 def structure(problem: Problem) -> Structure:
@@ -79,7 +53,7 @@ def structure(problem: Problem) -> Structure:
     since_s = slots.offset_s - slots.duration_s[0]
     anchor = tuple(int(s) for s in (since_s < ANCHOR_S).nonzero()[0])
     room = _room(problem)
-    shapes = tuple(_shape(asset, problem.inputs[asset.id], room) for asset in problem.assets)
+    shapes = tuple(asset.shape(problem.inputs[asset.id], room) for asset in problem.assets)
     network = None if problem.network is None else problem.network.key
     demand, budget = problem.demand, problem.carbon_budget
     return Structure(
@@ -93,33 +67,8 @@ def structure(problem: Problem) -> Structure:
     )
 
 
-def reactive_per_active(asset: Asset) -> float:
-    """Reactive power of an asset for each kW of active power, from its power factor: tan(acos(pf)) [kvar/kW]."""
-    factor = 1.0 if isinstance(asset, Battery) else asset.power_factor
-    return float((1.0 - factor**2) ** 0.5 / factor)
-
-
-def band_kwh(battery: Battery) -> tuple[float, float]:
-    """Lower and upper end of a battery's planning band [kWh]."""
-    return battery.capacity_kwh * battery.soc_min_pct / 100.0, battery.capacity_kwh * battery.soc_max_pct / 100.0
-
-
-def _shape(asset: Asset, inputs: Inputs, room: int) -> AssetShape:
-    shape = AssetShape(type(asset), asset.bus, reactive_per_active(asset))
-    match asset, inputs:
-        case Battery(), BatteryInputs():
-            low, high = band_kwh(asset)
-            outside = max(low - inputs.energy_kwh, inputs.energy_kwh - high) > BAND_TOLERANCE_KWH
-            return AssetShape(shape.kind, shape.bus, shape.reactive_per_active, recovering=outside)
-        case ChargePoint(), ChargePointInputs():
-            return AssetShape(shape.kind, shape.bus, shape.reactive_per_active, sessions=room)
-        case _:
-            return shape
-
-
 def _room(problem: Problem) -> int:
     """Find the room for cars that every charge point gets: rounded up, so that one more does not make a new model."""
-    counts = [len(given.sessions) for given in problem.inputs.values() if isinstance(given, ChargePointInputs)]
-    most = max(counts, default=0)
+    most = max((asset.room_wanted(problem.inputs[asset.id]) for asset in problem.assets), default=0)
     least = 2 if float(problem.slots.duration_s.sum()) <= SHORT_HORIZON_S else 4
     return max(least, 1 << (most - 1).bit_length() if most else 0)

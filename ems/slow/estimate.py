@@ -17,7 +17,6 @@ from optimization.estimation import Band, Estimate, EstimationError, Injection, 
 from optimization.grid_case import GridCase
 from optimization.outlook import idle_voltage_pu
 from optimization.slots import Floats
-from optimization.structure import reactive_per_active
 
 NOMINAL_V = 230.0
 METER_KW, METER_SHARE = 0.02, 0.0025
@@ -90,7 +89,7 @@ class Estimator:
         buses = {name: int(i) for name, i in zip(case.ac.bus_names, case.ac.bus_ids, strict=True)}
         self._place = {name: k for k, name in enumerate(case.ac.bus_names)}
         self._specs = planned_assets(site)
-        self._tan = {name: reactive_per_active(model) for name, model in asset_models(site, buses).items()}
+        self._tan = {name: model.reactive_per_active for name, model in asset_models(site, buses).items()}
         self._meter = next(((n, a) for n, a in site.file.assets.items() if isinstance(a, GridMeter)), None)
         self._volt_meters = [
             (self._place[a.bus], point)

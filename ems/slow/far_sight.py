@@ -22,7 +22,6 @@ from ems.slow.foresee import Foreseer, Foresight
 from ems.slow.measured_past import Table
 from ems.slow.situation import AssetNow
 from optimization.assets import Battery, ChargePoint, EvSession, HeatPump
-from optimization.coefficients import presence, session_kw
 from optimization.forecast.building import cop, zone_gains_kw
 from optimization.forecast.load import calendar_mean
 from optimization.forecast.past import DAY_S, Past
@@ -192,7 +191,7 @@ class _Steps:
 
 
 def _stay(point: ChargePoint, stay: EvSession, hours: Slots) -> Iterable[Movable]:
-    most = session_kw(point, stay) * presence(stay, hours)
+    most = point.most_kw(stay) * stay.presence(hours)
     there = np.flatnonzero(most)
     if there.size and stay.energy_kwh > 0.0:
         first, last = int(there[0]), int(there[-1]) + 1

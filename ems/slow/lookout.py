@@ -40,7 +40,6 @@ from optimization.outlook import (
     risks,
 )
 from optimization.slots import Floats
-from optimization.structure import reactive_per_active
 
 RESERVE_SHARE = 0.1
 """Reserve below this share of the import limit is too little."""
@@ -145,7 +144,7 @@ class Lookout:
             models = asset_models(self._site, {})
             self._placing = Placing(
                 np.array([places[spec.bus] for spec in self._specs.values()]),
-                np.array([reactive_per_active(models[name]) for name in self._specs]),
+                np.array([models[name].reactive_per_active for name in self._specs]),
             )
         return self._estimator, self._placing
 

@@ -34,9 +34,10 @@ from optimization.assets import (
 from optimization.forecast.building import cop, zone_gains_kw
 from optimization.holding import hold, limited
 from optimization.network import Network
-from optimization.problem import CarbonBudget, Connection, DemandTerms, Plan, Problem, Refused, TariffSeries, Weights
+from optimization.problem import CarbonBudget, Connection, DemandTerms, Plan, Problem, Refused, TariffSeries
 from optimization.slots import Floats, Slots, chain
 from optimization.tariff import Tariff
+from optimization.weights import Weights
 
 SLIVER_S = 300.0
 HELD_S = 3600.0
@@ -210,14 +211,13 @@ class Questioner:
         """Plan around a device that nobody steers: its power is foreseen, not chosen."""
         safe_kw = self.bindings.safe_kw(model.id)
         power_kw = now.values.get("power_kw") if now is not None else None
-        factor = 1.0 if isinstance(model, Battery) else model.power_factor
         if isinstance(model, Pv):
             limit_kw = model.rated_kw if power_kw is not None or safe_kw is None else -safe_kw
             demand = -np.minimum(foresight.pv_kw[model.id], limit_kw)
         else:
             later_kw = safe_kw if safe_kw is not None else power_kw or 0.0
             demand = np.where(slots.offset_s < HELD_S, later_kw if power_kw is None else power_kw, later_kw)
-        return Load(model.id, model.bus, factor), LoadInputs(demand)
+        return Load(model.id, model.bus, model.power_factor), LoadInputs(demand)
 
 
 def _demand_kw(name: str, spec: LoadAsset | MeteredLoad, foresight: Foresight) -> Floats:

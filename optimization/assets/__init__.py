@@ -1,13 +1,11 @@
 """One physical thing a file; its docstring is its equations."""
 
+from optimization.assets.asset import Asset, Inputs
 from optimization.assets.battery import Battery, BatteryInputs
 from optimization.assets.ev import ChargePoint, ChargePointInputs, EvSession
 from optimization.assets.heat_pump import HeatPump, HeatPumpInputs
 from optimization.assets.load import Load, LoadInputs
 from optimization.assets.pv import Pv, PvInputs
-
-Asset = Load | Pv | Battery | ChargePoint | HeatPump
-Inputs = LoadInputs | PvInputs | BatteryInputs | ChargePointInputs | HeatPumpInputs
 
 __all__ = [
     "Asset",

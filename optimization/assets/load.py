@@ -10,11 +10,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optimization.slots import Floats
+import numpy as np
+
+from optimization.assets.asset import AssetOf, AssetShape, Inputs, PowerBand, Values
+from optimization.slots import Floats, Slots
+from optimization.weights import Weights
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadInputs(Inputs):
+    """The demand foreseen [kW], shape (n,); negative for a source that nobody steers now (a device out of control)."""
+
+    demand_kw: Floats
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class Load(AssetOf[LoadInputs]):
     """A fixed load.
 
     Args:
@@ -27,9 +38,17 @@ class Load:
     bus: int = -1
     power_factor: float = 0.97
 
+    given = LoadInputs
+    is_chosen = False
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LoadInputs:
-    """The demand foreseen [kW], shape (n,); negative for a source that nobody steers now (a device out of control)."""
+    def coefficients(self, inputs: LoadInputs, shape: AssetShape, slots: Slots, weights: Weights) -> Values:
+        """What feeds in without being steered (a negative demand) has nothing to leave unserved."""
+        return {
+            "demand_kw": inputs.demand_kw,
+            "unserved_max_kw": np.maximum(inputs.demand_kw, 0.0),
+            "unserved_cost": weights.unserved * slots.duration_h,
+        }
 
-    demand_kw: Floats
+    def reach(self, inputs: LoadInputs, slots: Slots) -> PowerBand:
+        """Find what it takes, or gives, or leaves unserved."""
+        return PowerBand(np.minimum(inputs.demand_kw, 0.0), np.maximum(inputs.demand_kw, 0.0))

@@ -6,14 +6,17 @@ from typing import Any
 
 import pyomo.environ as pyo
 
-from optimization.blocks.parts import add_coefficients, carried
+from optimization.assets.asset import AssetShape
+from optimization.assets.battery import RECOVERING, Battery, BatteryInputs
+from optimization.blocks.parts import Columns, add_coefficients, carried
+from optimization.problem import Schedule
+from optimization.slots import Slots
 
-EXCLUSIVE = (("charge_kw",), ("discharge_kw",))
-"""At most one of the two may be above zero in a slot."""
+EXCLUSIVE = ((("charge_kw",), ("discharge_kw",)),)
 
 
-def build(block: Any, parent: tuple[int, ...], *, recovering: bool) -> None:
-    """Write a battery; `recovering` adds the way back for a store measured outside its band."""
+def build(block: Any, parent: tuple[int, ...], shape: AssetShape) -> None:
+    """Write a battery, and the way back of one that was measured outside its band."""
     n = len(parent)
     add_coefficients(block, n, "keep", "fixed_kwh", "gain_h", "drain_h", "charge_max_kw", "discharge_max_kw")
     add_coefficients(block, n, "charge_min_kw", "discharge_min_kw")
@@ -34,7 +37,7 @@ def build(block: Any, parent: tuple[int, ...], *, recovering: bool) -> None:
         - block.end_value[s] * block.energy_kwh[s]
         for s in range(n)
     )
-    block.cost = pyo.Expression(expr=running + (_recovery(block, parent) if recovering else 0.0))
+    block.cost = pyo.Expression(expr=running + (_recovery(block, parent) if RECOVERING in shape.traits else 0.0))
 
 
 def _recovery(block: Any, parent: tuple[int, ...]) -> Any:
@@ -54,3 +57,8 @@ def _recovery(block: Any, parent: tuple[int, ...]) -> Any:
 
     block.monotone = pyo.Constraint(range(n), rule=monotone)
     return pyo.quicksum(block.outside_cost[s] * block.outside_kwh[s] for s in range(n))
+
+
+def schedule(asset: Battery, inputs: BatteryInputs, slots: Slots, x: Columns) -> Schedule:
+    """Read the power and what is stored."""
+    return Schedule(x["charge_kw"] - x["discharge_kw"], {"energy_kwh": x["energy_kwh"]})

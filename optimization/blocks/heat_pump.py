@@ -1,4 +1,4 @@
-"""Equations of `optimization.assets.heat_pump` in Pyomo; the discretisation is in `optimization.coefficients`."""
+"""Equations of `optimization.assets.heat_pump` in Pyomo."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from typing import Any
 
 import pyomo.environ as pyo
 
-from optimization.blocks.parts import add_coefficients, carried
+from optimization.assets.asset import AssetShape
+from optimization.assets.heat_pump import HeatPump, HeatPumpInputs
+from optimization.blocks.parts import Columns, add_coefficients, carried
+from optimization.problem import Schedule
+from optimization.slots import Slots
 
 
-def build(block: Any, parent: tuple[int, ...]) -> None:
+def build(block: Any, parent: tuple[int, ...], shape: AssetShape) -> None:
     """Write a heat pump and the air and the mass of its zone."""
     n = len(parent)
     add_coefficients(block, n, "air_keep", "air_from_mass", "air_per_kw", "air_fixed_c")
@@ -43,3 +47,9 @@ def build(block: Any, parent: tuple[int, ...]) -> None:
             for s in range(n)
         )
     )
+
+
+def schedule(asset: HeatPump, inputs: HeatPumpInputs, slots: Slots, x: Columns) -> Schedule:
+    """Read the power and the zone."""
+    states = {"temperature_c": x["air_c"], "mass_c": x["mass_c"]}
+    return Schedule(x["heat_kw"], states, {"discomfort_k": x["discomfort_k"]})

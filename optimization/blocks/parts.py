@@ -1,10 +1,28 @@
-"""What every block is written with: coefficients, and a state carried from the slot before."""
+"""What every block is written with: coefficients, a state carried from the slot before, and how it is read."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pyomo.environ as pyo
+
+from optimization.slots import Floats
+
+Group = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """The solver's numbers of one asset, by the names that its block gives its variables."""
+
+    columns: Mapping[str, Floats]
+    prefix: str
+
+    def __getitem__(self, name: str) -> Floats:
+        """Give the numbers of a variable."""
+        return self.columns[self.prefix + name]
 
 
 def add_coefficients(block: Any, count: int, *names: str) -> None:

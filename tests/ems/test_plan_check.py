@@ -13,7 +13,8 @@ from plan_samples import SLOTS, N, balanced, sample_plan, sample_problem, sample
 
 from ems.plan_check import check_plan
 from optimization.assets import BatteryInputs, LoadInputs
-from optimization.problem import AcVerdict, Plan, PowerBand, Problem, Schedule
+from optimization.assets.asset import PowerBand
+from optimization.problem import AcVerdict, Plan, Problem, Schedule
 from optimization.slots import Floats, chain
 
 Mutation = Callable[[Plan], Plan]

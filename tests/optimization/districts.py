@@ -30,9 +30,9 @@ from optimization.problem import (
     Plan,
     Problem,
     TariffSeries,
-    Weights,
 )
 from optimization.slots import chain, uniform
+from optimization.weights import Weights
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 LOAD = Load("load")

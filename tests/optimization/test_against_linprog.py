@@ -10,8 +10,8 @@ from districts import BATTERY, LOAD, POINT, PUMP, PV, hours, problem, tariff, zo
 from scipy.optimize import linprog
 
 from optimization.assets import BatteryInputs, ChargePointInputs, EvSession, LoadInputs, PvInputs
-from optimization.problem import Weights
 from optimization.solve import Solver
+from optimization.weights import Weights
 
 N, H = 16, 0.25
 NO_TIES = Weights(move=0.0)

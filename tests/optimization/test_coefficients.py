@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimization.assets import ChargePoint, EvSession
-from optimization.coefficients import discretised, early_cost, leaves, presence, wanted_kwh
+from optimization.assets.heat_pump import discretised
 from optimization.slots import Slots, chain, uniform
-from optimization.structure import reactive_per_active
+from optimization.weights import early_cost
 
 SLOTS = uniform(hours(0), 8, 900.0)
 POINT = ChargePoint("point", 10.0, efficiency=1.0)
@@ -19,7 +19,7 @@ POINT = ChargePoint("point", 10.0, efficiency=1.0)
 
 def test_presence_is_the_share_of_each_slot():
     stay = EvSession(hours(-1), hours(0.6), 1.0)
-    np.testing.assert_allclose(presence(stay, SLOTS), [1, 1, 0.4, 0, 0, 0, 0, 0])
+    np.testing.assert_allclose(stay.presence(SLOTS), [1, 1, 0.4, 0, 0, 0, 0, 0])
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_presence_is_the_share_of_each_slot():
 )
 def test_a_stay_beyond_the_horizon_wants_its_part_within(arrival_h, departure_h, energy_kwh, wanted):
     session = EvSession(hours(arrival_h), hours(departure_h), energy_kwh)
-    assert wanted_kwh(POINT, session, SLOTS) == pytest.approx(wanted)
+    assert POINT.wanted_kwh(session, SLOTS) == pytest.approx(wanted)
 
 
 @given(st.floats(-20, 40), st.floats(-20, 40), st.floats(-20, 40), st.floats(-5, 30), st.floats(0.01, 12))
@@ -45,10 +45,10 @@ def test_the_zone_is_discretised_exactly(air, mass, out, heat, step_h):
 
 
 def test_the_horizon_ends_where_no_slot_follows():
-    assert leaves(SLOTS).tolist() == [0.0] * 7 + [1.0]
+    assert SLOTS.ends.tolist() == [0.0] * 7 + [1.0]
     # A ring: the first slot in time is number 2, number 1 the last.
     ring = Slots(hours(0), np.zeros(4), np.ones(4), np.array([3, 0, 1, 2]), np.array([1.0, 1.0, 0.0, 1.0]))
-    assert leaves(ring).tolist() == [0.0, 1.0, 0.0, 0.0]
+    assert ring.ends.tolist() == [0.0, 1.0, 0.0, 0.0]
 
 
 def test_being_late_costs_more_each_slot_and_always_little():
@@ -59,4 +59,4 @@ def test_being_late_costs_more_each_slot_and_always_little():
 
 @pytest.mark.parametrize(("factor", "ratio"), [(1.0, 0.0), (0.97, 0.250625), (0.5, 3**0.5)])
 def test_reactive_power_from_the_power_factor(factor, ratio):
-    assert reactive_per_active(ChargePoint("point", 10.0, power_factor=factor)) == pytest.approx(ratio, rel=1e-4)
+    assert ChargePoint("point", 10.0, power_factor=factor).reactive_per_active == pytest.approx(ratio, rel=1e-4)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimization.assets import BatteryInputs, ChargePointInputs, EvSession, LoadInputs, PvInputs
+from optimization.assets.asset import PowerBand
 from optimization.holding import held_share, hold
-from optimization.problem import PowerBand
 from optimization.solve import Solver
 from optimization.structure import structure
 from optimization.validation import faults

@@ -11,10 +11,11 @@ import pytest
 from optimization.assets import Battery, BatteryInputs, ChargePoint, ChargePointInputs, EvSession, Load, LoadInputs
 from optimization.month_ahead import MonthAhead, Movable, Store
 from optimization.month_ahead_lp import MonthAheadError, look_ahead
-from optimization.problem import Connection, DemandTerms, Problem, TariffSeries, Weights
+from optimization.problem import Connection, DemandTerms, Problem, TariffSeries
 from optimization.slots import uniform
 from optimization.solve import Solver
 from optimization.tariff import DemandCharge, Tariff, bill
+from optimization.weights import Weights
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
 LOAD = Load("load")

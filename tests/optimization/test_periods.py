@@ -25,11 +25,12 @@ from optimization.periods import (
     week_start,
     weeks_within,
 )
-from optimization.problem import CarbonBudget, DemandTerms, Weights
+from optimization.problem import CarbonBudget, DemandTerms
 from optimization.slots import chain, uniform
 from optimization.solve import Solver
 from optimization.structure import structure
 from optimization.tariff import Tariff, interval_means_kw
+from optimization.weights import Weights
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SOLVER = Solver()

@@ -11,9 +11,9 @@ from districts import BATTERY, LOAD, POINT, PUMP, START, as_plan, hours, money, 
 
 from optimization.assets import BatteryInputs, ChargePointInputs, EvSession, LoadInputs
 from optimization.coefficients import previous_kw
-from optimization.problem import Weights
 from optimization.slots import chain, uniform
 from optimization.solve import Solver
+from optimization.weights import Weights
 
 N = 32
 FLAT = np.full(N, 0.25)

@@ -10,9 +10,10 @@ import pytest
 from districts import BATTERY, LOAD, POINT, PUMP, PV, START, hours, problem, zone
 
 from optimization.assets import BatteryInputs, ChargePointInputs, EvSession, LoadInputs, PvInputs
-from optimization.problem import Refused, Weights
+from optimization.problem import Refused
 from optimization.slots import uniform
 from optimization.solve import Solver
+from optimization.weights import Weights
 
 N = 4
 STAY = EvSession(hours(0), hours(1), 5.0)

@@ -1,0 +1,37 @@
+"""Which block belongs to which asset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optimization.assets import Asset, Battery, ChargePoint, HeatPump, Load, Pv
+from optimization.assets.asset import AssetShape
+from optimization.blocks import battery, ev, heat_pump, load, pv
+from optimization.blocks.parts import Group
+from optimization.problem import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The Pyomo side of an asset.
+
+    Args:
+        build: writes its equations: the block to write to, the slots' parents, its shape.
+        schedule: reads its schedule: the asset, its inputs, the slots, its columns.
+        exclusive: pairs of groups of its variables of which at most one may be above zero in a slot.
+    """
+
+    build: Callable[[Any, tuple[int, ...], AssetShape], None]
+    schedule: Callable[..., Schedule]
+    exclusive: tuple[tuple[Group, Group], ...] = ()
+
+
+BLOCKS: Mapping[type[Asset], Block] = {
+    Load: Block(load.build, load.schedule),
+    Pv: Block(pv.build, pv.schedule),
+    Battery: Block(battery.build, battery.schedule, battery.EXCLUSIVE),
+    ChargePoint: Block(ev.build, ev.schedule),
+    HeatPump: Block(heat_pump.build, heat_pump.schedule),
+}

@@ -1,0 +1,37 @@
+"""What is priced rather than forbidden, and the tie-break between equal prices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from optimization.slots import Floats, Slots
+
+EARLY_PER_KWH_H = 1e-5
+"""Between equal prices the earlier slot is taken: what an hour of waiting costs a kWh [currency/kWh/h]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """Prices of what must not be refused but shall not happen, ranked.
+
+    Args:
+        grid_limit: a kWh beyond a connection, voltage or loading limit [currency/kWh or per pu-h x 1000].
+        unserved: a kWh of fixed load not served [currency/kWh].
+        ev_shortfall: a kWh missing at a car's departure [currency/kWh].
+        discomfort: a kelvin-hour outside the comfort band [currency/Kh].
+        battery_band: a kWh of a battery outside its planning band, each hour now; fades within hours, so that the way
+            back never outweighs a grid limit [currency/kWh/h].
+        move: a kWh moved away from the previous plan, in its first hours [currency/kWh]; a tie-break, nothing more.
+    """
+
+    grid_limit: float = 50.0
+    unserved: float = 100.0
+    ev_shortfall: float = 3.0
+    discomfort: float = 1.0
+    battery_band: float = 5.0
+    move: float = 1e-4
+
+
+def early_cost(slots: Slots) -> Floats:
+    """What a kW in each slot costs for being late [currency/kW], shape (n,)."""
+    return EARLY_PER_KWH_H * slots.offset_s / 3600.0 * slots.duration_h
