@@ -26,10 +26,12 @@ class Pairs:
     Args:
         first: columns whose sum is a, shape (pairs, members), -1 where a pair has fewer.
         second: columns whose sum is b, likewise.
+        thing: what each pair belongs to, the connection or an asset, counted from 0, shape (pairs,).
     """
 
     first: Ints
     second: Ints
+    thing: Ints
 
     def __len__(self) -> int:
         """Count the pairs."""
@@ -44,6 +46,10 @@ class Pairs:
         """Find the pairs of which both are above zero."""
         return np.flatnonzero(np.minimum(*self.sums(x)) > TOLERANCE_KW)
 
+    def of_the_same_things(self, which: Ints) -> Ints:
+        """Find all pairs of the things that some pairs belong to."""
+        return np.flatnonzero(np.isin(self.thing, self.thing[which]))
+
 
 def find_pairs(groups: Sequence[tuple[Sequence[str], Sequence[str]]], columns: Mapping[str, slice]) -> Pairs:
     """Find the columns of named variable groups, one pair a slot."""
@@ -52,7 +58,8 @@ def find_pairs(groups: Sequence[tuple[Sequence[str], Sequence[str]]], columns: M
     def stacked(side: int) -> Ints:
         return np.concatenate([_columns(pair[side], columns, width) for pair in groups])
 
-    return Pairs(stacked(0), stacked(1))
+    first = stacked(0)
+    return Pairs(first, stacked(1), np.repeat(np.arange(len(groups)), len(first) // len(groups)))
 
 
 def netted(lp: Lp, pairs: Pairs, x: Floats) -> Floats:

@@ -38,8 +38,13 @@ OPTIONS: dict[str, bool | int | float | str] = {
     "solver": "simplex",
     "simplex_strategy": 1,
     "random_seed": 0,
-    "mip_rel_gap": 5e-4,
-    "mip_max_nodes": 20_000,
+    "mip_rel_gap": 1e-3,
+    "mip_max_nodes": 200,
+    # The relaxation's rounding is given as a start and seldom bettered: to look for others took 19 parts of 20.
+    "mip_heuristic_run_rins": False,
+    "mip_heuristic_run_rens": False,
+    "mip_heuristic_run_root_reduced_cost": False,
+    "mip_allow_restart": False,
     "simplex_iteration_limit": 1_000_000,
 }
 
@@ -111,9 +116,10 @@ class WarmModel:
         return answer
 
     def _mixed(self, lp: Lp, relaxed: Answer, broken: Ints, deadline_s: float | None) -> Answer:
-        """Let binaries decide the broken pairs, and those that break next, until none does.
+        """Let binaries decide the broken pairs; where others break next, all pairs of the same things.
 
-        The relaxation is then solved once more with the losers at zero: it knows the tie-breaks that a gap hides.
+        One by one they would break for ever: what may not be lost in one slot is lost in the next. The relaxation is
+        then solved once more with the losers at zero: it knows the tie-breaks that a gap hides.
         """
         spent, guess, which = [relaxed], relaxed.x, broken
         while True:
@@ -125,7 +131,7 @@ class WarmModel:
             more = np.setdiff1d(self.pairs.broken(guess), which)
             if not more.size:
                 return _added_up(spent, guess, len(which))
-            which = np.union1d(which, more)
+            which = self.pairs.of_the_same_things(np.union1d(which, more))
 
     def _run_mixed(self, lp: Lp, start: Floats, deadline_s: float | None) -> Answer:
         first = len(lp.cost) - len(start)

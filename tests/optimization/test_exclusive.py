@@ -8,8 +8,8 @@ from districts import BATTERY, LOAD, PV, assert_physical, problem
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from optimization.assets import BatteryInputs, LoadInputs, PvInputs
-from optimization.problem import Weights
-from optimization.solve import Solver
+from optimization.solve import Solver, WarmModel
+from optimization.weights import Weights
 
 N, H = 8, 0.25
 PAIRS = [(LOAD, LoadInputs(np.full(N, 2.0))), (PV, PvInputs(np.full(N, 6.0))), (BATTERY, BatteryInputs(18.0))]
@@ -63,3 +63,18 @@ def test_the_binaries_find_the_optimum(export):
     assert reference.status == 0
     # The gap that is allowed, and the prices of being late.
     assert solution.objective == pytest.approx(reference.fun, rel=5e-4, abs=1e-3)
+
+
+def test_a_battery_that_would_burn_what_nobody_may_export_is_settled_in_three_runs(monkeypatch):
+    """What it may not lose in one slot it would lose in the next, slot by slot for ever."""
+    runs, run = [], WarmModel._run_mixed
+    monkeypatch.setattr(WarmModel, "_run_mixed", lambda self, *a: runs.append(len(a[1])) or run(self, *a))
+    slots = 48
+    feed_in = 3.0 * np.sin(np.linspace(0.0, np.pi, slots))
+    pairs = [(LOAD, LoadInputs(-feed_in)), (BATTERY, BatteryInputs(18.0))]
+    asked = problem(pairs, np.full(slots, 0.3), limit=0.0)
+    solution = Solver().solve(asked)
+    assert_physical(asked, solution, tolerance=1e-4)
+    assert 1 <= len(runs) <= 3
+    assert runs[-1] == slots
+    assert solution.solve["gap"] <= 5e-3
