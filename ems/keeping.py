@@ -20,7 +20,7 @@ from ems.clock import Clock, SystemClock
 from ems.config.retention import Retention
 from ems.health import Alarms
 from ems.store.database import StoreError
-from ems.store.journal import Records, segment_records
+from ems.store.journal import FILE, Records, latest_record, segment_records
 from ems.store.scan_file import span_us
 from ems.store.segments import (
     FOLDER,
@@ -70,7 +70,8 @@ class Keeper:
         self._wall = SystemClock()
         self._sealed_s: float | None = None
         self._not_sealed = ""
-        self._known: dict[str, str] | None = None
+        self._known: dict[str, str] = {}
+        self._told = 0
 
     def enter(self, table: Timetable) -> None:
         """Put the minutely check on a timetable; a run of sealing may be cut."""
@@ -109,6 +110,7 @@ class Keeper:
         try:
             with alone(self._folder) as is_alone:
                 if is_alone:
+                    self._read()
                     self._chain()
                     self._clear()
         except (OSError, StoreError, TimeoutError) as error:
@@ -119,19 +121,21 @@ class Keeper:
 
     def _chain(self) -> None:
         """Bring the hashes of new segments into the chain, oldest first, some at a time."""
-        known = self._chained()
-        new = (one for level in Level for one in segments(self._folder, level) if one.name not in known)
+        new = (one for level in Level for one in segments(self._folder, level) if one.name not in self._known)
         for segment in islice(new, MOST_AT_ONCE):
             digest, size = hashed(segment.path)
-            body = {"event": "sealed", "file": segment.name, "sha256": digest, "bytes": size}
-            self._journal.record(SEGMENT_RECORD, body).result(COMMIT_WAIT_S)
-            known[segment.name] = digest
+            self._tell(event="sealed", file=segment.name, sha256=digest, bytes=size)
+            self._known[segment.name] = digest
 
-    def _chained(self) -> dict[str, str]:
-        """Give the hashes of the segments that the chain says are there."""
-        if self._known is None:
-            self._known = live_segments(segment_records(self._state_dir))
-        return self._known
+    def _read(self) -> None:
+        """Read which segments the chain says are there, unless that is known; a journal begun anew names none."""
+        last = latest_record(self._state_dir / FILE, SEGMENT_RECORD)
+        number = 0 if last is None else last.id
+        if number != self._told:
+            self._known, self._told = live_segments(segment_records(self._state_dir)), number
+
+    def _tell(self, **body: str | int) -> None:
+        self._told = self._journal.record(SEGMENT_RECORD, body).result(COMMIT_WAIT_S)
 
     # ---- removing ---------------------------------------------------------------------------------------------------
 
@@ -146,7 +150,7 @@ class Keeper:
             found = segments(self._folder, level)
             counted = counting(found)
             for joined in (one for one in found if one not in counted):
-                if any(one.first <= joined.first <= one.last and one.name in self._chained() for one in counted):
+                if any(one.first <= joined.first <= one.last and one.name in self._known for one in counted):
                     self._remove(joined, "it was joined")
             kept = timedelta(days=days[level])
             for old in (one for one in counted if one.end <= now - kept and not hot & set(_numbers(one))):
@@ -157,7 +161,7 @@ class Keeper:
         """Give the scan files whose every level stands in the chain and that are no longer recent, and empty ones."""
         before = self._clock.now() - KEEP_HOT
         sealed = [
-            {n: one for one in segments(self._folder, level) if self._is_chained(one) for n in _numbers(one)}
+            {n: one for one in segments(self._folder, level) if one.name in self._known for n in _numbers(one)}
             for level in Level
         ]
         for file in scan_files(self._folder)[:-1]:
@@ -167,9 +171,6 @@ class Keeper:
             elif file.number > 0 and span_us(file.path) is None:
                 # It was begun, and the process ended before its first scan.
                 yield file
-
-    def _is_chained(self, segment: Segment) -> bool:
-        return segment.name in self._chained()
 
     def _keep_below(self, hot: Set[int]) -> None:
         """Remove the oldest scans, then the oldest rollups, until the segments are no larger than the site allows."""
@@ -183,9 +184,8 @@ class Keeper:
                 self._remove(segment, f"the history is larger than {self._retention.cap_gb:g} GB")
 
     def _remove(self, segment: Segment, why: str) -> None:
-        body = {"event": "removed", "file": segment.name, "why": why}
-        self._journal.record(SEGMENT_RECORD, body).result(COMMIT_WAIT_S)
-        self._chained().pop(segment.name, None)
+        self._tell(event="removed", file=segment.name, why=why)
+        self._known.pop(segment.name, None)
         segment.path.unlink(missing_ok=True)
         logger.info("%s is removed: %s", segment.name, why)
 

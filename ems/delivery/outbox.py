@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ems.delivery.receivers import DeliveryError, Receiver
-from ems.delivery.stamping import KIND
+from ems.delivery.stamping import ALL, KIND
 from ems.store.checkpoints import KIND as CHECKPOINT
 from ems.store.database import StoreError
 from ems.store.journal import FILE, Records, latest_record, read_records
@@ -63,11 +63,11 @@ class Outbox:
             last = latest_record(path, KIND)
             if last is None:
                 return []
-            receipts = read_records(path, KIND, after_id=max(0, last.id - LOOKED_BACK))
+            receipts = read_records(path, KIND, after_id=max(0, last.id - LOOKED_BACK), limit=LOOKED_BACK)
             has = max((seq(r.body["checkpoint"]) for r in receipts if r.body["receiver"] == name), default=None)
             if has is None:
                 return []
-            documents = [record.body for record in read_records(path, CHECKPOINT, after_id=has)]
+            documents = [record.body for record in read_records(path, CHECKPOINT, after_id=has, limit=ALL)]
         except StoreError as error:
             logger.warning("what an earlier process could not deliver is not known: %s", error)
             return []

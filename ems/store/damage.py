@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 from ems.store.database import StoreError
@@ -27,10 +28,14 @@ def is_damage(error: BaseException | None) -> bool:
 def move_aside(path: Path, at: datetime) -> Path:
     """Rename a file and what belongs to it: `journal.db` becomes `journal.db.damaged-20260115T120000Z`.
 
+    What was moved aside before stays: a second one of the same second ends in `-2`.
+
     Raises:
         OSError: it cannot be renamed.
     """
-    kept = path.with_name(f"{path.name}.damaged-{at.astimezone(UTC):%Y%m%dT%H%M%SZ}")
+    name = f"{path.name}.damaged-{at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    names = (path.with_name(f"{name}-{n}" if n > 1 else name) for n in count(1))
+    kept = next(free for free in names if not free.exists())
     for end in _BESIDE:
         beside = path.with_name(path.name + end)
         if beside.exists():

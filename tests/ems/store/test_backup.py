@@ -145,6 +145,21 @@ def test_an_interrupted_restore_starts_no_core_and_is_done_again(
     assert scans(again) == scans(state)
 
 
+def test_what_the_journal_has_not_taken_yet_is_in_the_backup(tmp_path: Path, state: Path) -> None:
+    before = read_records(state / "journal.db", limit=10**6)
+    journal = Journal(state / "journal.db", SimulatedClock(NOON))
+    with closing(sqlite3.connect(state / "journal.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        journal.record("intent", {"late": 1})
+        journal.close()
+    found = back_up(state, tmp_path / "copy", NOON)
+    assert "journal.spill.jsonl" in found.files
+    restore(tmp_path / "copy", tmp_path / "again")
+    Journal(tmp_path / "again" / "journal.db", SimulatedClock(NOON)).close()
+    (*there, late) = read_records(tmp_path / "again" / "journal.db", limit=10**6)
+    assert (there, late.body) == (before, {"late": 1})
+
+
 def test_what_only_its_owner_may_read_stays_so(tmp_path: Path, state: Path) -> None:
     own_key(state)
     for name in ("audit.key", "limits.token.sha256"):

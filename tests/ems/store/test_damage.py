@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from drivers.points import Measurement, Quality
 from ems.clock import SimulatedClock
 from ems.store.audit import verify
+from ems.store.damage import move_aside
 from ems.store.database import StoreError
 from ems.store.journal import read_records
 from ems.store.reader import read
@@ -63,6 +64,17 @@ def test_f09_a_damaged_file_of_requests_stops_the_core_for_a_lockout_may_be_in_i
         open_stores(state, SimulatedClock(NOON), lease_s=60.0, durable=False)
     assert (state / "requests.db").exists()
     assert not list(state.glob("*.damaged*"))
+
+
+def test_what_was_moved_aside_stays_when_the_same_second_brings_another(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    for n in range(3):
+        path.write_text(f"{n}")
+        path.with_name("journal.db-wal").write_text(f"log of {n}")
+        move_aside(path, NOON)
+    kept = "journal.db.damaged-20260115T120000Z"
+    assert [(tmp_path / name).read_text() for name in (kept, f"{kept}-2", f"{kept}-3")] == ["0", "1", "2"]
+    assert (tmp_path / f"{kept}-2-wal").read_text() == "log of 1"
 
 
 @settings(deadline=None, max_examples=12)

@@ -183,6 +183,19 @@ async def test_a_new_keeper_knows_from_the_journal_what_is_chained(office: Offic
     assert len(segment_records(office.state)) == number == 3
 
 
+async def test_a_journal_that_was_begun_anew_is_told_again_what_is_there(office: Office) -> None:
+    write(office.folder, [*range(0, HOUR, 600), HOUR, 2 * HOUR])
+    await office.check(0.5)
+    told = live_segments(segment_records(office.state))
+    assert len(told) == 6
+    office.journal.close()
+    (office.state / "journal.db").rename(office.state / "journal.db.damaged")
+    office.journal = office.keeper._journal = Journal(office.state / "journal.db", office.clock, durable=False)
+    await office.check(50.0)
+    assert live_segments(segment_records(office.state)) == told
+    assert office.wrong() == {}
+
+
 async def test_who_copies_the_history_is_not_disturbed(office: Office) -> None:
     write(office.folder, [0, HOUR])
     await office.check(0.5)
