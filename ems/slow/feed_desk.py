@@ -126,6 +126,10 @@ class FeedDesk:
         except (FeedError, TimeoutError) as error:
             self._note_loss(name, str(error) or f"no answer within {self._limit_s:g} s")
             return
+        except Exception as error:  # a defect of one feed must stop neither the others nor the start
+            logger.exception("the driver of the %s feed failed", name)
+            self._note_loss(name, f"its driver failed: {error}")
+            return
         for series in published:
             if series.point in expected and series.issued_at <= now and self._shelves[series.point].put(series, now):
                 self._on_issue(series)

@@ -60,6 +60,10 @@ def gaps(published: list[ForecastSeries]) -> list[ForecastSeries]:
     return [replace(o, values=tuple(None if n % 2 else v for n, v in enumerate(o.values))) for o in published]
 
 
+def defective(_: list[ForecastSeries]) -> list[ForecastSeries]:
+    raise ValueError("a defect of the driver")
+
+
 def absurd(published: list[ForecastSeries]) -> list[ForecastSeries]:
     return read_again(published, lambda _: -9999.0)
 
@@ -84,7 +88,7 @@ KINDS: dict[Spoil, tuple[str, bool]] = {
     missing: ("last_known", True), too_late: ("last_known", True), nothing: ("last_known", True),
     absurd: ("last_known", True), per_mwh: ("last_known", True), not_a_number: ("last_known", True),
     from_tomorrow: ("last_known", True), twice: ("fresh", False), gaps: ("last_known", True),
-    partial: ("last_known", True),
+    partial: ("last_known", True), defective: ("last_known", True),
 }  # fmt: skip
 """What spoils a feed -> the worst rung of the next hours, and whether the plan is labelled."""
 
