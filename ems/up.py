@@ -141,7 +141,7 @@ class Child:
             lambda: asyncio.StreamReaderProtocol(reader), messages
         )
         try:
-            while line := (await reader.readline()).decode(errors="replace"):
+            while line := await _line(reader):
                 # A JSON line says itself who speaks, and must stay one.
                 self._hear(line if line.startswith("{") else f"[{self.name}] {line}")
         finally:
@@ -155,6 +155,14 @@ class Child:
         log.warning("%s ended with status %d after %.1f s: again in %.1f s", self.name, status, lived_s, pause_s)
         with contextlib.suppress(TimeoutError):
             await self._clock.wait_for(self._stopping.wait(), pause_s)
+
+
+async def _line(reader: asyncio.StreamReader) -> str:
+    """Read a line; empty at the end. What is too long for one is left out."""
+    try:
+        return (await reader.readline()).decode(errors="replace")
+    except ValueError:
+        return f"what is longer than {_LINE_LIMIT} bytes without a line's end is left out\n"
 
 
 async def supervise(children: Sequence[Child], stop: asyncio.Event) -> int:

@@ -207,6 +207,14 @@ time.sleep(60)
     over.touch()
 
 
+async def test_a_line_without_an_end_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    endless = "import sys; sys.stderr.write('x' * 3_000_000 + chr(10) + 'after it' + chr(10)); raise SystemExit(1)"
+    house = Household(tmp_path, run=endless)
+    await said(capsys, "after it")
+    await eventually(lambda: house.children["run"].restarts >= 2)
+    assert await house.end() in {Exit.OK, Exit.DEGRADED}
+
+
 async def test_a_reader_that_does_not_read_holds_up_no_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal that was stopped by Ctrl-S: what is said waits, or is lost, and whoever dies is started again."""
     lives = tmp_path / "lives"
