@@ -83,7 +83,12 @@ class Child:
     async def keep(self) -> None:
         """Run it until told to stop, starting it again with a growing pause; ends early if its files are wrong."""
         while not self._stopping.is_set():
-            lived_s, status = await self._live()
+            try:
+                lived_s, status = await self._live()
+            except OSError as error:
+                # No room for one more process, or for its files: that passes.
+                log.error("%s cannot be started: %s", self.name, error)
+                lived_s, status = 0.0, Exit.FAILURE
             if self._stopping.is_set():
                 return
             if status in _HOPELESS:
@@ -119,7 +124,7 @@ class Child:
                 await self._clock.wait_for(relay, RELAY_S)
             said.seek(0)
             self._said = said.read().decode(errors="replace")
-        await asyncio.to_thread(self._pid_file.unlink, missing_ok=True)
+        await asyncio.to_thread(self._note_pid, None)
         return self._clock.monotonic() - born_s, status
 
     async def _start(self, said: IO[bytes]) -> tuple[asyncio.subprocess.Process, asyncio.Task[None]]:
@@ -130,10 +135,20 @@ class Child:
                 *self._order, stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=messages, process_group=0
             )
         self._process = process
-        await asyncio.to_thread(self._pid_file.write_text, f"{process.pid}\n")
+        await asyncio.to_thread(self._note_pid, process.pid)
         if self._stopping.is_set():
             await self.stop()
         return process, relay
+
+    def _note_pid(self, pid: int | None) -> None:
+        """Write the pid file, or remove it; a disk that refuses that ends no process."""
+        try:
+            if pid is None:
+                self._pid_file.unlink(missing_ok=True)
+            else:
+                self._pid_file.write_text(f"{pid}\n")
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self._pid_file, error.strerror)
 
     async def _relay(self, messages: IO[bytes]) -> None:
         reader = asyncio.StreamReader(limit=_LINE_LIMIT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
@@ -205,6 +207,31 @@ time.sleep(60)
     await said(capsys, "helped")
     await house.end()
     over.touch()
+
+
+async def test_a_disk_and_a_machine_without_room_end_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core dies on a full disk, and no process can be made for a moment: it is started again all the same."""
+    monkeypatch.setattr(up, "FIRST_PAUSE_S", 0.001)
+    lives, refused, make = tmp_path / "lives", [], asyncio.create_subprocess_exec
+
+    async def full(*order, **more):
+        if len(refused) < 2:
+            refused.append(order)
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return await make(*order, **more)
+
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", full)
+    house = Household(tmp_path, run=f"open({str(lives)!r}, 'a').write('x'); raise SystemExit(1)", guard=STEADY)
+    house.children["run"]._pid_file = SimpleNamespace(write_text=no_room, unlink=no_room)
+    await eventually(lambda: lives.exists() and len(lives.read_text()) >= 2)
+    assert len(refused) == 2
+    guard = await house.pid("guard")
+    assert is_alive(guard)
+    await house.end()
+    assert not is_alive(guard)
 
 
 async def test_a_line_without_an_end_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
