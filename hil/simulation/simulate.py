@@ -8,13 +8,12 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from ems.config.site import Site
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
@@ -217,17 +216,40 @@ def setting_of(
     scenario = scenario.model_copy(update={"start": scenario.start + begins})
     world = World(site, scenario, order.seed, witness=False)
     world.plant.substep_s = SUBSTEP_S
-    wall = Wall(scenario.starts_at(ZoneInfo(site.file.site.timezone)))
-    town = Town(world, site, state, faults=faults, seed=order.seed, wall=wall)
+    return settle(
+        world, site, state, order.seed, note,
+        faults=faults, cycle_s=order.cycle_s, plans=order.plans, alter=order.alter, stops=order.stops,
+    )  # fmt: skip
+
+
+def settle(
+    world: World, site: Site, state: Path, seed: int, note: Callable[[Violation], None], *,
+    faults: Sequence[Fault] = (), cycle_s: float = 10.0, plans: bool = False,
+    alter: Alter = lambda _daemon: None, stops: bool = True,
+) -> Setting:  # fmt: skip
+    """Put a world, which may have lived already, before a daemon that is to come.
+
+    Args:
+        world: the pretend world.
+        site: the site.
+        state: the daemon's state folder.
+        seed: of chance.
+        note: told every violation.
+        faults: what goes wrong, by its beginning.
+        cycle_s: of the control loop [s].
+        plans: whether there is a planner.
+        alter: changes each new daemon.
+        stops: whether the first violation ends the run.
+    """
+    wall = Wall(world.plant.start)
+    town = Town(world, site, state, faults=faults, seed=seed, wall=wall)
 
     def tell(violation: Violation) -> None:
         note(violation)
-        if order.stops:
+        if stops:
             town.stop()
 
-    return Setting(
-        site, state, town, wall, Judge(site, tell), order.seed, order.cycle_s, plans=order.plans, alter=order.alter
-    )
+    return Setting(site, state, town, wall, Judge(site, tell), seed, cycle_s, plans=plans, alter=alter)
 
 
 def _excess_kw(site: Site, import_kw: Any) -> Any:

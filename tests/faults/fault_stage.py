@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -17,12 +16,11 @@ from ems.config.site import Site
 from ems.daemon import Daemon
 from ems.fast.decisions import Decision, Rung
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
-from hil.scenario import Scenario
 from hil.scenario_file import load_scenario
 from hil.simulation.faults import Fault, Kind
-from hil.simulation.invariants import Judge, Violation
-from hil.simulation.life import Life, Setting
-from hil.simulation.loop import Wall
+from hil.simulation.invariants import Violation
+from hil.simulation.life import Life
+from hil.simulation.simulate import settle
 from hil.simulation.town import Town
 from hil.world import World
 from optimization.network_build import prepare
@@ -109,7 +107,6 @@ class FaultStage:
     scratch: Path
     prepared: Path
     site: Site = SITE
-    scenario: Scenario = MORNING
     runs: int = 0
     alter: Callable[[Daemon], None] = lambda _daemon: None
 
@@ -132,20 +129,19 @@ class FaultStage:
             cache_dir(state).symlink_to(self.prepared)
         start_s, run = self.world.plant.elapsed_s, Run(cycle_s)
         self._heal()
-        wall = Wall(self.scenario.starts_at(ZoneInfo(self.site.file.site.timezone)))
         due = sorted((replace(fault, at_s=start_s + fault.at_s) for fault in faults), key=lambda one: one.at_s)
-        town = Town(self.world, self.site, state, faults=due, seed=1, wall=wall)
-        before(town)
-        judge = Judge(self.site, run.violations.append)
-        watcher = _Watcher(run, town, start_s)
 
         def alter(daemon: Daemon) -> None:
             self.alter(daemon)
             watcher.watch(daemon)
 
-        setting = Setting(self.site, state, town, wall, judge, 1, cycle_s, plans=plans, alter=alter)
+        setting = settle(
+            self.world, self.site, state, 1, run.violations.append,
+            faults=due, cycle_s=cycle_s, plans=plans, alter=alter, stops=False,
+        )  # fmt: skip
+        before(setting.town)
         life = Life(setting, 1, start_s)
-        watcher.life = life
+        watcher = _Watcher(run, setting.town, start_s, life)
         life.run(start_s + seconds, killed=killed)
         if judged:
             assert run.violations == []
@@ -161,7 +157,7 @@ class _Watcher:
     run: Run
     town: Town
     start_s: float
-    life: Life = field(init=False)
+    life: Life
 
     def watch(self, daemon: Daemon) -> None:
         """Look on after each cycle, and time each read."""

@@ -125,8 +125,7 @@ async def test_f06_a_smeared_leap_second_is_no_step() -> None:
 @pytest.mark.parametrize("night", ["2025-03-30", "2024-12-31T21:00"])
 def test_f06_control_goes_through_the_night(stage: FaultStage, night: str) -> None:
     """The demo house from midnight (UTC) on, with plans: no cycle is missed, no interval is empty or twice."""
-    stage.scenario = MORNING.model_copy(update={"start": datetime.fromisoformat(night)})
-    stage.world = World(SITE, stage.scenario, 3, witness=False)
+    stage.world = World(SITE, MORNING.model_copy(update={"start": datetime.fromisoformat(night)}), 3, witness=False)
     run = stage.run(4 * 3600.0, cycle_s=10.0, plans=True)
     assert run.counters["missed_deadlines"] == 0
     walls = [one.wall for one in run.seen]

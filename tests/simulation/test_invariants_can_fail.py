@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -33,10 +32,9 @@ from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.requests import Request, submit
 from hil.scenario_file import load_scenario
 from hil.simulation.faults import Fault, Kind
-from hil.simulation.invariants import Invariant, Judge, Violation
-from hil.simulation.life import Life, Setting
-from hil.simulation.loop import Wall
-from hil.simulation.town import Town
+from hil.simulation.invariants import Invariant, Violation
+from hil.simulation.life import Life
+from hil.simulation.simulate import settle
 from hil.simulation.variants import GATEWAY, variant
 from hil.world import World
 from optimization.network_build import prepare
@@ -77,16 +75,9 @@ class Stage:
     def caught(self, seconds: float) -> list[Violation]:
         """Let the daemon live for a while; gives what did not hold."""
         start_s = self.world.plant.elapsed_s
-        wall, found = Wall(SCENARIO.starts_at(ZoneInfo(SITE.file.site.timezone))), []
         faults = [Fault(start_s + at_s, long_s, kind, device) for at_s, long_s, kind, device in self.faults]
-        town = Town(self.world, self.site, self.state, faults=faults, seed=1, wall=wall)
-
-        def tell(violation: Violation) -> None:
-            found.append(violation)
-            town.stop()
-
-        judge = Judge(self.site, tell)
-        setting = Setting(self.site, self.state, town, wall, judge, 1, 10.0, plans=False, alter=self.alter)
+        found: list[Violation] = []
+        setting = settle(self.world, self.site, self.state, 1, found.append, faults=faults, alter=self.alter)
         Life(setting, 1, start_s).run(start_s + seconds, killed=self.killed)
         return found
 

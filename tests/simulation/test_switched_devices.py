@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -18,10 +17,9 @@ from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.journal import read_records
 from ems.stores import journal_path
 from hil.scenario_file import load_scenario
-from hil.simulation.invariants import Judge, Violation
-from hil.simulation.life import Life, Setting
-from hil.simulation.loop import Wall
-from hil.simulation.town import Town
+from hil.simulation.invariants import Violation
+from hil.simulation.life import Life
+from hil.simulation.simulate import settle
 from hil.world import World
 from optimization.network_build import prepare
 
@@ -85,11 +83,8 @@ def run(text: str, folder: Path, *, plans: bool) -> Ran:
     state = folder / "state"
     prepare(grid_path(house), grid_limits(house), cache_dir(state))
     world, found = World(house, scenario, 3, witness=False), list[Violation]()
-    wall = Wall(scenario.starts_at(ZoneInfo(house.file.site.timezone)))
-    town = Town(world, house, state, faults=(), seed=3, wall=wall)
-    Life(Setting(house, state, town, wall, Judge(house, found.append), 3, 10.0, plans=plans), 1, 0.0).run(
-        scenario.duration_s, killed=True
-    )
+    setting = settle(world, house, state, 3, found.append, plans=plans, stops=False)
+    Life(setting, 1, 0.0).run(scenario.duration_s, killed=True)
     intents, after_id = [], 0
     while records := read_records(journal_path(state), kind="intent", after_id=after_id):
         intents += [{**one.body, "at_s": (one.at - world.plant.start).total_seconds()} for one in records]
