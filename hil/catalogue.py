@@ -53,6 +53,12 @@ def wanted(limit: Limit) -> str:
     return words if limit.times is None else f"{words} x {limit.times}"
 
 
+def length(seconds: float) -> str:
+    """Write the length of a run in the unit that suits it."""
+    days, hours = seconds / 86400.0, seconds / 3600.0
+    return f"{days:g} days" if days >= 2.0 else f"{hours:.3g} h" if hours >= 1.0 else f"{seconds / 60.0:.3g} min"
+
+
 def function_table() -> str:
     """Write the table test function -> scenario -> criteria of all scenarios, as Markdown."""
     rows = ["| test function | standard | scenario | criteria |", "|---|---|---|---|"]
@@ -67,10 +73,11 @@ def function_table() -> str:
 
 def _lines(told: Sequence[dict[str, Any]]) -> Iterator[str]:
     for one in told:
-        yield f"{one['name']:<22} {one['tests']} ({one['standard']}); site {one['site'] or 'any'}, {one['days']:g} days"
+        about = f"site {one['site'] or 'any'}, {length(one['days'] * 86400.0)}"
+        yield f"{one['name']:<22} {one['tests']} ({one['standard']}); {about}"
         yield f"  {one['title']}"
         if one["faults"]:
             yield f"  faults: {', '.join(one['faults'])}"
         for criterion in one["criteria"]:
-            unit = f" {criterion['unit']}" if criterion["unit"] else ""
+            unit = f" {criterion['unit']}" if criterion["unit"] and " x " not in criterion["wanted"] else ""
             yield f"  {criterion['name']} {criterion['wanted']}{unit}"

@@ -14,6 +14,7 @@ from hil.fronts import WorldError
 from hil.plant.feeder import Plant
 from hil.published import Published
 from hil.scenario import Scenario
+from hil.scenario_file import wrong_at
 
 log = logging.getLogger(__name__)
 
@@ -130,13 +131,25 @@ class FaultCourse:
                 connection.return_grid(now_s)
 
 
-def check_faults(site: Site, scenario: Scenario) -> None:
-    """Make sure, before anything runs, that what a scenario lets fail is there; raises `WorldError`."""
+def check_faults(site: Site, scenario: Scenario, file: str) -> None:
+    """Make sure, before anything runs, that what a scenario lets fail is there.
+
+    Args:
+        site: where.
+        scenario: what.
+        file: the scenario's name or file, for the place of what is wrong.
+
+    Raises:
+        ScenarioError: for the first fault that falls on nothing.
+    """
     devices = site.file.devices
     gateways = [name for name, device in devices.items() if device.profile == GATEWAY]
-    for fault in scenario.faults:
-        if fault.device != ANY:
-            check_target(fault.kind, fault.device, list(devices), gateways)
+    for number, fault in enumerate(scenario.faults):
+        try:
+            if fault.device != ANY:
+                check_target(fault.kind, fault.device, list(devices), gateways)
+        except WorldError as error:
+            raise wrong_at(("faults", number), str(error), file, site.file.site.id) from error
 
 
 def check_target(kind: FaultKind, target: str, devices: Sequence[str], gateways: Sequence[str]) -> None:

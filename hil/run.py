@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,18 +16,20 @@ from ems.exit_codes import CommandError, Exit
 from ems.store.encoding import to_json
 from hil.baselines import run_baselines
 from hil.case import Case
+from hil.catalogue import length
 from hil.comparison import NAMES, compare
 from hil.fault_course import check_faults
-from hil.fronts import WorldError
-from hil.lockstep import WorldError as LostWorld
+from hil.lockstep import WorldError
 from hil.measurables import Evidence, criteria_of
 from hil.mixed_bench import BenchError, load_bench, told
 from hil.plan_arm import NO_BENCH, run_plan
+from hil.plant.recorded import RecordError
 from hil.run_record import SCHEMA, RunRecord, versions
 from hil.scenario import Arm, ScenarioError
 from hil.scenario_file import load_scenario, scenario_hash
 
 DAY_S = 86400.0
+LONGEST_DAYS = 366.0
 SITE = "demo_district"
 RESULTS = Path("hil-results")
 
@@ -40,18 +43,21 @@ def command(argv: Sequence[str]) -> int:
     )  # fmt: skip
     options.add_argument("--scenario", default="sunny_day", metavar="NAME", help="name or file (default: sunny_day)")
     options.add_argument("--seed", type=int, default=1, metavar="N", help="seed of chance (default: 1)")
-    options.add_argument("--days", type=float, default=None, metavar="N", help="length (default: the scenario's)")
+    options.add_argument("--days", type=_days, default=None, metavar="N", help="length (default: the scenario's)")
     options.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help=f"for records (default: {RESULTS})")
     options.add_argument("--bench", type=Path, metavar="FILE", help="devices that are real, and where they answer")
     options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     arguments = options.parse_args(argv)
     try:
         case = _case(arguments)
+        arguments.out.mkdir(parents=True, exist_ok=True)
         record = run_case(case, arguments.bench)
         home = record.write(arguments.out)
-    except (ScenarioError, BenchError, WorldError) as error:
+    except (ScenarioError, BenchError) as error:
         raise CommandError(str(error), Exit.CONFIG) from error
-    except LostWorld as error:
+    except RecordError as error:
+        raise CommandError(f"{arguments.scenario}: {error}", Exit.CONFIG) from error
+    except WorldError as error:
         raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{arguments.out} cannot take the record ({error.strerror}): name another --out") from error
@@ -59,6 +65,16 @@ def command(argv: Sequence[str]) -> int:
     result = record.about["result"]
     sys.stdout.write(to_json(result) + "\n" if arguments.json else tell(result))
     return Exit.OK if result["passed"] else Exit.FAILURE
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not 0.0 < days <= LONGEST_DAYS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length; write a number of days, at most {LONGEST_DAYS:g}")
+    return days
 
 
 def _case(arguments: argparse.Namespace) -> Case:
@@ -79,8 +95,7 @@ def run_case(case: Case, bench: Path | None = None) -> RunRecord:
     Raises:
         SiteError: the site cannot be used.
         BenchError: the bench file cannot be used.
-        ScenarioError: the scenario cannot be used.
-        WorldError: a fault of the scenario falls on something that is not there.
+        ScenarioError: the scenario cannot be used, or a fault of it falls on something that is not there.
     """
     with case.on_its_plant() as prepared:
         return _run(prepared, bench)
@@ -88,10 +103,9 @@ def run_case(case: Case, bench: Path | None = None) -> RunRecord:
 
 def _run(case: Case, bench_file: Path | None) -> RunRecord:
     site, scenario = case.load()
-    check_faults(site, scenario)
+    check_faults(site, scenario, case.scenario)
     bench = NO_BENCH if bench_file is None else load_bench(bench_file, site)
-    said = f"{case.scenario}, seed {case.seed}, {case.duration_s / DAY_S:g} days"
-    note(f"{said}: {', '.join(scenario.arms)}")
+    note(f"{case.scenario}, seed {case.seed}, {length(case.duration_s)}: {', '.join(scenario.arms)}")
     baselines = run_baselines(case, scenario.arms)
     with ProgressLine("plan, over sockets") as progress:
         plan = run_plan(case, progress, bench)

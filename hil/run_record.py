@@ -70,7 +70,7 @@ def versions() -> dict[str, str]:
 
 def read_run(path: Path) -> RunRecord:
     """Read a record back, by its folder or its `run.json`; raises `RunError`."""
-    home = path if path.is_dir() else path.parent
+    home = path.parent if path.name == NAME else path
     try:
         about = json.loads((home / NAME).read_bytes())
         if about["schema"] != SCHEMA:

@@ -37,13 +37,14 @@ def load_scenario(name_or_path: str, site_id: str | None = None) -> Scenario:
     Raises:
         ScenarioError: with everything that is wrong, each as `file:line:column  thing: what; what to write`.
     """
-    path = Path(name_or_path) if name_or_path.endswith(".yaml") else FOLDER / f"{name_or_path}.yaml"
+    path = _path(name_or_path)
     if not path.is_file():
         raise ScenarioError(f"there is no scenario {name_or_path!r}: choose one of {', '.join(scenario_names())}")
     document = read_document(path)
     problems = list(document.problems)
     found: dict[str, Scenario] = {}
     if document.root is not None:
+        problems += [_problem(document, keys, words) for keys, words in _no_blocks(document.root.value)]
         for variant, raw in _variants(document.root.value):
             complaints = list(_understood(raw, path.stem, variant, found))
             problems += [_problem(document, _where(document, variant, keys), words) for keys, words in complaints]
@@ -52,10 +53,20 @@ def load_scenario(name_or_path: str, site_id: str | None = None) -> Scenario:
     return found.get(site_id or GENERAL, found[GENERAL])
 
 
+def wrong_at(keys: Keys, words: str, name_or_path: str, site_id: str) -> ScenarioError:
+    """Make the error of what only the site shows to be wrong, with its place in the scenario's file."""
+    document = read_document(_path(name_or_path))
+    return ScenarioError(str(_problem(document, _where(document, site_id, keys), words)))
+
+
 def scenario_hash(scenario: Scenario) -> str:
     """Hash what a scenario means: comments and the order of keys do not count."""
     canonical = json.dumps(scenario.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _path(name_or_path: str) -> Path:
+    return Path(name_or_path) if name_or_path.endswith(".yaml") else FOLDER / f"{name_or_path}.yaml"
 
 
 def _variants(raw: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -65,6 +76,16 @@ def _variants(raw: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
     sites = raw.get(SITES)
     for site, special in sites.items() if isinstance(sites, dict) else ():
         yield site, {**general, **(special if isinstance(special, dict) else {})}
+
+
+def _no_blocks(raw: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
+    """Say where the keys of sites should stand and something else does."""
+    sites = raw.get(SITES, {})
+    blocks: dict[Keys, Any] = {(SITES,): sites}
+    blocks |= {(SITES, site): special for site, special in sites.items()} if isinstance(sites, dict) else {}
+    for keys, block in blocks.items():
+        if not isinstance(block, dict):
+            yield keys, say({"type": "dict_type", "input": block, "loc": keys}, None)
 
 
 def _understood(

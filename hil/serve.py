@@ -43,6 +43,7 @@ from ems.store.requests import submit
 from hil.faults import FaultKind
 from hil.fronts import WorldError
 from hil.plant.feeder import SUBSTEP_S
+from hil.plant.recorded import RecordError
 from hil.plant_build import SLACK_S
 from hil.published import FeedServer
 from hil.scenario import Scenario, ScenarioError
@@ -263,7 +264,7 @@ def command(argv: Sequence[str]) -> int:
             site, scenario, arguments.seed, state=state, clock=clock, lockstep=arguments.lockstep, real=arguments.real
         )
         told = asyncio.run(serving)
-    except (ScenarioError, WorldError) as error:
+    except (ScenarioError, WorldError, RecordError) as error:
         raise CommandError(str(error), Exit.USAGE) from error
     except OSError as error:
         raise CommandError(f"the pretend world cannot go on the air: {error}", Exit.FAILURE) from error

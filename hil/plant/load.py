@@ -17,6 +17,7 @@ import numpy as np
 
 from hil.plant.ambient import Ambient
 from hil.plant.draws import Floats
+from hil.plant.recorded import RecordError
 from hil.plant.weather import STEP_S, Era
 
 NOISE = 0.06
@@ -125,14 +126,14 @@ def demand(series: tuple[Floats, Floats], start: datetime, duration_s: float, *,
         era: seeds of chance.
 
     Raises:
-        ValueError: the series ends early or begins late.
+        RecordError: the series ends early or begins late.
     """
     times, values = series
     step_s = float(times[1] - times[0]) if len(times) > 1 else 3600.0
     count = math.ceil(duration_s / STEP_S) + 1
     at = start.timestamp() + np.arange(count) * STEP_S
     if at[0] < times[0] or at[-1] > times[-1] + step_s:
-        raise ValueError(
+        raise RecordError(
             f"the load series runs from {datetime.fromtimestamp(times[0], start.tzinfo)} to "
             f"{datetime.fromtimestamp(times[-1], start.tzinfo)}, the scenario from {start} for {duration_s} s: "
             "move the scenario's start"

@@ -133,7 +133,7 @@ def fitting() -> list[tuple[str, str]]:
 def test_every_scenario_fits_the_sites_that_it_is_for(name: str, site_id: str) -> None:
     with Case.of(SITES / site_id, name, 1, 600.0).on_its_plant() as case:
         site, scenario = case.load()
-        check_faults(site, scenario)
+        check_faults(site, scenario, name)
         made = build_plant(site, scenario, 1, witness=False)
         made.advance(20.0)
     assert {limit.asset for limit in scenario.limits} <= set(made.automations)

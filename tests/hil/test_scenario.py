@@ -7,9 +7,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ems.config.site import Site
+from ems.exit_codes import CommandError
+from hil import run
 from hil.bench_site import merged
+from hil.case import Case
+from hil.fault_course import check_faults
 from hil.faults import FaultKind, OrderedFault, drawn_faults
 from hil.plant.charge_point import ChargePoint
+from hil.plant.recorded import RecordError
 from hil.plant_build import build_plant
 from hil.scenario import Scenario, ScenarioError
 from hil.scenario_file import load_scenario, scenario_hash, scenario_names
@@ -68,6 +73,8 @@ def test_a_file_of_ones_own_is_a_scenario(tmp_path: Path) -> None:
         ({"arms": "[rules]"}, "the plan's arm is missing"),
         ({"function": "dance"}, "function: 'dance' is not one of"),
         ({"sites": "{here: {duration_s: 0}}"}, r"mine.yaml:6:16  sites.here.duration_s: 0 is not greater"),
+        ({"sites": "5"}, r"mine.yaml:6:1  sites: 5 stands where a block of keys is expected"),
+        ({"sites": "{here: 4}"}, r"mine.yaml:6:9  sites.here: 4 stands where a block of keys is expected"),
         ({"title": "[unclosed"}, "mine.yaml:2:6  is not valid YAML"),
     ],
 )
@@ -106,7 +113,7 @@ def test_a_load_can_be_scaled(site: Site) -> None:
 
 def test_days_without_measured_load_are_refused(site: Site) -> None:
     scenario = load_scenario("demo_hour").model_copy(update={"start": datetime(2031, 1, 1)})  # noqa: DTZ001
-    with pytest.raises(ValueError, match=r"the load series runs from .* move the scenario's start"):
+    with pytest.raises(RecordError, match=r"the load series runs from .* move the scenario's start"):
         build_plant(site, scenario, 1, witness=False)
 
 
@@ -114,6 +121,41 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError) as caught:
         load_scenario(written(tmp_path, weather="hail", speed=9, price="gold"))
     assert len(str(caught.value).splitlines()) == 2, "the schema's complaints come first, all of them"
+
+
+def test_what_only_the_site_shows_to_be_wrong_has_its_place_too(tmp_path: Path, site: Site) -> None:
+    own = "{here: {faults: [{at_s: 1, device: toaster, kind: unplug, seconds: 5}]}}"
+    mine = written(tmp_path, sites=own.replace("here", site.file.site.id))
+    with pytest.raises(
+        ScenarioError,
+        match=r"mine.yaml:6:\d\d  sites.demo_feeder.faults.0: unplug: there is no 'toaster': choose one of",
+    ):
+        check_faults(site, load_scenario(mine, site.file.site.id), mine)
+    mine = written(tmp_path, plant="{devices: {x: {port: 99}}}")
+    with (
+        pytest.raises(ScenarioError, match=r"with its `plant:` the site cannot be used(.|\n)*x.profile: is missing"),
+        Case.of(site.folder, mine, 1, None).on_its_plant(),
+    ):
+        pass
+
+
+def test_a_run_that_nothing_is_recorded_of_is_refused(tmp_path: Path, site: Site) -> None:
+    with pytest.raises(ScenarioError, match="a run of 9 s is over before anything is recorded; let it last 10 s"):
+        Case.of(site.folder, written(tmp_path, duration_s=9), 1, None).load()
+    Case.of(site.folder, written(tmp_path, duration_s=10), 1, None).load()
+
+
+@pytest.mark.parametrize("days", ["-1", "nan", "0", "inf", "week"])
+def test_a_length_that_is_none_is_refused(days: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run.command(["--days", days])
+    assert f"'{days}' is no length; write a number of days" in capsys.readouterr().err
+
+
+def test_where_no_record_can_stand_nothing_is_run(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(CommandError, match=r"cannot take the record .*: name another --out"):
+        run.command(["demo_house", "--scenario", "demo_hour", "--out", str(tmp_path / "taken")])
 
 
 def test_a_fault_is_drawn_by_the_seed_alone() -> None:
