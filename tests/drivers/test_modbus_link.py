@@ -232,6 +232,28 @@ async def test_a_device_that_never_answers_is_dialled_at_most_once_a_second(cloc
         await link.close()
 
 
+async def test_a_dial_that_is_cut_short_has_failed(clock) -> None:
+    class Deaf:
+        async def connect(self) -> bool:
+            await asyncio.get_running_loop().create_future()
+
+        def close(self) -> None:
+            closed.append(clock.at_s)
+
+    dials, closed = [], []
+
+    def dial(*_):
+        dials.append(clock.at_s)
+        return Deaf()
+
+    link = Link("10.0.0.7", 502, clock, dial)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(read(link, 0), 0.02)
+    with pytest.raises(LinkError, match="next attempt"):
+        await read(link, 0)
+    assert len(dials) == len(closed) == 1
+
+
 async def test_units_that_wait_for_one_dead_port_dial_it_once(clock) -> None:
     async with RawModbusServer({}) as server:
         await server.hang_up()
