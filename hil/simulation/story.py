@@ -74,6 +74,7 @@ class Story:
         except NotOwner:
             return
         facts = f"a second daemon owns the site under epoch {other.epoch}"
+        other.release()
         self.setting.judge.tell(Violation(Invariant.OWNER, self.now_s, facts))
 
     def close(self) -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
-from story_machine import PlannedStories, Stories, prepared_in
+from story_machine import SITE, PlannedStories, Stories, prepared_in
 
+import ems.ownership
 from ems.process_image import ProcessImage
+from ems.slow.planning_setup import cache_dir
+from hil.simulation.invariants import Invariant
+from hil.simulation.simulate import Order
+from hil.simulation.story import Story
 
 SHORTEST = 4
 """The daemon begins, a device drops out, time passes, the story ends."""
@@ -33,6 +39,17 @@ def play(machine: type[Stories], stories: int, steps: int) -> None:
 
 def test_no_short_story_breaks_an_invariant() -> None:
     play(Stories, 3, 8)
+
+
+def test_a_second_daemon_that_gets_the_site_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache_dir(tmp_path).symlink_to(Stories.prepared)
+    story = Story(Order(SITE, 4, 86400.0, plans=False), tmp_path)
+    story.second_daemon()
+    assert story.violations == []
+    monkeypatch.setattr(ems.ownership, "_try_lock", lambda path: path.open("a"))
+    story.second_daemon()
+    story.life.end(killed=True)
+    assert story.violations[0].invariant is Invariant.OWNER
 
 
 @pytest.mark.soak
