@@ -23,6 +23,7 @@ from ems.delivery.receivers import DeliveryError, Folder, Mailbox
 from ems.delivery.stamping import Stamper
 from ems.health import Alarms
 from ems.notary import Notary
+from ems.store.checkpoints import KIND as CHECKPOINT
 from ems.store.checkpoints import own_key
 from ems.store.journal import Journal, read_records
 
@@ -212,6 +213,30 @@ async def test_after_a_restart_a_receiver_gets_what_it_has_not(tmp_path: Path, o
     assert mail.got == near.got == sorted(set(near.got))
     assert len(mail.got) == 4
     assert late.got == mail.got[-1:], "a new receiver begins with the present"
+
+
+@pytest.mark.parametrize(("made", "due"), [(1300, range(1201, 1302)), (2400, range(1402, 2402))])
+def test_after_a_restart_no_receipt_is_overlooked_and_no_checkpoint_forgotten(
+    tmp_path: Path, opened: list[Office], made: int, due: range
+) -> None:
+    """1200 receipts at a stretch, as after weeks without the receiver; of those that are left the newest thousand."""
+    office = Office(tmp_path / "state")
+    opened.append(office)
+
+    def document(number: int) -> dict[str, Any]:
+        return {"at": NOON.isoformat(), "heads": {"journal.db": {"seq": number}}, "signature": f"{number}"}
+
+    for kind, numbers in ((CHECKPOINT, range(1, made + 1)), (KIND, range(1, 1201))):
+        for number in numbers:
+            body = document(number)
+            told = {"receiver": "mail", "checkpoint": body, "receipt": {}} if kind == KIND else body
+            last = office.journal.record(kind, told)
+    last.result(30)
+    outbox = Outbox([mail := Slow("mail")], office.journal, office.state)
+    outbox.put(document(made + 1))
+    while outbox:
+        outbox.deliver()
+    assert mail.got == list(due)
 
 
 def verified(capsys: pytest.CaptureFixture[str], *line: str) -> tuple[int, dict[str, Any]]:
