@@ -81,12 +81,17 @@ class Stamper:
 
     def _ask(self, query: bytes) -> bytes:
         headers = {"content-type": "application/timestamp-query", "accept": "application/timestamp-reply"}
+        content = bytearray()
         try:
-            answer = httpx.post(self._url, content=query, headers=headers, timeout=TIMEOUT_S)
-            answer.raise_for_status()
+            with httpx.stream("POST", self._url, content=query, headers=headers, timeout=TIMEOUT_S) as answer:
+                answer.raise_for_status()
+                for block in answer.iter_bytes():
+                    content += block
+                    if len(content) > MOST_BYTES:
+                        raise OSError(f"{self._url} gives no time stamp: it answers more than {MOST_BYTES} bytes")
         except httpx.HTTPError as error:
             raise OSError(f"{self._url} gives no time stamp: {error}") from error
-        return answer.content[:MOST_BYTES]
+        return bytes(content)
 
 
 class CertificateError(ValueError):

@@ -126,6 +126,9 @@ def test_a_stamp_of_somebody_else_is_not_taken(place: Path, tmp_path: Path) -> N
         asked = Asked(Stamper(authority.url, place / "root.pem", place / "state"))
         with pytest.raises(DeliveryError, match="is not valid"):
             asked.deliver(document)
+        authority.answers = bytes(50_000_000)
+        with pytest.raises(DeliveryError, match="it answers more than 1000000 bytes"):
+            asked.deliver(document)
         authority.broken = True
         with pytest.raises(DeliveryError, match="503"):
             asked.deliver(document)
