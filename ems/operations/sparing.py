@@ -181,7 +181,7 @@ class SparingHandler(logging.Handler):
 
     def __init__(self, stream: TextIO, limit: Limit) -> None:
         super().__init__()
-        self._limit, self._writer = limit, LineWriter(to_stream(stream), self.tell_repeats)
+        self._limit, self._writer = limit, LineWriter(to_stream(stream), self._idle)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tell a record, or count it."""
@@ -207,6 +207,14 @@ class SparingHandler(logging.Handler):
     def _put(self, line: str, stands_for: int) -> None:
         if not self._writer.put(line):
             self._limit.left_out += stands_for
+
+    def _idle(self) -> None:
+        """Tell counts unless somebody says something just now, or waits under the lock for the last line at the end."""
+        if self.lock is not None and self.lock.acquire(blocking=False):
+            try:
+                self.tell_repeats()
+            finally:
+                self.lock.release()
 
     def tell_repeats(self) -> None:
         """Tell the counts of what is not said any more."""

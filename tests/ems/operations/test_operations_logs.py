@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -166,6 +167,15 @@ def test_a_reader_that_does_not_read_holds_up_nobody(monkeypatch: pytest.MonkeyP
         handler.close()
         pipe.close()
         reading.join(10.0)
+
+
+def test_the_last_words_of_a_process_are_written_before_it_ends() -> None:
+    """The standard library closes its handlers under their locks."""
+    many = "import logging; [logging.getLogger('a').warning('line %d', n) for n in range(2000)]"
+    order = [sys.executable, "-c", f"from ems.operations.logs import begin; begin('x', {{}}); {many}"]
+    said = subprocess.run(order, capture_output=True, text=True, check=True, timeout=60).stderr
+    assert said.count("\n") == 2000
+    assert said.endswith("line 1999\n")
 
 
 @pytest.mark.parametrize(
