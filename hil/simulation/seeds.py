@@ -20,6 +20,8 @@ from ems.store.encoding import to_json
 from hil.simulation.simulate import Order, simulate
 
 ROOMS = ("ems", "optimization", "drivers", "hil")
+MADE_OF = (".py", ".yaml")
+"""Code, the profiles of devices, the scenarios."""
 SCHEMA = "ems.simulation_soak/1"
 
 
@@ -36,7 +38,7 @@ class Task:
         """Name what an outcome depends on besides its seed: the task, the site's files and the code."""
         sha = hashlib.sha256(f"{self.folder.name} {self.seconds!r} {self.plans}".encode())
         root = Path(__file__).parents[2]
-        files = [path for room in ROOMS for path in sorted((root / room).rglob("*.py"))]
+        files = [path for room in ROOMS for path in sorted((root / room).rglob("*")) if path.suffix in MADE_OF]
         for path in (*files, *sorted(self.folder.glob("*.*"))):
             sha.update(path.name.encode() + path.read_bytes())
         return sha.hexdigest()[:16]
