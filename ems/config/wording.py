@@ -6,7 +6,9 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, get_origin
+from datetime import datetime
+from enum import EnumType
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -16,6 +18,7 @@ from ems.config.units import convert, quantity, sibling, unit_of, wanted
 
 Model = type[BaseModel]
 SECRET_KEYS = re.compile(r"(?i)(^|_)(password|passwd|passphrase|secret|token|api_?key|access_?key|private_?key)s?$")
+_INSTANT = "like 2025-05-22T12:00:00"
 _LIMIT_WORDS = {
     "greater_than": ("gt", "is not greater than"),
     "greater_than_equal": ("ge", "is below"),
@@ -78,13 +81,23 @@ def meant_key(key: str, model: Model | None) -> str | None:
 
 def _missing(key: str, _value: Any, _error: Mapping[str, Any], model: Model | None) -> str:
     annotation = model.model_fields[key].annotation if model and key in model.model_fields else None
-    text = annotation is str
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         elsewhere = ", or name a `zone:` that has one" if key == "comfort" else ""
         return f"is missing; add a block `{key}:` with {', '.join(annotation.model_fields)}{elsewhere}"
     if get_origin(annotation) is dict:
         return f"is missing; add a block `{key}:` with one entry for each of them, by its name"
-    return f"is missing; add `{key}:` with {'its text' if text else wanted(key)}"
+    return f"is missing; add `{key}:` with {_wanted_of(annotation, key)}"
+
+
+def _wanted_of(annotation: Any, key: str) -> str:
+    """Say what a key wants by its type, and a number by its unit."""
+    if annotation is str:
+        return "its text"
+    if annotation is datetime:
+        return f"a date and time, {_INSTANT}"
+    if isinstance(annotation, EnumType):
+        return f"one of {', '.join(map(str, annotation))}"
+    return f"one of {', '.join(map(str, get_args(annotation)))}" if get_origin(annotation) is Literal else wanted(key)
 
 
 def _unknown(key: str, value: Any, _error: Mapping[str, Any], model: Model | None) -> str:
@@ -125,6 +138,10 @@ def _no_choice(key: str, value: Any, error: Mapping[str, Any], _model: Model | N
     return f"{shown(value)} is not one of {', '.join(choices)}{hint}; write one of them"
 
 
+def _no_instant(_key: str, value: Any, _error: Mapping[str, Any], _model: Model | None) -> str:
+    return f"{shown(value)} is no date and time; write it {_INSTANT}"
+
+
 def _no_kind(_key: str, value: Any, error: Mapping[str, Any], _model: Model | None) -> str:
     if error["type"] == "union_tag_not_found":
         return f"has no `kind`; add `kind:` with one of {', '.join(ASSET_KINDS)}"
@@ -154,6 +171,9 @@ _SPEAKERS: Mapping[str, Callable[[str, Any, Mapping[str, Any], Model | None], st
     "int_type": _no_whole_number,
     "int_from_float": _no_whole_number,
     "finite_number": _not_finite,
+    "datetime_from_date_parsing": _no_instant,
+    "datetime_parsing": _no_instant,
+    "datetime_type": _no_instant,
     "literal_error": _no_choice,
     "enum": _no_choice,
     "union_tag_invalid": _no_kind,

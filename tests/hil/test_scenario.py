@@ -73,6 +73,8 @@ def test_a_file_of_ones_own_is_a_scenario(tmp_path: Path) -> None:
         ({"arms": "[rules]"}, "the plan's arm is missing"),
         ({"function": "dance"}, "function: 'dance' is not one of"),
         ({"sites": "{here: {duration_s: 0}}"}, r"mine.yaml:6:16  sites.here.duration_s: 0 is not greater"),
+        ({"start": "yesterday"}, r"mine.yaml:2:1  start: 'yesterday' is no date and time; write it like 2025-"),
+        ({"start": "5.5.25"}, r"mine.yaml:2:1  start: '5.5.25' is no date and time"),
         ({"sites": "5"}, r"mine.yaml:6:1  sites: 5 stands where a block of keys is expected"),
         ({"sites": "{here: 4}"}, r"mine.yaml:6:9  sites.here: 4 stands where a block of keys is expected"),
         ({"title": "[unclosed"}, "mine.yaml:2:6  is not valid YAML"),
@@ -137,6 +139,19 @@ def test_what_only_the_site_shows_to_be_wrong_has_its_place_too(tmp_path: Path, 
         Case.of(site.folder, mine, 1, None).on_its_plant(),
     ):
         pass
+
+
+def test_what_is_missing_is_asked_for_by_its_kind(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("duration_s: 60\n")
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario(str(path))
+    assert [line.partition("add ")[2] for line in str(caught.value).splitlines()] == [
+        "`price:` with its text",
+        "`start:` with a date and time, like 2025-05-22T12:00:00",
+        "`title:` with its text",
+        "`weather:` with one of winter, sunny, season",
+    ]
 
 
 def test_a_run_that_nothing_is_recorded_of_is_refused(tmp_path: Path, site: Site) -> None:
