@@ -52,6 +52,8 @@ class RunRecord:
         """Put the record into a folder of its own inside `folder`; raises `OSError`."""
         home = folder / self.name
         home.mkdir(parents=True, exist_ok=True)
+        # Written last: a record is whole once it stands, and one that is written anew is none until then.
+        (home / NAME).unlink(missing_ok=True)
         files = {f"{arm}.csv": to_csv(track) for arm, track in self.tracks.items()}
         text = json.dumps(json.loads(to_json(dict(self.about))), indent=1, sort_keys=True, ensure_ascii=False)
         files[NAME] = f"{text}\n".encode()

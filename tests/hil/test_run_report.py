@@ -64,6 +64,19 @@ def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert sorted(path.name for path in home.iterdir()) == ["none.csv", "plan.csv", "run.json"]
 
 
+def test_a_record_is_none_until_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = record().write(tmp_path)
+
+    def full(_self: Path, _content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        record().write(tmp_path)
+    with pytest.raises(RunError, match="name a folder that"):
+        read_run(home)
+
+
 def test_other_code_another_site_or_length_is_another_record() -> None:
     names = {record(**c).name for c in ({}, {"days": 1.0}, {"config_hash": "ef" * 32}, {"versions": {"python": "4"}})}
     assert len(names) == 4
