@@ -85,7 +85,10 @@ def back_up(state_dir: Path, destination: Path, at: datetime, *, with_key: bool 
         }
         (part / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
         wrong = _verified(part)
+        for folder in {part, *((part / name).parent for name in files)}:
+            sync(folder)
         part.replace(destination)
+        sync(destination.parent)
     except (OSError, sqlite3.Error) as error:
         shutil.rmtree(part, ignore_errors=True)
         raise StoreError(f"{state_dir} cannot be copied to {destination}: {error}; look after the disk") from error
