@@ -46,7 +46,8 @@ REST_KW, REST_SHARE = 0.2, 0.03
 """What a battery takes at rest, at least and as a share of its rating, is no charge; so with a heat pump's share."""
 WEATHER_H = 24.0
 """There is fog that keeps the outdoor temperature for most of a day."""
-VOLTAGE_H = 1.0
+VOLTAGE_H = 6.0
+"""A voltage told in tenths rests for hours of a night, and nothing is commanded by it."""
 
 Newest = Callable[[str], Measurement | None]
 """Gives the newest measurement of a point that was no failed read."""

@@ -84,7 +84,7 @@ def test_what_may_rest_is_never_doubted(name: str) -> None:
         (CHARGE, restless(3.0), still(3.0), 0.6, "% of its capacity flowed"),
         (CHARGE, restless(3.0), still(-3.0, value=95.0), 0.6, "% of its capacity flowed"),
         (OUTDOOR, restless(0.0), still(0.0), 24.1, "24.0 h passed; it never stood for more than 0.1 before"),
-        (VOLTS, restless(0.0), still(0.0), 1.1, "1.0 h passed"),
+        (VOLTS, restless(0.0), still(0.0), 6.1, "6.0 h passed"),
     ],
     ids=["a room", "a coarse room takes longer", "charging", "discharging from full", "outdoors", "voltage"],
 )

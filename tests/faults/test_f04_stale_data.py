@@ -16,7 +16,7 @@ WITHIN_S = 180.0
 """A power that stands still is found so soon, where its register moves several times a minute."""
 STALE_S = SITE.file.control.stale_after_s
 ROOM, CHARGE, VOLTS = "heat_pump_controller.temperature_c", "battery_inverter.soc_pct", "grid_meter.voltage_v"
-FOUND_H = {ROOM: 6.5, CHARGE: 3.5, VOLTS: 8.0}
+FOUND_H = {ROOM: 6.5, CHARGE: 3.5, VOLTS: 10.0}
 """So soon is found what no register checks, in a winter week of the demo house [h]."""
 RESOLUTION = {"temperature_c": 0.1, "outdoor_c": 0.1, "soc_pct": 1.0, "voltage_v": 0.1}
 STEERED = ("battery", "wallbox", "heat_pump")
