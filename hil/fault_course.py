@@ -47,6 +47,9 @@ class Faulty(Protocol):
     registers: dict[str, Any]
     published: Published
 
+    async def replug(self, device: str) -> None:
+        """Plug a device in or pull its plug, as it has power and no fault unplugs it."""
+
     def assets_of(self, device: str) -> tuple[str, ...]:
         """Name the assets that a device speaks for."""
 
@@ -84,7 +87,12 @@ class FaultCourse:
         for fault in [one for one in self._running if now_s >= one.at_s + one.seconds]:
             self._running.remove(fault)
             log.info("%s: %s is over", fault.device, fault.kind)
-            await self._do(fault, begins=False)
+            if not self.lasts(fault.kind, fault.device):
+                await self._do(fault, begins=False)
+
+    def lasts(self, kind: FaultKind, device: str) -> bool:
+        """Tell whether a fault of this kind is in its course there: of two that overlap the later end counts."""
+        return any((one.kind, one.device) == (kind, device) for one in self._running)
 
     def _check(self, fault: Fault) -> None:
         gateways = [name for name, front in self._world.registers.items() if isinstance(front, LimitGateway)]
@@ -94,8 +102,7 @@ class FaultCourse:
         world = self._world
         match fault.kind:
             case FaultKind.UNPLUG:
-                wire = world.wires[fault.device]
-                await (wire.close() if begins else wire.open())
+                await world.replug(fault.device)
             case FaultKind.REFUSE:
                 world.wires[fault.device].trouble.refuse = begins
             case FaultKind.GARBAGE:

@@ -144,8 +144,13 @@ class World:
             boots_s = float(stream(self._seed, f"boot {device}").uniform(*BOOTS_S))
             up = switch.live_s(now_s) >= boots_s
             if up != (device not in self._dark):
-                await (self.wires[device].open() if up else self.wires[device].close())
                 (self._dark.discard if up else self._dark.add)(device)
+                await self.replug(device)
+
+    async def replug(self, device: str) -> None:
+        """Plug a device in or pull its plug: it answers while it has power and no fault unplugs it."""
+        wire, is_in = self.wires[device], device not in self._dark and not self.course.lasts(FaultKind.UNPLUG, device)
+        await (wire.open() if is_in else wire.close())
 
     def _tick(self, now_s: float) -> None:
         for gateway in self._switches:

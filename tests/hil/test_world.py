@@ -139,23 +139,42 @@ async def test_cars_announce_themselves_once(bench: Bench) -> None:
     assert bench.world.take_events() == []
 
 
-async def test_faults_of_the_scenario_begin_and_end_by_themselves(site: Site, demo_hour: Scenario) -> None:
-    fault = OrderedFault(at_s=20.0, device="pv_inverter", kind=FaultKind.UNPLUG, seconds=30.0)
-    world = World(site, demo_hour.model_copy(update={"faults": (fault,)}), 1, witness=False)
+def unplugged(at_s: float) -> OrderedFault:
+    return OrderedFault(at_s=at_s, device="pv_inverter", kind=FaultKind.UNPLUG, seconds=30.0)
+
+
+DARK = OrderedFault(at_s=20.0, kind=FaultKind.POWER_CUT, seconds=20.0)
+"""Until 40 s; the inverter boots a little longer."""
+
+
+@pytest.mark.parametrize(
+    ("faults", "answers"),
+    [
+        ((unplugged(20.0),), "+---++++++++"),
+        ((unplugged(20.0), unplugged(40.0)), "+-----++++++"),
+        ((DARK,), "+----+++++++"),
+        ((unplugged(10.0), DARK), "-----+++++++"),
+        ((DARK, unplugged(60.0)), "+-------++++"),
+    ],
+)
+async def test_faults_of_the_scenario_begin_and_end_by_themselves(
+    site: Site, demo_hour: Scenario, faults: tuple[OrderedFault, ...], answers: str
+) -> None:
+    world = World(site, demo_hour.model_copy(update={"faults": faults}), 1, witness=False)
     spec = site.file.devices["pv_inverter"]
     await world.open()
-    heard = []
-    for _ in range(8):
+    heard = ""
+    for _ in range(12):
         world.advance(10.0)
         await world.settle()
         try:
             link = await RawModbus.connect(spec.host, spec.port)
             link.close()
-            heard.append(True)
+            heard += "+"
         except ConnectionRefusedError:
-            heard.append(False)
+            heard += "-"
     await world.close()
-    assert heard == [True, False, False, False, True, True, True, True]
+    assert heard == answers
 
 
 async def test_trouble_needs_a_device(world: World) -> None:
