@@ -1,6 +1,7 @@
 """The report as a PDF: blocks set on A4 pages, plots as vectors, the letters in the file.
 
-ReportLab's `invariant` leaves dates and random names out, so that the same blocks give the same bytes.
+ReportLab's `invariant` writes the same date and the same names into every file, so that the same blocks give the same
+bytes.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ def _set(blocks: Sequence[Block], count: int) -> tuple[int, bytes]:
     title = next(block.text for block in blocks if isinstance(block, Heading))
     file = BytesIO()
     edges = {f"{side}Margin": MARGIN - PADDING for side in ("left", "right", "top", "bottom")}
-    document = SimpleDocTemplate(file, pagesize=A4, title=title, lang="en", invariant=1, initialFontName=FONT, **edges)
+    about = {"title": title, "author": "District EMS", "subject": "HIL run", "creator": "ems hil report", "lang": "en"}
+    document = SimpleDocTemplate(file, pagesize=A4, invariant=1, initialFontName=FONT, **about, **edges)
 
     def foot(canvas: Any, _document: Any) -> None:
         canvas.setFont(FONT, 6.5)
