@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import sqlite3
 import sys
 from collections import namedtuple
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from daemon_show import CYCLE_S, DurableShow
-from stage import make_plan
+from stage import NOW, make_plan
 
 from ems import stores as stores_module
 from ems.store import reserve as reserve_module
+from ems.store import sealed
 from ems.store import writer as writer_module
 from ems.store.audit import verify
 from ems.store.journal import read_records
-from ems.store.segments import FOLDER, scan_path
+from ems.store.reader import read
+from ems.store.segments import FOLDER
 from ems.stores import journal_path
 
 sys.path.insert(0, str(Path(__file__).parent / "store"))
@@ -103,7 +104,6 @@ async def test_f08_24_hours_of_control_with_a_full_disk(disk: Quota, tmp_path: P
     await one.run_until(begin_s + 86400.0 + 5 * CYCLE_S)
     assert "disk" not in one.alarms()
     await one.daemon.stop()
-    with contextlib.closing(sqlite3.connect(scan_path(one.state / FOLDER, 1))) as history:
-        (scans,) = history.execute("SELECT count(*) FROM scan").fetchone()
-    assert scans == counters["cycles"] + 5, "scans that waited for a day"
+    times, _ = read(one.state / FOLDER, [], NOW, NOW + timedelta(days=2), sealed=sealed.rows)
+    assert len(times) == counters["cycles"] + 5, "scans that waited for a day"
     assert verify(one.state).wrong == ()
