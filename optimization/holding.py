@@ -54,7 +54,7 @@ def limited(asset: Asset, inputs: Inputs, slots: Slots, limit_kw: Floats, band: 
     if not asset.is_chosen:
         raise nobodys_choice(asset)
     limit_kw = asset.settable_kw(limit_kw)
-    free = asset.reach(inputs, slots) if band is None else band
+    free = asset.carries(inputs, slots) if band is None else band
     return PowerBand(np.clip(free.low_kw, -limit_kw, limit_kw), np.clip(free.high_kw, -limit_kw, limit_kw))
 
 

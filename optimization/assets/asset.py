@@ -110,6 +110,10 @@ class AssetOf(ABC, Generic[Given]):
     def reach(self, inputs: Given, slots: Slots) -> PowerBand:
         """Find the least and the most power that it can take."""
 
+    def carries(self, inputs: Given, slots: Slots) -> PowerBand:
+        """Find the same for the thing alone, whoever stands at it."""
+        return self.reach(inputs, slots)
+
     def narrowed(self, own: Values, band: PowerBand) -> Values:
         """Derive the Params that hold its power within a band, given those of its free range.
 

@@ -129,6 +129,10 @@ class ChargePoint(AssetOf[ChargePointInputs]):
         """Find what the cars can take."""
         return PowerBand(np.zeros(len(slots)), self.limits_kw(inputs, slots).sum(axis=0))
 
+    def carries(self, inputs: ChargePointInputs, slots: Slots) -> PowerBand:
+        """Find what the point itself can give."""
+        return PowerBand(np.zeros(len(slots)), np.full(len(slots), self.charge_kw))
+
     def narrowed(self, own: Values, band: PowerBand) -> Values:
         """Cars that share a slot take in their order: one after the other up to its limit."""
         limit = own["charge_max_kw"]
