@@ -7,13 +7,18 @@ tell. A power that is read alike to the last digit while its register tells othe
 
 It is judged after `LEAST_S`, and after three times the longest pause that the register makes between two steps while
 power flows: how coarse a register is, and how seldom a meter renews it, is learnt. A register that never moved says
-nothing. Own derivation.
+nothing. What agreed for twice that time is let go by half: an honest night must not hide a frozen morning.
+
+A power at rest (a trifle at most) is judged by both registers: uncertain where one of them makes three steps and more
+than half as much again as the trifle would have given. Three steps stand for two whole ones, wherever the first began.
+Own derivation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf, nan
 
 from ems.config.binding import Bindings
 from ems.config.site import Site
@@ -23,30 +28,50 @@ LEAST_S = 120.0
 LEAST_POLLS = 20
 PAUSES = 3.0
 REST_KW = 0.2
-"""Below that nothing is said: a register may take an hour for a step."""
+"""Below that a register may take an hour for a step."""
+REST_STEPS = 3
 
 
 @dataclass(slots=True)
 class _Register:
-    """An energy register: its value, when it last moved [s], and its longest pause while power flowed [s]."""
+    """An energy register: what it tells, its steps, and its longest pause while power flowed its way [s].
 
-    value: float | None = None
+    Of its pauses: its value when it was last looked at for them, and when it last moved then [s].
+    """
+
+    kwh: float | None = None
+    steps: int = 0
+    looked_kwh: float | None = None
     moved_s: float | None = None
     pause_s: float | None = None
 
-    def see(self, value: float, now_s: float, *, flowing: bool, doubted: bool) -> None:
+    def count(self, kwh: float) -> None:
+        """Count its steps, whichever way power flows."""
+        self.steps += self.kwh is not None and kwh != self.kwh
+        self.kwh = kwh
+
+    def see(self, kwh: float, now_s: float, *, flowing: bool, doubted: bool) -> None:
         """Take what it tells now; a pause counts only if power flowed all the time and was believed."""
         if not flowing or doubted:
             self.moved_s = None
-        if value != self.value:
+        if kwh != self.looked_kwh:
             if self.moved_s is not None:
                 self.pause_s = max(self.pause_s or 0.0, now_s - self.moved_s)
-            self.value, self.moved_s = value, now_s if flowing else None
+            self.looked_kwh, self.moved_s = kwh, now_s if flowing else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """An instant [s] with what the registers told then [kWh], and how many steps they had made."""
+
+    at_s: float
+    kwh: Mapping[str, float]
+    steps: Mapping[str, int]
 
 
 @dataclass(slots=True)
 class _Power:
-    """A power with its registers: since when it stands still [s], polls since, what its register told then.
+    """A power with its registers: what it is compared since, and where that may move to.
 
     A register's pause is no longer than it was read and power flowed its way.
     """
@@ -54,10 +79,10 @@ class _Power:
     point: str
     into: str | None
     out: str | None
-    kw: float | None = None
-    since_s: float = 0.0
+    kw: float = nan
     polls: int = 0
-    began_kwh: float | None = None
+    began: _Mark = _Mark(-inf, {}, {})
+    middle: _Mark | None = None
     read_s: float | None = None
     registers: dict[str, _Register] = field(default_factory=dict)
 
@@ -66,32 +91,73 @@ class _Power:
         told = newest(self.point)
         if told is None or told.value is None:
             return ""
-        name = self.into if told.value > 0.0 else self.out
-        for other, counted in self.registers.items():
-            if other != name or told.monotonic_s == self.read_s:
+        now_s, kwh, ahead = told.monotonic_s, self._told(newest), self._ahead(told.value)
+        for name, counted in self.registers.items():
+            if name != ahead or now_s == self.read_s:
                 counted.moved_s = None
-        self.read_s = told.monotonic_s
-        register = newest(name) if name is not None else None
-        known = None if register is None or name is None else self.registers.setdefault(name, _Register())
-        if told.value != self.kw or known is None or register is None or register.value is None:
-            self.kw, self.since_s, self.polls = told.value, told.monotonic_s, 0
-            self.began_kwh = None if register is None else register.value
+        self.read_s = now_s
+        if told.value != self.kw or ahead not in kwh:
+            self.kw, self.polls = told.value, 0
+            self.began, self.middle = self._mark(now_s, kwh), None
         self.polls += 1
-        if known is None or register is None or register.value is None:
+        if ahead is None or ahead not in kwh:
             return ""
-        why = self._judged(known, register.value, told.monotonic_s)
-        known.see(register.value, told.monotonic_s, flowing=abs(told.value) > REST_KW, doubted=bool(why))
+        why = self._judged(ahead, kwh, now_s)
+        self.registers[ahead].see(kwh[ahead], now_s, flowing=abs(told.value) > REST_KW, doubted=bool(why))
         return why
 
-    def _judged(self, register: _Register, kwh: float, now_s: float) -> str:
-        passed_s = now_s - self.since_s
-        if self.kw is None or abs(self.kw) <= REST_KW or self.began_kwh is None or register.pause_s is None:
+    def _ahead(self, kw: float) -> str | None:
+        """Name the register of a power's direction; at rest either will do."""
+        one, other = (self.into, self.out) if kw > 0.0 else (self.out, self.into)
+        return one or (other if abs(kw) <= REST_KW else None)
+
+    def _told(self, newest: Newest) -> dict[str, float]:
+        """Read the registers that tell something."""
+        kwh = {}
+        for name in (self.into, self.out):
+            register = newest(name) if name is not None else None
+            if name is not None and register is not None and register.value is not None:
+                kwh[name] = register.value
+                self.registers.setdefault(name, _Register()).count(register.value)
+        return kwh
+
+    def _mark(self, now_s: float, kwh: Mapping[str, float]) -> _Mark:
+        resting = abs(self.kw) <= REST_KW
+        return _Mark(now_s, kwh, {name: self.registers[name].steps for name in kwh} if resting else {})
+
+    def _judged(self, ahead: str, kwh: Mapping[str, float], now_s: float) -> str:
+        """Compare, and move on where it agrees."""
+        pause_s, rests = self.registers[ahead].pause_s, abs(self.kw) <= REST_KW
+        if pause_s is None and not rests:
             return ""
-        if self.polls < LEAST_POLLS or passed_s < max(LEAST_S, PAUSES * register.pause_s):
+        need_s = max(LEAST_S, PAUSES * (pause_s or 0.0))
+        if self.polls < LEAST_POLLS or now_s - self.began.at_s < need_s:
             return ""
-        expected_kwh, told_kwh = abs(self.kw) * passed_s / 3600.0, kwh - self.began_kwh
+        why = self._rests(kwh, now_s) if rests else self._flows(kwh[ahead] - self.began.kwh[ahead], now_s)
+        if not why and self.middle is None:
+            self.middle = self._mark(now_s, kwh)
+        elif not why and self.middle is not None and now_s - self.middle.at_s >= need_s:
+            self.began, self.middle = self.middle, self._mark(now_s, kwh)
+        return why
+
+    def _flows(self, told_kwh: float, now_s: float) -> str:
+        passed_s = now_s - self.began.at_s
+        expected_kwh = abs(self.kw) * passed_s / 3600.0
         if abs(expected_kwh - told_kwh) <= expected_kwh / 2.0:
             return ""
+        return self._words(passed_s, told_kwh, expected_kwh)
+
+    def _rests(self, kwh: Mapping[str, float], now_s: float) -> str:
+        passed_s = now_s - self.began.at_s
+        trifle_kwh = REST_KW * passed_s / 3600.0
+        for name, value in kwh.items():
+            told_kwh = value - self.began.kwh.get(name, value)
+            steps = self.registers[name].steps - self.began.steps.get(name, 0)
+            if steps >= REST_STEPS and told_kwh > 1.5 * trifle_kwh:
+                return self._words(passed_s, told_kwh, abs(self.kw) * passed_s / 3600.0)
+        return ""
+
+    def _words(self, passed_s: float, told_kwh: float, expected_kwh: float) -> str:
         return (
             f"it stands at {self.kw:g} kW for {passed_s:.0f} s, while its register tells {told_kwh:.3f} kWh "
             f"of {expected_kwh:.3f}"

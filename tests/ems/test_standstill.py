@@ -57,6 +57,9 @@ HONEST: dict[str, Story] = {
     "exactly steady, and its register goes on": lambda s: (4.3, counted(s), 0.0),
     "nothing flows": then(600.0, alive, lambda _: (0.0, counted(600.0), 0.0)),
     "a trifle flows": then(600.0, alive, lambda _: (0.15, counted(600.0), 0.0)),
+    "a trifle flows and is counted": lambda s: (0.2, counted(s, 0.2, step_kwh=0.001), 0.0),
+    "a trifle flows and is counted coarsely": lambda s: (0.2, 0.09 + counted(s, 0.2, step_kwh=0.1), 0.0),
+    "a trifle is told as nothing": lambda s: (0.0, counted(s, 0.19, step_kwh=0.001), 0.0),
     "a register that never moves": lambda _: (4.3, 1000.0, 0.0),
     "a register in whole kilowatt-hours": lambda s: (4.3, counted(s, step_kwh=1.0), 0.0),
     "a meter that is renewed every quarter of an hour": lambda s: (4.3, counted(s, every_s=900.0), 0.0),
@@ -77,8 +80,14 @@ def test_what_is_honest_is_believed(name: str) -> None:
         (then(600.0, lambda s: (-restless(s), 0.0, counted(s)), lambda _: (-4.3, 0.0, counted(600.0))), 715.0, 730.0),
         (then(3600.0, lambda s: (restless(s), counted(s, step_kwh=0.1), 0.0), lambda _: (4.3, 4.3, 0.0)), 3840.0,
          3900.0),
+        (then(600.0, lambda s: (0.1, counted(s, 0.1), 0.0), lambda s: (0.1, counted(s, 6.0), 0.0)), 605.0, 625.0),
+        (then(600.0, lambda s: (0.0, counted(s, 0.1), 0.0), lambda s: (0.0, counted(60.0, 0.1), counted(s - 600.0))),
+         605.0, 635.0),
+        (then(28800.0, lambda s: (4.3, counted(s), 0.0), lambda _: (4.3, counted(28800.0), 0.0)), 28855.0, 28935.0),
     ],
-    ids=["all of it frozen", "its register goes on elsewhere", "export", "a coarse register takes longer"],
+    ids=["all of it frozen", "its register goes on elsewhere", "export", "a coarse register takes longer",
+         "frozen at rest while power is drawn", "frozen at nothing while power is given",
+         "frozen after a steady night"],
 )  # fmt: skip
 def test_what_stands_still_against_its_register_is_doubted(story: Story, from_s: float, until_s: float) -> None:
     found = doubts(story, until_s + 600.0)
