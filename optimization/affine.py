@@ -67,6 +67,7 @@ class AffineModel:
         starts: first place of cost, offset, column bounds, row bounds and matrix values in the numbers.
         indptr: start of each column of the matrix.
         indices: row of each value.
+        integers: columns that are whole numbers.
     """
 
     params: Mapping[str, slice]
@@ -76,6 +77,7 @@ class AffineModel:
     starts: tuple[int, ...]
     indptr: Ints
     indices: Ints
+    integers: Ints
 
     def fill(self, values: Mapping[str, Floats]) -> Lp:
         """Put numbers in; `KeyError` or `ValueError` names a Param that is missing, unknown or of another size."""
@@ -135,6 +137,7 @@ class _Compiler:
             tuple(int(n) for n in np.cumsum([0, *map(len, sections)])),
             np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
             np.array([row for _, row, _ in entries], dtype=np.int32),
+            np.array([j for j, variable in enumerate(self._variables) if variable.is_integer()], dtype=np.int64),
         )
 
     def _number_params(self) -> None:

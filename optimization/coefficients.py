@@ -26,6 +26,8 @@ def coefficients(problem: Problem, shape: Structure) -> Values:
         if asset.id in problem.held:
             own |= asset.narrowed(own, problem.held[asset.id])
         values |= {f"asset[{i}].{name}": value for name, value in own.items()}
+    if shape.heat_nodes:
+        values["unheated_cost"] = problem.weights.unheated * problem.slots.duration_h
     return values | anchor(problem, shape) | periods(problem, shape)
 
 

@@ -1,4 +1,4 @@
-"""Either, or: charging against discharging, import against export, never both in one slot.
+"""Either, or: charging against discharging, import against export, never both in one slot; and what comes whole.
 
 A linear programme keeps the two apart by itself wherever doing both costs money. Where prices invert it may not, and
 only there binaries z are added:  sum of a <= U_a * z,  sum of b <= U_b * (1 - z).
@@ -17,6 +17,7 @@ from optimization.affine import Lp
 from optimization.slots import Floats, Ints
 
 TOLERANCE_KW = 1e-5
+WHOLE = 1e-5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +82,8 @@ def netted(lp: Lp, pairs: Pairs, x: Floats) -> Floats:
 def with_binaries(lp: Lp, pairs: Pairs, which: Ints) -> Lp:
     """Add a binary and its two rows for each of some pairs; the binaries are the last columns."""
     count, columns = len(which), len(lp.cost)
+    if not count:
+        return lp
     groups = (pairs.first[which], pairs.second[which])
     upper = np.append(lp.col_upper, 0.0)
     reach = [upper[group].sum(axis=1) for group in groups]
@@ -104,6 +107,18 @@ def without_losers(lp: Lp, pairs: Pairs, which: Ints, first_wins: NDArray[np.boo
     upper = lp.col_upper.copy()
     upper[losers[losers >= 0]] = 0.0
     return replace(lp, col_upper=upper)
+
+
+def fractional(x: Floats, integers: Ints) -> Ints:
+    """Find, of the columns that are to be whole numbers, those that are not."""
+    return integers[np.abs(x[integers] - np.round(x[integers])) > WHOLE]
+
+
+def with_wholes(lp: Lp, integers: Ints, x: Floats) -> Lp:
+    """Hold whole numbers where they are."""
+    lower, upper = lp.col_lower.copy(), lp.col_upper.copy()
+    lower[integers] = upper[integers] = np.round(x[integers])
+    return replace(lp, col_lower=lower, col_upper=upper)
 
 
 def _columns(names: Sequence[str], columns: Mapping[str, slice], width: int) -> Ints:

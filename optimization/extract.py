@@ -32,6 +32,7 @@ class Solution:
         solve: figures of the solve: `status`, `iterations`, `wall_s`, `gap`, `start`, `binaries`.
         peak_kw: highest mean import of each month, shape (months,); (0,) where it costs nothing.
         carbon_excess_kg: beyond each week's budget, shape (weeks,); (0,) without one.
+        unheated_kw: what each heat node lacks, less what it cannot get rid of, shape (n,) each, by node.
     """
 
     schedules: Mapping[str, Schedule]
@@ -45,6 +46,7 @@ class Solution:
     solve: Mapping[str, float | str]
     peak_kw: Floats
     carbon_excess_kg: Floats
+    unheated_kw: Mapping[str, Floats]
 
 
 def extract(
@@ -71,6 +73,7 @@ def extract(
         solve={name: value for name, value in figures.items() if name != "objective"},
         peak_kw=columns["peak_kw"] if problem.demand is not None else np.empty(0),
         carbon_excess_kg=columns["carbon_excess_kg"] if problem.carbon_budget is not None else np.empty(0),
+        unheated_kw=_unheated(shape, columns),
     )
 
 
@@ -79,10 +82,19 @@ def _bus_powers(problem: Problem, shape: Structure, schedules: Mapping[str, Sche
     p_kw, q_kvar = np.zeros((2, 0 if network is None else len(network.bus_ids), n))
     if network is not None:
         for asset, form in zip(problem.assets, shape.assets, strict=True):
+            if not asset.has_power:
+                continue
             power, bus = schedules[asset.id].power_kw, network.position(asset.bus)
             p_kw[bus] += power
             q_kvar[bus] += form.reactive_per_active * power
     return p_kw, q_kvar
+
+
+def _unheated(shape: Structure, columns: Mapping[str, Floats]) -> dict[str, Floats]:
+    if not shape.heat_nodes:
+        return {}
+    net = columns["lacking_heat_kw"] - columns["surplus_heat_kw"]
+    return dict(zip(shape.heat_nodes, net.reshape(len(shape.heat_nodes), -1), strict=True))
 
 
 def _grid_excess(network: Network | None, columns: Mapping[str, Floats], n: int) -> Floats:

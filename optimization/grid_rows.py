@@ -119,6 +119,9 @@ def drawn_kw(asset: Asset, schedule: Schedule) -> Floats:
 
 
 def _place(case: GridCase, asset: Asset) -> int:
+    """Find the place of an asset; what has no power stands at the head, where it does no harm."""
+    if not asset.has_power:
+        return 0
     try:
         return case.network.position(asset.bus)
     except GridError as error:

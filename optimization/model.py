@@ -1,7 +1,8 @@
 """The whole model: the assets' blocks, the balance at the connection, the feeder, and the anchor to the previous plan.
 
     sum of power[i, s] = import[s] + import_excess[s] - export[s] - export_excess[s]                              [kW]
-    minimise  bill + carbon_price * kg + wear - end value + weights * (excess, unserved, shortfall, discomfort)
+    sum of heat[i, s] over the assets of a heat node = lacking[s] - surplus[s]                                     [kW]
+    minimise  bill + carbon_price * kg + wear - end value + weights * (excess, unserved, shortfall, discomfort, heat)
               + move * |power[i, s] - previous[i, s]| (first two hours) + a preference for early (in the charge costs)
               + the demand of each month and the carbon beyond each week's budget (`optimization.periods`)
 
@@ -36,8 +37,9 @@ def build_model(shape: Structure, network: Network | None) -> Any:
     grid = _add_feeder(m, shape, network) if network is not None else 0.0
     periods = add_demand(m, len(shape.parent), shape.months, shape.demand_reach) if shape.months else 0.0
     periods += add_carbon_budget(m, len(shape.parent), shape.weeks) if shape.weeks else 0.0
+    heat = _add_heat(m, shape) if shape.heat_nodes else 0.0
     assets = pyo.quicksum(m.asset[i].cost for i in range(len(shape.assets)))
-    m.objective = pyo.Objective(expr=assets + m.connection_cost + m.move_cost_total + grid + periods)
+    m.objective = pyo.Objective(expr=assets + m.connection_cost + m.move_cost_total + grid + periods + heat)
     return m
 
 
@@ -73,6 +75,24 @@ def _add_connection(m: Any, n: int) -> None:
     m.connection_cost = pyo.Expression(expr=pyo.quicksum(cost(m, s) for s in range(n)))
 
 
+def _add_heat(m: Any, shape: Structure) -> Any:
+    """Write the balance of each heat node; returns the price of what it lacks or cannot get rid of."""
+    n, nodes = len(shape.parent), range(len(shape.heat_nodes))
+    add_coefficients(m, n, "unheated_cost")
+    m.lacking_heat_kw = pyo.Var(nodes, range(n), bounds=(0.0, None))
+    m.surplus_heat_kw = pyo.Var(nodes, range(n), bounds=(0.0, None))
+    at_node = [[i for i, asset in enumerate(shape.assets) if asset.heat_node == name] for name in shape.heat_nodes]
+
+    def balance(b: Any, k: int, s: int) -> Any:
+        taken = pyo.quicksum(b.asset[i].heat_kw[s] for i in at_node[k])
+        return taken == b.lacking_heat_kw[k, s] - b.surplus_heat_kw[k, s]
+
+    m.heat_balance = pyo.Constraint(nodes, range(n), rule=balance)
+    return pyo.quicksum(
+        m.unheated_cost[s] * (m.lacking_heat_kw[k, s] + m.surplus_heat_kw[k, s]) for k in nodes for s in range(n)
+    )
+
+
 def _add_anchor(m: Any, shape: Structure) -> None:
     """Price each kW moved away from the previous plan: a tie-break against churn."""
     index = (shape.anchored, shape.anchor_slots)
@@ -95,7 +115,8 @@ def _add_feeder(m: Any, shape: Structure, network: Network) -> Any:
     n = len(shape.parent)
     at_bus: dict[int, list[int]] = {}
     for i, asset in enumerate(shape.assets):
-        at_bus.setdefault(network.position(asset.bus), []).append(i)
+        if asset.kind.has_power:
+            at_bus.setdefault(network.position(asset.bus), []).append(i)
 
     def active(bus: int, s: int) -> Any:
         return pyo.quicksum(m.asset[i].power_kw[s] for i in at_bus.get(bus, ()))

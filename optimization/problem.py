@@ -179,6 +179,7 @@ class Plan:
         demand_target_kw: mean import that no metering interval of the running month shall exceed; None where the
             highest one costs nothing.
         carbon_excess_kg: emissions of the horizon beyond the budget of each week, shape (weeks,); None without one.
+        unheated_kw: what each heat node lacks, less what it cannot get rid of, shape (n,) each, by node.
     """
 
     id: str
@@ -194,6 +195,7 @@ class Plan:
     solve: Mapping[str, float | str] = field(default_factory=dict)
     demand_target_kw: float | None = None
     carbon_excess_kg: Floats | None = None
+    unheated_kw: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,24 @@ class Slots:
         last[self.parent[(self.link > 0) & (self.parent >= 0)]] = 0.0
         return last
 
+    def within(self, reach_s: float) -> int:
+        """Count the slots, a slot itself included, that may begin less than a time [s] before it does."""
+        step_s = float(self.duration_s[1:].min()) if len(self) > 1 else reach_s
+        return min(len(self), 1 + max(0, int(np.ceil(reach_s / step_s - 1e-9)))) if reach_s > 0.0 else 1
+
+    def began_within(self, reach_s: float, count: int) -> Floats:
+        """Say which ancestors of each slot began less than a time [s] before it did: 1 or 0, one after the other.
+
+        The order is that of `optimization.blocks.parts.ancestors`: slot by slot, the slot itself first.
+        """
+        marks: list[float] = []
+        for s in range(len(self)):
+            t, left = s, count
+            while t >= 0 and left:
+                marks.append(float(t == s or self.offset_s[s] - self.offset_s[t] < reach_s - 1e-6))
+                t, left = int(self.parent[t]), left - 1
+        return np.array(marks)
+
     def index_at(self, at: datetime) -> int | None:
         """Find the slot that holds an instant; None outside the horizon."""
         elapsed_s = (at - self.start).total_seconds()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from optimization.affine import AffineModel, Lp, compile_model
 from optimization.coefficients import coefficients
-from optimization.exclusive import Pairs, find_pairs, netted, with_binaries, without_losers
+from optimization.exclusive import Pairs, find_pairs, fractional, netted, with_binaries, with_wholes, without_losers
 from optimization.extract import Solution, extract
 from optimization.model import build_model, exclusive_groups
 from optimization.network import Network
@@ -93,11 +93,18 @@ class WarmModel:
             self.highs.setOptionValue(name, value)
 
     def solve(self, lp: Lp, deadline_s: float | None, *, warm: bool = True) -> Answer:
-        """Solve the relaxation and, where a pair is broken, once more with binaries; raises `SolveError`."""
+        """Solve the relaxation and, where a pair or a whole number is broken, the rest; raises `SolveError`."""
         answer = self._relaxed(lp, deadline_s, warm=warm)
         x = netted(lp, self.pairs, answer.x)
-        broken = self.pairs.broken(x)
-        return replace(answer, x=x) if not broken.size else self._mixed(lp, answer, broken, deadline_s)
+        broken, whole = self.pairs.broken(x), self._wholes(x)
+        if broken.size or whole.size:
+            return self._mixed(lp, replace(answer, x=x), broken, deadline_s)
+        return replace(answer, x=x)
+
+    def _wholes(self, x: Floats) -> Ints:
+        """Give all columns that are to be whole if one of them is not."""
+        integers = self.affine.integers
+        return integers if fractional(x, integers).size else integers[:0]
 
     def _relaxed(self, lp: Lp, deadline_s: float | None, *, warm: bool) -> Answer:
         if warm and self.basis is not None:
@@ -121,22 +128,23 @@ class WarmModel:
         One by one they would break for ever: what may not be lost in one slot is lost in the next. The relaxation is
         then solved once more with the losers at zero: it knows the tie-breaks that a gap hides.
         """
-        spent, guess, which = [relaxed], relaxed.x, broken
+        spent, guess, which, whole = [relaxed], relaxed.x, broken, self._wholes(relaxed.x)
         while True:
-            mixed = self._run_mixed(with_binaries(lp, self.pairs, which), self._start(guess, which), deadline_s)
+            mixed = self._run_mixed(with_binaries(lp, self.pairs, which), self._start(guess, which), whole, deadline_s)
             decided = without_losers(lp, self.pairs, which, mixed.x[len(lp.cost) :] > 0.5)
-            settled = self._run(decided, deadline_s, self.basis)
+            settled = self._run(with_wholes(decided, whole, mixed.x), deadline_s, self.basis)
             spent += [mixed, settled]
             guess = netted(lp, self.pairs, settled.x)
-            more = np.setdiff1d(self.pairs.broken(guess), which)
-            if not more.size:
-                return _added_up(spent, guess, len(which))
+            more, whole = np.setdiff1d(self.pairs.broken(guess), which), np.union1d(whole, self._wholes(guess))
+            if not more.size and not fractional(guess, self.affine.integers).size:
+                return _added_up(spent, guess, len(which) + len(whole))
             which = self.pairs.of_the_same_things(np.union1d(which, more))
 
-    def _run_mixed(self, lp: Lp, start: Floats, deadline_s: float | None) -> Answer:
+    def _run_mixed(self, lp: Lp, start: Floats, whole: Ints, deadline_s: float | None) -> Answer:
         first = len(lp.cost) - len(start)
         integral = np.zeros(len(lp.cost), dtype=np.int32)
         integral[first:] = 1
+        integral[whole] = 1
         self._pass(lp, integral)
         self.highs.setSolution(len(start), np.arange(first, len(lp.cost), dtype=np.int32), start)
         # With `simplex` HiGHS would solve the relaxation and ignore the integrality.

@@ -41,6 +41,11 @@ class Structure:
     weeks: int = 0
 
     @property
+    def heat_nodes(self) -> tuple[str, ...]:
+        """Where heat is taken and given, in order of their names."""
+        return tuple(sorted({shape.heat_node for shape in self.assets} - {""}))
+
+    @property
     def anchored(self) -> tuple[int, ...]:
         """Indices of the assets that are held to the previous plan."""
         return tuple(i for i, shape in enumerate(self.assets) if shape.kind.is_anchored)
@@ -53,7 +58,7 @@ def structure(problem: Problem) -> Structure:
     since_s = slots.offset_s - slots.duration_s[0]
     anchor = tuple(int(s) for s in (since_s < ANCHOR_S).nonzero()[0])
     room = _room(problem)
-    shapes = tuple(asset.shape(problem.inputs[asset.id], room) for asset in problem.assets)
+    shapes = tuple(asset.shape(problem.inputs[asset.id], slots, room) for asset in problem.assets)
     network = None if problem.network is None else problem.network.key
     demand, budget = problem.demand, problem.carbon_budget
     return Structure(

@@ -103,7 +103,7 @@ def _asset(asset: Asset, network: Network | None) -> Iterator[str]:
         elif name in asset.finite:
             yield from number(label, value)
     yield from asset.faults()
-    if network is not None and asset.bus not in network.bus_ids:
+    if network is not None and asset.has_power and asset.bus not in network.bus_ids:
         yield f"{asset.id}.bus: {asset.bus} is not in the grid; its buses are {network.bus_ids.tolist()}"
 
 

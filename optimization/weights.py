@@ -19,6 +19,7 @@ class Weights:
         unserved: a kWh of fixed load not served [currency/kWh].
         ev_shortfall: a kWh missing at a car's departure [currency/kWh].
         discomfort: a kelvin-hour outside the comfort band [currency/Kh].
+        unheated: a kWh of heat that a node lacks, or has too much of and cannot get rid of [currency/kWh].
         battery_band: a kWh of a battery outside its planning band, each hour now; fades within hours, so that the way
             back never outweighs a grid limit [currency/kWh/h].
         move: a kWh moved away from the previous plan, in its first hours [currency/kWh]; a tie-break, nothing more.
@@ -28,6 +29,7 @@ class Weights:
     unserved: float = 100.0
     ev_shortfall: float = 3.0
     discomfort: float = 1.0
+    unheated: float = 10.0
     battery_band: float = 5.0
     move: float = 1e-4
 

@@ -3,6 +3,8 @@
 from optimization.assets.asset import Asset, Inputs
 from optimization.assets.battery import Battery, BatteryInputs
 from optimization.assets.ev import ChargePoint, ChargePointInputs, EvSession
+from optimization.assets.genset import Genset, GensetInputs
+from optimization.assets.heat_load import HeatLoad, HeatLoadInputs
 from optimization.assets.heat_pump import HeatPump, HeatPumpInputs
 from optimization.assets.load import Load, LoadInputs
 from optimization.assets.pv import Pv, PvInputs
@@ -14,6 +16,10 @@ __all__ = [
     "ChargePoint",
     "ChargePointInputs",
     "EvSession",
+    "Genset",
+    "GensetInputs",
+    "HeatLoad",
+    "HeatLoadInputs",
     "HeatPump",
     "HeatPumpInputs",
     "Inputs",

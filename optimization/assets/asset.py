@@ -50,6 +50,8 @@ class AssetShape:
         reactive_per_active: tan phi of its power factor.
         room: for how much of what it has several of there is room: sessions of cars, say.
         traits: what its block adds to the equations that all of its kind have.
+        reach: how many slots back its rows look, the slot itself included.
+        heat_node: where it takes or gives heat; empty for none.
     """
 
     kind: type[AssetOf[Any]]
@@ -57,6 +59,8 @@ class AssetShape:
     reactive_per_active: float
     room: int = 0
     traits: frozenset[str] = frozenset()
+    reach: tuple[int, ...] = ()
+    heat_node: str = ""
 
 
 class AssetOf(ABC, Generic[Given]):
@@ -80,6 +84,8 @@ class AssetOf(ABC, Generic[Given]):
     """Whether its power is the planner's choice."""
     is_anchored: ClassVar[bool] = False
     """Whether that choice should not move from plan to plan without a reason."""
+    has_power: ClassVar[bool] = True
+    """Whether it is connected to the grid at all."""
     is_source: ClassVar[bool] = False
     """Whether it gives power and never takes any."""
     positive: ClassVar[tuple[str, ...]] = ()
@@ -94,7 +100,7 @@ class AssetOf(ABC, Generic[Given]):
         """Reactive power for each kW of active power, from its power factor: tan(acos(pf)) [kvar/kW]."""
         return float((1.0 - self.power_factor**2) ** 0.5 / self.power_factor)
 
-    def shape(self, inputs: Given, most_in_any: int) -> AssetShape:
+    def shape(self, inputs: Given, slots: Slots, most_in_any: int) -> AssetShape:
         """Find what decides the shape of its equations; `most_in_any` is the greatest `room_wanted` of all assets."""
         return AssetShape(type(self), self.bus, self.reactive_per_active)
 

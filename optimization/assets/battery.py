@@ -86,7 +86,7 @@ class Battery(AssetOf[BatteryInputs]):
         """Lower and upper end of its planning band [kWh]."""
         return self.capacity_kwh * self.soc_min_pct / 100.0, self.capacity_kwh * self.soc_max_pct / 100.0
 
-    def shape(self, inputs: BatteryInputs, most_in_any: int) -> AssetShape:
+    def shape(self, inputs: BatteryInputs, slots: Slots, most_in_any: int) -> AssetShape:
         """Its way back into the band is written only while it is outside."""
         outside = self._outside_kwh(inputs) > BAND_TOLERANCE_KWH
         traits = frozenset({RECOVERING} if outside else ())

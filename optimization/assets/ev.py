@@ -83,7 +83,7 @@ class ChargePoint(AssetOf[ChargePointInputs]):
     not_negative = ("minimum_kw",)
     shares = ("efficiency", "power_factor")
 
-    def shape(self, inputs: ChargePointInputs, most_in_any: int) -> AssetShape:
+    def shape(self, inputs: ChargePointInputs, slots: Slots, most_in_any: int) -> AssetShape:
         """Every point has room for as many cars."""
         return AssetShape(type(self), self.bus, self.reactive_per_active, room=most_in_any)
 

@@ -34,3 +34,16 @@ def add_coefficients(block: Any, count: int, *names: str) -> None:
 def carried(keep: Any, state: Any, parent: int, slot: int) -> Any:
     """Say what is left of a state of the slot before: `keep[s] * state[parent]`, nothing where there is no parent."""
     return keep[slot] * state[parent] if parent >= 0 else 0.0
+
+
+def ancestors(parent: tuple[int, ...], count: int) -> list[list[int]]:
+    """Name the slots up to `count - 1` before each slot, itself first."""
+    found = []
+    for s in range(len(parent)):
+        line: list[int] = []
+        t = s
+        while t >= 0 and len(line) < count:
+            line.append(t)
+            t = parent[t]
+        found.append(line)
+    return found

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optimization.assets import Asset, Battery, ChargePoint, HeatPump, Load, Pv
+from optimization.assets import Asset, Battery, ChargePoint, Genset, HeatLoad, HeatPump, Load, Pv
 from optimization.assets.asset import AssetShape
-from optimization.blocks import battery, ev, heat_pump, load, pv
+from optimization.blocks import battery, ev, genset, heat_load, heat_pump, load, pv
 from optimization.blocks.parts import Group
 from optimization.problem import Schedule
 
@@ -34,4 +34,6 @@ BLOCKS: Mapping[type[Asset], Block] = {
     Battery: Block(battery.build, battery.schedule, battery.EXCLUSIVE),
     ChargePoint: Block(ev.build, ev.schedule),
     HeatPump: Block(heat_pump.build, heat_pump.schedule),
+    Genset: Block(genset.build, genset.schedule),
+    HeatLoad: Block(heat_load.build, heat_load.schedule),
 }
