@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ems.plan_check import battery, charge_point, genset, heat_load, heat_pump, load, pv
+from ems.plan_check.commitment import check_least_times
 from ems.plan_check.words import POWER_TOLERANCE_KW, beyond
 from optimization.assets import Asset, Battery, ChargePoint, Genset, HeatLoad, HeatPump, Load, Pv
 from optimization.problem import DemandTerms, Plan, Problem, Schedule
@@ -183,7 +184,9 @@ CHECKS: Mapping[type[Asset], Callable[..., Iterator[str]]] = {
 """What is checked of each kind of asset, in its own file; no kind is left out."""
 
 
-CHECKS_OF_FREE: Mapping[type[Asset], Callable[..., Iterator[str]]] = {Genset: genset.check_free}
+CHECKS_OF_FREE: Mapping[type[Asset], Callable[..., Iterator[str]]] = {
+    Genset: check_least_times,
+}
 """What is checked besides where nobody holds the asset."""
 
 

@@ -1,17 +1,13 @@
 """A generating set that burns fuel, alone (a diesel, a gas engine) or with its heat used (a CHP unit).
 
-    p[s] = -g[s],   q[s] = -(heat_per_kw * g[s] + heat_idle_kw * u[s]),   u[s] in {0, 1}
-    least_kw * u[s] <= g[s] <= rated_kw * u[s]
-    u[s] - u[parent] = a[s] - b[s],     0 <= a[s], b[s] <= 1
-    sum of a[t] over the slots t that began less than least_run_s before s did <= u[s]
-    sum of b[t] over those that began less than least_stand_s before s did <= 1 - u[s]
+    p[s] = -g[s],   q[s] = -(heat_per_kw * g[s] + heat_idle_kw * u[s])
+    g, u, a and b follow the rows of `optimization.commitment`
     cost = (fuel_price + carbon_price * carbon_per_kwh) * (fuel_per_kw * g + fuel_idle_kw * u) * h
            + start_cost * a + run_per_h * u * h
 
 Symbols: p [kW] into the asset, g [kW] generated, u whether it runs, a and b whether it starts and stops in the slot,
-q [kW] heat into the asset (so never positive), fuel [kW of lower heating value], h [h]. Source of the commitment rows:
-Rajan and Takriti, Minimum up/down polytopes of the unit commitment problem with start-up costs, IBM Research Report
-RC23628 (2005). Pyomo: `optimization.blocks.genset`.
+q [kW] heat into the asset (so never positive), fuel [kW of lower heating value], h [h]. Own derivation. Pyomo:
+`optimization.blocks.genset`.
 """
 
 from __future__ import annotations
@@ -21,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from optimization import commitment
 from optimization.assets.asset import AssetOf, AssetShape, Inputs, PowerBand, Values
 from optimization.slots import Floats, Slots
 from optimization.weights import Weights
@@ -94,29 +91,17 @@ class Genset(AssetOf[GensetInputs]):
 
     def shape(self, inputs: GensetInputs, slots: Slots, most_in_any: int) -> AssetShape:
         """Its commitment rows look so many slots back as the shortest step may ask for."""
-        reach = (slots.within(self.least_run_s), slots.within(self.least_stand_s))
+        reach = commitment.reach(self, slots)
         return AssetShape(type(self), self.bus, self.reactive_per_active, reach=reach, heat_node=self.heat_node)
 
     def coefficients(self, inputs: GensetInputs, shape: AssetShape, slots: Slots, weights: Weights) -> Values:
         """Derive the fuel's price, and what the least times leave of the choice at the start."""
         n, hours = len(slots), slots.duration_h
-        least_s = self.least_run_s if inputs.is_running else self.least_stand_s
-        kept = (slots.offset_s < least_s - inputs.since_s).astype(float)
-        runs = float(inputs.is_running)
-        return {
-            "keep": slots.link,
-            "on_start": (1.0 - slots.link) * runs,
-            "on_min": kept * runs,
-            "on_max": 1.0 - kept * (1.0 - runs),
+        return commitment.coefficients(self, inputs, slots, shape.reach) | {
             "generation_min_kw": np.zeros(n),
             "generation_max_kw": np.full(n, self.rated_kw),
-            "run_window": slots.began_within(self.least_run_s, shape.reach[0]),
-            "stand_window": slots.began_within(self.least_stand_s, shape.reach[1]),
             "kw_cost": inputs.fuel_price * self.fuel_per_kw * hours,
             "on_cost": (inputs.fuel_price * self.fuel_idle_kw + self.run_per_h) * hours,
-            "least_kw": np.full(n, self.least_kw),
-            "most_kw": np.full(n, self.rated_kw),
-            "start_cost": np.full(n, self.start_cost),
             "heat_per_kw": np.full(n, self.heat_per_kw),
             "heat_idle_kw": np.full(n, self.heat_idle_kw),
         }
@@ -131,26 +116,15 @@ class Genset(AssetOf[GensetInputs]):
 
     def narrowed(self, own: Values, band: PowerBand) -> Values:
         """Hold the generation; where it is held, the least times give way."""
-        low, high = -band.high_kw, -band.low_kw
-        allowed = (high >= self.least_kw).astype(float)
-        asked = (low > 0.0) * allowed
-        return {
-            "generation_min_kw": low * allowed,
-            "generation_max_kw": high,
-            "on_min": np.maximum(asked, own["on_min"] * allowed),
-            "on_max": np.where(asked > 0.0, 1.0, np.minimum(own["on_max"], allowed)),
-            "run_window": np.zeros_like(own["run_window"]),
-            "stand_window": np.zeros_like(own["stand_window"]),
-        }
+        on, low_kw = commitment.held(self, own, -band.high_kw, -band.low_kw)
+        return on | {"generation_min_kw": low_kw, "generation_max_kw": -band.low_kw}
 
     def faults(self) -> Iterator[str]:
         """Check that it can run at all, and that heat has somewhere to go."""
-        if self.least_kw > self.rated_kw:
-            yield f"{self.id}.least_kw: {self.least_kw} is more than its rated {self.rated_kw} kW"
+        yield from commitment.faults(self)
         if (self.heat_per_kw or self.heat_idle_kw) and not self.heat_node:
             yield f"{self.id}.heat_node: its heat goes nowhere; name a node, or set its heat to 0"
 
     def input_faults(self, inputs: GensetInputs) -> Iterator[str]:
         """Check how long it has run."""
-        if not inputs.since_s >= 0.0:
-            yield f"{self.id}.since_s: {inputs.since_s} is less than 0"
+        yield from commitment.now_faults(self, inputs)

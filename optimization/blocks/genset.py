@@ -8,7 +8,8 @@ import pyomo.environ as pyo
 
 from optimization.assets.asset import AssetShape
 from optimization.assets.genset import Genset, GensetInputs
-from optimization.blocks.parts import Columns, add_coefficients, ancestors, carried
+from optimization.blocks.commitment import add_commitment
+from optimization.blocks.parts import Columns, add_coefficients
 from optimization.problem import Schedule
 from optimization.slots import Slots
 
@@ -16,27 +17,10 @@ from optimization.slots import Slots
 def build(block: Any, parent: tuple[int, ...], shape: AssetShape) -> None:
     """Write a generating set."""
     n = len(parent)
-    add_coefficients(block, n, "keep", "on_start", "on_min", "on_max", "generation_min_kw", "generation_max_kw")
-    add_coefficients(block, n, "kw_cost", "on_cost", "start_cost", "least_kw", "most_kw")
+    add_coefficients(block, n, "generation_min_kw", "generation_max_kw", "kw_cost", "on_cost")
     add_coefficients(block, n, "heat_per_kw", "heat_idle_kw")
     block.generation_kw = pyo.Var(range(n), bounds=lambda b, s: (b.generation_min_kw[s], b.generation_max_kw[s]))
-    block.on = pyo.Var(range(n), domain=pyo.Integers, bounds=lambda b, s: (b.on_min[s], b.on_max[s]))
-    block.starts = pyo.Var(range(n), bounds=(0.0, 1.0))
-    block.stops = pyo.Var(range(n), bounds=(0.0, 1.0))
-    block.at_least = pyo.Constraint(range(n), rule=lambda b, s: b.generation_kw[s] >= b.least_kw[s] * b.on[s])
-    block.at_most = pyo.Constraint(range(n), rule=lambda b, s: b.generation_kw[s] <= b.most_kw[s] * b.on[s])
-
-    def change(b: Any, s: int) -> Any:
-        return b.on[s] - carried(b.keep, b.on, parent[s], s) == b.on_start[s] + b.starts[s] - b.stops[s]
-
-    block.change = pyo.Constraint(range(n), rule=change)
-    run, stand = (ancestors(parent, reach) for reach in shape.reach)
-    block.run_window = _window(run)
-    block.stand_window = _window(stand)
-    block.runs_on = pyo.Constraint(range(n), rule=lambda b, s: _seen(b.run_window, b.starts, run, s) <= b.on[s])
-    block.stands_on = pyo.Constraint(
-        range(n), rule=lambda b, s: _seen(b.stand_window, b.stops, stand, s) + b.on[s] <= 1.0
-    )
+    add_commitment(block, parent, shape, block.generation_kw)
     block.power_kw = pyo.Expression(range(n), rule=lambda b, s: -b.generation_kw[s])
     block.heat_kw = pyo.Expression(
         range(n), rule=lambda b, s: -b.heat_per_kw[s] * b.generation_kw[s] - b.heat_idle_kw[s] * b.on[s]
@@ -49,14 +33,6 @@ def build(block: Any, parent: tuple[int, ...], shape: AssetShape) -> None:
             for s in range(n)
         )
     )
-
-
-def _window(lines: list[list[int]]) -> Any:
-    return pyo.Param([(s, k) for s, line in enumerate(lines) for k in range(len(line))], mutable=True, initialize=1.0)
-
-
-def _seen(window: Any, changes: Any, lines: list[list[int]], s: int) -> Any:
-    return pyo.quicksum(window[s, k] * changes[t] for k, t in enumerate(lines[s]))
 
 
 def schedule(asset: Genset, inputs: GensetInputs, slots: Slots, x: Columns) -> Schedule:
