@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ems.plan_check import battery, charge_point, genset, heat_load, heat_pump, load, pv
+from ems.plan_check import battery, charge_point, genset, heat_load, heat_pump, load, pv, wind
 from ems.plan_check.commitment import check_least_times
 from ems.plan_check.words import POWER_TOLERANCE_KW, beyond
-from optimization.assets import Asset, Battery, ChargePoint, Genset, HeatLoad, HeatPump, Load, Pv
+from optimization.assets import Asset, Battery, ChargePoint, Genset, HeatLoad, HeatPump, Load, Pv, Wind
 from optimization.problem import DemandTerms, Plan, Problem, Schedule
 from optimization.slots import Floats, Slots
 
@@ -180,6 +180,7 @@ CHECKS: Mapping[type[Asset], Callable[..., Iterator[str]]] = {
     HeatPump: heat_pump.check,
     Genset: genset.check,
     HeatLoad: heat_load.check,
+    Wind: wind.check,
 }
 """What is checked of each kind of asset, in its own file; no kind is left out."""
 

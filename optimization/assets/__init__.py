@@ -8,6 +8,7 @@ from optimization.assets.heat_load import HeatLoad, HeatLoadInputs
 from optimization.assets.heat_pump import HeatPump, HeatPumpInputs
 from optimization.assets.load import Load, LoadInputs
 from optimization.assets.pv import Pv, PvInputs
+from optimization.assets.wind import Wind, WindInputs
 
 __all__ = [
     "Asset",
@@ -27,4 +28,6 @@ __all__ = [
     "LoadInputs",
     "Pv",
     "PvInputs",
+    "Wind",
+    "WindInputs",
 ]

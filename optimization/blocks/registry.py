@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optimization.assets import Asset, Battery, ChargePoint, Genset, HeatLoad, HeatPump, Load, Pv
+from optimization.assets import Asset, Battery, ChargePoint, Genset, HeatLoad, HeatPump, Load, Pv, Wind
 from optimization.assets.asset import AssetShape
 from optimization.blocks import battery, ev, genset, heat_load, heat_pump, load, pv
 from optimization.blocks.parts import Group
@@ -36,4 +36,5 @@ BLOCKS: Mapping[type[Asset], Block] = {
     HeatPump: Block(heat_pump.build, heat_pump.schedule),
     Genset: Block(genset.build, genset.schedule),
     HeatLoad: Block(heat_load.build, heat_load.schedule),
+    Wind: Block(pv.build, pv.schedule),
 }
