@@ -45,7 +45,7 @@ def build_model(shape: Structure, network: Network | None) -> Any:
 
 def exclusive_groups(shape: Structure) -> list[tuple[Group, Group]]:
     """Name the pairs of variable groups of which at most one may be above zero in a slot."""
-    own = [(i, pair) for i, asset in enumerate(shape.assets) for pair in BLOCKS[asset.kind].exclusive]
+    own = [(i, pair) for i, asset in enumerate(shape.assets) for pair in BLOCKS[asset.kind].exclusive(asset)]
     return [GRID_EXCLUSIVE, *((_of_asset(i, first), _of_asset(i, second)) for i, (first, second) in own)]
 
 

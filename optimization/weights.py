@@ -22,6 +22,8 @@ class Weights:
         unheated: a kWh of heat that a node lacks, or has too much of and cannot get rid of [currency/kWh].
         battery_band: a kWh of a battery outside its planning band, each hour now; fades within hours, so that the way
             back never outweighs a grid limit [currency/kWh/h].
+        outage_reserve: a kWh missing of what is kept for an outage, each hour, as long as a kWh that is missing throughout
+            costs less than half of one beyond a grid limit [currency/kWh/h].
         move: a kWh moved away from the previous plan, in its first hours [currency/kWh]; a tie-break, nothing more.
     """
 
@@ -31,6 +33,7 @@ class Weights:
     discomfort: float = 1.0
     unheated: float = 10.0
     battery_band: float = 5.0
+    outage_reserve: float = 2.0
     move: float = 1e-4
 
 

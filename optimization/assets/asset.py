@@ -52,6 +52,7 @@ class AssetShape:
         traits: what its block adds to the equations that all of its kind have.
         reach: how many slots back its rows look, the slot itself included.
         heat_node: where it takes or gives heat; empty for none.
+        pieces: how many straight pieces each of its curves has.
     """
 
     kind: type[AssetOf[Any]]
@@ -61,6 +62,7 @@ class AssetShape:
     traits: frozenset[str] = frozenset()
     reach: tuple[int, ...] = ()
     heat_node: str = ""
+    pieces: tuple[int, ...] = ()
 
 
 class AssetOf(ABC, Generic[Given]):

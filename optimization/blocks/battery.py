@@ -8,11 +8,14 @@ import pyomo.environ as pyo
 
 from optimization.assets.asset import AssetShape
 from optimization.assets.battery import RECOVERING, Battery, BatteryInputs
-from optimization.blocks.parts import Columns, add_coefficients, carried
+from optimization.blocks.parts import Columns, Group, add_coefficients, carried
 from optimization.problem import Schedule
 from optimization.slots import Slots
 
-EXCLUSIVE = ((("charge_kw",), ("discharge_kw",)),)
+
+def exclusive(shape: AssetShape) -> tuple[tuple[Group, Group], ...]:
+    """Either charging or discharging."""
+    return ((("charge_kw",), ("discharge_kw",)),)
 
 
 def build(block: Any, parent: tuple[int, ...], shape: AssetShape) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from optimization.assets import Asset, Battery, ChargePoint, Genset, HeatLoad, HeatPump, Load, Pv, Wind
 from optimization.assets.asset import AssetShape
+from optimization.assets.ev import GIVES_BACK
 from optimization.blocks import battery, ev, genset, heat_load, heat_pump, load, pv
 from optimization.blocks.parts import Group
 from optimization.problem import Schedule
@@ -20,19 +21,20 @@ class Block:
     Args:
         build: writes its equations: the block to write to, the slots' parents, its shape.
         schedule: reads its schedule: the asset, its inputs, the slots, its columns.
-        exclusive: pairs of groups of its variables of which at most one may be above zero in a slot.
+        exclusive: names, of a shape, the pairs of groups of its variables of which at most one may be above zero in a
+            slot.
     """
 
     build: Callable[[Any, tuple[int, ...], AssetShape], None]
     schedule: Callable[..., Schedule]
-    exclusive: tuple[tuple[Group, Group], ...] = ()
+    exclusive: Callable[[AssetShape], tuple[tuple[Group, Group], ...]] = lambda shape: ()
 
 
 BLOCKS: Mapping[type[Asset], Block] = {
     Load: Block(load.build, load.schedule),
     Pv: Block(pv.build, pv.schedule),
-    Battery: Block(battery.build, battery.schedule, battery.EXCLUSIVE),
-    ChargePoint: Block(ev.build, ev.schedule),
+    Battery: Block(battery.build, battery.schedule, battery.exclusive),
+    ChargePoint: Block(ev.build, ev.schedule, ev.EXCLUSIVE, GIVES_BACK),
     HeatPump: Block(heat_pump.build, heat_pump.schedule),
     Genset: Block(genset.build, genset.schedule),
     HeatLoad: Block(heat_load.build, heat_load.schedule),
