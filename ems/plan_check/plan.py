@@ -12,10 +12,23 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ems.plan_check import battery, charge_point, genset, heat_load, heat_pump, load, pv, wind
+from ems.plan_check import battery, charge_point, genset, heat_load, heat_pump, heat_unit, load, pv, wind
 from ems.plan_check.commitment import check_least_times
 from ems.plan_check.words import POWER_TOLERANCE_KW, beyond
-from optimization.assets import Asset, Battery, ChargePoint, Genset, HeatLoad, HeatPump, Load, Pv, Wind
+from optimization.assets import (
+    Asset,
+    Battery,
+    Boiler,
+    ChargePoint,
+    ElectricBoiler,
+    Genset,
+    HeatLoad,
+    HeatPump,
+    HeatSource,
+    Load,
+    Pv,
+    Wind,
+)
 from optimization.problem import DemandTerms, Plan, Problem, Schedule
 from optimization.slots import Floats, Slots
 
@@ -180,6 +193,9 @@ CHECKS: Mapping[type[Asset], Callable[..., Iterator[str]]] = {
     HeatPump: heat_pump.check,
     Genset: genset.check,
     HeatLoad: heat_load.check,
+    Boiler: heat_unit.check_boiler,
+    ElectricBoiler: heat_unit.check_electric_boiler,
+    HeatSource: heat_unit.check_source,
     Wind: wind.check,
 }
 """What is checked of each kind of asset, in its own file; no kind is left out."""
@@ -187,6 +203,9 @@ CHECKS: Mapping[type[Asset], Callable[..., Iterator[str]]] = {
 
 CHECKS_OF_FREE: Mapping[type[Asset], Callable[..., Iterator[str]]] = {
     Genset: check_least_times,
+    Boiler: check_least_times,
+    ElectricBoiler: check_least_times,
+    HeatSource: check_least_times,
 }
 """What is checked besides where nobody holds the asset."""
 

@@ -2,10 +2,12 @@
 
 from optimization.assets.asset import Asset, Inputs
 from optimization.assets.battery import Battery, BatteryInputs
+from optimization.assets.boiler import Boiler, BoilerInputs, ElectricBoiler, ElectricBoilerInputs
 from optimization.assets.ev import ChargePoint, ChargePointInputs, EvSession
 from optimization.assets.genset import Genset, GensetInputs
 from optimization.assets.heat_load import HeatLoad, HeatLoadInputs
 from optimization.assets.heat_pump import HeatPump, HeatPumpInputs
+from optimization.assets.heat_source import HeatSource, HeatSourceInputs
 from optimization.assets.load import Load, LoadInputs
 from optimization.assets.pv import Pv, PvInputs
 from optimization.assets.wind import Wind, WindInputs
@@ -14,8 +16,12 @@ __all__ = [
     "Asset",
     "Battery",
     "BatteryInputs",
+    "Boiler",
+    "BoilerInputs",
     "ChargePoint",
     "ChargePointInputs",
+    "ElectricBoiler",
+    "ElectricBoilerInputs",
     "EvSession",
     "Genset",
     "GensetInputs",
@@ -23,6 +29,8 @@ __all__ = [
     "HeatLoadInputs",
     "HeatPump",
     "HeatPumpInputs",
+    "HeatSource",
+    "HeatSourceInputs",
     "Inputs",
     "Load",
     "LoadInputs",

@@ -6,10 +6,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optimization.assets import Asset, Battery, ChargePoint, Genset, HeatLoad, HeatPump, Load, Pv, Wind
+from optimization.assets import (
+    Asset,
+    Battery,
+    Boiler,
+    ChargePoint,
+    ElectricBoiler,
+    Genset,
+    HeatLoad,
+    HeatPump,
+    HeatSource,
+    Load,
+    Pv,
+    Wind,
+)
 from optimization.assets.asset import AssetShape
 from optimization.assets.ev import GIVES_BACK
-from optimization.blocks import battery, ev, genset, heat_load, heat_pump, load, pv
+from optimization.blocks import battery, ev, genset, heat_load, heat_pump, heat_unit, load, pv
 from optimization.blocks.parts import Group
 from optimization.problem import Schedule
 
@@ -38,5 +51,8 @@ BLOCKS: Mapping[type[Asset], Block] = {
     HeatPump: Block(heat_pump.build, heat_pump.schedule),
     Genset: Block(genset.build, genset.schedule),
     HeatLoad: Block(heat_load.build, heat_load.schedule),
+    Boiler: Block(heat_unit.build, heat_unit.schedule),
+    ElectricBoiler: Block(heat_unit.build, heat_unit.schedule),
+    HeatSource: Block(heat_unit.build, heat_unit.schedule),
     Wind: Block(pv.build, pv.schedule),
 }
