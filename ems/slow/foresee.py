@@ -28,7 +28,7 @@ from ems.slow.feed_desk import FeedDesk, Label
 from ems.slow.measured_past import STEP_S, MeasuredPast, Table
 from ems.slow.situation import AssetNow
 from ems.slow.zone_watch import ZoneWatch
-from optimization.assets.ev import EvSession
+from optimization.assets.ev_session import EvSession
 from optimization.forecast.building import fading_kw
 from optimization.forecast.ev import expected_stays, shared_out, typical_guest, without_overlap
 from optimization.forecast.load import foresee_load

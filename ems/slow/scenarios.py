@@ -33,7 +33,7 @@ from ems.slow.foresee import Cars, Sky
 from ems.slow.measured_past import STEP_S, Table
 from ems.slow.thermostats import ahead, left_alone
 from optimization.assets import HeatPump
-from optimization.assets.ev import EvSession
+from optimization.assets.ev_session import EvSession
 from optimization.forecast.building import zone_gains_kw
 from optimization.forecast.ev import is_day_off
 from optimization.forecast.load import foresee_load

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from optimization.assets.ev import EvSession
+from optimization.assets.ev_session import EvSession
 from optimization.forecast.past import Past
 from optimization.slots import Floats
 

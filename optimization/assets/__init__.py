@@ -3,7 +3,8 @@
 from optimization.assets.asset import Asset, Inputs
 from optimization.assets.battery import Battery, BatteryInputs
 from optimization.assets.boiler import Boiler, BoilerInputs, ElectricBoiler, ElectricBoilerInputs
-from optimization.assets.ev import ChargePoint, ChargePointInputs, EvSession
+from optimization.assets.ev import ChargePoint, ChargePointInputs
+from optimization.assets.ev_session import EvSession, GivesBack
 from optimization.assets.genset import Genset, GensetInputs
 from optimization.assets.heat_load import HeatLoad, HeatLoadInputs
 from optimization.assets.heat_pump import HeatPump, HeatPumpInputs
@@ -25,6 +26,7 @@ __all__ = [
     "EvSession",
     "Genset",
     "GensetInputs",
+    "GivesBack",
     "HeatLoad",
     "HeatLoadInputs",
     "HeatPump",

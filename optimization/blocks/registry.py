@@ -21,7 +21,6 @@ from optimization.assets import (
     Wind,
 )
 from optimization.assets.asset import AssetShape
-from optimization.assets.ev import GIVES_BACK
 from optimization.blocks import battery, ev, genset, heat_load, heat_pump, heat_unit, load, pv
 from optimization.blocks.parts import Group
 from optimization.problem import Schedule
@@ -40,14 +39,14 @@ class Block:
 
     build: Callable[[Any, tuple[int, ...], AssetShape], None]
     schedule: Callable[..., Schedule]
-    exclusive: Callable[[AssetShape], tuple[tuple[Group, Group], ...]] = lambda shape: ()
+    exclusive: Callable[[AssetShape], tuple[tuple[Group, Group], ...]] = lambda _: ()
 
 
 BLOCKS: Mapping[type[Asset], Block] = {
     Load: Block(load.build, load.schedule),
     Pv: Block(pv.build, pv.schedule),
     Battery: Block(battery.build, battery.schedule, battery.exclusive),
-    ChargePoint: Block(ev.build, ev.schedule, ev.EXCLUSIVE, GIVES_BACK),
+    ChargePoint: Block(ev.build, ev.schedule, ev.exclusive),
     HeatPump: Block(heat_pump.build, heat_pump.schedule),
     Genset: Block(genset.build, genset.schedule),
     HeatLoad: Block(heat_load.build, heat_load.schedule),

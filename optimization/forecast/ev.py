@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from statistics import fmean, median
 
-from optimization.assets.ev import EvSession
+from optimization.assets.ev_session import EvSession
 
 LEAST_FREQUENCY = 0.5
 WINDOW_DAYS = 56

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimization.assets.ev import EvSession
+from optimization.assets.ev_session import EvSession
 from optimization.forecast.ev import (
     DEFAULT_ENERGY_KWH,
     DEFAULT_STAY_S,
