@@ -27,7 +27,9 @@ from hil.plant.draws import Floats
 from hil.plant.feeder import Plant
 from hil.plant.records import RECORD_S, Records
 from hil.service import as_told
-from optimization.tariff import bill, carbon_kg, demand_ahead
+from optimization.bill import bill, demand_ahead
+from optimization.slots import chain
+from optimization.tariff import carbon_kg
 
 METERED_S, WEEK_S = 900.0, 7 * 86400.0
 VOLTAGE_WINDOW_S, LOADING_WINDOW_S = 600.0, 60.0
@@ -146,7 +148,7 @@ def _cost_parts(site: Site, plant: Plant, people: Mapping[str, Any], peak_before
     ends_s, imported, exported = _metered(plant.records)
     times = [plant.start + timedelta(seconds=float(s)) for s in ends_s]
     price = np.array([plant.market.price_at(at) for at in times[:-1]])
-    mean_price = float(site.tariff.import_price(price).mean()) if len(price) else 0.0
+    mean_price = float(site.tariff.import_price(price, chain(times[0], np.diff(ends_s))).mean()) if len(price) else 0.0
     charged = bill(site.tariff, times, imported, exported, price, peak_before_kw=peak_before_kw, zone=zone)
     return {
         "bill": charged.total,

@@ -12,6 +12,7 @@ import numpy as np
 from drivers.registry import profile_points
 from ems.config.binding import Bindings
 from ems.config.site import BuildingAutomation, LoadAsset, Site
+from optimization.slots import uniform
 
 _PRIVACY = {
     "public": "single values public",
@@ -41,13 +42,13 @@ def tariff_echo(site: Site, now: datetime) -> dict[str, Any]:
     """Say what a kWh costs at 13:00 local time of a day with a flat published price."""
     zone = ZoneInfo(site.file.site.timezone)
     at = datetime.combine(now.astimezone(zone).date(), time(13), zone)
-    flat = np.array([EXAMPLE_PRICE])
+    bought, sold = site.tariff.series(uniform(at.astimezone(UTC), 1, 900.0), np.array([EXAMPLE_PRICE]))
     return {
         "local": at.isoformat(),
         "utc": at.astimezone(UTC),
         "published_per_kwh": EXAMPLE_PRICE,
-        "import_per_kwh": float(site.tariff.import_price(flat)[0]),
-        "export_per_kwh": float(site.tariff.export_price(flat)[0]),
+        "import_per_kwh": float(bought[0]),
+        "export_per_kwh": float(sold[0]),
         "currency": site.file.site.currency,
     }
 

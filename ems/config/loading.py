@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Set
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
@@ -24,7 +26,8 @@ from ems.config.profile_checks import check_profiles
 from ems.config.secrets import check_secrets
 from ems.config.site import Site, SiteFile
 from ems.config.wording import meant_key, place, say
-from optimization.tariff import Tariff, TariffError, load_tariff
+from optimization.tariff import Tariff
+from optimization.tariff_file import TariffError, load_tariff
 
 SITE_FILE = "site.yaml"
 
@@ -51,7 +54,7 @@ def load_site(folder_or_file: Path) -> Site:
     complaints += check_island(parts)
     complaints += check_secrets(parts)
     problems += _problems(document, complaints)
-    tariff_content, tariff = _read_tariff(folder, parts.raw.get("tariff"), problems)
+    tariff_content, tariff = _read_tariff(folder, parts.raw, problems)
     if problems or file is None:
         raise SiteError(_in_order(problems, document.name))
     config_hash = _hash(file, tariff_content, folder / file.grid.file)
@@ -110,8 +113,9 @@ def _in_order(problems: Iterable[SiteProblem], first: str) -> list[SiteProblem]:
     return sorted(set(problems), key=lambda problem: (problem.file != first, problem))
 
 
-def _read_tariff(folder: Path, name: object, problems: list[SiteProblem]) -> tuple[Any, Tariff | None]:
+def _read_tariff(folder: Path, raw: Mapping[str, Any], problems: list[SiteProblem]) -> tuple[Any, Tariff | None]:
     """Read the tariff as plain values and as what it means; what is wrong is added to the problems."""
+    name = raw.get("tariff")
     if not isinstance(name, str) or not is_file(folder / name):
         return None, None
     document = read_document(folder / name, name)
@@ -119,10 +123,18 @@ def _read_tariff(folder: Path, name: object, problems: list[SiteProblem]) -> tup
     if document.root is None:
         return None, None
     try:
-        return document.root.value, load_tariff(document.root.value)
+        return document.root.value, load_tariff(document.root.value, _zone(raw))
     except TariffError as error:
         problems += _problems(document, ((tuple(key.split(".")), words) for key, words in error.problems))
         return None, None
+
+
+def _zone(raw: Mapping[str, Any]) -> tzinfo:
+    """Give the time zone of a site file; UTC where it names none, which is said elsewhere."""
+    try:
+        return ZoneInfo(raw["site"]["timezone"])
+    except (TypeError, KeyError, ValueError, OSError):
+        return UTC
 
 
 def _hash(file: SiteFile, tariff: Any, grid: Path) -> str:

@@ -12,7 +12,7 @@ from ems.config.site import Site
 from ems.reports.ledger import Ledger, bounds
 from ems.reports.published import read_issues
 from ems.store.archive import ArchiveFile
-from optimization.tariff import Bill, bill
+from optimization.bill import Bill, bill
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from ems.process_image import Reading, Snapshot
 from ems.standing import Override, Standing
 from optimization.problem import AcVerdict, GridRows, Plan, Schedule
 from optimization.slots import uniform
-from optimization.tariff import load_tariff
+from optimization.tariff_file import load_tariff
 
 DEMO = Path(__file__).resolve().parents[2] / "sites" / "demo_feeder"
 NOW = datetime(2025, 5, 20, 10, 0, tzinfo=UTC)

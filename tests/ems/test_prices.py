@@ -10,7 +10,7 @@ import pytest
 from stage import TARIFF
 
 from ems.fast.prices import PriceBook
-from optimization.tariff import load_tariff
+from optimization.tariff_file import load_tariff
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2025, 5, 20, 10, 20, tzinfo=UTC)

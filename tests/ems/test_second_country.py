@@ -17,8 +17,8 @@ from ems.config.site import Site
 from ems.failsafe import judge
 from ems.reports.evidence import factor_for, read_factors, read_meters
 from ems.slow.planning_setup import stored_past
+from optimization.bill import bill
 from optimization.slots import uniform
-from optimization.tariff import bill
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "tests" / "cases" / "second_country"

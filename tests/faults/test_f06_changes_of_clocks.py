@@ -16,8 +16,10 @@ from ems.health import Alarms
 from ems.reports.period import PeriodError, parse_period
 from ems.wall_watch import WallWatch
 from hil.world import World
+from optimization.bill import bill
 from optimization.forecast.past import local_days_and_quarters
-from optimization.tariff import Tariff, bill, load_tariff
+from optimization.tariff import Tariff
+from optimization.tariff_file import load_tariff
 
 BERLIN, LORD_HOWE = ZoneInfo("Europe/Berlin"), ZoneInfo("Australia/Lord_Howe")
 DAYS = [

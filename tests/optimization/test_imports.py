@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-LIGHT = ("assets", "coefficients", "problem", "slots", "structure", "tariff", "validation", "network")
+LIGHT = ("assets", "coefficients", "problem", "slots", "structure", "bill", "tariff", "tariff_file", "validation", "network")
 HEAVY = ("pyomo", "highspy", "scipy", "pandas", "pandapower")
 
 

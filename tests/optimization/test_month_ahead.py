@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from optimization.assets import Battery, BatteryInputs, ChargePoint, ChargePointInputs, EvSession, Load, LoadInputs
+from optimization.bill import bill
 from optimization.month_ahead import MonthAhead, Movable, Store
 from optimization.month_ahead_lp import MonthAheadError, look_ahead
 from optimization.problem import Connection, DemandTerms, Problem, TariffSeries
 from optimization.slots import uniform
 from optimization.solve import Solver
-from optimization.tariff import DemandCharge, Tariff, bill
+from optimization.tariff import DemandCharge, Tariff
 from optimization.weights import Weights
 
 START = datetime(2025, 3, 1, tzinfo=UTC)

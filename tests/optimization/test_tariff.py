@@ -13,19 +13,17 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimization.bill import bill, demand_ahead
 from optimization.slots import uniform
 from optimization.tariff import (
     DemandCharge,
     Tariff,
-    TariffError,
-    bill,
     carbon_kg,
-    demand_ahead,
     interval_means_kw,
     interval_starts_s,
-    load_tariff,
     peak_kw,
 )
+from optimization.tariff_file import TariffError, load_tariff
 
 START = datetime(2026, 3, 28, 23, tzinfo=UTC)
 DEMO = Path(__file__).resolve().parents[2] / "sites" / "demo_feeder" / "tariff.yaml"

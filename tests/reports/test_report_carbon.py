@@ -31,7 +31,8 @@ from ems.reports.factors import FactorError
 from ems.reports.ledger import bounds
 from ems.reports.period import PeriodError, parse_period
 from ems.reports.tables import to_csv
-from optimization.tariff import bill, carbon_kg
+from optimization.bill import bill
+from optimization.tariff import carbon_kg
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOURS = QUARTERS // 4
