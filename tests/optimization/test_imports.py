@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-LIGHT = ("assets", "coefficients", "problem", "slots", "structure", "bill", "tariff", "tariff_file", "validation", "network")
+LIGHT = (
+    "assets", "coefficients", "problem", "slots", "structure",
+    "bill", "invoice", "tariff", "tariff_file", "validation", "network",
+)  # fmt: skip
 HEAVY = ("pyomo", "highspy", "scipy", "pandas", "pandapower")
 
 
