@@ -62,6 +62,7 @@ class AffineModel:
     Args:
         params: place of each Param in p, by name.
         columns: place of each variable in x, by name.
+        rows: place of each constraint among the rows, by name.
         constant: m0, shape (numbers,).
         linear: M, shape (numbers, params).
         starts: first place of cost, offset, column bounds, row bounds and matrix values in the numbers.
@@ -72,6 +73,7 @@ class AffineModel:
 
     params: Mapping[str, slice]
     columns: Mapping[str, slice]
+    rows: Mapping[str, slice]
     constant: Floats
     linear: csr_matrix
     starts: tuple[int, ...]
@@ -111,6 +113,7 @@ class _Compiler:
         self._params: dict[str, slice] = {}
         self._place: dict[int, int] = {}
         self._columns: dict[str, slice] = {}
+        self._rows: dict[str, slice] = {}
         self._variables: list[Any] = []
         self._column: dict[int, int] = {}
         self._number_params()
@@ -120,7 +123,7 @@ class _Compiler:
         """Walk objective, variables and rows, in this order."""
         costs, offset = self._objective()
         bounds = [self._bounds(v) for v in self._variables]
-        rows = [self._row(c) for c in self._model.component_data_objects(pyo.Constraint, active=True)]
+        rows = [self._row(c) for c in self._number_rows()]
         entries = sorted(
             ((column, row, value) for row, (_, _, terms) in enumerate(rows) for column, value in terms.items()),
             key=lambda entry: entry[:2],
@@ -132,6 +135,7 @@ class _Compiler:
         return AffineModel(
             self._params,
             self._columns,
+            self._rows,
             constant,
             linear,
             tuple(int(n) for n in np.cumsum([0, *map(len, sections)])),
@@ -155,6 +159,14 @@ class _Compiler:
                 self._column[id(data)] = len(self._variables)
                 self._variables.append(data)
             self._columns[variable.name] = slice(first, len(self._variables))
+
+    def _number_rows(self) -> list[Any]:
+        found: list[Any] = []
+        for constraint in self._model.component_objects(pyo.Constraint, active=True, descend_into=True):
+            first = len(found)
+            found += constraint.values()
+            self._rows[constraint.name] = slice(first, len(found))
+        return found
 
     def _objective(self) -> tuple[list[Affine], Affine]:
         objective = next(self._model.component_data_objects(pyo.Objective, active=True))

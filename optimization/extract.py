@@ -11,7 +11,7 @@ from optimization.blocks.parts import Columns
 from optimization.blocks.registry import BLOCKS
 from optimization.network import Network
 from optimization.network_block import PU_IN_KVA
-from optimization.problem import Problem, Schedule
+from optimization.problem import Problem, Schedule, ShadowPrices
 from optimization.slots import Floats
 from optimization.structure import Structure
 
@@ -33,6 +33,7 @@ class Solution:
         peak_kw: highest mean import of each month, shape (months,); (0,) where it costs nothing.
         carbon_excess_kg: beyond each week's budget, shape (weeks,); (0,) without one.
         unheated_kw: what each heat node lacks, less what it cannot get rid of, shape (n,) each, by node.
+        prices: what a little more would be worth; None where nobody asked.
     """
 
     schedules: Mapping[str, Schedule]
@@ -47,6 +48,7 @@ class Solution:
     peak_kw: Floats
     carbon_excess_kg: Floats
     unheated_kw: Mapping[str, Floats]
+    prices: ShadowPrices | None = None
 
 
 def extract(

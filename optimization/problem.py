@@ -161,6 +161,39 @@ class AcVerdict:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Limit:
+    """What loosening one limit by one unit would save.
+
+    Args:
+        asset: whose limit; empty for the connection and the feeder.
+        name: of what, with its unit: `import_limit_kw`, `voltage_pu:bus 5`, `flow_kva:line 3`, `energy_kwh`.
+        side: `most` or `least` of it; `none` where it is at zero, and one unit of it would cost so much more;
+            `session` where there is one worth for each session of a charge point.
+        worth: of one unit during each slot, shape (n,), never negative [currency per unit].
+    """
+
+    asset: str
+    name: str
+    side: str
+    worth: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShadowPrices:
+    """What a little more would be worth: `optimization.shadow_prices`.
+
+    Args:
+        energy_value: what a kWh more taken at the connection costs, shape (n,) [currency/kWh].
+        local_value: what it costs at the bus of each asset, shape (n,) each, by asset id [currency/kWh].
+        limits: those that bind in some slot.
+    """
+
+    energy_value: Floats
+    local_value: Mapping[str, Floats]
+    limits: tuple[Limit, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """The answer: one schedule an asset, checked on the grid.
 
@@ -180,6 +213,7 @@ class Plan:
             highest one costs nothing.
         carbon_excess_kg: emissions of the horizon beyond the budget of each week, shape (weeks,); None without one.
         unheated_kw: what each heat node lacks, less what it cannot get rid of, shape (n,) each, by node.
+        prices: what a little more would be worth; None where nobody asked.
     """
 
     id: str
@@ -196,6 +230,7 @@ class Plan:
     demand_target_kw: float | None = None
     carbon_excess_kg: Floats | None = None
     unheated_kw: Mapping[str, Floats] = field(default_factory=dict)
+    prices: ShadowPrices | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from optimization.model import build_model, exclusive_groups
 from optimization.network import Network
 from optimization.network_block import limit_params
 from optimization.problem import Problem, Refused
+from optimization.shadow_prices import Duals, shadow_prices
 from optimization.slots import Floats, Ints
 from optimization.structure import Structure, structure
 from optimization.validation import faults
@@ -100,6 +101,13 @@ class WarmModel:
         if broken.size or whole.size:
             return self._mixed(lp, replace(answer, x=x), broken, deadline_s)
         return replace(answer, x=x)
+
+    def duals(self, lp: Lp) -> Duals:
+        """Read the duals of the last solve, a linear programme: in it whole numbers are held or cost nothing."""
+        found = self.highs.getSolution()
+        cost = np.array(found.col_dual)
+        cost[self.affine.integers] = 0.0
+        return Duals(self.affine, lp, np.array(found.col_value), cost, np.array(found.row_dual))
 
     def _wholes(self, x: Floats) -> Ints:
         """Give all columns that are to be whole if one of them is not."""
@@ -217,11 +225,13 @@ class Solver:
     Args:
         deadline_s: longest a single run of the solver may take [s]; None in simulation, where no wall time decides.
         cross_check_every: each so many warm solves of a model are repeated cold and compared; 0 for never.
+        priced: whether solutions say what a little more would be worth.
     """
 
-    def __init__(self, *, deadline_s: float | None = None, cross_check_every: int = 0) -> None:
+    def __init__(self, *, deadline_s: float | None = None, cross_check_every: int = 0, priced: bool = False) -> None:
         self._deadline_s = deadline_s
         self._cross_check_every = cross_check_every
+        self._priced = priced
         self._models: OrderedDict[Structure, WarmModel] = OrderedDict()
 
     def solve(self, problem: Problem) -> Solution | Refused:
@@ -240,9 +250,11 @@ class Solver:
         model = self._model(shape, problem.network)
         lp = model.affine.fill(values_of(problem, shape))
         answer = self._checked(model, lp)
-        return extract(
-            problem, shape, {name: answer.x[at] for name, at in model.affine.columns.items()}, figures(answer)
-        )
+        columns = {name: answer.x[at] for name, at in model.affine.columns.items()}
+        solution = extract(problem, shape, columns, figures(answer))
+        if not self._priced:
+            return solution
+        return replace(solution, prices=shadow_prices(problem, shape, model.duals(lp), solution.schedules))
 
     def _model(self, shape: Structure, network: Network | None) -> WarmModel:
         if shape not in self._models:

@@ -1,0 +1,179 @@
+"""What a little more of each limit is worth, read from the duals of an optimum and put into the words of the district.
+
+A dual is the slope of the cost in one bound or right-hand side. Where an optimum lies on a kink the slope to one side
+differs from that to the other, and the solver gives one between them. Where whole numbers are decided, they are held:
+the prices are those of the decision taken.
+
+    energy_value[s] = d cost / d (power taken in slot s) / hours[s]                                   [currency/kWh]
+    local_value[i, s]: the same at the asset's bus, with what the feeder's limits add there            [currency/kWh]
+
+Source: Schweppe, Caramanis, Tabors and Bohn, Spot Pricing of Electricity, Kluwer 1988, chapters 2 and 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimization.affine import AffineModel, Lp
+from optimization.network import FACET_SHARE, FACETS_DEG, Network
+from optimization.problem import Limit, Problem, Schedule, ShadowPrices
+from optimization.slots import Floats
+from optimization.structure import Structure
+
+AT_BOUND = 1e-6
+COMFORT = {"warm_enough": ("comfort_low_c", "least"), "cool_enough": ("comfort_high_c", "most")}
+"""Rows that hold a zone in its band, and what of it they hold."""
+NOTHING = 1e-9
+"""A limit that is worth less in every slot does not bind [currency per unit]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Duals:
+    """An optimum with its duals.
+
+    Args:
+        model: the compiled model, for its names.
+        lp: what was asked.
+        x: values of the columns.
+        cost: slope of the cost in the bound that a column lies at; of whole numbers none, they are held.
+        row: slope of the cost in the right-hand side of each row.
+    """
+
+    model: AffineModel
+    lp: Lp
+    x: Floats
+    cost: Floats
+    row: Floats
+
+    def value(self, name: str) -> Floats:
+        """Give the values of a variable."""
+        return self.x[self.model.columns[name]]
+
+    def most(self, name: str) -> Floats:
+        """Find what one more of each upper bound of a variable saves; nothing where it is not reached."""
+        place = self.model.columns[name]
+        at = self.x[place] >= self.lp.col_upper[place] - AT_BOUND
+        return np.where(at, np.maximum(-self.cost[place], 0.0), 0.0)
+
+    def least(self, name: str) -> Floats:
+        """Find what one less of each lower bound of a variable saves; nothing where it is not reached."""
+        place = self.model.columns[name]
+        at = self.x[place] <= self.lp.col_lower[place] + AT_BOUND
+        return np.where(at, np.maximum(self.cost[place], 0.0), 0.0)
+
+    def steepness(self, name: str) -> Floats:
+        """Find what loosening each row of an inequality by one saves."""
+        return np.abs(self.row[self.model.rows[name]])
+
+    def demanded(self, name: str, column: str) -> Floats:
+        """Find what one more on the side of an equality that a variable has to meet costs, row by row.
+
+        Pyomo may turn an equality about: only the sign of the variable in the row says how it stands.
+        """
+        row, place = self.model.rows[name], self.model.columns[column]
+        sign = np.sign(self.lp.matrix[np.arange(row.start, row.stop), np.arange(place.start, place.stop)])
+        slope: Floats = self.row[row] * np.asarray(sign).ravel()
+        return slope
+
+
+def shadow_prices(problem: Problem, shape: Structure, duals: Duals, schedules: Mapping[str, Schedule]) -> ShadowPrices:
+    """Read the prices of an optimum.
+
+    Args:
+        problem: the question.
+        shape: its structure.
+        duals: the optimum's.
+        schedules: its schedules by asset id, to tell wishes from limits.
+    """
+    hours = problem.slots.duration_h
+    taken = duals.demanded("balance", "import_kw")
+    return ShadowPrices(
+        energy_value=taken / hours,
+        local_value={
+            asset.id: (taken + _on_the_way(problem.network, asset.bus, form.reactive_per_active, duals)) / hours
+            for asset, form in zip(problem.assets, shape.assets, strict=True)
+            if asset.has_power
+        },
+        limits=tuple(
+            limit
+            for limit in (*_of_connection(duals), *_of_network(problem, duals), *_of_assets(problem, duals, schedules))
+            if limit.worth.max() > NOTHING
+        ),
+    )
+
+
+def _on_the_way(network: Network | None, bus: int, tan: float, duals: Duals) -> Floats | float:
+    """Find what a kW more at a bus costs in the feeder's limits on its way [currency/kW]; nothing at its head."""
+    place = 0 if network is None else network.position(bus)
+    if network is None or place == 0:
+        return 0.0
+    branches = len(network.upper)
+    active = duals.demanded("flow_balance_kw", "flow_kw").reshape(branches, -1)
+    reactive = duals.demanded("flow_balance_kvar", "flow_kvar").reshape(branches, -1)
+    way: Floats = active[place - 1] + tan * reactive[place - 1]
+    return way
+
+
+def _of_connection(duals: Duals) -> Iterator[Limit]:
+    yield Limit("", "import_limit_kw", "most", duals.most("import_kw"))
+    yield Limit("", "export_limit_kw", "most", duals.most("export_kw"))
+
+
+def _of_network(problem: Problem, duals: Duals) -> Iterator[Limit]:
+    """Name each voltage [currency/pu] and loading [currency/kVA]; the names are those of the fast loop's rows."""
+    network, n = problem.network, len(problem.slots)
+    if network is None:
+        return
+    floor, ceiling = (np.sqrt(band[1:]) for band in network.squared_band(n))
+    high = 2.0 * ceiling * duals.steepness("voltage_ceiling").reshape(-1, n)
+    low = 2.0 * floor * duals.steepness("voltage_floor").reshape(-1, n)
+    carried = FACET_SHARE / 2.0 * (1.0 + duals.value("v").reshape(-1, n))
+    loading = duals.steepness("flow_limit").reshape(len(FACETS_DEG), -1, n).sum(axis=0) * carried
+    for bus, most, least in zip(network.bus_ids[1:], high, low, strict=True):
+        yield Limit("", f"voltage_pu:bus {bus}", "most", most)
+        yield Limit("", f"voltage_pu:bus {bus}", "least", least)
+    for branch, worth in zip(network.branch_names, loading, strict=True):
+        yield Limit("", f"flow_kva:{branch}", "most", worth)
+
+
+def _of_assets(problem: Problem, duals: Duals, schedules: Mapping[str, Schedule]) -> Iterator[Limit]:
+    n = len(problem.slots)
+    for i, asset in enumerate(problem.assets):
+        prefix, wishes = f"asset[{i}].", schedules[asset.id].slack
+        for key in duals.model.columns:
+            name = key.removeprefix(prefix)
+            if name != key and name not in wishes:
+                yield from _of_variable(asset.id, name, duals, key, n)
+        yield from _of_wishes(asset.id, duals, prefix, n)
+
+
+def _of_variable(asset: str, name: str, duals: Duals, key: str, n: int) -> Iterator[Limit]:
+    """Name both bounds of a variable of each slot; several of a slot (cars at a point) are added up."""
+    place = duals.model.columns[key]
+    if (place.stop - place.start) % n:
+        return
+    least, at_zero = duals.least(key), duals.lp.col_lower[place] == 0.0
+    yield Limit(asset, name, "most", _by_slot(duals.most(key), n))
+    yield Limit(asset, name, "least", _by_slot(np.where(at_zero, 0.0, least), n))
+    if name.endswith("_kw") and len(least) == n:
+        yield Limit(asset, name, "none", np.where(at_zero, least, 0.0))
+
+
+def _of_wishes(asset: str, duals: Duals, prefix: str, n: int) -> Iterator[Limit]:
+    """Name comfort by slot [currency/K], and what each car waits for [currency/kWh], by the order of its sessions."""
+    for row, (name, side) in COMFORT.items():
+        if prefix + row in duals.model.rows:
+            yield Limit(asset, name, side, _by_slot(duals.steepness(prefix + row), n))
+    if prefix + "delivery" in duals.model.rows:
+        wanted = duals.demanded(prefix + "delivery", prefix + "shortfall_kwh")
+        # Where all is missing the bound of the shortfall is the wish itself.
+        worth = wanted - duals.most(prefix + "shortfall_kwh")
+        yield Limit(asset, "wanted_kwh", "session", np.maximum(worth, 0.0))
+
+
+def _by_slot(values: Floats, n: int) -> Floats:
+    total: Floats = values.reshape(-1, n).sum(axis=0)
+    return total
