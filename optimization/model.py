@@ -82,9 +82,11 @@ def _add_heat(m: Any, shape: Structure) -> Any:
     m.lacking_heat_kw = pyo.Var(nodes, range(n), bounds=(0.0, None))
     m.surplus_heat_kw = pyo.Var(nodes, range(n), bounds=(0.0, None))
     at_node = [[i for i, asset in enumerate(shape.assets) if asset.heat_node == name] for name in shape.heat_nodes]
+    other = [[i for i, asset in enumerate(shape.assets) if asset.other_node == name] for name in shape.heat_nodes]
 
     def balance(b: Any, k: int, s: int) -> Any:
         taken = pyo.quicksum(b.asset[i].heat_kw[s] for i in at_node[k])
+        taken += pyo.quicksum(b.asset[i].other_heat_kw[s] for i in other[k])
         return taken == b.lacking_heat_kw[k, s] - b.surplus_heat_kw[k, s]
 
     m.heat_balance = pyo.Constraint(nodes, range(n), rule=balance)

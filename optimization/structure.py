@@ -43,7 +43,7 @@ class Structure:
     @property
     def heat_nodes(self) -> tuple[str, ...]:
         """Where heat is taken and given, in order of their names."""
-        return tuple(sorted({shape.heat_node for shape in self.assets} - {""}))
+        return tuple(sorted({node for shape in self.assets for node in (shape.heat_node, shape.other_node)} - {""}))
 
     @property
     def anchored(self) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ems.plan_check import battery, charge_point, genset, heat_load, heat_pump, heat_unit, load, pv, wind
+from ems.plan_check import battery, charge_point, genset, heat_load, heat_pump, heat_unit, load, pv, wind, zone
 from ems.plan_check.commitment import check_least_times
 from ems.plan_check.words import POWER_TOLERANCE_KW, beyond
 from optimization.assets import (
@@ -28,6 +28,7 @@ from optimization.assets import (
     Load,
     Pv,
     Wind,
+    Zone,
 )
 from optimization.problem import DemandTerms, Plan, Problem, Schedule
 from optimization.slots import Floats, Slots
@@ -196,6 +197,7 @@ CHECKS: Mapping[type[Asset], Callable[..., Iterator[str]]] = {
     Boiler: heat_unit.check_boiler,
     ElectricBoiler: heat_unit.check_electric_boiler,
     HeatSource: heat_unit.check_source,
+    Zone: zone.check,
     Wind: wind.check,
 }
 """What is checked of each kind of asset, in its own file; no kind is left out."""
@@ -221,14 +223,19 @@ def _asset_violations(asset: Asset, problem: Problem, schedule: Schedule) -> Ite
     yield from _held(asset.id, problem, schedule)
 
 
+HEAT_AT = {"heat_node": "heat_kw", "cold_node": "cold_heat_kw"}
+"""Which state of an asset is the heat into it at which of its nodes."""
+
+
 def _heat_violations(problem: Problem, plan: Plan) -> Iterator[str]:
     """Add up the heat of each node: what it lacks or has too much of must be admitted."""
     taken_kw: dict[str, Floats] = {}
     for asset in problem.assets:
-        node = getattr(asset, "heat_node", "")
-        if node:
-            heat_kw = plan.schedules[asset.id].states.get("heat_kw", np.zeros(len(problem.slots)))
-            taken_kw[node] = taken_kw.get(node, np.zeros(len(problem.slots))) + heat_kw
+        for name, state in HEAT_AT.items():
+            node = getattr(asset, name, "")
+            if node:
+                heat_kw = plan.schedules[asset.id].states.get(state, np.zeros(len(problem.slots)))
+                taken_kw[node] = taken_kw.get(node, np.zeros(len(problem.slots))) + heat_kw
     if taken_kw.keys() != plan.unheated_kw.keys():
         yield f"the plan speaks of the heat nodes {sorted(plan.unheated_kw)} instead of {sorted(taken_kw)}"
         return

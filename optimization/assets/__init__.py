@@ -12,6 +12,7 @@ from optimization.assets.heat_source import HeatSource, HeatSourceInputs
 from optimization.assets.load import Load, LoadInputs
 from optimization.assets.pv import Pv, PvInputs
 from optimization.assets.wind import Wind, WindInputs
+from optimization.assets.zone import Zone, ZoneInputs
 
 __all__ = [
     "Asset",
@@ -40,4 +41,6 @@ __all__ = [
     "PvInputs",
     "Wind",
     "WindInputs",
+    "Zone",
+    "ZoneInputs",
 ]

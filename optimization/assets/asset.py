@@ -52,6 +52,7 @@ class AssetShape:
         traits: what its block adds to the equations that all of its kind have.
         reach: how many slots back its rows look, the slot itself included.
         heat_node: where it takes or gives heat; empty for none.
+        other_node: where it takes or gives other heat, `other_heat_kw` of its block; empty for none.
         pieces: how many straight pieces each of its curves has.
     """
 
@@ -62,6 +63,7 @@ class AssetShape:
     traits: frozenset[str] = frozenset()
     reach: tuple[int, ...] = ()
     heat_node: str = ""
+    other_node: str = ""
     pieces: tuple[int, ...] = ()
 
 

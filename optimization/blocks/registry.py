@@ -19,9 +19,10 @@ from optimization.assets import (
     Load,
     Pv,
     Wind,
+    Zone,
 )
 from optimization.assets.asset import AssetShape
-from optimization.blocks import battery, ev, genset, heat_load, heat_pump, heat_unit, load, pv
+from optimization.blocks import battery, ev, genset, heat_load, heat_pump, heat_unit, load, pv, zone
 from optimization.blocks.parts import Group
 from optimization.problem import Schedule
 
@@ -53,5 +54,6 @@ BLOCKS: Mapping[type[Asset], Block] = {
     Boiler: Block(heat_unit.build, heat_unit.schedule),
     ElectricBoiler: Block(heat_unit.build, heat_unit.schedule),
     HeatSource: Block(heat_unit.build, heat_unit.schedule),
+    Zone: Block(zone.build, zone.schedule, zone.exclusive),
     Wind: Block(pv.build, pv.schedule),
 }

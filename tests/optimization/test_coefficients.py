@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimization.assets import ChargePoint, EvSession
-from optimization.assets.heat_pump import discretised
+from optimization.building import discretised
 from optimization.slots import Slots, chain, uniform
 from optimization.weights import early_cost
 

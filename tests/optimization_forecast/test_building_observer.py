@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from optimization.assets.heat_pump import HeatPump, discretised
+from optimization.assets.heat_pump import HeatPump
+from optimization.building import discretised
 from optimization.forecast.building import ZoneStep, cop, fading_kw, first_estimate, observe, zone_gains_kw
 
 PUMP = HeatPump("hp", 15.0, 4.0, 40.0, 0.25, 1.4, 3.5, cop_slope=0.06)
