@@ -18,6 +18,8 @@ from optimization.slots import Floats, Ints
 
 TOLERANCE_KW = 1e-5
 WHOLE = 1e-5
+WITHIN = 1e-6
+"""How far a row may be off: `optimization.solve` asks no less of a solution."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +114,26 @@ def without_losers(lp: Lp, pairs: Pairs, which: Ints, first_wins: NDArray[np.boo
 def fractional(x: Floats, integers: Ints) -> Ints:
     """Find, of the columns that are to be whole numbers, those that are not."""
     return integers[np.abs(x[integers] - np.round(x[integers])) > WHOLE]
+
+
+def rounded_up(lp: Lp, integers: Ints, x: Floats) -> Floats:
+    """Take what is to be whole up to the next whole number where that costs nothing and breaks no row.
+
+    A car's switch is such a number: its power lies between bounds that widen as the switch closes, so that only a power
+    below the least one needs to be decided.
+    """
+    parts = [j for j in fractional(x, integers).tolist() if lp.cost[j] == 0.0]
+    if not parts:
+        return x
+    whole, rows = x.copy(), lp.matrix @ x
+    for j in parts:
+        place = slice(*lp.matrix.indptr[j : j + 2])
+        at, value = lp.matrix.indices[place], np.ceil(x[j])
+        moved = rows[at] + lp.matrix.data[place] * (value - x[j])
+        within = (moved >= lp.row_lower[at] - WITHIN) & (moved <= lp.row_upper[at] + WITHIN)
+        if value <= lp.col_upper[j] and within.all():
+            whole[j], rows[at] = value, moved
+    return whole
 
 
 def with_wholes(lp: Lp, integers: Ints, x: Floats) -> Lp:

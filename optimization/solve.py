@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 
 from optimization.affine import AffineModel, Lp, compile_model
 from optimization.coefficients import coefficients
-from optimization.exclusive import Pairs, find_pairs, fractional, netted, with_binaries, with_wholes, without_losers
+from optimization.exclusive import (
+    Pairs,
+    find_pairs,
+    fractional,
+    netted,
+    rounded_up,
+    with_binaries,
+    with_wholes,
+    without_losers,
+)
 from optimization.extract import Solution, extract
 from optimization.model import build_model, exclusive_groups
 from optimization.network import Network
@@ -96,7 +105,7 @@ class WarmModel:
     def solve(self, lp: Lp, deadline_s: float | None, *, warm: bool = True) -> Answer:
         """Solve the relaxation and, where a pair or a whole number is broken, the rest; raises `SolveError`."""
         answer = self._relaxed(lp, deadline_s, warm=warm)
-        x = netted(lp, self.pairs, answer.x)
+        x = self._cleaned(lp, answer.x)
         broken, whole = self.pairs.broken(x), self._wholes(x)
         if broken.size or whole.size:
             return self._mixed(lp, replace(answer, x=x), broken, deadline_s)
@@ -108,6 +117,10 @@ class WarmModel:
         cost = np.array(found.col_dual)
         cost[self.affine.integers] = 0.0
         return Duals(self.affine, lp, np.array(found.col_value), cost, np.array(found.row_dual))
+
+    def _cleaned(self, lp: Lp, x: Floats) -> Floats:
+        """Take off what cancels out, and round up what that costs nothing."""
+        return rounded_up(lp, self.affine.integers, netted(lp, self.pairs, x))
 
     def _wholes(self, x: Floats) -> Ints:
         """Give all columns that are to be whole if one of them is not."""
@@ -142,7 +155,7 @@ class WarmModel:
             decided = without_losers(lp, self.pairs, which, mixed.x[len(lp.cost) :] > 0.5)
             settled = self._run(with_wholes(decided, whole, mixed.x), deadline_s, self.basis)
             spent += [mixed, settled]
-            guess = netted(lp, self.pairs, settled.x)
+            guess = self._cleaned(lp, settled.x)
             more, whole = np.setdiff1d(self.pairs.broken(guess), which), np.union1d(whole, self._wholes(guess))
             if not more.size and not fractional(guess, self.affine.integers).size:
                 return _added_up(spent, guess, len(which) + len(whole))

@@ -204,6 +204,7 @@ CHECKS: Mapping[type[Asset], Callable[..., Iterator[str]]] = {
 
 
 CHECKS_OF_FREE: Mapping[type[Asset], Callable[..., Iterator[str]]] = {
+    ChargePoint: charge_point.check_free,
     Genset: check_least_times,
     Boiler: check_least_times,
     ElectricBoiler: check_least_times,

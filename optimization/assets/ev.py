@@ -35,7 +35,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimization.assets.asset import AssetOf, AssetShape, Inputs, PowerBand, Values
-from optimization.assets.ev_session import MOST_EARLIER, EvSession
+from optimization.assets.ev_session import MOST_EARLIER, EvSession, GivesBack
 from optimization.slots import Floats, Slots
 from optimization.weights import Weights, early_cost
 
@@ -104,6 +104,10 @@ class ChargePoint(AssetOf[ChargePointInputs]):
         """Greatest power of a car here [kW]."""
         return self.charge_kw if session.charge_kw is None else min(self.charge_kw, session.charge_kw)
 
+    def gives_back(self, session: EvSession) -> GivesBack | None:
+        """What a car gives back here; None where the point takes nothing back."""
+        return session.gives_back if self.discharge_kw > 0.0 else None
+
     def limits_kw(self, inputs: ChargePointInputs, slots: Slots) -> Floats:
         """Greatest mean power of each car in each slot [kW], shape (sessions, n)."""
         limits = np.zeros((len(inputs.sessions), len(slots)))
@@ -115,7 +119,7 @@ class ChargePoint(AssetOf[ChargePointInputs]):
         """Greatest power that each car gives back in each slot [kW], shape (sessions, n)."""
         limits = np.zeros((len(inputs.sessions), len(slots)))
         for k, session in enumerate(inputs.sessions):
-            car = session.gives_back
+            car = self.gives_back(session)
             if car is not None and car.stored_kwh >= car.floor_kwh:
                 throughout = session.presence(slots) > THROUGHOUT
                 limits[k] = min(self.discharge_kw, car.discharge_kw) * throughout
@@ -157,7 +161,7 @@ class ChargePoint(AssetOf[ChargePointInputs]):
         least = np.zeros_like(own["charge_max_kw"])
         for k, session in enumerate(inputs.sessions):
             least[k] = min(self.minimum_kw, self.most_kw(session)) * session.presence(slots)
-            if session.gives_back is None:
+            if self.gives_back(session) is None:
                 least[k] = np.minimum(least[k], own["wanted_kwh"][k] / own["gain_h"])
         return {"least_kw": least, "on_min": np.zeros_like(least), "on_max": (own["charge_max_kw"] > 0.0).astype(float)}
 
@@ -233,7 +237,7 @@ class ChargePoint(AssetOf[ChargePointInputs]):
         """
         limit, low, high = self.limits_kw(inputs, slots), band.low_kw.copy(), band.high_kw.copy()
         wanted = [self.wanted_kwh(session, slots) for session in inputs.sessions]
-        backs = [session.gives_back for session in inputs.sessions]
+        backs = [self.gives_back(session) for session in inputs.sessions]
         spare = [0.0 if back is None else back.spare_kwh for back in backs]
         room = [np.inf if back is None else back.room_kwh for back in backs]
         for s in np.flatnonzero(share):
