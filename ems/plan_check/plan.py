@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ems.plan_check import battery, charge_point, genset, heat_load, heat_pump, heat_unit, load, pv, wind, zone
+from ems.plan_check import battery, charge_point, deferrable, genset, heat_load, heat_pump, heat_unit, load, pv, wind, zone
 from ems.plan_check.commitment import check_least_times
 from ems.plan_check.words import POWER_TOLERANCE_KW, beyond
 from optimization.assets import (
@@ -20,6 +20,7 @@ from optimization.assets import (
     Battery,
     Boiler,
     ChargePoint,
+    Deferrable,
     ElectricBoiler,
     Genset,
     HeatLoad,
@@ -198,6 +199,7 @@ CHECKS: Mapping[type[Asset], Callable[..., Iterator[str]]] = {
     ElectricBoiler: heat_unit.check_electric_boiler,
     HeatSource: heat_unit.check_source,
     Zone: zone.check,
+    Deferrable: deferrable.check,
     Wind: wind.check,
 }
 """What is checked of each kind of asset, in its own file; no kind is left out."""

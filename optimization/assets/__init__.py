@@ -3,6 +3,7 @@
 from optimization.assets.asset import Asset, Inputs
 from optimization.assets.battery import Battery, BatteryInputs
 from optimization.assets.boiler import Boiler, BoilerInputs, ElectricBoiler, ElectricBoilerInputs
+from optimization.assets.deferrable import Deferrable, DeferrableInputs, Programme, StartWindow, interruptible
 from optimization.assets.ev import ChargePoint, ChargePointInputs
 from optimization.assets.ev_session import EvSession, GivesBack
 from optimization.assets.genset import Genset, GensetInputs
@@ -22,6 +23,8 @@ __all__ = [
     "BoilerInputs",
     "ChargePoint",
     "ChargePointInputs",
+    "Deferrable",
+    "DeferrableInputs",
     "ElectricBoiler",
     "ElectricBoilerInputs",
     "EvSession",
@@ -37,10 +40,13 @@ __all__ = [
     "Inputs",
     "Load",
     "LoadInputs",
+    "Programme",
     "Pv",
     "PvInputs",
+    "StartWindow",
     "Wind",
     "WindInputs",
     "Zone",
     "ZoneInputs",
+    "interruptible",
 ]

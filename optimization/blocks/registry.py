@@ -11,6 +11,7 @@ from optimization.assets import (
     Battery,
     Boiler,
     ChargePoint,
+    Deferrable,
     ElectricBoiler,
     Genset,
     HeatLoad,
@@ -22,7 +23,7 @@ from optimization.assets import (
     Zone,
 )
 from optimization.assets.asset import AssetShape
-from optimization.blocks import battery, ev, genset, heat_load, heat_pump, heat_unit, load, pv, zone
+from optimization.blocks import battery, deferrable, ev, genset, heat_load, heat_pump, heat_unit, load, pv, zone
 from optimization.blocks.parts import Group
 from optimization.problem import Schedule
 
@@ -55,5 +56,6 @@ BLOCKS: Mapping[type[Asset], Block] = {
     ElectricBoiler: Block(heat_unit.build, heat_unit.schedule),
     HeatSource: Block(heat_unit.build, heat_unit.schedule),
     Zone: Block(zone.build, zone.schedule, zone.exclusive),
+    Deferrable: Block(deferrable.build, deferrable.schedule),
     Wind: Block(pv.build, pv.schedule),
 }

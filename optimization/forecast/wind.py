@@ -56,4 +56,5 @@ def wind_at_hub_m_s(wind_m_s: Floats, measured_m: float, hub_m: float, *, alpha:
     """Carry wind from the height it is foreseen at to the hub; raises `ValueError` for heights not above 0 m."""
     if not (measured_m > 0.0 and hub_m > 0.0):
         raise ValueError(f"heights of {measured_m} m and {hub_m} m: both must be greater than 0")
-    return wind_m_s * (hub_m / measured_m) ** alpha
+    higher: Floats = wind_m_s * (hub_m / measured_m) ** alpha
+    return higher
