@@ -12,7 +12,19 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ems.plan_check import battery, charge_point, deferrable, genset, heat_load, heat_pump, heat_unit, load, pv, wind, zone
+from ems.plan_check import (
+    battery,
+    charge_point,
+    deferrable,
+    genset,
+    heat_load,
+    heat_pump,
+    heat_unit,
+    load,
+    pv,
+    wind,
+    zone,
+)
 from ems.plan_check.commitment import check_least_times
 from ems.plan_check.words import POWER_TOLERANCE_KW, beyond
 from optimization.assets import (
