@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from optimization.assets.asset import Values
+from optimization.charges import charge_coefficients
 from optimization.periods import carbon_coefficients, demand_coefficients
 from optimization.problem import Plan, Problem
 from optimization.slots import Floats, Slots
@@ -28,7 +29,7 @@ def coefficients(problem: Problem, shape: Structure) -> Values:
         values |= {f"asset[{i}].{name}": value for name, value in own.items()}
     if shape.heat_nodes:
         values["unheated_cost"] = problem.weights.unheated * problem.slots.duration_h
-    return values | anchor(problem, shape) | periods(problem, shape)
+    return values | anchor(problem, shape) | periods(problem, shape) | charges(problem, shape, values)
 
 
 def periods(problem: Problem, shape: Structure) -> Values:
@@ -36,6 +37,16 @@ def periods(problem: Problem, shape: Structure) -> Values:
     demand, budget = problem.demand, problem.carbon_budget
     charged = {} if demand is None else demand_coefficients(demand, problem.slots, shape.demand_reach)
     return charged | ({} if budget is None else carbon_coefficients(budget, problem.slots, problem.tariff))
+
+
+def charges(problem: Problem, shape: Structure, values: Values) -> Values:
+    """Derive the other charges of the connection, whose limits are among the values."""
+    found: Values = {}
+    for k, (charge, form) in enumerate(zip(problem.charges, shape.charges, strict=True)):
+        most_kw = values["import_limit_kw"] + values["import_beyond_kw"]
+        own = charge_coefficients(charge, form, problem.slots, most_kw)
+        found |= {f"charge[{k}].{name}": value for name, value in own.items()}
+    return found
 
 
 def connection(problem: Problem) -> Values:

@@ -9,9 +9,10 @@ import numpy as np
 
 from optimization.blocks.parts import Columns
 from optimization.blocks.registry import BLOCKS
+from optimization.charges import ChargeShape
 from optimization.network import Network
 from optimization.network_block import PU_IN_KVA
-from optimization.problem import Problem, Schedule, ShadowPrices
+from optimization.problem import DemandTerms, EnergyTiers, Problem, Schedule, ShadowPrices
 from optimization.slots import Floats
 from optimization.structure import Structure
 
@@ -33,6 +34,7 @@ class Solution:
         peak_kw: highest mean import of each month, shape (months,); (0,) where it costs nothing.
         carbon_excess_kg: beyond each week's budget, shape (weeks,); (0,) without one.
         unheated_kw: what each heat node lacks, less what it cannot get rid of, shape (n,) each, by node.
+        charged: what each charge counts, as in a plan.
         prices: what a little more would be worth; None where nobody asked.
     """
 
@@ -48,6 +50,7 @@ class Solution:
     peak_kw: Floats
     carbon_excess_kg: Floats
     unheated_kw: Mapping[str, Floats]
+    charged: tuple[Floats, ...] = ()
     prices: ShadowPrices | None = None
 
 
@@ -76,6 +79,7 @@ def extract(
         peak_kw=columns["peak_kw"] if problem.demand is not None else np.empty(0),
         carbon_excess_kg=columns["carbon_excess_kg"] if problem.carbon_budget is not None else np.empty(0),
         unheated_kw=_unheated(shape, columns),
+        charged=tuple(_charged(columns, f"charge[{k}].", form) for k, form in enumerate(shape.charges)),
     )
 
 
@@ -97,6 +101,12 @@ def _unheated(shape: Structure, columns: Mapping[str, Floats]) -> dict[str, Floa
         return {}
     net = columns["lacking_heat_kw"] - columns["surplus_heat_kw"]
     return dict(zip(shape.heat_nodes, net.reshape(len(shape.heat_nodes), -1), strict=True))
+
+
+def _charged(columns: Mapping[str, Floats], block: str, shape: ChargeShape) -> Floats:
+    if shape.kind is EnergyTiers:
+        return columns[f"{block}over_kwh"].reshape(shape.steps, shape.months)
+    return columns[f"{block}peak_kw" if shape.kind is DemandTerms else f"{block}over_kw"]
 
 
 def _grid_excess(network: Network | None, columns: Mapping[str, Floats], n: int) -> Floats:

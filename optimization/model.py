@@ -4,7 +4,8 @@
     sum of heat[i, s] over the assets of a heat node = lacking[s] - surplus[s]                                     [kW]
     minimise  bill + carbon_price * kg + wear - end value + weights * (excess, unserved, shortfall, discomfort, heat)
               + move * |power[i, s] - previous[i, s]| (first two hours) + a preference for early (in the charge costs)
-              + the demand of each month and the carbon beyond each week's budget (`optimization.periods`)
+              + the demand of each month and the carbon beyond each week's budget (`optimization.periods`),
+              and other charges (`optimization.charges`)
 
 Built once for a structure and compiled (`optimization.affine`); numbers arrive as Params of the same name from
 `optimization.coefficients`. At most one of import and export is above zero: `optimization.exclusive` sees to it.
@@ -18,6 +19,7 @@ import pyomo.environ as pyo
 
 from optimization.blocks.parts import Group, add_coefficients
 from optimization.blocks.registry import BLOCKS
+from optimization.charges_block import add_charge
 from optimization.network import Network
 from optimization.network_block import add_network
 from optimization.periods_block import add_carbon_budget, add_demand
@@ -37,6 +39,11 @@ def build_model(shape: Structure, network: Network | None) -> Any:
     grid = _add_feeder(m, shape, network) if network is not None else 0.0
     periods = add_demand(m, len(shape.parent), shape.months, shape.demand_reach) if shape.months else 0.0
     periods += add_carbon_budget(m, len(shape.parent), shape.weeks) if shape.weeks else 0.0
+    if shape.charges:
+        m.charge = pyo.Block(range(len(shape.charges)))
+        periods += pyo.quicksum(
+            add_charge(m, m.charge[k], len(shape.parent), charge) for k, charge in enumerate(shape.charges)
+        )
     heat = _add_heat(m, shape) if shape.heat_nodes else 0.0
     assets = pyo.quicksum(m.asset[i].cost for i in range(len(shape.assets)))
     m.objective = pyo.Objective(expr=assets + m.connection_cost + m.move_cost_total + grid + periods + heat)

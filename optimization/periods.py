@@ -58,7 +58,10 @@ def demand_coefficients(demand: DemandTerms, slots: Slots, pairs: Reach) -> dict
     """Derive the numbers of the demand rows."""
     share, counts = shares(slots, demand.interval_s, pairs)
     begun = np.zeros(2 * len(slots))
-    begun[0] = demand.begun_kwh / (demand.interval_s / 3600.0)
+    looked_at = np.tile(demand.month, 2) >= 0
+    if not looked_at.all():
+        share = np.where(looked_at[[row for row, _ in pairs]], share, 0.0)
+    begun[0] = looked_at[0] * demand.begun_kwh / (demand.interval_s / 3600.0)
     of_month = (np.tile(demand.month, 2)[:, None] == np.arange(len(demand.free_kw))) & counts[:, None]
     price = np.full(len(demand.free_kw), demand.price_per_kw)
     return {

@@ -10,24 +10,28 @@ from optimization.blocks.parts import add_coefficients
 from optimization.periods import Reach
 
 
-def add_demand(m: Any, n: int, months: int, pairs: Reach) -> Any:
-    """Add the highest mean import of each month to a model that has a connection; returns what it costs."""
-    add_coefficients(m, months, "peak_free_kw", "peak_cost", "peak_free_cost")
-    add_coefficients(m, 2 * n, "demand_begun_kw")
-    m.peak_of_month = pyo.Param(range(2 * n), range(months), mutable=True, initialize=1.0)
-    m.demand_share = pyo.Param(list(pairs), mutable=True, initialize=1.0)
-    m.peak_kw = pyo.Var(range(months), bounds=lambda b, k: (b.peak_free_kw[k], None))
+def add_demand(m: Any, n: int, months: int, pairs: Reach, block: Any = None) -> Any:
+    """Add the highest mean import of each month to a model that has a connection; returns what it costs.
+
+    The rows stand in the model itself, or in a block of it.
+    """
+    block = m if block is None else block
+    add_coefficients(block, months, "peak_free_kw", "peak_cost", "peak_free_cost")
+    add_coefficients(block, 2 * n, "demand_begun_kw")
+    block.peak_of_month = pyo.Param(range(2 * n), range(months), mutable=True, initialize=1.0)
+    block.demand_share = pyo.Param(list(pairs), mutable=True, initialize=1.0)
+    block.peak_kw = pyo.Var(range(months), bounds=lambda b, k: (b.peak_free_kw[k], None))
     seen: dict[int, list[int]] = {}
     for row, slot in pairs:
         seen.setdefault(row, []).append(slot)
 
     def above(b: Any, row: int) -> Any:
-        mean = pyo.quicksum(b.demand_share[row, t] * (b.import_kw[t] + b.import_excess_kw[t]) for t in seen[row])
+        mean = pyo.quicksum(b.demand_share[row, t] * (m.import_kw[t] + m.import_excess_kw[t]) for t in seen[row])
         peak = pyo.quicksum(b.peak_of_month[row, k] * b.peak_kw[k] for k in range(months))
         return mean - peak <= -b.demand_begun_kw[row]
 
-    m.peak = pyo.Constraint(range(2 * n), rule=above)
-    return pyo.quicksum(m.peak_cost[k] * m.peak_kw[k] - m.peak_free_cost[k] for k in range(months))
+    block.peak = pyo.Constraint(range(2 * n), rule=above)
+    return pyo.quicksum(block.peak_cost[k] * block.peak_kw[k] - block.peak_free_cost[k] for k in range(months))
 
 
 def add_carbon_budget(m: Any, n: int, weeks: int) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias
 
 from optimization.assets.asset import Asset, Inputs, PowerBand
 from optimization.network import Network
@@ -76,6 +77,38 @@ class CarbonBudget:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class EnergyTiers:
+    """What a kWh bought costs more, or less, once a calendar month has seen so many.
+
+    Args:
+        month: the month of each slot, counted from that of the first one, shape (n,).
+        left_kwh: what may still be bought in each month before each step, shape (steps, months), never negative.
+        step_per_kwh: what a kWh beyond a step costs more than one before it, shape (steps,) [currency/kWh].
+    """
+
+    month: Ints
+    left_kwh: Floats
+    step_per_kwh: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subscription:
+    """A power that is paid for by the month; energy drawn above it costs more.
+
+    Args:
+        subscribed_kw: mean import of a slot that costs nothing more [kW].
+        price_per_kwh: of energy above it, besides its price [currency/kWh].
+    """
+
+    subscribed_kw: float
+    price_per_kwh: float
+
+
+Charge: TypeAlias = EnergyTiers | DemandTerms | Subscription
+"""What a connection costs besides the price of each kWh: `optimization.charges`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Problem:
     """One planning question: everything the plan depends on, and nothing else.
 
@@ -91,6 +124,7 @@ class Problem:
         held: assets whose power is not all the planner's choice, by asset id; the others are missing.
         demand: what the highest mean import costs; None where it costs nothing.
         carbon_budget: what may be emitted in a week; None without a budget.
+        charges: what the connection costs besides; `month` is -1 in slots that a demand charge does not look at.
     """
 
     slots: Slots
@@ -104,6 +138,7 @@ class Problem:
     held: Mapping[str, PowerBand] = field(default_factory=dict)
     demand: DemandTerms | None = None
     carbon_budget: CarbonBudget | None = None
+    charges: tuple[Charge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,6 +248,8 @@ class Plan:
             highest one costs nothing.
         carbon_excess_kg: emissions of the horizon beyond the budget of each week, shape (weeks,); None without one.
         unheated_kw: what each heat node lacks, less what it cannot get rid of, shape (n,) each, by node.
+        charged: what each charge counts: kWh beyond each step (steps, months), peak of each month (months,) [kW], or
+            import above the subscribed power (n,) [kW].
         prices: what a little more would be worth; None where nobody asked.
     """
 
@@ -230,6 +267,7 @@ class Plan:
     demand_target_kw: float | None = None
     carbon_excess_kg: Floats | None = None
     unheated_kw: Mapping[str, Floats] = field(default_factory=dict)
+    charged: tuple[Floats, ...] = ()
     prices: ShadowPrices | None = None
 
 

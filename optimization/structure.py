@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from optimization.assets.asset import AssetShape
+from optimization.charges import ChargeShape, charge_shape
 from optimization.periods import Reach, reach
 from optimization.problem import Problem
 
@@ -30,6 +31,7 @@ class Structure:
         months: of which the highest mean import costs; 0 where it costs nothing.
         demand_reach: slots that each row about it looks at, as in `optimization.periods`.
         weeks: with a carbon budget.
+        charges: shapes, in the problem's order.
     """
 
     parent: tuple[int, ...]
@@ -39,6 +41,7 @@ class Structure:
     months: int = 0
     demand_reach: Reach = ()
     weeks: int = 0
+    charges: tuple[ChargeShape, ...] = ()
 
     @property
     def heat_nodes(self) -> tuple[str, ...]:
@@ -69,6 +72,7 @@ def structure(problem: Problem) -> Structure:
         months=0 if demand is None else len(demand.free_kw),
         demand_reach=() if demand is None else reach(slots, demand.interval_s),
         weeks=0 if budget is None else len(budget.left_kg),
+        charges=tuple(charge_shape(charge, slots) for charge in problem.charges),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from optimization.assets.asset import Asset, Inputs
+from optimization.charges import charge_faults
 from optimization.faults import array, instant, number, series
 from optimization.network import Network
 from optimization.problem import Problem
@@ -37,6 +38,7 @@ def _faults(problem: Problem) -> Iterator[str]:
     yield from _held(problem)
     yield from _demand(problem)
     yield from _carbon_budget(problem)
+    yield from charge_faults(problem.charges, len(problem.slots))
 
 
 def _slots(slots: Slots) -> Iterator[str]:

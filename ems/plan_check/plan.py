@@ -25,6 +25,7 @@ from ems.plan_check import (
     wind,
     zone,
 )
+from ems.plan_check.charges import charge_violations
 from ems.plan_check.commitment import check_least_times
 from ems.plan_check.words import POWER_TOLERANCE_KW, beyond
 from optimization.assets import (
@@ -65,6 +66,7 @@ def check_plan(problem: Problem, plan: Plan) -> tuple[str, ...]:
         return shape
     found = [*_verdict_violations(problem, plan), *_connection_violations(problem, plan)]
     found += [*_demand_violations(problem, plan), *_carbon_violations(problem, plan)]
+    found += charge_violations(problem, plan)
     for asset in problem.assets:
         found.extend(_asset_violations(asset, problem, plan.schedules[asset.id]))
     return (*found, *_heat_violations(problem, plan))

@@ -1,0 +1,61 @@
+"""Equations of `optimization.charges` in Pyomo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyomo.environ as pyo
+
+from optimization.blocks.parts import add_coefficients
+from optimization.charges import ChargeShape
+from optimization.periods_block import add_demand
+from optimization.problem import DemandTerms, Subscription
+
+
+def add_charge(m: Any, block: Any, n: int, shape: ChargeShape) -> Any:
+    """Add a charge to a model that has a connection; returns what it costs."""
+    if shape.kind is DemandTerms:
+        return add_demand(m, n, shape.months, shape.reach, block)
+    return _add_subscription(m, block, n) if shape.kind is Subscription else _add_tiers(m, block, n, shape)
+
+
+def _add_subscription(m: Any, block: Any, n: int) -> Any:
+    add_coefficients(block, n, "over_cost", "subscribed_kw")
+    block.over_kw = pyo.Var(range(n), bounds=(0.0, None))
+
+    def above(b: Any, s: int) -> Any:
+        return m.import_kw[s] + m.import_excess_kw[s] - b.over_kw[s] <= b.subscribed_kw[s]
+
+    block.above = pyo.Constraint(range(n), rule=above)
+    return pyo.quicksum(block.over_cost[s] * block.over_kw[s] for s in range(n))
+
+
+def _add_tiers(m: Any, block: Any, n: int, shape: ChargeShape) -> Any:
+    steps, months, falling = range(shape.steps), range(shape.months), range(len(shape.falling))
+    block.tier_hours = pyo.Param(months, range(n), mutable=True, initialize=1.0)
+    for name in ("tier_left_kwh", "tier_cost"):
+        block.add_component(name, pyo.Param(steps, months, mutable=True, initialize=1.0))
+    block.over_kwh = pyo.Var(steps, months, bounds=(0.0, None))
+
+    def bought(b: Any, month: int) -> Any:
+        return pyo.quicksum(b.tier_hours[month, s] * (m.import_kw[s] + m.import_excess_kw[s]) for s in range(n))
+
+    def above(b: Any, k: int, month: int) -> Any:
+        return bought(b, month) - b.over_kwh[k, month] <= b.tier_left_kwh[k, month]
+
+    block.above = pyo.Constraint(steps, months, rule=above)
+    if shape.falling:
+        for name in ("tier_needs_kwh", "tier_most_kwh"):
+            block.add_component(name, pyo.Param(falling, months, mutable=True, initialize=1.0))
+        block.is_reached = pyo.Var(falling, months, domain=pyo.Integers, bounds=(0.0, 1.0))
+
+        def no_more(b: Any, j: int, month: int) -> Any:
+            needed = b.tier_needs_kwh[j, month] * b.is_reached[j, month]
+            return b.over_kwh[shape.falling[j], month] + needed - bought(b, month) <= 0.0
+
+        def if_reached(b: Any, j: int, month: int) -> Any:
+            return b.over_kwh[shape.falling[j], month] - b.tier_most_kwh[j, month] * b.is_reached[j, month] <= 0.0
+
+        block.no_more = pyo.Constraint(falling, months, rule=no_more)
+        block.if_reached = pyo.Constraint(falling, months, rule=if_reached)
+    return pyo.quicksum(block.tier_cost[k, month] * block.over_kwh[k, month] for k in steps for month in months)
