@@ -123,7 +123,7 @@ def test_heating_and_cooling_agree_with_another_formulation(price, air, mass, ou
 
 def test_comfort_of_the_morning_is_made_in_the_cheap_hours_before() -> None:
     price = np.where(np.arange(N) < 8, 0.002, 0.05)
-    inputs = now(outdoor=12.0, low=np.where(np.arange(N) < 8, 16.0, 20.5))
+    inputs = now(outdoor=19.0, low=np.where(np.arange(N) < 8, 16.0, 20.5))
     _, plan = solved(inputs, price, np.zeros(N))
     warm_kw = plan.schedules["office"].states["heat_kw"]
     assert warm_kw[:8].sum() > 3.0 * warm_kw[8:].sum()
