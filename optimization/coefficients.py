@@ -29,6 +29,9 @@ def coefficients(problem: Problem, shape: Structure) -> Values:
         values |= {f"asset[{i}].{name}": value for name, value in own.items()}
     if shape.heat_nodes:
         values["unheated_cost"] = problem.weights.unheated * problem.slots.duration_h
+    if shape.groups:
+        values["group_excess_cost"] = problem.weights.grid_limit * problem.slots.duration_h
+        values["group_limit_kw"] = np.stack([group.limit_kw for group in problem.groups])
     return values | anchor(problem, shape) | periods(problem, shape) | charges(problem, shape, values)
 
 

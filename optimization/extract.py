@@ -34,6 +34,7 @@ class Solution:
         peak_kw: highest mean import of each month, shape (months,); (0,) where it costs nothing.
         carbon_excess_kg: beyond each week's budget, shape (weeks,); (0,) without one.
         unheated_kw: what each heat node lacks, less what it cannot get rid of, shape (n,) each, by node.
+        group_excess_kw: what each group of assets goes beyond its limit by, shape (n,) each, by group.
         charged: what each charge counts, as in a plan.
         prices: what a little more would be worth; None where nobody asked.
     """
@@ -50,6 +51,7 @@ class Solution:
     peak_kw: Floats
     carbon_excess_kg: Floats
     unheated_kw: Mapping[str, Floats]
+    group_excess_kw: Mapping[str, Floats]
     charged: tuple[Floats, ...] = ()
     prices: ShadowPrices | None = None
 
@@ -79,6 +81,7 @@ def extract(
         peak_kw=columns["peak_kw"] if problem.demand is not None else np.empty(0),
         carbon_excess_kg=columns["carbon_excess_kg"] if problem.carbon_budget is not None else np.empty(0),
         unheated_kw=_unheated(shape, columns),
+        group_excess_kw=_group_excess(problem, columns),
         charged=tuple(_charged(columns, f"charge[{k}].", form) for k, form in enumerate(shape.charges)),
     )
 
@@ -107,6 +110,13 @@ def _charged(columns: Mapping[str, Floats], block: str, shape: ChargeShape) -> F
     if shape.kind is EnergyTiers:
         return columns[f"{block}over_kwh"].reshape(shape.steps, shape.months)
     return columns[f"{block}peak_kw" if shape.kind is DemandTerms else f"{block}over_kw"]
+
+
+def _group_excess(problem: Problem, columns: Mapping[str, Floats]) -> dict[str, Floats]:
+    if not problem.groups:
+        return {}
+    excess = columns["group_excess_kw"].reshape(len(problem.groups), -1)
+    return {group.id: kw for group, kw in zip(problem.groups, excess, strict=True)}
 
 
 def _grid_excess(network: Network | None, columns: Mapping[str, Floats], n: int) -> Floats:

@@ -20,6 +20,7 @@ import pyomo.environ as pyo
 from optimization.blocks.parts import Group, add_coefficients
 from optimization.blocks.registry import BLOCKS
 from optimization.charges_block import add_charge
+from optimization.groups_block import add_groups
 from optimization.network import Network
 from optimization.network_block import add_network
 from optimization.periods_block import add_carbon_budget, add_demand
@@ -45,8 +46,9 @@ def build_model(shape: Structure, network: Network | None) -> Any:
             add_charge(m, m.charge[k], len(shape.parent), charge) for k, charge in enumerate(shape.charges)
         )
     heat = _add_heat(m, shape) if shape.heat_nodes else 0.0
+    groups = add_groups(m, len(shape.parent), shape.groups) if shape.groups else 0.0
     assets = pyo.quicksum(m.asset[i].cost for i in range(len(shape.assets)))
-    m.objective = pyo.Objective(expr=assets + m.connection_cost + m.move_cost_total + grid + periods + heat)
+    m.objective = pyo.Objective(expr=assets + m.connection_cost + m.move_cost_total + grid + periods + heat + groups)
     return m
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from optimization.assets.asset import Asset, Inputs, PowerBand
+from optimization.groups import PowerGroup
 from optimization.network import Network
 from optimization.slots import Floats, Ints, Slots
 from optimization.weights import Weights
@@ -124,6 +125,7 @@ class Problem:
         held: assets whose power is not all the planner's choice, by asset id; the others are missing.
         demand: what the highest mean import costs; None where it costs nothing.
         carbon_budget: what may be emitted in a week; None without a budget.
+        groups: assets behind one limit.
         charges: what the connection costs besides; `month` is -1 in slots that a demand charge does not look at.
     """
 
@@ -138,6 +140,7 @@ class Problem:
     held: Mapping[str, PowerBand] = field(default_factory=dict)
     demand: DemandTerms | None = None
     carbon_budget: CarbonBudget | None = None
+    groups: tuple[PowerGroup, ...] = ()
     charges: tuple[Charge, ...] = ()
 
 
@@ -248,6 +251,7 @@ class Plan:
             highest one costs nothing.
         carbon_excess_kg: emissions of the horizon beyond the budget of each week, shape (weeks,); None without one.
         unheated_kw: what each heat node lacks, less what it cannot get rid of, shape (n,) each, by node.
+        group_excess_kw: what each group of assets goes beyond its limit by, shape (n,) each, by group.
         charged: what each charge counts: kWh beyond each step (steps, months), peak of each month (months,) [kW], or
             import above the subscribed power (n,) [kW].
         prices: what a little more would be worth; None where nobody asked.
@@ -267,6 +271,7 @@ class Plan:
     demand_target_kw: float | None = None
     carbon_excess_kg: Floats | None = None
     unheated_kw: Mapping[str, Floats] = field(default_factory=dict)
+    group_excess_kw: Mapping[str, Floats] = field(default_factory=dict)
     charged: tuple[Floats, ...] = ()
     prices: ShadowPrices | None = None
 

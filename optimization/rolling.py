@@ -228,6 +228,7 @@ class Planner:
             demand_target_kw=None if problem.demand is None else float(solution.peak_kw[0]),
             carbon_excess_kg=None if problem.carbon_budget is None else solution.carbon_excess_kg,
             unheated_kw=solution.unheated_kw,
+            group_excess_kw=solution.group_excess_kw,
             charged=solution.charged,
         )
 

@@ -31,6 +31,7 @@ class Structure:
         months: of which the highest mean import costs; 0 where it costs nothing.
         demand_reach: slots that each row about it looks at, as in `optimization.periods`.
         weeks: with a carbon budget.
+        groups: indices of the assets behind each limit.
         charges: shapes, in the problem's order.
     """
 
@@ -41,6 +42,7 @@ class Structure:
     months: int = 0
     demand_reach: Reach = ()
     weeks: int = 0
+    groups: tuple[tuple[int, ...], ...] = ()
     charges: tuple[ChargeShape, ...] = ()
 
     @property
@@ -64,6 +66,7 @@ def structure(problem: Problem) -> Structure:
     shapes = tuple(asset.shape(problem.inputs[asset.id], slots, room) for asset in problem.assets)
     network = None if problem.network is None else problem.network.key
     demand, budget = problem.demand, problem.carbon_budget
+    ids = [asset.id for asset in problem.assets]
     return Structure(
         parent=tuple(int(p) for p in slots.parent),
         anchor_slots=anchor,
@@ -72,6 +75,7 @@ def structure(problem: Problem) -> Structure:
         months=0 if demand is None else len(demand.free_kw),
         demand_reach=() if demand is None else reach(slots, demand.interval_s),
         weeks=0 if budget is None else len(budget.left_kg),
+        groups=tuple(tuple(ids.index(member) for member in group.members) for group in problem.groups),
         charges=tuple(charge_shape(charge, slots) for charge in problem.charges),
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 from optimization.assets.asset import Asset, Inputs
 from optimization.charges import charge_faults
 from optimization.faults import array, instant, number, series
+from optimization.groups import group_faults
 from optimization.network import Network
 from optimization.problem import Problem
 from optimization.slots import Slots
@@ -36,6 +37,8 @@ def _faults(problem: Problem) -> Iterator[str]:
         if asset.id in problem.inputs:
             yield from _inputs(asset, problem.inputs[asset.id], len(problem.slots))
     yield from _held(problem)
+    powered = [asset.id for asset in problem.assets if asset.has_power]
+    yield from group_faults(problem.groups, powered, len(problem.slots))
     yield from _demand(problem)
     yield from _carbon_budget(problem)
     yield from charge_faults(problem.charges, len(problem.slots))

@@ -87,6 +87,7 @@ def as_plan(asked, solution, made_at=None):
         demand_target_kw=float(solution.peak_kw[0]) if asked.demand is not None else None,
         carbon_excess_kg=solution.carbon_excess_kg if asked.carbon_budget is not None else None,
         unheated_kw=solution.unheated_kw,
+        group_excess_kw=solution.group_excess_kw,
         charged=solution.charged,
     )
 
