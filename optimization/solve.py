@@ -172,7 +172,14 @@ class WarmModel:
         self.highs.setOptionValue("solver", "choose")
         try:
             return self._finish(lp, deadline_s, "cold", incumbent=True)
+        except SolveError:
+            if self._ended() != "infeasible":
+                raise
+            # Presolve has called infeasible what is held to the last digit where its power tapers.
+            self.highs.setOptionValue("presolve", "off")
+            return self._finish(lp, deadline_s, "cold", incumbent=True)
         finally:
+            self.highs.setOptionValue("presolve", "choose")
             self.highs.setOptionValue("solver", OPTIONS["solver"])
 
     def _start(self, x: Floats, which: Ints) -> Floats:

@@ -22,8 +22,8 @@ class Weights:
         unheated: a kWh of heat that a node lacks, or has too much of and cannot get rid of [currency/kWh].
         battery_band: a kWh of a battery outside its planning band, each hour now; fades within hours, so that the way
             back never outweighs a grid limit [currency/kWh/h].
-        outage_reserve: a kWh missing of what is kept for an outage, each hour, as long as a kWh that is missing throughout
-            costs less than half of one beyond a grid limit [currency/kWh/h].
+        outage_reserve: a kWh missing of what is kept for an outage, each hour [currency/kWh/h]; less on a long horizon,
+            so that one that is missing throughout costs no more than half of one beyond a grid limit.
         move: a kWh moved away from the previous plan, in its first hours [currency/kWh]; a tie-break, nothing more.
     """
 

@@ -5,20 +5,44 @@
     e_min - o[s] <= e[s] <= e_max + o[s],     0 <= o[s] <= o[parent]
     at most one of c[s] and d[s] above zero
 
+Where losses grow with the power, c and d are sums of pieces of their curves, each with an efficiency of its own:
+
+    eta_c * c[s] = sum of slope_c[k] * c[k, s],  d[s] / eta_d = sum of slope_d[k] * d[k, s],  0 <= c[k, s] <= width_c[k]
+    at most one of width_c[k] - c[k, s] and c[k + 1, s] above zero, likewise for d
+
+slope_c falls and slope_d rises with k, so that the pieces fill in order by themselves wherever energy is worth
+something. Where it is worth less than nothing (the store full, prices below zero, no room to export) the linear
+programme would burn it in the bad pieces first: `optimization.exclusive` sees to the order, as it does to c and d.
+
+    c[s] <= charge_kw * (e_full - e[s]) / (capacity - e_taper),     e_full = max(capacity, energy measured)
+    d[s] <= discharge_kw * (e[s] - e_empty) / e_low_taper,          e_empty = min(0, energy measured)
+    e[s] = sum of l[j, s],  0 <= l[j, s] <= width[j],  w[j, s] >= l[j, parent] - l[j, s],  w >= 0
+    m[s] >= reserve[s] - e[s],  m >= 0
+    t[s] = t[parent] + d[s] * h[s],  x[s] >= t[s] - throughput_left,  x >= 0
+
+The power falls in a straight line near full and near empty; e is the energy at the end of the slot, so that the power
+can be had all through it. The levels l are bands of depth counted from full, the deepest filled first at the start.
+
 Symbols: e [kWh] stored at the end of the slot, c and d [kW] at the terminals, eta one-way efficiencies, standby [kW],
-h [h], o [kWh] how far outside its band the store may be: what was measured at first, never growing, and priced.
-Objective: wear [currency/kWh] on d, and the value of the energy left at the end of the horizon. Own derivation.
-Pyomo: `optimization.blocks.battery`.
+h [h], o [kWh] how far outside its band the store may be: what was measured at first, never growing, and priced;
+l, w [kWh] the energy in a band of depth and what leaves it, m [kWh] missing of the reserve, t [kWh] discharged since
+the start, x [kWh] of it beyond the warranty's budget, priced at the end of the horizon.
+Objective: wear [currency/kWh] on d, on w by band of depth, the price of m and x, and the value of the energy left at
+the end of the horizon. Each is written only where it is used. Sources: the bands of depth, Xu et al., Factoring the
+cycle aging cost of batteries participating in electricity markets, IEEE Trans. Power Systems 33(2), 2018; charging
+power by energy, Pandzic and Bobanac, An accurate charging model of battery energy storage, ibid. 34(2), 2019; the rest
+is our own derivation. Pyomo: `optimization.blocks.battery`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from optimization.assets.asset import AssetOf, AssetShape, Inputs, PowerBand, Values
+from optimization.assets.loss_curve import LossCurve, Points, charging, curve_faults, discharging
 from optimization.slots import Floats, Slots
 from optimization.weights import Weights, early_cost
 
@@ -27,6 +51,11 @@ RECOVERY_FADES_S = 4 * 3600.0
 """The price of a store outside its band fades, so that all of it stays below the price of a grid limit [s]."""
 RECOVERING = "recovering"
 """Its measured energy lies outside its band."""
+CURVED = "losses by power"
+TAPERING = "taper"
+WEARING_BY_DEPTH = "wear by depth"
+RESERVING = "outage reserve"
+WARRANTED = "warranty budget"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,10 +65,16 @@ class BatteryInputs(Inputs):
     Args:
         energy_kwh: measured now; any value is accepted, also outside the band.
         end_value_per_kwh: what a kWh left at the end of the horizon is worth [currency/kWh].
+        reserve_kwh: to be kept for an outage at the end of each slot, shape (n,); None for none.
+        throughput_left_kwh: that the warranty leaves to be discharged within the horizon; None where nobody counts.
     """
 
     energy_kwh: float
     end_value_per_kwh: float = 0.0
+    reserve_kwh: Floats | None = None
+    throughput_left_kwh: float | None = None
+
+    not_negative = ("reserve_kwh",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +94,15 @@ class Battery(AssetOf[BatteryInputs]):
         soc_max_pct: upper end of the planning band.
         wear_per_kwh: cost of a kWh discharged [currency/kWh].
         power_factor: cos phi at the terminals.
+        charge_curve: one-way efficiency at rising powers up to charge_kw, a straight line of the stored power between
+            them; empty where charge_efficiency holds at any power.
+        discharge_curve: likewise up to discharge_kw.
+        charge_taper_pct: state of charge from which the charging power falls, to nothing at 100 %; 100 where it does
+            not.
+        discharge_taper_pct: state of charge below which the discharging power falls, to nothing at 0 %; 0 likewise.
+        depth_wear: the lower ends of bands of depth, rising to 100 % of the capacity, and what a kWh that leaves each
+            costs besides [currency/kWh], rising; empty where depth costs nothing.
+        over_warranty_per_kwh: cost of a kWh discharged beyond the warranty's budget [currency/kWh].
     """
 
     id: str
@@ -73,24 +117,58 @@ class Battery(AssetOf[BatteryInputs]):
     soc_max_pct: float = 95.0
     wear_per_kwh: float = 0.0
     power_factor: float = 1.0
+    charge_curve: Points = ()
+    discharge_curve: Points = ()
+    charge_taper_pct: float = 100.0
+    discharge_taper_pct: float = 0.0
+    depth_wear: Points = ()
+    over_warranty_per_kwh: float = 0.0
 
     given = BatteryInputs
     is_anchored = True
     positive = ("capacity_kwh", "charge_kw", "discharge_kw")
-    not_negative = ("standby_kw", "wear_per_kwh")
+    not_negative = ("standby_kw", "wear_per_kwh", "over_warranty_per_kwh")
     shares = ("charge_efficiency", "discharge_efficiency", "power_factor")
-    finite = ("soc_min_pct", "soc_max_pct")
+    finite = ("soc_min_pct", "soc_max_pct", "charge_taper_pct", "discharge_taper_pct")
 
     @property
     def band_kwh(self) -> tuple[float, float]:
         """Lower and upper end of its planning band [kWh]."""
         return self.capacity_kwh * self.soc_min_pct / 100.0, self.capacity_kwh * self.soc_max_pct / 100.0
 
+    @property
+    def charging(self) -> LossCurve:
+        """What the store gains by charging power."""
+        return charging(self.charge_curve or ((self.charge_kw, self.charge_efficiency),))
+
+    @property
+    def discharging(self) -> LossCurve:
+        """What the store gives by discharging power."""
+        return discharging(self.discharge_curve or ((self.discharge_kw, self.discharge_efficiency),))
+
+    @property
+    def taper_per_h(self) -> tuple[float, float]:
+        """By how much charging and discharging power fall with each kWh near full and near empty [kW/kWh]."""
+        full, empty = 1.0 - self.charge_taper_pct / 100.0, self.discharge_taper_pct / 100.0
+        return (
+            self.charge_kw / (self.capacity_kwh * full) if full else 0.0,
+            self.discharge_kw / (self.capacity_kwh * empty) if empty else 0.0,
+        )
+
     def shape(self, inputs: BatteryInputs, slots: Slots, most_in_any: int) -> AssetShape:
-        """Its way back into the band is written only while it is outside."""
-        outside = self._outside_kwh(inputs) > BAND_TOLERANCE_KWH
-        traits = frozenset({RECOVERING} if outside else ())
-        return AssetShape(type(self), self.bus, self.reactive_per_active, traits=traits)
+        """What a battery need not have is written only where it is used; its way back, while it is outside its band."""
+        used = {
+            RECOVERING: self._outside_kwh(inputs) > BAND_TOLERANCE_KWH,
+            CURVED: bool(self.charge_curve or self.discharge_curve),
+            TAPERING: self.taper_per_h != (0.0, 0.0),
+            WEARING_BY_DEPTH: bool(self.depth_wear),
+            RESERVING: inputs.reserve_kwh is not None,
+            WARRANTED: inputs.throughput_left_kwh is not None,
+        }
+        traits = frozenset(trait for trait, is_used in used.items() if is_used)
+        curves = (max(1, len(self.charge_curve)), max(1, len(self.discharge_curve)), len(self.depth_wear))
+        pieces = curves if traits & {CURVED, WEARING_BY_DEPTH} else ()
+        return AssetShape(type(self), self.bus, self.reactive_per_active, traits=traits, pieces=pieces)
 
     def coefficients(self, inputs: BatteryInputs, shape: AssetShape, slots: Slots, weights: Weights) -> Values:
         """Derive the recursion, the band (widened to the measured start) and the costs."""
@@ -112,7 +190,73 @@ class Battery(AssetOf[BatteryInputs]):
             "discharge_cost": self.wear_per_kwh * hours + early,
             "end_value": inputs.end_value_per_kwh * slots.ends,
         }
-        return own | self._recovery(inputs, slots, weights) if RECOVERING in shape.traits else own
+        more: dict[str, Callable[[BatteryInputs, Slots, Weights], Values]] = {
+            RECOVERING: self._recovery,
+            CURVED: self._pieces,
+            TAPERING: self._taper,
+            WEARING_BY_DEPTH: self._depth,
+            RESERVING: self._reserve,
+            WARRANTED: self._warranty,
+        }
+        for trait in shape.traits:
+            own |= more[trait](inputs, slots, weights)
+        return own
+
+    def _pieces(self, inputs: BatteryInputs, slots: Slots, weights: Weights) -> Values:
+        """Derive the width and the slope of each piece of the two curves."""
+        found = {}
+        for name, curve in (("charge", self.charging), ("discharge", self.discharging)):
+            for k, (width_kw, slope) in enumerate(zip(curve.widths_kw, curve.slopes, strict=True)):
+                found[f"{name}_{k}_max_kw"] = np.full(len(slots), width_kw)
+                found[f"{name}_{k}_h"] = slope * slots.duration_h
+        return found
+
+    def _taper(self, inputs: BatteryInputs, slots: Slots, weights: Weights) -> Values:
+        """Derive the two lines; what was measured beyond them takes and gives nothing."""
+        n, (near_full, near_empty) = len(slots), self.taper_per_h
+        full_kwh, empty_kwh = self._ends_kwh(inputs)
+        return {
+            "charge_taper_per_h": np.full(n, near_full),
+            "charge_taper_kw": np.full(n, near_full * full_kwh if near_full else self.charge_kw),
+            "discharge_taper_per_h": np.full(n, near_empty),
+            "discharge_taper_kw": np.full(n, -near_empty * empty_kwh if near_empty else self.discharge_kw),
+        }
+
+    def _depth(self, inputs: BatteryInputs, slots: Slots, weights: Weights) -> Values:
+        """Derive the bands of depth, the shallowest first, and what is in each at the start."""
+        depth_pct, price = np.array(self.depth_wear).T
+        bands, n = len(price), len(slots)
+        width = np.diff(depth_pct, prepend=0.0) / 100.0 * self.capacity_kwh
+        full_kwh, empty_kwh = self._ends_kwh(inputs)
+        least, most = np.zeros(bands), width.copy()
+        least[-1], most[0] = empty_kwh, width[0] + full_kwh - self.capacity_kwh
+        start = np.clip(inputs.energy_kwh - (self.capacity_kwh - np.cumsum(width)), least, most)
+        return {
+            "level_min_kwh": np.repeat(least, n),
+            "level_max_kwh": np.repeat(most, n),
+            "level_start_kwh": np.outer(start, 1.0 - slots.link).ravel(),
+            "depth_cost": np.repeat(price, n),
+        }
+
+    def _reserve(self, inputs: BatteryInputs, slots: Slots, weights: Weights) -> Values:
+        """Derive the price of a missing reserve; a kWh that is missing throughout costs less than a grid limit."""
+        most = weights.grid_limit / 2.0 / float(slots.duration_h.sum())
+        price = min(weights.outage_reserve, most) * slots.duration_h
+        assert inputs.reserve_kwh is not None
+        return {"reserve_kwh": inputs.reserve_kwh, "reserve_cost": price}
+
+    def _warranty(self, inputs: BatteryInputs, slots: Slots, weights: Weights) -> Values:
+        """Derive the count of what is discharged, and its price beyond the budget at the end."""
+        assert inputs.throughput_left_kwh is not None
+        return {
+            "hours": slots.duration_h,
+            "throughput_left_kwh": np.full(len(slots), inputs.throughput_left_kwh),
+            "warranty_cost": self.over_warranty_per_kwh * slots.ends,
+        }
+
+    def _ends_kwh(self, inputs: BatteryInputs) -> tuple[float, float]:
+        """Energy at which it is full and at which it is empty, or what was measured beyond [kWh]."""
+        return max(self.capacity_kwh, inputs.energy_kwh), min(0.0, inputs.energy_kwh)
 
     def _recovery(self, inputs: BatteryInputs, slots: Slots, weights: Weights) -> Values:
         """Derive the way back into the band of a store that was measured outside it."""
@@ -145,27 +289,69 @@ class Battery(AssetOf[BatteryInputs]):
     def as_held(self, inputs: BatteryInputs, slots: Slots, band: PowerBand, share: Floats) -> PowerBand:
         """Walk through the held slots, and let the band give way to what the store can still take or give."""
         low, high, energy_kwh = band.low_kw.copy(), band.high_kw.copy(), inputs.energy_kwh
-        floor_kwh, ceiling_kwh = self.band_kwh
         for s in np.flatnonzero(share):
-            h = slots.duration_h[s]
-            least = self._terminals_kw((min(floor_kwh, energy_kwh) - energy_kwh) / h)
-            most = self._terminals_kw((max(ceiling_kwh, energy_kwh) - energy_kwh) / h)
-            low[s], high[s] = np.clip((low[s], high[s]), least, most)
-            gained = self.charge_efficiency * low[s] if low[s] > 0.0 else low[s] / self.discharge_efficiency
-            energy_kwh += (gained - self.standby_kw) * h
+            hours = float(slots.duration_h[s])
+            low[s], high[s] = np.clip((low[s], high[s]), *self.can_kw(inputs, energy_kwh, hours))
+            energy_kwh = self.after_kwh(energy_kwh, float(low[s]), hours)
         return PowerBand(low, high)
+
+    def can_kw(self, inputs: BatteryInputs, energy_kwh: float, hours: float) -> tuple[float, float]:
+        """Find the least and the most power at its terminals that its energy allows for a time [kW].
+
+        Args:
+            inputs: with what was measured at the start of the horizon.
+            energy_kwh: stored before.
+            hours: for how long.
+        """
+        (floor_kwh, ceiling_kwh), (near_full, near_empty) = self.band_kwh, self.taper_per_h
+        full_kwh, empty_kwh = self._ends_kwh(inputs)
+        least = self._terminals_kw(min(floor_kwh - energy_kwh, 0.0) / hours)
+        most = self._terminals_kw(max(ceiling_kwh - energy_kwh, 0.0) / hours)
+        rested_kwh = energy_kwh - self.standby_kw * hours
+        if near_full and most > 0.0:
+            most = min(most, self.charging.tapered(near_full, hours, full_kwh - rested_kwh))
+        if near_empty and least < 0.0:
+            least = max(least, -self.discharging.tapered(near_empty, hours, rested_kwh - empty_kwh))
+        return least, most
+
+    def after_kwh(self, energy_kwh: float, kw: float, hours: float) -> float:
+        """Find what is stored after a time at a power at its terminals [kWh]."""
+        gained_kw = self.charging.at_store(kw) if kw > 0.0 else -self.discharging.at_store(-kw)
+        return energy_kwh + (gained_kw - self.standby_kw) * hours
 
     def _terminals_kw(self, rise_kw: float) -> float:
         """Power at the terminals that changes the store at this rate [kW], its own consumption included."""
         into_kw = rise_kw + self.standby_kw
-        return into_kw / self.charge_efficiency if into_kw > 0.0 else into_kw * self.discharge_efficiency
+        return self.charging.at_terminals(into_kw) if into_kw > 0.0 else -self.discharging.at_terminals(-into_kw)
 
     def faults(self) -> Iterator[str]:
         """Check the band, and that it can make good what it consumes itself."""
         if not 0.0 <= self.soc_min_pct <= self.soc_max_pct <= 100.0:
             yield f"{self.id}: the band {self.soc_min_pct}..{self.soc_max_pct} % must rise within 0..100 %"
-        if self.charge_kw * self.charge_efficiency < self.standby_kw:
+        if not (self.soc_min_pct <= self.charge_taper_pct <= 100.0 and 0.0 <= self.discharge_taper_pct <= 100.0):
             yield (
+                f"{self.id}: its power tapers from {self.charge_taper_pct} % up and {self.discharge_taper_pct} % down; "
+                f"give {self.soc_min_pct}..100 % and 0..100 %"
+            )
+        yield from self._curve_faults()
+        if self.depth_wear:
+            depth, price = np.array(self.depth_wear).T
+            if not ((np.diff(depth, prepend=0.0) > 0.0).all() and depth[-1] == 100.0 and _rises(price)):
+                yield f"{self.id}.depth_wear: {self.depth_wear} must rise in depth to 100 % and, from 0, in price"
+
+    def _curve_faults(self) -> Iterator[str]:
+        found: list[str] = []
+        if self.charge_curve:
+            found += curve_faults(f"{self.id}.charge_curve", self.charge_curve, self.charge_kw, charges=True)
+        if self.discharge_curve:
+            found += curve_faults(f"{self.id}.discharge_curve", self.discharge_curve, self.discharge_kw, charges=False)
+        if not found and self.charging.store_kw[-1] < self.standby_kw:
+            found.append(
                 f"{self.id}.standby_kw: {self.standby_kw} is more than charging at {self.charge_kw} kW can make good; "
                 "check both"
             )
+        yield from found
+
+
+def _rises(price: Floats) -> bool:
+    return bool((np.diff(price, prepend=0.0) >= 0.0).all())
