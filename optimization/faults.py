@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,33 @@ def series(label: str, holder: object, n: int, not_negative: tuple[str, ...]) ->
         value = getattr(holder, name)
         if isinstance(value, np.ndarray):
             yield from array(f"{label}.{name}", value, n, not_negative=name in not_negative)
+
+
+def own_numbers(asset: Any) -> Iterator[str]:
+    """Check the range of each of an asset's numbers."""
+    for name in asset.__slots__:
+        label, value = f"{asset.id}.{name}", getattr(asset, name)
+        if name in asset.positive:
+            yield from number(label, value, above=0.0)
+        elif name in asset.not_negative:
+            yield from number(label, value, low=0.0)
+        elif name in asset.shares:
+            yield from number(label, value, above=0.0, high=1.0)
+        elif name in asset.finite:
+            yield from number(label, value)
+
+
+def input_numbers(asset: Any, inputs: Any, n: int) -> Iterator[str]:
+    """Check the inputs of an asset, number by number and array by array."""
+    if not isinstance(inputs, asset.given):
+        yield f"inputs of {asset.id}: {type(inputs).__name__} where {asset.given.__name__} is needed"
+        return
+    yield from series(f"inputs of {asset.id}", inputs, n, inputs.not_negative)
+    for name in inputs.__slots__:
+        value = getattr(inputs, name)
+        if isinstance(value, float | int):
+            yield from number(f"{asset.id}.{name}", value)
+    yield from asset.input_faults(inputs)
 
 
 def array(label: str, value: Floats, n: int, *, not_negative: bool) -> Iterator[str]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from optimization.assets.asset import Asset, Inputs
+from optimization.assets.asset import Asset
 from optimization.charges import charge_faults
-from optimization.faults import array, instant, number, series
+from optimization.faults import array, input_numbers, instant, number, own_numbers, series
 from optimization.groups import group_faults
 from optimization.network import Network
 from optimization.problem import Problem
@@ -35,7 +35,7 @@ def _faults(problem: Problem) -> Iterator[str]:
     for asset in problem.assets:
         yield from _asset(asset, problem.network)
         if asset.id in problem.inputs:
-            yield from _inputs(asset, problem.inputs[asset.id], len(problem.slots))
+            yield from input_numbers(asset, problem.inputs[asset.id], len(problem.slots))
     yield from _held(problem)
     powered = [asset.id for asset in problem.assets if asset.has_power]
     yield from group_faults(problem.groups, powered, len(problem.slots))
@@ -96,30 +96,7 @@ def _carbon_budget(problem: Problem) -> Iterator[str]:
 
 
 def _asset(asset: Asset, network: Network | None) -> Iterator[str]:
-    names: tuple[str, ...] = asset.__slots__
-    for name in names:
-        label, value = f"{asset.id}.{name}", getattr(asset, name)
-        if name in asset.positive:
-            yield from number(label, value, above=0.0)
-        elif name in asset.not_negative:
-            yield from number(label, value, low=0.0)
-        elif name in asset.shares:
-            yield from number(label, value, above=0.0, high=1.0)
-        elif name in asset.finite:
-            yield from number(label, value)
+    yield from own_numbers(asset)
     yield from asset.faults()
     if network is not None and asset.has_power and asset.bus not in network.bus_ids:
         yield f"{asset.id}.bus: {asset.bus} is not in the grid; its buses are {network.bus_ids.tolist()}"
-
-
-def _inputs(asset: Asset, inputs: Inputs, n: int) -> Iterator[str]:
-    if not isinstance(inputs, asset.given):
-        yield f"inputs of {asset.id}: {type(inputs).__name__} where {asset.given.__name__} is needed"
-        return
-    yield from series(f"inputs of {asset.id}", inputs, n, inputs.not_negative)
-    names: tuple[str, ...] = inputs.__slots__
-    for name in names:
-        value = getattr(inputs, name)
-        if isinstance(value, float | int):
-            yield from number(f"{asset.id}.{name}", value)
-    yield from asset.input_faults(inputs)

@@ -10,6 +10,7 @@ from optimization.assets.genset import Genset, GensetInputs
 from optimization.assets.heat_load import HeatLoad, HeatLoadInputs
 from optimization.assets.heat_pump import HeatPump, HeatPumpInputs
 from optimization.assets.heat_source import HeatSource, HeatSourceInputs
+from optimization.assets.hybrid import Hybrid, HybridInputs
 from optimization.assets.load import Load, LoadInputs
 from optimization.assets.pv import Pv, PvInputs
 from optimization.assets.wind import Wind, WindInputs
@@ -37,6 +38,8 @@ __all__ = [
     "HeatPumpInputs",
     "HeatSource",
     "HeatSourceInputs",
+    "Hybrid",
+    "HybridInputs",
     "Inputs",
     "Load",
     "LoadInputs",

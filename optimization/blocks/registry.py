@@ -17,13 +17,14 @@ from optimization.assets import (
     HeatLoad,
     HeatPump,
     HeatSource,
+    Hybrid,
     Load,
     Pv,
     Wind,
     Zone,
 )
 from optimization.assets.asset import AssetShape
-from optimization.blocks import battery, deferrable, ev, genset, heat_load, heat_pump, heat_unit, load, pv, zone
+from optimization.blocks import battery, deferrable, ev, genset, heat_load, heat_pump, heat_unit, hybrid, load, pv, zone
 from optimization.blocks.parts import Group
 from optimization.problem import Schedule
 
@@ -48,6 +49,7 @@ BLOCKS: Mapping[type[Asset], Block] = {
     Load: Block(load.build, load.schedule),
     Pv: Block(pv.build, pv.schedule),
     Battery: Block(battery.build, battery.schedule, battery.exclusive),
+    Hybrid: Block(hybrid.build, hybrid.schedule, hybrid.exclusive),
     ChargePoint: Block(ev.build, ev.schedule, ev.exclusive),
     HeatPump: Block(heat_pump.build, heat_pump.schedule),
     Genset: Block(genset.build, genset.schedule),
