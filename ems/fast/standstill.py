@@ -3,11 +3,12 @@
 Many powers stand still honestly: nothing at night, a battery at rest, an inverter at its limit. Their energy registers
 tell. A power that is read alike to the last digit while its register tells otherwise is uncertain until it moves.
 
-    expected = |power| x time;    uncertain where |expected - register| > expected / 2
+    expected = |power| x time;    uncertain where |expected - register| > expected / 2 + step
 
-It is judged after `LEAST_S`, and after three times the longest pause that the register makes between two steps while
-power flows: how coarse a register is, and how seldom a meter renews it, is learnt. A register that never moved says
-nothing. What agreed for twice that time is let go by half: an honest night must not hide a frozen morning.
+It is judged after `LEAST_S`, and after three times the pause that the register makes between two steps while power
+flows: how coarse a register is, and how seldom a meter renews it, is learnt. Of the last twenty pauses and steps the
+third greatest counts, so that a device that was frozen for a while, and then caught up, teaches nothing. Before five
+steps nothing is said. What agreed for long enough to tell is let go: an honest night must not hide a frozen morning.
 
 A power at rest (a trifle at most) is judged by both registers: uncertain where one of them makes three steps and more
 than half as much again as the trifle would have given. Three steps stand for two whole ones, wherever the first began.
@@ -16,6 +17,7 @@ Own derivation.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf, nan
@@ -30,20 +32,23 @@ PAUSES = 3.0
 REST_KW = 0.2
 """Below that a register may take an hour for a step."""
 REST_STEPS = 3
+RECENT, LEARNT, ODD = 20, 5, 3
+"""So many steps of a register are remembered, so many are needed, and the greatest but two is its habit."""
 
 
 @dataclass(slots=True)
 class _Register:
-    """An energy register: what it tells, its steps, and its longest pause while power flowed its way [s].
+    """An energy register: what it tells, its steps, and how it makes them while power flows its way.
 
-    Of its pauses: its value when it was last looked at for them, and when it last moved then [s].
+    Of the latter: its value when it was last looked at for them, and when it last moved then [s].
     """
 
     kwh: float | None = None
     steps: int = 0
     looked_kwh: float | None = None
     moved_s: float | None = None
-    pause_s: float | None = None
+    pauses_s: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    steps_kwh: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     def count(self, kwh: float) -> None:
         """Count its steps, whichever way power flows."""
@@ -51,13 +56,20 @@ class _Register:
         self.kwh = kwh
 
     def see(self, kwh: float, now_s: float, *, flowing: bool, doubted: bool) -> None:
-        """Take what it tells now; a pause counts only if power flowed all the time and was believed."""
+        """Take what it tells now; a step counts only if power flowed all the time and was believed."""
         if not flowing or doubted:
             self.moved_s = None
         if kwh != self.looked_kwh:
-            if self.moved_s is not None:
-                self.pause_s = max(self.pause_s or 0.0, now_s - self.moved_s)
+            if self.moved_s is not None and self.looked_kwh is not None:
+                self.pauses_s.append(now_s - self.moved_s)
+                self.steps_kwh.append(abs(kwh - self.looked_kwh))
             self.looked_kwh, self.moved_s = kwh, now_s if flowing else None
+
+    def habit(self) -> tuple[float, float] | None:
+        """Give how long it pauses [s] and how far it steps [kWh]; None before that is learnt."""
+        if len(self.pauses_s) < LEARNT:
+            return None
+        return sorted(self.pauses_s)[-ODD], sorted(self.steps_kwh)[-ODD]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,28 +139,26 @@ class _Power:
 
     def _judged(self, ahead: str, kwh: Mapping[str, float], now_s: float) -> str:
         """Compare, and move on where it agrees."""
-        pause_s, rests = self.registers[ahead].pause_s, abs(self.kw) <= REST_KW
-        if pause_s is None and not rests:
+        rests, passed_s = abs(self.kw) <= REST_KW, now_s - self.began.at_s
+        if self.polls < LEAST_POLLS or passed_s < LEAST_S:
             return ""
-        need_s = max(LEAST_S, PAUSES * (pause_s or 0.0))
-        if self.polls < LEAST_POLLS or now_s - self.began.at_s < need_s:
+        habit = (0.0, 0.0) if rests else self.registers[ahead].habit()
+        if habit is None or passed_s < PAUSES * habit[0]:
             return ""
-        why = self._rests(kwh, now_s) if rests else self._flows(kwh[ahead] - self.began.kwh[ahead], now_s)
-        if not why and self.middle is None:
-            self.middle = self._mark(now_s, kwh)
-        elif not why and self.middle is not None and now_s - self.middle.at_s >= need_s:
-            self.began, self.middle = self.middle, self._mark(now_s, kwh)
+        why = self._rests(kwh, passed_s) if rests else self._flows(kwh[ahead], ahead, habit[1], passed_s)
+        since_s = now_s - (self.began if self.middle is None else self.middle).at_s
+        tells = rests or abs(self.kw) * since_s / 3600.0 > 2.0 * habit[1]
+        if not why and tells and since_s >= max(LEAST_S, PAUSES * habit[0]):
+            self.began, self.middle = self.middle or self.began, self._mark(now_s, kwh)
         return why
 
-    def _flows(self, told_kwh: float, now_s: float) -> str:
-        passed_s = now_s - self.began.at_s
-        expected_kwh = abs(self.kw) * passed_s / 3600.0
-        if abs(expected_kwh - told_kwh) <= expected_kwh / 2.0:
+    def _flows(self, kwh: float, ahead: str, step_kwh: float, passed_s: float) -> str:
+        expected_kwh, told_kwh = abs(self.kw) * passed_s / 3600.0, kwh - self.began.kwh[ahead]
+        if abs(expected_kwh - told_kwh) <= expected_kwh / 2.0 + step_kwh:
             return ""
         return self._words(passed_s, told_kwh, expected_kwh)
 
-    def _rests(self, kwh: Mapping[str, float], now_s: float) -> str:
-        passed_s = now_s - self.began.at_s
+    def _rests(self, kwh: Mapping[str, float], passed_s: float) -> str:
         trifle_kwh = REST_KW * passed_s / 3600.0
         for name, value in kwh.items():
             told_kwh = value - self.began.kwh.get(name, value)

@@ -1,7 +1,8 @@
 """Which powers stand still against their own energy registers, by what the drivers read, for I3.
 
-still    read alike to the last digit for 120 s, 20 reads and three times its register's longest pause between two
-         steps while power flowed that way; its register meanwhile told less than 40 or more than 160 percent of it
+still    read alike to the last digit for 120 s, 20 reads and four times its register's longest pause between two
+         steps while power flowed that way, of which it made ten; its register meanwhile told less than 40 or more than
+         160 percent of it, by more than two of its greatest steps
 
 It is looser than the daemon may be (a power that was lost, or whose register leapt, is looked at again when it first
 moves after a quarter of an hour, as the daemon may not have believed it before), and never tighter.
@@ -17,7 +18,7 @@ from drivers.points import Measurement, Quality
 from ems.config.binding import Bindings
 from ems.config.site import Site
 
-LEAST_S, LEAST_READS, PAUSES = 120.0, 20, 3.0
+LEAST_S, LEAST_READS, LEAST_STEPS, PAUSES, STEPS = 120.0, 20, 10, 4.0, 2.0
 REST_KW = 0.2
 OFF_BY = 0.6
 LEAP_KWH = 1.5
@@ -48,6 +49,8 @@ class Watched:
     unsure_until_s: float = -math.inf
     told_kwh: dict[str, float] = field(default_factory=dict)
     pauses_s: dict[str, float] = field(default_factory=dict)
+    steps_kwh: dict[str, float] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
 
     def look(self, kw: float, kwh: float | None, now_s: float) -> None:
         """Take a power [kW] and what its register tells of this direction [kWh]."""
@@ -63,7 +66,7 @@ class Watched:
             return
         self.reads += 1
         self._follow(register, kwh, flows=abs(kw) > REST_KW, now_s=now_s)
-        if not self._is_wrong(abs(kw), kwh - self.began_kwh, now_s - self.since_s, self.pauses_s.get(register)):
+        if not self._is_wrong(abs(kw), kwh - self.began_kwh, now_s - self.since_s, register):
             self.wrong_s = math.inf
         elif self.wrong_s == math.inf:
             self.wrong_s = now_s
@@ -76,16 +79,19 @@ class Watched:
         if kwh != before_kwh or register not in self.told_kwh:
             if self.moved_s is not None:
                 self.pauses_s[register] = max(self.pauses_s.get(register, 0.0), now_s - self.moved_s)
+                self.steps_kwh[register] = max(self.steps_kwh.get(register, 0.0), abs(kwh - before_kwh))
+                self.steps[register] = self.steps.get(register, 0) + 1
             self.moved_s = now_s if flows else None
         if not 0.0 <= kwh - before_kwh <= LEAP_KWH:
             self.doubt(now_s)
         self.told_kwh[register] = kwh
 
-    def _is_wrong(self, kw: float, told_kwh: float, passed_s: float, pause_s: float | None) -> bool:
-        if kw <= REST_KW or pause_s is None or self.reads < LEAST_READS:
+    def _is_wrong(self, kw: float, told_kwh: float, passed_s: float, register: str) -> bool:
+        if kw <= REST_KW or self.steps.get(register, 0) < LEAST_STEPS or self.reads < LEAST_READS:
             return False
         expected_kwh = kw * passed_s / 3600.0
-        return passed_s >= max(LEAST_S, PAUSES * pause_s) and abs(told_kwh - expected_kwh) > OFF_BY * expected_kwh
+        off_kwh = OFF_BY * expected_kwh + STEPS * self.steps_kwh[register]
+        return passed_s >= max(LEAST_S, PAUSES * self.pauses_s[register]) and abs(told_kwh - expected_kwh) > off_kwh
 
     def doubt(self, now_s: float) -> None:
         """Look away for a while, and then until it moves: since when it stands still, the daemon may know otherwise."""

@@ -64,6 +64,11 @@ HONEST: dict[str, Story] = {
     "a register in whole kilowatt-hours": lambda s: (4.3, counted(s, step_kwh=1.0), 0.0),
     "a meter that is renewed every quarter of an hour": lambda s: (4.3, counted(s, every_s=900.0), 0.0),
     "export": lambda s: (-4.3, 0.0, counted(s)),
+    "a coarse register, and then little": then(
+        3600.0,
+        lambda s: (restless(s), counted(s, step_kwh=0.1), 0.0),
+        lambda s: (0.3, 4.3 + counted(s - 3600.0, 0.3, step_kwh=0.1), 0.0),
+    ),
 }
 
 
@@ -113,6 +118,18 @@ def test_an_hour_in_which_nothing_was_read_is_no_pause_of_a_register() -> None:
             told["grid_meter.import_kwh"] = Measurement("grid_meter.import_kwh", kwh, NOW, at_s)
         found += [at_s] if METER in watch.look(told.get) else []
     assert frozen_s + 115.0 <= min(found) <= frozen_s + 130.0
+
+
+def test_a_standstill_that_ended_in_time_teaches_nothing() -> None:
+    def story(at_s: float) -> tuple[float, float, float]:
+        return alive(at_s - at_s % 600.0 if at_s % 600.0 < 110.0 or at_s > 6000.0 else at_s)
+
+    assert 6115.0 <= min(doubts(story, 6600.0)) <= 6130.0
+
+
+def test_a_little_that_is_frozen_is_found_once_a_coarse_register_ought_to_have_stepped() -> None:
+    before = then(3600.0, lambda s: (restless(s), counted(s, step_kwh=0.1), 0.0), lambda s: (0.6, 4.3, 0.0))
+    assert 3600.0 + 1200.0 <= min(doubts(before, 7200.0)) <= 3600.0 + 1500.0
 
 
 def test_it_is_believed_again_when_it_moves() -> None:
