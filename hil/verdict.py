@@ -157,7 +157,8 @@ def _cost_parts(site: Site, plant: Plant, people: Mapping[str, Any], peak_before
         "ev_shortfall": planning.ev_shortfall_per_kwh * people["ev_shortfall_kwh"],
         "discomfort": planning.discomfort_per_kh * people["comfort_kh"],
         "stored": -mean_price * _stored_kwh(site, plant),
-        "demand_ahead": -demand_ahead(site.tariff.demand, times, imported, peak_before_kw=peak_before_kw, zone=zone),
+        "demand_ahead": -demand_ahead(site.tariff.demand, times, imported, peak_before_kw=peak_before_kw, zone=zone)
+        - sum(demand_ahead(charge, times, imported, zone=zone) for charge in site.tariff.further_demands),
     }
 
 

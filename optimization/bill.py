@@ -1,9 +1,11 @@
 """The bill of a period, line by line, and what of its demand charge belongs to the days after it.
 
     tiers[m] = sum over tiers of adder * kWh of month m above the tier's threshold, up to that of the next    [currency]
-    demand[m] = highest mean import of a metering interval within month m                                           [kW]
+    demand[m] = highest mean import of a metering interval that begins in month m, within the charge's window       [kW]
+    excess = sum over metering intervals of h * max(0, mean import - subscribed power)                             [kWh]
     bill = import kWh * import price + tiers * (1 + vat) - export kWh * export price + fixed_per_day * days
-         + price_per_kw * demand
+         + price_per_kw * demand, for each demand charge
+         + subscribed power * price_per_kw_day * days + excess_per_kwh * excess
 
 Months are those of the local calendar. There is one function for the bill; whoever states one uses it.
 `optimization.invoice` rounds its lines as they are printed on paper.
@@ -19,8 +21,10 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 import numpy as np
 
+from optimization.calendar_windows import ALWAYS
 from optimization.slots import Floats, Slots, chain
 from optimization.tariff import (
+    CapacitySubscription,
     DemandCharge,
     Tariff,
     energy_price,
@@ -37,7 +41,7 @@ class Item:
     Args:
         name: what is charged, for example `energy night` or `demand 2026-01`.
         quantity: how much of it.
-        unit: `kWh`, `kW` or `d`.
+        unit: `kWh`, `kW`, `d` or `kW d`.
         amount: what it costs, before tax where `vat` is above 0 [currency]; negative for what is earned.
         vat: share of tax that is added to it.
     """
@@ -58,8 +62,8 @@ class Bill:
         adders: grid fees and levies, before tax.
         vat: tax on both.
         export: earned by export (subtracted).
-        fixed: standing charge.
-        demand: for the highest mean import.
+        fixed: standing charge, with a subscribed power and what was drawn above it.
+        demand: for the highest mean imports.
         items: what all of it is made of, line by line.
     """
 
@@ -124,7 +128,11 @@ def bill(
     sold = list(_sold(tariff, slots, export_kwh, price))
     days = (times[-1] - times[0]).total_seconds() / 86400.0
     standing = [Item("fixed", days, "d", tariff.fixed_per_day * days)] if tariff.fixed_per_day else []
+    if tariff.subscription is not None:
+        standing += _subscribed(tariff.subscription, days, times, import_kwh)
     peaks = list(_demand(tariff.demand, times, import_kwh, peak_before_kw=peak_before_kw, zone=zone))
+    for charge in tariff.further_demands:
+        peaks += _demand(charge, times, import_kwh, peak_before_kw=0.0, zone=zone)
     priced, added = [item for item, _ in bought] + tiers, [item for _, each in bought for item in each]
     energy, adders = _sum(priced), _sum(added)
     items = (*priced, *_merged(added), *standing, *peaks, *sold)
@@ -133,7 +141,7 @@ def bill(
         adders,
         (energy + adders) * tariff.vat,
         sum((-item.amount for item in sold), 0.0),
-        tariff.fixed_per_day * days,
+        _sum(standing),
         _sum(peaks),
         tuple(item for item in items if item.quantity),
     )
@@ -203,6 +211,16 @@ def _sold(tariff: Tariff, slots: Slots, kwh: Floats, price: Floats) -> Iterator[
         yield Item(f"export {rate.name}".strip(), float(np.sum(part * kwh)), "kWh", -earned)
 
 
+def _subscribed(
+    asked: CapacitySubscription, days: float, times: Sequence[datetime], import_kwh: Floats
+) -> Iterator[Item]:
+    """Charge the subscribed power, and what metering intervals drew above it."""
+    yield Item("subscription", asked.kw * days, "kW d", asked.price_per_kw_day * asked.kw * days)
+    beyond_kw = np.maximum(interval_means_kw(times, import_kwh, asked.interval_s) - asked.kw, 0.0)
+    excess_kwh = float(beyond_kw.sum()) * asked.interval_s / 3600.0
+    yield Item("above subscription", excess_kwh, "kWh", asked.excess_per_kwh * excess_kwh)
+
+
 def _tiers(
     tariff: Tariff, times: Sequence[datetime], kwh: Floats, used_kwh: float, zone: tzinfo | None
 ) -> Iterator[Item]:
@@ -237,11 +255,14 @@ def _demand(
     """Charge the highest mean of each calendar month, less what was reached before the period."""
     if charge is None:
         return
+    starts_s = interval_starts_s(times, charge.interval_s)
     means_kw = interval_means_kw(times, import_kwh, charge.interval_s)
+    if charge.when != ALWAYS:
+        means_kw = np.where(charge.when.holds(starts_s, zone or UTC), means_kw, 0.0)
     highest: dict[str, float] = {}
-    for start_s, mean_kw in zip(interval_starts_s(times, charge.interval_s), means_kw, strict=True):
+    for start_s, mean_kw in zip(starts_s, means_kw, strict=True):
         month = _month_of(datetime.fromtimestamp(start_s, UTC), zone)
         highest[month] = max(highest.get(month, 0.0), float(mean_kw))
     for k, (month, top_kw) in enumerate(highest.items()):
         beyond_kw = max(0.0, top_kw - (peak_before_kw if k == 0 else 0.0))
-        yield Item(f"demand {month}".strip(), beyond_kw, "kW", charge.price_per_kw * beyond_kw)
+        yield Item(f"{charge.name} {month}".strip(), beyond_kw, "kW", charge.price_per_kw * beyond_kw)

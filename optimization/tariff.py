@@ -30,11 +30,32 @@ class DemandCharge:
         price_per_kw: for each period, taxes included [currency/kW].
         interval_s: metering interval over which the mean is taken, on whole multiples of it in UTC [s].
         period: over what the highest mean is looked for: `month`, the calendar month of the site's time zone.
+        name: on the bill.
+        when: the window in which an interval must begin to count.
     """
 
     price_per_kw: float
     interval_s: int = 900
     period: str = "month"
+    name: str = "demand"
+    when: CalendarWindow = ALWAYS
+
+
+@dataclass(frozen=True, slots=True)
+class CapacitySubscription:
+    """A power that is paid for whether it is used or not, and the energy drawn above it.
+
+    Args:
+        kw: subscribed power [kW].
+        price_per_kw_day: of it, taxes included [currency/kW/day].
+        excess_per_kwh: of what a metering interval draws above it, taxes included, besides the energy [currency/kWh].
+        interval_s: metering interval, on whole multiples of it in UTC [s].
+    """
+
+    kw: float
+    price_per_kw_day: float = 0.0
+    excess_per_kwh: float = 0.0
+    interval_s: int = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +111,8 @@ class Tariff:
         export_windows: likewise for what is sold.
         tiers: by rising threshold.
         zone: whose wall clock the windows follow.
+        further_demands: other demand charges, each with a window of its own.
+        subscription: a power that is paid for by the day; None without one.
     """
 
     import_energy: float | None = None
@@ -104,6 +127,8 @@ class Tariff:
     export_windows: tuple[Rate, ...] = ()
     tiers: tuple[Tier, ...] = ()
     zone: tzinfo = UTC
+    further_demands: tuple[DemandCharge, ...] = ()
+    subscription: CapacitySubscription | None = None
 
     @property
     def import_rates(self) -> tuple[Rate, ...]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Any, TypeVar
 
 import numpy as np
 
 from optimization.calendar_windows import ALL_DAYS, ALL_MONTHS, CalendarWindow
-from optimization.tariff import DemandCharge, Rate, Tariff, Tier
+from optimization.tariff import CapacitySubscription, DemandCharge, Rate, Tariff, Tier
 
 SCHEMA_VERSION = 1
 FEED = "feed"
 Known = TypeVar("Known", int, str)
 DEMAND_INTERVALS_S = (900, 1800)
 DEMAND_PERIODS = ("month",)
+TOP_KEYS = ("schema_version", "import", "export", "fixed_per_day", "demand", "further_demands", "subscription")
+SUBSCRIPTION_INTERVALS_S = (900, 1800, 3600)
 WINDOW_KEYS = ("months", "days", "from_h", "to_h")
 
 
@@ -46,7 +49,7 @@ class _Reader:
     def __init__(self, mapping: Mapping[str, Any], zone: tzinfo) -> None:
         self._zone = zone
         self._problems: list[tuple[str, str]] = []
-        self._top = self._section("", mapping, ("schema_version", "import", "export", "fixed_per_day", "demand"))
+        self._top = self._section("", mapping, TOP_KEYS)
 
     def tariff(self) -> Tariff:
         """Build the tariff or raise with all problems."""
@@ -64,11 +67,13 @@ class _Reader:
             export_factor=self._number("export.factor", sold.get("factor", 1.0), low=0.0),
             export_adders=sell.adders,
             fixed_per_day=self._number("fixed_per_day", self._top.get("fixed_per_day", 0.0), low=0.0),
-            demand=self._demand(self._top["demand"]) if "demand" in self._top else None,
+            demand=self._demand("demand", self._top["demand"]) if "demand" in self._top else None,
             import_windows=self._windows("import.windows", bought.get("windows", {}), buy),
             export_windows=self._windows("export.windows", sold.get("windows", {}), sell),
             tiers=self._tiers(bought.get("tiers", {})),
             zone=self._zone,
+            further_demands=self._further_demands(self._top.get("further_demands", {})),
+            subscription=self._subscription(self._top["subscription"]) if "subscription" in self._top else None,
         )
         if self._problems:
             raise TariffError(self._problems)
@@ -151,12 +156,32 @@ class _Reader:
             return ()
         return [(str(name), content) for name, content in value.items()]
 
-    def _demand(self, value: Any) -> DemandCharge:
-        section = self._section("demand", value, ("price_per_kw", "interval_s", "period"))
+    def _demand(self, key: str, value: Any, window: tuple[str, ...] = ()) -> DemandCharge:
+        section = self._section(key, value, ("price_per_kw", "interval_s", "period", *window))
         return DemandCharge(
-            price_per_kw=self._number("demand.price_per_kw", section.get("price_per_kw"), low=0.0),
-            interval_s=self._one_of("demand.interval_s", section.get("interval_s", 900), DEMAND_INTERVALS_S),
-            period=self._one_of("demand.period", section.get("period", "month"), DEMAND_PERIODS),
+            price_per_kw=self._number(f"{key}.price_per_kw", section.get("price_per_kw"), low=0.0),
+            interval_s=self._one_of(f"{key}.interval_s", section.get("interval_s", 900), DEMAND_INTERVALS_S),
+            period=self._one_of(f"{key}.period", section.get("period", "month"), DEMAND_PERIODS),
+        )
+
+    def _further_demands(self, value: Any) -> tuple[DemandCharge, ...]:
+        charges = []
+        for name, content in self._by_name("further_demands", value, "{winter: {price_per_kw: 4, months: [12, 1, 2]}}"):
+            key = f"further_demands.{name}"
+            charge = self._demand(key, content, WINDOW_KEYS)
+            if isinstance(content, Mapping):
+                charge = replace(charge, name=name, when=self._window(key, content))
+            charges.append(charge)
+        return tuple(charges)
+
+    def _subscription(self, value: Any) -> CapacitySubscription:
+        section = self._section("subscription", value, ("kw", "price_per_kw_day", "excess_per_kwh", "interval_s"))
+        interval_s, daily = section.get("interval_s", 3600), section.get("price_per_kw_day", 0.0)
+        return CapacitySubscription(
+            kw=self._number("subscription.kw", section.get("kw"), low=0.0),
+            price_per_kw_day=self._number("subscription.price_per_kw_day", daily, low=0.0),
+            excess_per_kwh=self._number("subscription.excess_per_kwh", section.get("excess_per_kwh", 0.0), low=0.0),
+            interval_s=self._one_of("subscription.interval_s", interval_s, SUBSCRIPTION_INTERVALS_S),
         )
 
     def _one_of(self, key: str, value: Any, known: tuple[Known, ...]) -> Known:

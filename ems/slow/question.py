@@ -34,7 +34,17 @@ from optimization.assets import (
 from optimization.forecast.building import cop, zone_gains_kw
 from optimization.holding import hold, limited
 from optimization.network import Network
-from optimization.problem import CarbonBudget, Connection, DemandTerms, Plan, Problem, Refused, TariffSeries
+from optimization.problem import (
+    CarbonBudget,
+    Charge,
+    Connection,
+    DemandTerms,
+    Plan,
+    Problem,
+    Refused,
+    Subscription,
+    TariffSeries,
+)
 from optimization.slots import Floats, Slots, chain
 from optimization.tariff import Tariff
 from optimization.weights import Weights
@@ -137,11 +147,16 @@ class Questioner:
             held=held,
             demand=terms[0],
             carbon_budget=terms[1],
+            charges=self._charges(),
         )
 
     def _tariff(self, slots: Slots, foresight: Foresight) -> TariffSeries:
         buy, sell = self.tariff.series(slots, foresight.price)
         return TariffSeries(buy, sell, foresight.carbon, self.site.file.planning.carbon_price_per_kg)
+
+    def _charges(self) -> tuple[Charge, ...]:
+        subscribed = self.tariff.subscription
+        return () if subscribed is None else (Subscription(subscribed.kw, subscribed.excess_per_kwh),)
 
     def _connection(self, slots: Slots, limits: Iterable[InForce]) -> Connection:
         grid = self.site.file.grid

@@ -30,7 +30,7 @@ from optimization.assets import (
     PvInputs,
 )
 from optimization.month_ahead import Ahead, MonthAhead
-from optimization.problem import AcVerdict, Plan, Problem, Refused, Schedule
+from optimization.problem import AcVerdict, Plan, Problem, Refused, Schedule, Subscription
 
 DEMO = Path(__file__).resolve().parents[2] / "sites" / "demo_feeder"
 NOW = datetime(2025, 1, 15, 9, 0, tzinfo=UTC)
@@ -158,7 +158,8 @@ def idle_plan(problem: Problem, now: datetime) -> Plan:
     if budget is not None:
         kg = budget.share @ (bought * problem.tariff.carbon_kg_per_kwh * problem.slots.duration_h)
         plan = replace(plan, carbon_excess_kg=np.maximum(0.0, kg - budget.left_kg))
-    return plan
+    subscribed = [charge for charge in problem.charges if isinstance(charge, Subscription)]
+    return replace(plan, charged=tuple(np.maximum(0.0, bought - charge.subscribed_kw) for charge in subscribed))
 
 
 def _idle(problem: Problem, asset: Any) -> Schedule:

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -25,7 +26,9 @@ from optimization.assets import (
     LoadInputs,
     PvInputs,
 )
-from optimization.problem import CarbonBudget, DemandTerms, Plan, Problem, Refused
+from optimization.calendar_windows import CalendarWindow
+from optimization.problem import CarbonBudget, DemandTerms, Plan, Problem, Refused, Subscription
+from optimization.tariff import CapacitySubscription, Rate
 
 ALL = {"pv", "battery", "charge_point", "heat_pump"}
 
@@ -45,6 +48,24 @@ def load_of(problem: Problem, asset: str) -> np.ndarray:
 
 
 # ---- the question
+
+
+async def test_windows_and_a_subscribed_power_of_the_tariff_are_planned_for(tmp_path: Path) -> None:
+    site = demo_site()
+    night = Rate(0.01, {}, "night", CalendarWindow(from_h=22.0, to_h=6.0))
+    subscribed = CapacitySubscription(12.0, excess_per_kwh=0.3)
+    tariff = replace(site.tariff, import_windows=(night,), subscription=subscribed, zone=ZoneInfo("Europe/Berlin"))
+    loop = build_loop(tmp_path, site.model_copy(update={"tariff": tariff}))
+    plan = await loop.plan()
+    assert isinstance(plan, Plan)
+    problem = loop.problem
+    local = [at.astimezone(tariff.zone) for at in problem.slots.starts]
+    at_night = np.array([at.hour >= 22 or at.hour < 6 for at in local])
+    assert at_night.any()
+    assert (np.abs(problem.tariff.import_price - 0.01 * 1.19) < 1e-9).tolist() == at_night.tolist()
+    (charge,) = problem.charges
+    assert isinstance(charge, Subscription)
+    assert (charge.subscribed_kw, charge.price_per_kwh) == (12.0, 0.3)
 
 
 async def test_it_asks_for_what_is_measured_and_foreseen(loop: Loop) -> None:

@@ -124,3 +124,63 @@ def test_a_tier_that_cannot_be_read_is_named(tiers, key):
     with pytest.raises(TariffError) as caught:
         load_tariff({"schema_version": 1, "import": {"tiers": tiers}})
     assert [found for found, _ in caught.value.problems] == [key]
+
+
+SWISS = load_tariff(
+    {
+        "schema_version": 1,
+        "import": {"energy": 0.0},
+        "demand": {"price_per_kw": 2.0},
+        "further_demands": {
+            "winter peak": {
+                "price_per_kw": 5.25, "months": [11, 12, 1, 2], "days": [0, 1, 2, 3, 4], "from_h": 7, "to_h": 20,
+            },
+            "summer noon": {"price_per_kw": 3.0, "interval_s": 1800, "months": [6, 7, 8], "from_h": 11, "to_h": 15},
+        },
+        "subscription": {"kw": 6.0, "price_per_kw_day": 0.11, "excess_per_kwh": 0.25},
+    },
+    BERLIN,
+)  # fmt: skip
+
+
+def test_several_demand_charges_and_a_subscribed_power_by_hand():
+    """January: 5 kWh in one quarter-hour of a Sunday, 3 kWh in one of a Monday at 19:45, 4 kWh in one at 20:00."""
+    times, bought = month(2026, 1, 0.5, 0.5)
+    local = [at.astimezone(BERLIN) for at in times[:-1]]
+    for day, hour, minute, kwh in ((4, 12, 0, 5.0), (5, 19, 45, 3.0), (5, 20, 0, 4.0)):
+        bought[local.index(datetime(2026, 1, day, hour, minute, tzinfo=BERLIN))] = kwh
+    written = bill(SWISS, times, bought, 0 * bought, 0 * bought, zone=BERLIN)
+    lines, found = printed(written)
+    assert {name: amount for name, amount in lines.items() if name != "energy"} == {
+        "subscription": "20.46",  # 31 d * 6 kW * 0.11
+        "above subscription": "0.13",  # the Sunday's hour draws 6.5 kWh: 0.5 kWh * 0.25 = 0.125, a half
+        "demand 2026-01": "40.00",  # 20 kW * 2
+        "winter peak 2026-01": "63.00",  # 12 kW * 5.25: neither the Sunday nor the quarter-hour from 20:00 counts
+    }
+    assert found.total == Decimal("123.59")
+    assert written.total == pytest.approx(123.585)
+
+
+def test_further_demand_charges_are_in_season_only():
+    times, bought = month(2026, 7, 1.0, 1.0)
+    names = [item.name for item in bill(SWISS, times, bought, 0 * bought, 0 * bought, zone=BERLIN).items]
+    assert names == ["energy", "subscription", "demand 2026-07", "summer noon 2026-07"]
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ({"further_demands": {"winter": {"price_per_kw": "4"}}}, "further_demands.winter.price_per_kw"),
+        ({"further_demands": {"winter": {"price_per_kw": 4, "months": [13]}}}, "further_demands.winter.months"),
+        ({"further_demands": {"winter": {"price_per_kw": 4, "at": 3}}}, "further_demands.winter.at"),
+        ({"further_demands": {"winter": 4}}, "further_demands.winter"),
+        ({"subscription": {"price_per_kw_day": 1}}, "subscription.kw"),
+        ({"subscription": {"kw": 5, "interval_s": 60}}, "subscription.interval_s"),
+        ({"subscription": {"kw": 5, "excess": 1}}, "subscription.excess"),
+        ({"demand": {"price_per_kw": 4, "months": [1]}}, "demand.months"),
+    ],
+)
+def test_a_charge_that_cannot_be_read_is_named(content, key):
+    with pytest.raises(TariffError) as caught:
+        load_tariff({"schema_version": 1, "import": {}} | content)
+    assert key in [found for found, _ in caught.value.problems]
