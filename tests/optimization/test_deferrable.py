@@ -29,7 +29,7 @@ N = 8
 EVEN = [900.0] * N
 UNEVEN = [420.0, 900.0, 900.0, 900.0, 1800.0, 1800.0, 3600.0, 3600.0]
 WASH = Programme((2.0, 0.4, 1.5), (600.0, 1500.0, 600.0))
-DRY = Programme((2.6,), (1800.0,))
+DRY = Programme((1.2,), (1800.0,))
 MACHINE = Deferrable("machine", (WASH,), not_run_cost=6.0)
 PAIR = Deferrable("machine", (WASH, DRY), not_run_cost=6.0)
 SOLVER = Solver()
