@@ -203,8 +203,9 @@ class Limit:
     """What loosening one limit by one unit would save.
 
     Args:
-        asset: whose limit; empty for the connection and the feeder.
-        name: of what, with its unit: `import_limit_kw`, `voltage_pu:bus 5`, `flow_kva:line 3`, `energy_kwh`.
+        asset: whose limit; empty for the connection, the feeder and groups.
+        name: of what, with its unit: `import_limit_kw`, `voltage_pu:bus 5`, `flow_kva:line 3`, `power_kw:park` of a
+            group, `energy_kwh`.
         side: `most` or `least` of it; `none` where it is at zero, and one unit of it would cost so much more;
             `session` where there is one worth for each session of a charge point.
         worth: of one unit during each slot, shape (n,), never negative [currency per unit].

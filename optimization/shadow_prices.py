@@ -99,7 +99,12 @@ def shadow_prices(problem: Problem, shape: Structure, duals: Duals, schedules: M
         },
         limits=tuple(
             limit
-            for limit in (*_of_connection(duals), *_of_network(problem, duals), *_of_assets(problem, duals, schedules))
+            for limit in (
+                *_of_connection(duals),
+                *_of_network(problem, duals),
+                *_of_groups(problem, duals),
+                *_of_assets(problem, duals, schedules),
+            )
             if limit.worth.max() > NOTHING
         ),
     )
@@ -139,6 +144,13 @@ def _of_network(problem: Problem, duals: Duals) -> Iterator[Limit]:
         yield Limit("", f"flow_kva:{branch}", "most", worth)
 
 
+def _of_groups(problem: Problem, duals: Duals) -> Iterator[Limit]:
+    for side in ("most", "least") if problem.groups else ():
+        worths = duals.steepness(f"group_{side}").reshape(len(problem.groups), -1)
+        for group, worth in zip(problem.groups, worths, strict=True):
+            yield Limit("", f"power_kw:{group.id}", side, worth)
+
+
 def _of_assets(problem: Problem, duals: Duals, schedules: Mapping[str, Schedule]) -> Iterator[Limit]:
     n = len(problem.slots)
     for i, asset in enumerate(problem.assets):
@@ -156,7 +168,9 @@ def _of_variable(asset: str, name: str, duals: Duals, key: str, n: int) -> Itera
     if (place.stop - place.start) % n:
         return
     least, at_zero = duals.least(key), duals.lp.col_lower[place] == 0.0
-    yield Limit(asset, name, "most", _by_slot(duals.most(key), n))
+    # What cannot be at all, a car that is not there, is no limit.
+    most = np.where(duals.lp.col_upper[place] > AT_BOUND, duals.most(key), 0.0)
+    yield Limit(asset, name, "most", _by_slot(most, n))
     yield Limit(asset, name, "least", _by_slot(np.where(at_zero, 0.0, least), n))
     if name.endswith("_kw") and len(least) == n:
         yield Limit(asset, name, "none", np.where(at_zero, least, 0.0))

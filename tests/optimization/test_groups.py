@@ -72,6 +72,13 @@ def test_cars_share_the_feeder_of_their_park() -> None:
     assert both.max() <= 8.0 + 1e-6
 
 
+def test_a_kw_more_of_the_limit_is_worth_what_the_cheap_hours_save() -> None:
+    price = np.where(np.arange(N) < 4, 0.1, 0.5)
+    limits = Solver(priced=True).solve(parked(price, 8.0, energy_kwh=(7.0, 5.0))).prices.limits
+    worth = next(limit.worth for limit in limits if limit.name == "power_kw:park" and limit.side == "most")
+    assert worth.tolist() == pytest.approx([0.4 * H] * 4 + [0.0] * 4, abs=1e-3)
+
+
 def test_what_cannot_be_kept_is_told_and_never_refused() -> None:
     asked = parked(np.full(N, 0.3), 3.0, members=("load", "point"))
     solution = solved(asked)
