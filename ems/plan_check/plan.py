@@ -23,6 +23,7 @@ from ems.plan_check import (
     hybrid,
     load,
     pv,
+    tank,
     wind,
     zone,
 )
@@ -44,6 +45,7 @@ from optimization.assets import (
     Hybrid,
     Load,
     Pv,
+    Tank,
     Wind,
     Zone,
 )
@@ -217,6 +219,7 @@ CHECKS: Mapping[type[Asset], Callable[..., Iterator[str]]] = {
     ElectricBoiler: heat_unit.check_electric_boiler,
     HeatSource: heat_unit.check_source,
     Zone: zone.check,
+    Tank: tank.check,
     Deferrable: deferrable.check,
     Wind: wind.check,
 }

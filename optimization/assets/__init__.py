@@ -13,6 +13,7 @@ from optimization.assets.heat_source import HeatSource, HeatSourceInputs
 from optimization.assets.hybrid import Hybrid, HybridInputs
 from optimization.assets.load import Load, LoadInputs
 from optimization.assets.pv import Pv, PvInputs
+from optimization.assets.tank import Tank, TankInputs
 from optimization.assets.wind import Wind, WindInputs
 from optimization.assets.zone import Zone, ZoneInputs
 
@@ -47,6 +48,8 @@ __all__ = [
     "Pv",
     "PvInputs",
     "StartWindow",
+    "Tank",
+    "TankInputs",
     "Wind",
     "WindInputs",
     "Zone",

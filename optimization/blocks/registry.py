@@ -20,11 +20,25 @@ from optimization.assets import (
     Hybrid,
     Load,
     Pv,
+    Tank,
     Wind,
     Zone,
 )
 from optimization.assets.asset import AssetShape
-from optimization.blocks import battery, deferrable, ev, genset, heat_load, heat_pump, heat_unit, hybrid, load, pv, zone
+from optimization.blocks import (
+    battery,
+    deferrable,
+    ev,
+    genset,
+    heat_load,
+    heat_pump,
+    heat_unit,
+    hybrid,
+    load,
+    pv,
+    tank,
+    zone,
+)
 from optimization.blocks.parts import Group
 from optimization.problem import Schedule
 
@@ -58,6 +72,7 @@ BLOCKS: Mapping[type[Asset], Block] = {
     ElectricBoiler: Block(heat_unit.build, heat_unit.schedule),
     HeatSource: Block(heat_unit.build, heat_unit.schedule),
     Zone: Block(zone.build, zone.schedule, zone.exclusive),
+    Tank: Block(tank.build, tank.schedule),
     Deferrable: Block(deferrable.build, deferrable.schedule),
     Wind: Block(pv.build, pv.schedule),
 }
