@@ -6,9 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from districts import BATTERY, LOAD, PV, assert_physical, problem
+from districts import BATTERY, LOAD, PV, assert_physical, hours, problem
 
-from optimization.assets import BatteryInputs, LoadInputs, PvInputs
+from optimization.assets import (
+    BatteryInputs,
+    Deferrable,
+    DeferrableInputs,
+    LoadInputs,
+    Programme,
+    PvInputs,
+    StartWindow,
+    Wind,
+    WindInputs,
+)
 from optimization.network import Network
 from optimization.problem import Refused
 from optimization.solve import Solver
@@ -45,6 +55,27 @@ def test_sun_at_the_end_of_the_line_is_curtailed_for_the_voltage():
     assert voltage.max() == pytest.approx(1.02, abs=1e-6)
     assert held.grid_excess_kva == pytest.approx(0.0, abs=1e-6)
     assert_physical(asked(), held)
+
+
+def test_wind_at_the_end_of_the_line_is_curtailed_as_the_sun_is():
+    wind = (Wind("wind", 60.0, bus=12), WindInputs(np.full(N, 30.0)))
+    load = (replace(LOAD, bus=11, power_factor=0.95), LoadInputs(np.full(N, 2.0)))
+    battery = (replace(BATTERY, bus=11), BatteryInputs(18.9))
+    held = Solver().solve(problem([load, wind, battery], np.full(N, 0.3), network=FEEDER))
+    np.testing.assert_allclose(held.schedules["wind"].power_kw, Solver().solve(asked()).schedules["pv"].power_kw)
+
+
+@pytest.mark.parametrize(("line_kw", "at_once"), [(40.0, 3), (5.0, 2), (3.0, 1)])
+def test_a_line_that_cannot_carry_all_runs_at_once_spreads_them(line_kw, at_once):
+    runs = (Programme((2.0,), (900.0,)),)
+    window = StartWindow(hours(0), hours(1.25))
+    pairs = [(Deferrable(f"m{k}", runs, 6.0, bus=12), DeferrableInputs((window,), 0.3)) for k in range(3)]
+    price = np.array([0.5, 0.5, 0.5, 0.2, 0.1, 0.3])
+    feeder = replace(FEEDER, flow_limit_kw=np.array([40.0, line_kw]))
+    solution = Solver().solve(problem(pairs, price, network=feeder))
+    np.testing.assert_allclose(solution.p_kw[2].max(), 2.0 * at_once, atol=1e-6)
+    assert solution.p_kw[2].sum() == pytest.approx(6.0)
+    assert solution.grid_excess_kva == pytest.approx(0.0, abs=1e-6)
 
 
 def test_bus_powers_are_those_of_the_assets():
