@@ -151,8 +151,8 @@ class Schedule:
     Args:
         power_kw: mean power of each slot, positive into the asset, shape (n,).
         states: named trajectories at the *end* of each slot, shape (n,) each: `energy_kwh` of a battery,
-            `temperature_c` and `mass_c` of a zone, `delivered_kwh` of a charge point, `programmes_started` of a load whose
-            run may wait.
+            `temperature_c` and `mass_c` of a zone, `delivered_kwh` of a charge point, `programmes_started` of a
+            load whose run may wait.
         slack: named elastic amounts, shape (n,) each: `unserved_kw`, `shortfall_kwh`, `discomfort_k`,
             `programmes_not_run`.
     """
