@@ -22,6 +22,7 @@ from ems.plan_check import (
     heat_unit,
     hybrid,
     load,
+    pipe,
     pv,
     tank,
     wind,
@@ -44,6 +45,7 @@ from optimization.assets import (
     HeatSource,
     Hybrid,
     Load,
+    Pipe,
     Pv,
     Tank,
     Wind,
@@ -220,6 +222,7 @@ CHECKS: Mapping[type[Asset], Callable[..., Iterator[str]]] = {
     HeatSource: heat_unit.check_source,
     Zone: zone.check,
     Tank: tank.check,
+    Pipe: pipe.check,
     Deferrable: deferrable.check,
     Wind: wind.check,
 }
@@ -247,7 +250,7 @@ def _asset_violations(asset: Asset, problem: Problem, schedule: Schedule) -> Ite
     yield from _held(asset.id, problem, schedule)
 
 
-HEAT_AT = {"heat_node": "heat_kw", "cold_node": "cold_heat_kw"}
+HEAT_AT = {"heat_node": "heat_kw", "cold_node": "cold_heat_kw", "to_node": "to_heat_kw"}
 """Which state of an asset is the heat into it at which of its nodes."""
 
 

@@ -12,6 +12,7 @@ from optimization.assets.heat_pump import HeatPump, HeatPumpInputs
 from optimization.assets.heat_source import HeatSource, HeatSourceInputs
 from optimization.assets.hybrid import Hybrid, HybridInputs
 from optimization.assets.load import Load, LoadInputs
+from optimization.assets.pipe import Pipe, PipeInputs
 from optimization.assets.pv import Pv, PvInputs
 from optimization.assets.tank import Tank, TankInputs
 from optimization.assets.wind import Wind, WindInputs
@@ -44,6 +45,8 @@ __all__ = [
     "Inputs",
     "Load",
     "LoadInputs",
+    "Pipe",
+    "PipeInputs",
     "Programme",
     "Pv",
     "PvInputs",

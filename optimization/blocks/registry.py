@@ -19,6 +19,7 @@ from optimization.assets import (
     HeatSource,
     Hybrid,
     Load,
+    Pipe,
     Pv,
     Tank,
     Wind,
@@ -35,6 +36,7 @@ from optimization.blocks import (
     heat_unit,
     hybrid,
     load,
+    pipe,
     pv,
     tank,
     zone,
@@ -73,6 +75,7 @@ BLOCKS: Mapping[type[Asset], Block] = {
     HeatSource: Block(heat_unit.build, heat_unit.schedule),
     Zone: Block(zone.build, zone.schedule, zone.exclusive),
     Tank: Block(tank.build, tank.schedule),
+    Pipe: Block(pipe.build, pipe.schedule),
     Deferrable: Block(deferrable.build, deferrable.schedule),
     Wind: Block(pv.build, pv.schedule),
 }
