@@ -2,7 +2,7 @@
 
     p[s] = demand[s] - unserved[s],     0 <= unserved[s] <= max(demand[s], 0)
     cost = weight * order * unserved * h
-    order = 1 with no rank,   (1 + rank / 100) / 2 with a rank of 1 to 99,   2 where it is critical
+    order = 1 with no rank,   (3 + rank / 100) / 4 with a rank of 1 to 99,   2 where it is critical
 
 Symbols: p [kW] into the asset, demand [kW] foreseen, unserved [kW] priced above everything else, h [h]. Where a slot is
 short of power at the connection, a lower rank goes before a higher one, then what has no rank, and what is critical
@@ -59,7 +59,7 @@ class Load(AssetOf[LoadInputs]):
         """Its place in a shortage: what a kWh of it counts against one of a load with no rank."""
         if self.critical:
             return CRITICAL
-        return 1.0 if self.shed_rank is None else 0.5 * (1.0 + self.shed_rank / 100.0)
+        return 1.0 if self.shed_rank is None else 0.25 * (3.0 + self.shed_rank / 100.0)
 
     def coefficients(self, inputs: LoadInputs, shape: AssetShape, slots: Slots, weights: Weights) -> Values:
         """What feeds in without being steered (a negative demand) has nothing to leave unserved."""

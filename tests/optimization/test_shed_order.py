@@ -68,9 +68,11 @@ def test_a_plain_load_has_the_price_it_had_and_a_rank_changes_no_structure() -> 
     assert (coefficients(ranked, structure(ranked))["asset[0].unserved_cost"] < 25.0).all()
 
 
-def test_no_rank_is_cheaper_than_a_limit() -> None:
-    weights = Weights()
-    assert weights.unserved * Load("l", shed_rank=1).order > weights.grid_limit
+def test_no_rank_is_left_unserved_to_keep_a_limit_even_where_power_is_dear() -> None:
+    pairs = [(Load("l", shed_rank=1), LoadInputs(np.full(2, 30.0)))]
+    solution = SOLVER.solve(problem(pairs, [0.3, 20.0], limit=10.0))
+    assert solution.schedules["l"].slack["unserved_kw"].tolist() == [0.0, 0.0]
+    assert solution.excess_kw.tolist() == pytest.approx([20.0, 20.0])
 
 
 @pytest.mark.parametrize("rank", [0, 100, -3, 2.5])
