@@ -270,6 +270,7 @@ class Planning:
             overrides=overrides,
             limits=limits,
             terms=periods.terms(slots, now),
+            tiers=periods.tiers(slots, now),
         )
         return _Question(problem, foresight, {name: a.blocked for name, a in situation.items() if a.blocked})
 

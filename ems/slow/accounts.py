@@ -1,4 +1,4 @@
-"""What the running month and week have come to at the grid connection: the highest mean import, and the carbon.
+"""What the running month and week have come to at the grid connection: highest mean import, energy, carbon.
 
 Law 1: energy between two snapshots is that of the metered power; over a longer gap and over a restart it is that of the
 meter's register, spread evenly, which is how the bill spreads it too. What neither tells is unknown, and no zero.
@@ -66,6 +66,7 @@ class Tally:
         carbon_known_s: how much of the week so far is known [s].
         interval_kwh: imported in the known part of the running interval [kWh].
         interval_known_s: length of that part [s].
+        month_kwh: known import of the month [kWh].
     """
 
     at: datetime
@@ -76,6 +77,7 @@ class Tally:
     carbon_known_s: float
     interval_kwh: float
     interval_known_s: float
+    month_kwh: float = 0.0
 
     def begun_kwh(self, until_s: float) -> float:
         """Give the import in the first `until_s` of the running interval [kWh]; its known part stands for all of it."""
@@ -89,6 +91,7 @@ class _Books:
     peak_kw: dict[datetime, float] = field(default_factory=dict)
     carbon_kg: dict[datetime, float] = field(default_factory=dict)
     known_s: dict[datetime, float] = field(default_factory=dict)
+    import_kwh: dict[datetime, float] = field(default_factory=dict)
 
 
 class Accounts:
@@ -154,6 +157,7 @@ class Accounts:
             carbon_known_s=self._books.known_s.get(week, 0.0) + running.known_s,
             interval_kwh=running.kwh,
             interval_known_s=running.known_s,
+            month_kwh=self._month_kwh(month),
         )
 
     def body(self) -> dict[str, Any]:
@@ -167,15 +171,16 @@ class Accounts:
             "peak_kw": {month.isoformat(): kw for month, kw in books.peak_kw.items()},
             "carbon_kg": {week.isoformat(): kg for week, kg in books.carbon_kg.items()},
             "known_s": {week.isoformat(): s for week, s in books.known_s.items()},
+            "import_kwh": {month.isoformat(): kwh for month, kwh in books.import_kwh.items()},
         }
 
     def restore(self, body: Mapping[str, Any]) -> None:
         """Take up what `body` wrote; from its instant on the register tells what was imported meanwhile."""
 
         def dated(name: str) -> dict[datetime, float]:
-            return {datetime.fromisoformat(at): float(value) for at, value in body[name].items()}
+            return {datetime.fromisoformat(at): float(value) for at, value in body.get(name, {}).items()}
 
-        self._books = _Books(dated("peak_kw"), dated("carbon_kg"), dated("known_s"))
+        self._books = _Books(*map(dated, ("peak_kw", "carbon_kg", "known_s", "import_kwh")))
         self._open = {int(k): _Interval(*map(float, each)) for k, each in body["open"].items()}
         self._newest_factor = body["factor"]
         if body["at"] is not None and body["register_kwh"] is not None:
@@ -226,6 +231,7 @@ class Accounts:
                 continue
             week = week_start(at, self._zone)
             del self._open[index]
+            self._note_kwh(index, each)
             kg = carbon_kg(np.array([each.kwh]), np.array([factor]))
             self._books.carbon_kg[week] = self._books.carbon_kg.get(week, 0.0) + kg
             self._books.known_s[week] = self._books.known_s.get(week, 0.0) + each.known_s
@@ -244,13 +250,26 @@ class Accounts:
         month = month_start(at, self._zone)
         self._books.peak_kw[month] = max(self._books.peak_kw.get(month, 0.0), mean_kw)
 
+    def _note_kwh(self, index: int, each: _Interval) -> None:
+        """Add an interval that is dropped to its month."""
+        month = month_start(datetime.fromtimestamp(index * self._interval_s, UTC), self._zone)
+        self._books.import_kwh[month] = self._books.import_kwh.get(month, 0.0) + each.kwh
+
+    def _month_kwh(self, month: datetime) -> float:
+        """Add up the known import of a month: of the intervals that were dropped, and of those still at hand."""
+        first = month.timestamp() // self._interval_s
+        at_hand_kwh = sum(each.kwh for index, each in self._open.items() if index >= first)
+        return self._books.import_kwh.get(month, 0.0) + at_hand_kwh
+
     def _forget(self, now: datetime) -> None:
         month, week = month_start(now, self._zone), week_start(now, self._zone)
         self._books.peak_kw = {at: kw for at, kw in self._books.peak_kw.items() if at >= month}
         self._books.carbon_kg = {at: kg for at, kg in self._books.carbon_kg.items() if at >= week - WEEK}
         self._books.known_s = {at: s for at, s in self._books.known_s.items() if at >= week - WEEK}
         oldest = int((week - WEEK).timestamp() // self._interval_s)
-        self._open = {index: each for index, each in self._open.items() if index >= oldest}
+        for index in [index for index in self._open if index < oldest]:
+            self._note_kwh(index, self._open.pop(index))
+        self._books.import_kwh = {at: kwh for at, kwh in self._books.import_kwh.items() if at >= month}
 
 
 def _energy_kwh(before: _Reading, after: _Reading) -> float | None:

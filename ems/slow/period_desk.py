@@ -1,4 +1,4 @@
-"""The demand charge and the carbon budget between plans: how month and week stand, what is expected, what is aimed at.
+"""Demand charge, tiers and carbon budget between plans: how month and week stand, what is expected, what is aimed at.
 
 Rule of the peak: a plan pays for what exceeds both the month's peak so far and the peak that the month ahead is worth.
 Rule of the budget: the horizon gets what is left of the week's budget after what was emitted and what is expected
@@ -26,9 +26,9 @@ from ems.slow.measured_past import Table
 from ems.slow.situation import AssetNow
 from optimization.month_ahead import Ahead, MonthAhead
 from optimization.periods import month_of_slots, month_start, months_within, week_shares, week_start, weeks_within
-from optimization.problem import CarbonBudget, DemandTerms
+from optimization.problem import CarbonBudget, DemandTerms, EnergyTiers
 from optimization.slots import Slots
-from optimization.tariff import DemandCharge
+from optimization.tariff import DemandCharge, Tariff
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class PeriodDesk:
     ) -> None:
         charge: DemandCharge | None = site.tariff.demand
         self._charge = charge if charge is not None and charge.price_per_kw > 0.0 else None
-        self._planning = site.file.planning
+        self._tariff, self._planning = site.tariff, site.file.planning
         self._zone = ZoneInfo(site.file.site.timezone)
         self._accounts, self._far_sight, self._record = accounts, far_sight, record
         self._ahead: Ahead | None = None
@@ -154,6 +154,24 @@ class PeriodDesk:
         """State the demand charge and the carbon budget for a horizon."""
         tally = self._accounts.tally(now)
         return self._demand(slots, tally), self._budget(slots, tally)
+
+    def tiers(self, slots: Slots, now: datetime) -> EnergyTiers | None:
+        """State the tiers of the energy price for a horizon: what each month has left before each of them.
+
+        Import that nobody metered is not counted, so that a month begun without a meter is priced a tier too low.
+        """
+        tariff: Tariff = self._tariff
+        if not tariff.tiers:
+            return None
+        tally, months = self._accounts.tally(now), months_within((slots.end - slots.start).total_seconds())
+        used_kwh = np.zeros(months)
+        used_kwh[0] = tally.month_kwh if month_start(slots.start, self._zone) == tally.month else 0.0
+        above_kwh, adder = (np.array([getattr(tier, name) for tier in tariff.tiers]) for name in ("above_kwh", "adder"))
+        return EnergyTiers(
+            month=month_of_slots(slots, self._zone, months),
+            left_kwh=np.asarray(np.round(np.maximum(above_kwh[:, None] - used_kwh, 0.0), 3), dtype=np.float64),
+            step_per_kwh=np.round(np.diff(adder, prepend=0.0) * (1.0 + tariff.vat), 6),
+        )
 
     def _demand(self, slots: Slots, tally: Tally) -> DemandTerms | None:
         charge = self._charge

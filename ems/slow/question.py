@@ -39,6 +39,7 @@ from optimization.problem import (
     Charge,
     Connection,
     DemandTerms,
+    EnergyTiers,
     Plan,
     Problem,
     Refused,
@@ -107,6 +108,7 @@ class Questioner:
         previous: Plan | None = None,
         overrides: Mapping[str, Override] | None = None,
         terms: tuple[DemandTerms | None, CarbonBudget | None] = (None, None),
+        tiers: EnergyTiers | None = None,
         limits: Iterable[InForce] = (),
     ) -> Problem | Refused:
         """Put the question together; refused only while nothing at all is known of the load.
@@ -147,16 +149,17 @@ class Questioner:
             held=held,
             demand=terms[0],
             carbon_budget=terms[1],
-            charges=self._charges(),
+            charges=self._charges(tiers),
         )
 
     def _tariff(self, slots: Slots, foresight: Foresight) -> TariffSeries:
         buy, sell = self.tariff.series(slots, foresight.price)
         return TariffSeries(buy, sell, foresight.carbon, self.site.file.planning.carbon_price_per_kg)
 
-    def _charges(self) -> tuple[Charge, ...]:
+    def _charges(self, tiers: EnergyTiers | None) -> tuple[Charge, ...]:
         subscribed = self.tariff.subscription
-        return () if subscribed is None else (Subscription(subscribed.kw, subscribed.excess_per_kwh),)
+        above = None if subscribed is None else Subscription(subscribed.kw, subscribed.excess_per_kwh)
+        return tuple(charge for charge in (tiers, above) if charge is not None)
 
     def _connection(self, slots: Slots, limits: Iterable[InForce]) -> Connection:
         grid = self.site.file.grid

@@ -30,7 +30,8 @@ from optimization.assets import (
     PvInputs,
 )
 from optimization.month_ahead import Ahead, MonthAhead
-from optimization.problem import AcVerdict, Plan, Problem, Refused, Schedule, Subscription
+from optimization.problem import AcVerdict, Charge, EnergyTiers, Plan, Problem, Refused, Schedule, Subscription
+from optimization.slots import Floats, Slots
 
 DEMO = Path(__file__).resolve().parents[2] / "sites" / "demo_feeder"
 NOW = datetime(2025, 1, 15, 9, 0, tzinfo=UTC)
@@ -158,8 +159,15 @@ def idle_plan(problem: Problem, now: datetime) -> Plan:
     if budget is not None:
         kg = budget.share @ (bought * problem.tariff.carbon_kg_per_kwh * problem.slots.duration_h)
         plan = replace(plan, carbon_excess_kg=np.maximum(0.0, kg - budget.left_kg))
-    subscribed = [charge for charge in problem.charges if isinstance(charge, Subscription)]
-    return replace(plan, charged=tuple(np.maximum(0.0, bought - charge.subscribed_kw) for charge in subscribed))
+    return replace(plan, charged=tuple(_counted(charge, bought, problem.slots) for charge in problem.charges))
+
+
+def _counted(charge: Charge, bought: Floats, slots: Slots) -> Floats:
+    if isinstance(charge, Subscription):
+        return np.maximum(0.0, bought - charge.subscribed_kw)
+    assert isinstance(charge, EnergyTiers)
+    kwh = np.bincount(charge.month, bought * slots.duration_h, charge.left_kwh.shape[1])
+    return np.maximum(0.0, kwh - charge.left_kwh)
 
 
 def _idle(problem: Problem, asset: Any) -> Schedule:

@@ -179,6 +179,24 @@ def test_what_has_no_published_factor_waits_for_one_or_takes_the_newest():
     assert (told.carbon_kg, told.carbon_known_s) == pytest.approx((15.0, 2700.0))
 
 
+@pytest.mark.parametrize("factors", [flat, lambda starts_s, _step_s: np.full(starts_s.shape, np.nan)])
+def test_the_energy_of_the_month_survives_a_restart_and_begins_anew_with_the_next(factors):
+    accounts = made(factors)
+    end, register = feed(accounts, NOON, [12.0] * 240)  # two hours
+    assert accounts.tally(end).month_kwh == pytest.approx(24.0)
+    after = made(factors)
+    after.restore(json.loads(to_json(accounts.body())))
+    later = end + timedelta(days=15)  # by then the first hours are forgotten, or settled, and are counted all the same
+    after.observe(seen(later, None, register + 36.0))
+    assert after.tally(later).month_kwh == pytest.approx(60.0)
+    assert after.tally(later).month_kwh == pytest.approx(60.0)
+    april = datetime(2025, 4, 1, 1, tzinfo=UTC)
+    after.observe(seen(april, None, register + 36.0))
+    assert after.tally(april).month_kwh == pytest.approx(0.0)
+    old = {key: value for key, value in accounts.body().items() if key != "import_kwh"}
+    after.restore(json.loads(to_json(old)))  # what an older version wrote
+
+
 def test_the_running_interval_is_scaled_to_where_the_plan_begins():
     accounts = made()
     accounts.replay([(NOON, 0.0), (NOON + timedelta(minutes=6), 2.0)])

@@ -27,8 +27,8 @@ from optimization.assets import (
     PvInputs,
 )
 from optimization.calendar_windows import CalendarWindow
-from optimization.problem import CarbonBudget, DemandTerms, Plan, Problem, Refused, Subscription
-from optimization.tariff import CapacitySubscription, Rate
+from optimization.problem import CarbonBudget, DemandTerms, EnergyTiers, Plan, Problem, Refused, Subscription
+from optimization.tariff import CapacitySubscription, Rate, Tier
 
 ALL = {"pv", "battery", "charge_point", "heat_pump"}
 
@@ -50,11 +50,14 @@ def load_of(problem: Problem, asset: str) -> np.ndarray:
 # ---- the question
 
 
-async def test_windows_and_a_subscribed_power_of_the_tariff_are_planned_for(tmp_path: Path) -> None:
+async def test_windows_tiers_and_a_subscribed_power_of_the_tariff_are_planned_for(tmp_path: Path) -> None:
     site = demo_site()
     night = Rate(0.01, {}, "night", CalendarWindow(from_h=22.0, to_h=6.0))
     subscribed = CapacitySubscription(12.0, excess_per_kwh=0.3)
-    tariff = replace(site.tariff, import_windows=(night,), subscription=subscribed, zone=ZoneInfo("Europe/Berlin"))
+    tiers = (Tier("second", 400.0, 0.05), Tier("third", 1000.0, 0.03))
+    tariff = replace(
+        site.tariff, import_windows=(night,), subscription=subscribed, tiers=tiers, zone=ZoneInfo("Europe/Berlin")
+    )
     loop = build_loop(tmp_path, site.model_copy(update={"tariff": tariff}))
     plan = await loop.plan()
     assert isinstance(plan, Plan)
@@ -63,7 +66,10 @@ async def test_windows_and_a_subscribed_power_of_the_tariff_are_planned_for(tmp_
     at_night = np.array([at.hour >= 22 or at.hour < 6 for at in local])
     assert at_night.any()
     assert (np.abs(problem.tariff.import_price - 0.01 * 1.19) < 1e-9).tolist() == at_night.tolist()
-    (charge,) = problem.charges
+    steps, charge = problem.charges
+    assert isinstance(steps, EnergyTiers)
+    assert steps.step_per_kwh == pytest.approx([0.05 * 1.19, -0.02 * 1.19])
+    assert steps.left_kwh[:, 0].tolist() == [400.0, 1000.0]
     assert isinstance(charge, Subscription)
     assert (charge.subscribed_kw, charge.price_per_kwh) == (12.0, 0.3)
 
