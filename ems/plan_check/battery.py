@@ -24,7 +24,11 @@ def check(asset: Battery, inputs: BatteryInputs, schedule: Schedule, slots: Slot
     # A measured start outside the band is no fault of the plan, as long as it never goes further away from it.
     low = min(asset.capacity_kwh * asset.soc_min_pct / 100.0, inputs.energy_kwh)
     high = max(asset.capacity_kwh * asset.soc_max_pct / 100.0, inputs.energy_kwh)
-    yield from beyond(f"{asset.id}: emptied below its band", low - stored, tolerance_kwh, "kWh")
+    # Nor that it falls by what it consumes itself, where nothing may charge it; that is admitted.
+    below = slack(schedule, "below_band_kwh")
+    own = np.cumsum(asset.standby_kw * h)
+    yield from beyond(f"{asset.id}: falls below its band by more than it consumes", below - own, tolerance_kwh, "kWh")
+    yield from beyond(f"{asset.id}: emptied below its band", low - stored - below, tolerance_kwh, "kWh")
     yield from beyond(f"{asset.id}: filled above its band", stored - high, tolerance_kwh, "kWh")
     yield from _tapers(asset, inputs, power, stored)
     yield from _admitted(asset, inputs, schedule, slots, stored)

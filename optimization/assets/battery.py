@@ -20,6 +20,7 @@ programme would burn it in the bad pieces first: `optimization.exclusive` sees t
     m[s] >= reserve[s] - e[s],  m >= 0
     t[s] = t[parent] + d[s] * h[s],  x[s] >= t[s] - throughput_left,  x >= 0
 
+Held or limited to less than it consumes itself, a store falls below its band by no more than that.
 The power falls in a straight line near full and near empty; e is the energy at the end of the slot, so that the power
 can be had all through it. The levels l are bands of depth counted from full, the deepest filled first at the start.
 
@@ -278,13 +279,44 @@ class Battery(AssetOf[BatteryInputs]):
         return PowerBand(np.full(n, -self.discharge_kw), np.full(n, self.charge_kw))
 
     def narrowed(self, own: Values, band: PowerBand) -> Values:
-        """Hold charging and discharging."""
-        return {
+        """Hold charging and discharging; the floor gives way where the store may not make good what it consumes."""
+        return self.fallen(own, band.high_kw) | {
             "charge_min_kw": np.maximum(band.low_kw, 0.0),
             "charge_max_kw": np.maximum(band.high_kw, 0.0),
             "discharge_min_kw": np.maximum(-band.high_kw, 0.0),
             "discharge_max_kw": np.maximum(-band.low_kw, 0.0),
         }
+
+    def fallen(self, own: Values, most_kw: Floats) -> Values:
+        """Lower what bounds the energy from below to what is left at the most power into the terminals [kW]."""
+        best_kwh, floor_kwh, hours = self._best_kwh(own, most_kw), self.band_kwh[0], self._hours(own)
+        fallen_kwh = np.maximum(own["energy_low_kwh"] - best_kwh, 0.0)
+        fallen_kwh[fallen_kwh < BAND_TOLERANCE_KWH] = 0.0
+        if not fallen_kwh.any() and "outside_start_kwh" not in own:
+            return {}
+        start_kwh = own["fixed_kwh"][0] + self.standby_kw * hours[0]
+        outside_kwh = np.maximum(floor_kwh - np.append(start_kwh, best_kwh), 0.0)
+        found = {"energy_low_kwh": own["energy_low_kwh"] - fallen_kwh}
+        if "outside_start_kwh" in own:
+            found["outside_start_kwh"] = own["outside_start_kwh"] + np.maximum(np.diff(outside_kwh), 0.0)
+        if "discharge_taper_kw" in own:
+            found["discharge_taper_kw"] = own["discharge_taper_kw"] + own["discharge_taper_per_h"] * fallen_kwh
+        if "level_min_kwh" in own:
+            shallower = np.zeros(len(own["level_min_kwh"]) - len(fallen_kwh))
+            found["level_min_kwh"] = own["level_min_kwh"] - np.append(shallower, fallen_kwh)
+        return found
+
+    def _best_kwh(self, own: Values, most_kw: Floats) -> Floats:
+        """Walk up to the most that can be stored at the end of each slot."""
+        hours, best_kwh = self._hours(own), np.empty(len(most_kw))
+        energy_kwh = float(own["fixed_kwh"][0] + self.standby_kw * hours[0])
+        for s, kw in enumerate(most_kw):
+            after_kwh = self.after_kwh(energy_kwh, float(kw), float(hours[s]))
+            energy_kwh = best_kwh[s] = min(after_kwh, float(own["energy_high_kwh"][s]))
+        return best_kwh
+
+    def _hours(self, own: Values) -> Floats:
+        return own["drain_h"] * self.discharge_efficiency
 
     def as_held(self, inputs: BatteryInputs, slots: Slots, band: PowerBand, share: Floats) -> PowerBand:
         """Walk through the held slots, and let the band give way to what the store can still take or give."""

@@ -95,8 +95,11 @@ class Hybrid(AssetOf[HybridInputs]):
         return PowerBand(-np.minimum(self.rated_kw, gives), np.full(len(slots), takes))
 
     def narrowed(self, own: Values, band: PowerBand) -> Values:
-        """Hold what it takes and gives."""
-        return {
+        """Hold what it takes and gives; the store's floor gives way as a battery's does."""
+        high_kw = band.high_kw
+        to_bus_kw = np.where(high_kw > 0.0, high_kw * self.take_efficiency, high_kw / self.give_efficiency)
+        most_kw = np.minimum(to_bus_kw + own["sun_max_kw"], self.battery.charge_kw)
+        return self.battery.fallen(own, most_kw) | {
             "take_min_kw": np.maximum(band.low_kw, 0.0),
             "take_max_kw": np.maximum(band.high_kw, 0.0),
             "give_min_kw": np.maximum(-band.high_kw, 0.0),

@@ -9,6 +9,7 @@ import pyomo.environ as pyo
 
 from optimization.assets.asset import AssetShape
 from optimization.assets.battery import (
+    BAND_TOLERANCE_KWH,
     CURVED,
     RECOVERING,
     RESERVING,
@@ -191,12 +192,15 @@ def _warranty(block: Any, parent: tuple[int, ...]) -> Any:
 
 def schedule(asset: Battery, inputs: BatteryInputs, slots: Slots, x: Columns) -> Schedule:
     """Read the power and what is stored."""
-    return Schedule(x["charge_kw"] - x["discharge_kw"], {"energy_kwh": x["energy_kwh"]}, admitted(inputs, x))
+    return Schedule(x["charge_kw"] - x["discharge_kw"], {"energy_kwh": x["energy_kwh"]}, admitted(asset, inputs, x))
 
 
-def admitted(inputs: BatteryInputs, x: Columns) -> dict[str, Floats]:
-    """Read what is missing of the reserve, and what lies beyond the warranty's budget."""
+def admitted(asset: Battery, inputs: BatteryInputs, x: Columns) -> dict[str, Floats]:
+    """Read what is missing of the reserve and of the band, and what lies beyond the warranty's budget."""
     found = {}
+    below_kwh = np.maximum(min(asset.band_kwh[0], inputs.energy_kwh) - x["energy_kwh"], 0.0)
+    if below_kwh.max() > BAND_TOLERANCE_KWH:
+        found["below_band_kwh"] = below_kwh
     if inputs.reserve_kwh is not None:
         found["reserve_missing_kwh"] = np.maximum(inputs.reserve_kwh - x["energy_kwh"], 0.0)
     if inputs.throughput_left_kwh is not None:

@@ -41,4 +41,4 @@ def build(block: Any, parent: tuple[int, ...], shape: AssetShape) -> None:
 def schedule(asset: Hybrid, inputs: HybridInputs, slots: Slots, x: Columns) -> Schedule:
     """Read the power, what is stored, and what of the sun is used."""
     states = {"energy_kwh": x["energy_kwh"], "sun_kw": x["sun_kw"]}
-    return Schedule(x["take_kw"] - x["give_kw"], states, battery.admitted(inputs.store, x))
+    return Schedule(x["take_kw"] - x["give_kw"], states, battery.admitted(asset.battery, inputs.store, x))

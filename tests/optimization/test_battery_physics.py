@@ -203,13 +203,20 @@ energies = st.integers(-4, 48).map(lambda k: k / 2)
 
 
 @settings(max_examples=12, deadline=None)
-@given(prices, energies, st.floats(-12.0, 12.0), st.sampled_from([0.3, 1.6, None]), st.sampled_from([-9.0, 0.0, 5.0]))
-def test_whatever_is_measured_and_held_there_is_a_plan(price, energy_kwh, kw, until_h, left) -> None:
+@given(
+    prices,
+    energies,
+    st.floats(-12.0, 12.0),
+    st.sampled_from([0.3, 1.6, None]),
+    st.sampled_from([-9.0, 5.0]),
+    st.sampled_from([0.0, 0.03, 2.5]),
+)
+def test_whatever_is_measured_and_held_there_is_a_plan(price, energy_kwh, kw, until_h, left, limit_kw) -> None:
     inputs = now(energy_kwh, reserve=True, left=left)
     slots = asked(ALL, inputs).slots
     held = hold(ALL, inputs, slots, kw, None if until_h is None else hours(until_h))
-    limit_kw = np.where(np.arange(N) < 3, 2.5, np.inf)
-    for band in (None, held, limited(ALL, inputs, slots, limit_kw, held)):
+    limit_kw = np.where(np.arange(N) < 3, limit_kw, np.inf)
+    for band in (None, held, limited(ALL, inputs, slots, limit_kw, None), limited(ALL, inputs, slots, limit_kw, held)):
         solved(ALL, inputs, price, held={} if band is None else {"battery": band}, export=price - 0.01)
 
 
@@ -224,6 +231,21 @@ def test_a_held_battery_tapers_to_the_end() -> None:
     assert band.low_kw[0] > 5.0
     np.testing.assert_array_equal(band.low_kw, band.high_kw)
     assert solved(battery, inputs, held={"battery": band})[1].schedules["battery"].power_kw[0] > 5.0
+
+
+def test_a_store_at_its_floor_that_may_not_charge_falls_by_what_it_consumes() -> None:
+    inputs = now(1.0)
+    limit_kw = np.where(np.arange(N) < 4, 0.0, np.inf)
+    question, solution = solved(
+        PLAIN, inputs, held={"battery": limited(PLAIN, inputs, asked(PLAIN, inputs).slots, limit_kw, None)}
+    )
+    below_kwh = solution.schedules["battery"].slack["below_band_kwh"]
+    np.testing.assert_allclose(below_kwh[:4], 0.05 * H * np.arange(1, 5), atol=1e-9)
+    plan = as_plan(question, solution)
+    for change, words in ((0.0, "emptied below"), (3.0, "more than it consumes")):
+        schedule = replace(plan.schedules["battery"], slack={"below_band_kwh": change * below_kwh})
+        found = check_plan(question, replace(plan, schedules={**plan.schedules, "battery": schedule}))
+        assert any(words in sentence for sentence in found), found
 
 
 def test_a_reserve_that_cannot_be_kept_is_admitted() -> None:

@@ -132,13 +132,20 @@ ROUNDED = replace(STORE, charge_taper_pct=80.0, charge_curve=((6.0, 0.98), (12.0
 
 
 @settings(max_examples=12, deadline=None)
-@given(prices, suns, energies, st.floats(-12.0, 12.0), st.sampled_from([0.3, 1.6, None]), st.booleans())
-def test_whatever_is_measured_and_held_there_is_a_plan(price, sun, energy_kwh, kw, until_h, plain) -> None:
-    hybrid = HYBRID if plain else replace(HYBRID, battery=ROUNDED)
+@given(
+    prices, suns, energies, st.floats(-12.0, 12.0), st.sampled_from([0.3, 1.6, None]), st.sampled_from([0.0, 0.03, 2.5])
+)
+def test_whatever_is_measured_and_held_there_is_a_plan(price, sun, energy_kwh, kw, until_h, limit_kw) -> None:
+    hybrid = HYBRID if kw < 0.0 else replace(HYBRID, battery=ROUNDED)
     inputs = now(energy_kwh, sun, reserve_kwh=np.full(N, 9.0), throughput_left_kwh=2.0)
     held = hold(hybrid, inputs, asked(hybrid, inputs).slots, kw, None if until_h is None else hours(until_h))
-    limit_kw = np.where(np.arange(N) < 3, 2.5, np.inf)
-    for band in (None, held, limited(hybrid, inputs, asked(hybrid, inputs).slots, limit_kw, held)):
+    limit_kw, slots = np.where(np.arange(N) < 3, limit_kw, np.inf), asked(hybrid, inputs).slots
+    for band in (
+        None,
+        held,
+        limited(hybrid, inputs, slots, limit_kw, None),
+        limited(hybrid, inputs, slots, limit_kw, held),
+    ):
         solved(hybrid, inputs, price, held={} if band is None else {"hybrid": band}, export=price - 0.01)
 
 
