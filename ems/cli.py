@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "limits": ("ems.commands.limits", "let the grid operator limit a site by HTTP, or make its token"),
     "emergencies": ("ems.commands.emergencies", "tell what happened when the grid operator limited the site"),
     "status": ("ems.commands.status", "ask the running core how it is"),
+    "plan": ("ems.commands.plan", "show a plan, explain it, or tell what two plans differ in"),
     "mode": ("ems.commands.mode", "set a device to monitor, advise or control"),
     "lockout": ("ems.commands.lockout", "lock a device out for maintenance, or unlock it"),
     "release-all": ("ems.commands.release_all", "release every device to its own control, or take it back"),

@@ -87,9 +87,13 @@ def previous_kw(previous: Plan | None, asset_id: str, slots: Slots) -> Floats | 
     """Mean power of the previous plan in each new slot, by absolute time; nan where it says nothing."""
     if previous is None or asset_id not in previous.schedules:
         return None
-    old = previous.slots
+    return resampled(previous.schedules[asset_id].power_kw, previous.slots, slots)
+
+
+def resampled(values: Floats, old: Slots, slots: Slots) -> Floats:
+    """Mean of a series of one horizon in each slot of another, by absolute time; nan where it says nothing."""
     edges = np.append(old.offset_s, old.offset_s[-1] + old.duration_s[-1])
-    energy = np.concatenate([[0.0], np.cumsum(previous.schedules[asset_id].power_kw * old.duration_s)])
+    energy = np.concatenate([[0.0], np.cumsum(values * old.duration_s)])
     shift_s = (slots.start - old.start).total_seconds()
     begin, end = slots.offset_s + shift_s, slots.offset_s + slots.duration_s + shift_s
     mean = (np.interp(end, edges, energy) - np.interp(begin, edges, energy)) / slots.duration_s

@@ -138,7 +138,7 @@ class Planner:
         grid_path: the pandapower grid; None to plan without one.
         cache_dir: where prepared grids lie.
         limits: what the site allows on its grid; needed with a grid.
-        solver: HiGHS unless told otherwise.
+        solver: HiGHS with prices unless told otherwise.
 
     Raises:
         GridError: the grid cannot be planned with, or its limits are missing.
@@ -154,7 +154,7 @@ class Planner:
         if grid_path is not None and limits is None:
             raise GridError(f"no limits were given for {grid_path}; give the site's GridLimits")
         self._case = None if grid_path is None or limits is None else prepare(grid_path, limits, cache_dir)
-        self._solver = solver or Solver()
+        self._solver = solver or Solver(priced=True)
         self._assets: Linearisation | None = None
         self._plans = 0
 
@@ -230,6 +230,7 @@ class Planner:
             unheated_kw=solution.unheated_kw,
             group_excess_kw=solution.group_excess_kw,
             charged=solution.charged,
+            prices=solution.prices,
         )
 
 

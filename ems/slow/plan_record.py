@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from ems.slow.foresee import Foresight
-from optimization.problem import Plan, Problem
+from optimization.problem import Plan, Problem, ShadowPrices
 
 DECIMALS = 4
+WORTH_KEPT = 1e-4
+"""A limit that is worth less in a slot is not written down [currency per unit]."""
 
 
 def digest(problem: Problem) -> str:
@@ -77,11 +79,13 @@ def plan_record(problem: Problem, plan: Plan, foresight: Foresight, blocked: Map
         "export_kw": np.round(plan.export_kw, DECIMALS),
         "excess_kw": round(float(plan.excess_kw.max()), DECIMALS),
         "import_price": np.round(problem.tariff.import_price, 6),
+        "export_price": np.round(problem.tariff.export_price, 6),
         "carbon_kg_per_kwh": np.round(problem.tariff.carbon_kg_per_kwh, 6),
         "demand_target_kw": plan.demand_target_kw,
         "demand_free_kw": None if problem.demand is None else np.round(problem.demand.free_kw, DECIMALS),
         "carbon_left_kg": None if problem.carbon_budget is None else problem.carbon_budget.left_kg,
         "carbon_excess_kg": plan.carbon_excess_kg,
+        "prices": None if plan.prices is None else _prices(plan.prices),
         "objective": plan.objective,
         "ac": plan.ac,
         "solve": dict(plan.solve),
@@ -91,3 +95,14 @@ def plan_record(problem: Problem, plan: Plan, foresight: Foresight, blocked: Map
         "labels": dict(foresight.labels),
         "not_planned_with": dict(blocked),
     }
+
+
+def _prices(prices: ShadowPrices) -> dict[str, Any]:
+    """Write down what a kWh more is worth, and of each limit the slots in which it binds; nothing of what rests."""
+    limits = []
+    for limit in prices.limits:
+        binds = np.flatnonzero(limit.worth >= WORTH_KEPT)
+        if binds.size and limit.side != "none":
+            worth = np.round(limit.worth[binds], DECIMALS)
+            limits.append({"asset": limit.asset, "name": limit.name, "side": limit.side, "at": binds, "worth": worth})
+    return {"energy_value": np.round(prices.energy_value, 5), "limits": limits}

@@ -161,6 +161,12 @@ def latest_record(path: Path | str, kind: str) -> Record | None:
     return rows[0] if rows else None
 
 
+def last_records(path: Path | str, kind: str, count: int, until: datetime | None = None) -> list[Record]:
+    """Read the newest records of a kind, up to an aware instant, oldest first; raises as `read_records` does."""
+    where, parameters = ("", ()) if until is None else ("AND at <= ?", (to_instant(until),))
+    return _select(Path(path), f"WHERE kind = ? {where} ORDER BY id DESC LIMIT ?", (kind, *parameters, count))[::-1]
+
+
 def _select(path: Path, clause: str, parameters: tuple[object, ...]) -> list[Record]:
     connection = open_readable(path, SCHEMA)
     if connection is None:

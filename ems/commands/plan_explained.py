@@ -1,0 +1,145 @@
+"""Why an asset does what it does in a slot: which limits bind, what a kWh is worth, which wish is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ems.commands.plan_shown import Kept, lost
+from ems.config.documents import read_document, thing_of
+from ems.config.loading import SITE_FILE
+from ems.config.site import Site
+from optimization.problem import Plan, Schedule
+
+GRID_KEYS = {
+    ("import_limit_kw", "most"): "import_limit_kw",
+    ("export_limit_kw", "most"): "export_limit_kw",
+    ("voltage_pu", "most"): "voltage_max_pu",
+    ("voltage_pu", "least"): "voltage_min_pu",
+    ("flow_kva", "most"): "loading_max_pct",
+}
+"""Which key of `grid` a limit of the connection or the feeder comes from."""
+ASSET_KEYS: Mapping[tuple[str, str, str], str] = {
+    ("battery", "energy_kwh", "most"): "soc_max_pct",
+    ("battery", "energy_kwh", "least"): "soc_min_pct",
+    ("battery", "charge_kw", "most"): "charge_kw",
+    ("battery", "discharge_kw", "most"): "discharge_kw",
+    ("charge_point", "charge_kw", "most"): "charge_kw",
+    ("heat_pump", "heat_kw", "most"): "rated_kw",
+    ("heat_pump", "comfort_low_c", "least"): "comfort",
+    ("heat_pump", "comfort_high_c", "most"): "comfort",
+}
+"""Which key of an asset a limit may come from, by kind, name and side."""
+NEAR = 0.01
+"""A key is what binds where the plan is as near as this to its value [share]; else a person, a car or the sun is."""
+WISHES = {
+    "shortfall_kwh": ("planning", "ev_shortfall_per_kwh"),
+    "discomfort_k": ("planning", "discomfort_per_kh"),
+}
+"""Which key says what a wish that is lost weighs."""
+
+
+def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
+    """Explain a slot of an asset.
+
+    Args:
+        site: the site.
+        kept: the plan.
+        asset: an asset of the plan.
+        slot: place of the slot.
+
+    Returns:
+        `ok`, `plan`, `asset`, `from`, `to`, `power_kw`, `import_price` and `energy_value` [currency/kWh, the latter
+        None where the plan has none], `limits` that bind the asset, the connection or the feeder in the slot (`asset`,
+        `name`, `side`, `worth`, `key`, `line`), `lost` wishes of the asset over the horizon (`name`, `amount`, `key`,
+        `line`), `site_changed` (whether the site was another one when the plan was made).
+    """
+    plan, where = kept.plan, _Lines(site)
+    start = plan.slots.starts[slot]
+    value = kept.energy_value
+    return {
+        "ok": True,
+        "plan": plan.id,
+        "asset": asset,
+        "from": start,
+        "to": start + timedelta(seconds=float(plan.slots.duration_s[slot])),
+        "power_kw": float(plan.schedules[asset].power_kw[slot]),
+        "import_price": float(kept.body["import_price"][slot]),
+        "energy_value": None if value is None else float(value[slot]),
+        "limits": list(_limits(site, kept, asset, slot, where)),
+        "lost": [
+            {"name": name, "amount": amount, **where.of(WISHES.get(name, ("assets", asset)))}
+            for one, name, amount in lost(kept)
+            if one == asset
+        ],
+        "site_changed": kept.body.get("config") not in {None, site.config_hash},
+    }
+
+
+def _limits(site: Site, kept: Kept, asset: str, slot: int, where: _Lines) -> Iterator[dict[str, Any]]:
+    for limit in (kept.body.get("prices") or {"limits": []})["limits"]:
+        if limit["asset"] not in {"", asset} or limit["side"] == "session" or slot not in limit["at"]:
+            continue
+        told = {key: limit[key] for key in ("asset", "name", "side")}
+        worth = limit["worth"][limit["at"].index(slot)]
+        yield {**told, "worth": worth, **where.of(_key(site, kept.plan, slot, **told))}
+
+
+def _key(site: Site, plan: Plan, slot: int, *, asset: str, name: str, side: str) -> tuple[str, ...]:
+    """Find the key of the site file behind a limit; the asset itself where none is known."""
+    if not asset:
+        known = GRID_KEYS.get((name.partition(":")[0], side))
+        return ("grid",) if known is None else ("grid", known)
+    spec = site.file.assets.get(asset)
+    key = ASSET_KEYS.get((getattr(spec, "kind", ""), name, side))
+    if key is None or (key != "comfort" and not _holds(spec, key, plan.schedules[asset], slot)):
+        return ("assets", asset)
+    return ("assets", asset, key)
+
+
+def _holds(spec: Any, key: str, schedule: Schedule, slot: int) -> bool:
+    """Say whether the plan stands at the value of a key."""
+    value = float(getattr(spec, key))
+    if key.startswith("soc_"):
+        value *= spec.capacity_kwh / 100.0
+        planned = float(schedule.states["energy_kwh"][slot])
+    else:
+        planned = abs(float(schedule.power_kw[slot]))
+    return abs(planned - value) <= NEAR * value
+
+
+class _Lines:
+    """Where keys stand in the site file."""
+
+    def __init__(self, site: Site) -> None:
+        self._document = read_document(site.folder / SITE_FILE)
+
+    def of(self, path: tuple[str, ...]) -> dict[str, Any]:
+        """Give a key as an operator says it, and its line: that of the nearest parent where it has its default."""
+        return {"key": thing_of(path), "line": self._document.position(path)[0]}
+
+
+def explanation_lines(site: Site, body: Mapping[str, Any]) -> Iterator[str]:
+    """Write an explanation for people, in the site's local time."""
+    zone, currency = ZoneInfo(site.file.site.timezone), site.file.site.currency
+    first, last = (body[key].astimezone(zone) for key in ("from", "to"))
+    yield f"plan      {body['plan']}, {first:%d.%m. %H:%M} to {last:%H:%M}"
+    yield f"power     {body['asset']}: {body['power_kw']:.2f} kW"
+    yield f"price     {body['import_price']:.4f} {currency}/kWh is what import costs"
+    if body["energy_value"] is None:
+        yield "worth     this plan was kept without its prices; newer ones have them"
+    else:
+        yield f"worth     {body['energy_value']:.4f} {currency}/kWh is what a kWh more costs then, at the connection"
+    for limit in body["limits"]:
+        whose = limit["asset"] or "grid"
+        place = f"{SITE_FILE}:{limit['line']} {limit['key']}"
+        worth = f"one unit more room is worth {limit['worth']:g} {currency}"
+        yield f"binds     {whose}: {limit['name']} is at its {limit['side']} ({place}), {worth}"
+    if body["energy_value"] is not None and not body["limits"]:
+        yield "binds     nothing of the asset, the connection or the feeder"
+    for wish in body["lost"]:
+        yield f"lost      {wish['name']} {wish['amount']:g} in all, weighed by {SITE_FILE}:{wish['line']} {wish['key']}"
+    if body["site_changed"]:
+        yield f"note      {SITE_FILE} has changed since this plan was made"

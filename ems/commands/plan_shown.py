@@ -1,0 +1,106 @@
+"""A plan of the journal as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ems.commands.asking import SAME_CLOCK
+from ems.config.site import Site
+from ems.privacy import Discretion, discretion
+from ems.slow.plan_resumed import read_plan
+from optimization.problem import Plan
+
+STATES = ("energy_kwh", "temperature_c")
+"""What is shown beside the power of an asset."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """A plan as the journal keeps it: the plan, and all that stands beside it there."""
+
+    plan: Plan
+    body: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any], site: Site) -> Kept:
+        """Read a record's body, without single values of personal zones; raises what `read_plan` raises."""
+        told = _discreet(body, discretion(site))
+        return cls(read_plan(told), told)
+
+    @property
+    def energy_value(self) -> list[float] | None:
+        """What a kWh more at the connection costs in each slot [currency/kWh]; None where it was not kept."""
+        prices = self.body.get("prices")
+        return None if prices is None else prices["energy_value"]
+
+
+def _discreet(body: Mapping[str, Any], discretion: Discretion) -> dict[str, Any]:
+    by_asset = ("power_kw", "states", "slack", "not_planned_with")
+    told = {key: {a: v for a, v in body[key].items() if not discretion.hides(a)} for key in by_asset}
+    prices = body.get("prices")
+    if prices is not None:
+        limits = [limit for limit in prices["limits"] if not discretion.hides(limit["asset"])]
+        told["prices"] = {**prices, "limits": limits}
+    return {**body, **told}
+
+
+def shown(kept: Kept, now: datetime) -> dict[str, Any]:
+    """Give the record as it stands, with the start of each slot and the plan's age.
+
+    Args:
+        kept: the plan.
+        now: UTC instant.
+
+    Returns:
+        `ok`, `age_s` (None for a core on a clock of its own), `starts`, `plan` (the record).
+    """
+    age = now - kept.plan.made_at
+    age_s = age.total_seconds() if abs(age) < SAME_CLOCK else None
+    return {"ok": True, "age_s": age_s, "starts": kept.plan.slots.starts, "plan": kept.body}
+
+
+def table_lines(site: Site, kept: Kept, age_s: float | None) -> Iterator[str]:
+    """Write a plan for people: what it is, then one line a slot in the site's local time."""
+    plan, zone, currency = kept.plan, ZoneInfo(site.file.site.timezone), site.file.site.currency
+    age = "on a clock of its own" if age_s is None else f"{age_s:.0f} s ago"
+    made_at = f"{plan.made_at.astimezone(zone):%Y-%m-%d %H:%M}"
+    yield f"plan      {plan.id}, made at {made_at} ({age}), {kept.body['forecast']}"
+    yield f"grid      {plan.ac.status}{': ' + plan.ac.worst if plan.ac.worst else ''}"
+    yield f"solver    {plan.solve.get('status')}, cost {plan.objective:.2f} {currency}"
+    for asset, why in kept.body["not_planned_with"].items():
+        yield f"without   {asset}: {why}"
+    for asset, name, amount in lost(kept):
+        yield f"lost      {asset}: {name} {amount:g}"
+    columns = _columns(kept)
+    widths = [max(len(head), 9) + 2 for head, _ in columns]
+    yield "time        " + "".join(f"{head:>{width}}" for (head, _), width in zip(columns, widths, strict=True))
+    for s, start in enumerate(plan.slots.starts):
+        values = (_told(values[s], width) for (_, values), width in zip(columns, widths, strict=True))
+        yield f"{start.astimezone(zone):%d.%m. %H:%M}" + " " + "".join(values)
+
+
+def lost(kept: Kept) -> list[tuple[str, str, float]]:
+    """List the wishes that are not served: asset, name with its unit, amount over the horizon."""
+    slack = kept.body["slack"]
+    return [(a, name, float(v)) for a, wishes in slack.items() for name, v in wishes.items() if float(v) > 0.0]
+
+
+def _columns(kept: Kept) -> list[tuple[str, Any]]:
+    plan = kept.plan
+    columns: list[tuple[str, Any]] = [("grid_kw", plan.import_kw - plan.export_kw)]
+    columns.append(("price", kept.body["import_price"]))
+    if kept.energy_value is not None:
+        columns.append(("kwh_worth", kept.energy_value))
+    for name, schedule in plan.schedules.items():
+        columns.append((f"{name}_kw", schedule.power_kw))
+        columns += [(f"{name}_{state[-3:]}" if state == "energy_kwh" else f"{name}_c", schedule.states[state])
+                    for state in STATES if state in schedule.states]  # fmt: skip
+    return columns
+
+
+def _told(value: float, width: int) -> str:
+    return f"{round(float(value), 3) + 0.0:>{width}.3f}"
