@@ -108,7 +108,12 @@ def _unheated(shape: Structure, columns: Mapping[str, Floats]) -> dict[str, Floa
 
 def _charged(columns: Mapping[str, Floats], block: str, shape: ChargeShape) -> Floats:
     if shape.kind is EnergyTiers:
-        return columns[f"{block}over_kwh"].reshape(shape.steps, shape.months)
+        over_kwh = columns[f"{block}over_kwh"].reshape(shape.steps, shape.months).copy()
+        if shape.falling:
+            # A switch that is zero but for the solver's tolerance would let a trace of energy have the lower price.
+            reached = columns[f"{block}is_reached"].reshape(len(shape.falling), shape.months) > 0.5
+            over_kwh[list(shape.falling)] *= reached
+        return over_kwh
     return columns[f"{block}peak_kw" if shape.kind is DemandTerms else f"{block}over_kw"]
 
 
