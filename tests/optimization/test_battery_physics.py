@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from ems.plan_check import check_plan
+from optimization.affine import compile_model
 from optimization.assets import BatteryInputs, LoadInputs
 from optimization.holding import hold, limited
 from optimization.model import build_model
@@ -197,6 +198,11 @@ def test_a_plain_battery_is_the_same_programme_as_ever() -> None:
         "discharge_max_kw", "energy_low_kwh", "energy_high_kwh", "charge_cost", "discharge_cost", "end_value",
         "charge_kw", "discharge_kw", "energy_kwh", "recursion", "power_kw", "store_cost", "cost",
     }  # fmt: skip
+    lp = compile_model(build_model(shape, None))
+    own = {name: at.stop - at.start for name, at in lp.columns.items() if name.startswith("asset[1].")}
+    assert own == {"asset[1].charge_kw": N, "asset[1].discharge_kw": N, "asset[1].energy_kwh": N}
+    energy = lp.columns["asset[1].energy_kwh"]
+    assert np.diff(lp.indptr[energy.start : energy.stop + 1]).tolist() == [2] * (N - 1) + [1]
 
 
 energies = st.integers(-4, 48).map(lambda k: k / 2)
