@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -66,12 +67,12 @@ def case_key(grid_path: Path, limits: GridLimits) -> str:
 
 
 def load_case(grid_path: Path, limits: GridLimits, cache_dir: Path) -> GridCase | None:
-    """Load a prepared feeder from the cache; None where `prepare` has not put it there yet."""
+    """Load a prepared feeder from the cache; None where `prepare` has put none there, or it was damaged since."""
     key = case_key(grid_path, limits)
     try:
-        with np.load(_cache_file(cache_dir, key)) as stored:
+        with _cache_file(cache_dir, key).open("rb") as file, np.load(file) as stored:
             return _case(dict(stored), key, grid_path, limits)
-    except FileNotFoundError:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
 
 

@@ -136,7 +136,7 @@ class Planner:
 
     Args:
         grid_path: the pandapower grid; None to plan without one.
-        cache_dir: where prepared grids lie.
+        cache_dir: where prepared grids and compiled models lie.
         limits: what the site allows on its grid; needed with a grid.
         solver: HiGHS with prices unless told otherwise.
 
@@ -154,7 +154,7 @@ class Planner:
         if grid_path is not None and limits is None:
             raise GridError(f"no limits were given for {grid_path}; give the site's GridLimits")
         self._case = None if grid_path is None or limits is None else prepare(grid_path, limits, cache_dir)
-        self._solver = solver or Solver(priced=True)
+        self._solver = solver or Solver(priced=True, cache_dir=cache_dir)
         self._assets: Linearisation | None = None
         self._plans = 0
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import highspy
 import numpy as np
 from numpy.typing import NDArray
 
-from optimization.affine import AffineModel, Lp, compile_model
+from optimization.affine import AffineModel, Lp
 from optimization.coefficients import coefficients
 from optimization.exclusive import (
     Pairs,
@@ -29,7 +30,8 @@ from optimization.exclusive import (
     without_losers,
 )
 from optimization.extract import Solution, extract
-from optimization.model import build_model, exclusive_groups
+from optimization.kept_models import KeptModels
+from optimization.model import exclusive_groups
 from optimization.network import Network
 from optimization.network_block import limit_params
 from optimization.problem import Problem, Refused
@@ -246,9 +248,18 @@ class Solver:
         deadline_s: longest a single run of the solver may take [s]; None in simulation, where no wall time decides.
         cross_check_every: each so many warm solves of a model are repeated cold and compared; 0 for never.
         priced: whether solutions say what a little more would be worth.
+        cache_dir: where compiled models are kept; None to keep none.
     """
 
-    def __init__(self, *, deadline_s: float | None = None, cross_check_every: int = 0, priced: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        deadline_s: float | None = None,
+        cross_check_every: int = 0,
+        priced: bool = False,
+        cache_dir: Path | None = None,
+    ) -> None:
+        self._kept = KeptModels(cache_dir)
         self._deadline_s = deadline_s
         self._cross_check_every = cross_check_every
         self._priced = priced
@@ -278,7 +289,7 @@ class Solver:
 
     def _model(self, shape: Structure, network: Network | None) -> WarmModel:
         if shape not in self._models:
-            affine = compile_model(build_model(shape, network))
+            affine = self._kept.compiled(shape, network)
             self._models[shape] = WarmModel(affine, find_pairs(exclusive_groups(shape), affine.columns))
             if len(self._models) > MODELS_KEPT:
                 self._models.popitem(last=False)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from districts import BATTERY, LOAD, POINT, hours, problem
 
-from optimization import solve
+from optimization import kept_models, solve
 from optimization.assets import BatteryInputs, ChargePointInputs, EvSession, LoadInputs
 from optimization.solve import SolveError, Solver, worst_residual
 
@@ -27,8 +27,8 @@ def asked(energy=5.0, n=12, cars=1):
 @pytest.fixture
 def builds(monkeypatch):
     built = []
-    original = solve.build_model
-    monkeypatch.setattr(solve, "build_model", lambda *a: built.append(1) or original(*a))
+    original = kept_models.build_model
+    monkeypatch.setattr(kept_models, "build_model", lambda *a: built.append(1) or original(*a))
     return built
 
 

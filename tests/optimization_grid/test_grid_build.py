@@ -35,6 +35,14 @@ def test_other_limits_or_another_grid_are_another_case(case, cache_dir, tmp_path
     assert prepare(moved, LIMITS, tmp_path).network.flow_limit_kw[0] == pytest.approx(92.0, abs=0.1)
 
 
+@pytest.mark.parametrize("left", [0, 100, -50])
+def test_a_damaged_case_counts_as_none(case, tmp_path, left) -> None:
+    store_case(case, tmp_path)
+    (path,) = tmp_path.glob("grid-*.npz")
+    path.write_bytes(path.read_bytes()[:left])
+    assert load_case(GRID, LIMITS, tmp_path) is None
+
+
 def test_a_warm_start_imports_neither_pandapower_nor_pandas(case, cache_dir) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nimport numpy as np\n"
