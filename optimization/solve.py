@@ -41,6 +41,8 @@ from optimization.structure import Structure, structure
 from optimization.validation import faults
 
 MODELS_KEPT = 8
+FEW = 8
+"""So many broken pairs may well be all; more are a sign of what goes on in every slot."""
 RESIDUAL_TOLERANCE = 1e-6
 OBJECTIVE_TOLERANCE = 1e-6
 FEASIBLE = int(highspy.SolutionStatus.kSolutionStatusFeasible)
@@ -146,12 +148,13 @@ class WarmModel:
         return answer
 
     def _mixed(self, lp: Lp, relaxed: Answer, broken: Ints, deadline_s: float | None) -> Answer:
-        """Let binaries decide the broken pairs; where others break next, all pairs of the same things.
+        """Let binaries decide the broken pairs; where they are many, or others break next, all of the same things.
 
         One by one they would break for ever: what may not be lost in one slot is lost in the next. The relaxation is
         then solved once more with the losers at zero: it knows the tie-breaks that a gap hides.
         """
-        spent, guess, which, whole = [relaxed], relaxed.x, broken, self._wholes(relaxed.x)
+        spent, guess, whole = [relaxed], relaxed.x, self._wholes(relaxed.x)
+        which = broken if len(broken) <= FEW else self.pairs.of_the_same_things(broken)
         while True:
             mixed = self._run_mixed(with_binaries(lp, self.pairs, which), self._start(guess, which), whole, deadline_s)
             decided = without_losers(lp, self.pairs, which, mixed.x[len(lp.cost) :] > 0.5)
