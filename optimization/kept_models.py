@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -104,17 +105,18 @@ def _write(model: AffineModel, path: Path) -> None:
     }
     arrays = {name: getattr(model, name) for name in ARRAYS}
     linear = {"data": model.linear.data, "places": model.linear.indices, "rows": model.linear.indptr}
-    partial = path.with_suffix(".partial.npz")
+    partial = path.with_name(f"{path.stem}.{os.getpid()}.npz.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            partial,
-            **arrays,
-            **linear,
-            width=model.linear.shape[1],
-            starts=np.array(model.starts),
-            names=np.frombuffer(json.dumps(names).encode(), dtype=np.uint8),
-        )
+        with partial.open("wb") as file:
+            np.savez(
+                file,
+                **arrays,
+                **linear,
+                width=model.linear.shape[1],
+                starts=np.array(model.starts),
+                names=np.frombuffer(json.dumps(names).encode(), dtype=np.uint8),
+            )
         partial.replace(path)
         _remove_oldest(path.parent)
     except OSError:

@@ -59,8 +59,8 @@ def run_seeds(
     Returns:
         The summary, as `summary` gives it.
     """
-    kept.mkdir(parents=True, exist_ok=True)
-    key = task.key
+    key, prepared = task.key, kept / "prepared"
+    prepared.mkdir(parents=True, exist_ok=True)
     done = {seed: found for seed in seeds if (found := _read(kept, key, seed)) is not None}
     left = [seed for seed in seeds if seed not in done]
     if done:
@@ -69,7 +69,7 @@ def run_seeds(
     with ProcessPoolExecutor(
         cores, mp_context=context, initializer=logging.disable, initargs=(logging.CRITICAL,)
     ) as pool:
-        running = [pool.submit(_run, task, seed) for seed in left]
+        running = [pool.submit(_run, task, seed, prepared) for seed in left]
         for future in as_completed(running):
             outcome = future.result()
             done[outcome["seed"]] = outcome
@@ -115,8 +115,8 @@ def summary(task: Task, outcomes: Iterable[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _run(task: Task, seed: int) -> dict[str, Any]:
-    return simulate(Order(load_site(task.folder), seed, task.seconds, plans=task.plans)).as_json()
+def _run(task: Task, seed: int, prepared: Path) -> dict[str, Any]:
+    return simulate(Order(load_site(task.folder), seed, task.seconds, plans=task.plans), prepared).as_json()
 
 
 def _path(kept: Path, key: str, seed: int) -> Path:

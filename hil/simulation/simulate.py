@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -136,12 +135,12 @@ def simulate(order: Order, prepared: Path | None = None) -> Outcome:
 
     Args:
         order: what.
-        prepared: a folder of prepared feeders, to spare preparing one anew; None to prepare it.
+        prepared: a folder of prepared feeders and compiled models, which may be shared; None to prepare all anew.
     """
     with tempfile.TemporaryDirectory(prefix="ems-simulation-") as scratch:
         state = Path(scratch)
         if prepared is not None:
-            shutil.copytree(prepared, cache_dir(state), dirs_exist_ok=True)
+            cache_dir(state).symlink_to(prepared)
         prepare(grid_path(order.site), grid_limits(order.site), cache_dir(state))
         return _run(order, state)
 
