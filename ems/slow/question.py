@@ -113,7 +113,7 @@ class Questioner:
     ) -> Problem | Refused:
         """Put the question together; refused only while nothing at all is known of the load.
 
-        Of the previous plan it keeps what a plan can depend on: no grid rows, prices or charges, no figures of its solve.
+        Of the previous plan it keeps what a plan can depend on: no grid rows, prices, charges or figures of its solve.
         What people override is held until the override's end, and what building automation limits keeps the limit that
         is foreseen; neither binds a device that is not steered. What the grid operator allows holds until its end.
         """
