@@ -26,6 +26,7 @@ from optimization.structure import Structure
 
 KEPT = 64
 WRITTEN_BY = ("affine.py", "model.py", "network_block.py", "periods_block.py", "kept_models.py", "blocks/*.py")
+NAMED = ("params", "columns", "rows")
 ARRAYS = ("constant", "indptr", "indices", "integers")
 
 
@@ -88,6 +89,7 @@ def _read(path: Path) -> AffineModel | None:
     return AffineModel(
         params=_slices(names["params"]),
         columns=_slices(names["columns"]),
+        rows=_slices(names["rows"]),
         linear=linear,
         starts=tuple(int(n) for n in arrays["starts"]),
         **{name: arrays[name] for name in ARRAYS},
@@ -101,7 +103,7 @@ def _slices(bounds: Mapping[str, list[int]]) -> dict[str, slice]:
 def _write(model: AffineModel, path: Path) -> None:
     names = {
         which: {name: [place.start, place.stop] for name, place in getattr(model, which).items()}
-        for which in ("params", "columns")
+        for which in NAMED
     }
     arrays = {name: getattr(model, name) for name in ARRAYS}
     linear = {"data": model.linear.data, "places": model.linear.indices, "rows": model.linear.indptr}
