@@ -13,7 +13,16 @@ from scipy.linalg import expm
 from scipy.optimize import linprog
 
 from ems.plan_check import check_plan
-from optimization.assets import ElectricBoiler, ElectricBoilerInputs, HeatLoad, HeatLoadInputs, Zone, ZoneInputs
+from optimization.assets import (
+    ElectricBoiler,
+    ElectricBoilerInputs,
+    HeatLoad,
+    HeatLoadInputs,
+    HeatSource,
+    HeatSourceInputs,
+    Zone,
+    ZoneInputs,
+)
 from optimization.problem import Refused
 from optimization.solve import Solver
 
@@ -134,6 +143,22 @@ def test_the_emitter_limits_what_a_cold_zone_gets() -> None:
     _, plan = solved(now(air=12.0, mass=12.0, outdoor=-10.0), np.full(N, 0.01), np.zeros(N))
     assert plan.schedules["office"].states["heat_kw"].tolist() == pytest.approx([7.0] * N)
     assert plan.schedules["office"].slack["discomfort_k"].max() > 1.0
+
+
+def test_a_chiller_cools_a_hot_zone_to_its_band_and_no_further() -> None:
+    inputs = now(air=27.0, mass=24.0, outdoor=28.0, low=18.0, high=24.0)
+    chiller = HeatSource("chiller", "cold", 4.0, is_chiller=True, carnot_share=0.4, approach_k=4.0)
+    outside = HeatSourceInputs(False, 0.0, np.full(N, 28.0), np.full(N, 8.0))
+    asked = problem([(OFFICE, inputs), (chiller, outside)], np.full(N, 0.02))
+    solution = Solver().solve(asked)
+    assert not isinstance(solution, Refused)
+    assert check_plan(asked, as_plan(asked, solution)) == ()
+    power_kw, room = solution.schedules["chiller"].power_kw, solution.schedules["office"]
+    cooled_kw = -room.states["cold_heat_kw"]
+    assert power_kw[0] == pytest.approx(6.0 / (0.4 * (4.0 + 273.15) / 28.0))
+    assert cooled_kw.tolist() == pytest.approx((power_kw * 0.4 * 277.15 / 28.0).tolist())
+    assert 0.0 < cooled_kw[-3] < 6.0
+    assert room.states["temperature_c"][-3] == pytest.approx(24.0)
 
 
 def test_heat_that_a_node_has_too_much_of_is_not_cooled_away() -> None:
