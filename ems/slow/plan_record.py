@@ -14,8 +14,9 @@ from ems.slow.foresee import Foresight
 from optimization.problem import Plan, Problem, ShadowPrices
 
 DECIMALS = 4
-WORTH_KEPT = 1e-4
-"""A limit that is worth less in a slot is not written down [currency per unit]."""
+WORTH_KEPT = 1e-3
+WORTH_DECIMALS = 3
+"""A limit that is worth less than `WORTH_KEPT` in a slot is not written down [currency per unit]."""
 
 
 def digest(problem: Problem) -> str:
@@ -103,6 +104,6 @@ def _prices(prices: ShadowPrices) -> dict[str, Any]:
     for limit in prices.limits:
         binds = np.flatnonzero(limit.worth >= WORTH_KEPT)
         if binds.size and limit.side != "none":
-            worth = np.round(limit.worth[binds], DECIMALS)
+            worth = np.round(limit.worth[binds], WORTH_DECIMALS)
             limits.append({"asset": limit.asset, "name": limit.name, "side": limit.side, "at": binds, "worth": worth})
-    return {"energy_value": np.round(prices.energy_value, 5), "limits": limits}
+    return {"energy_value": np.round(prices.energy_value, DECIMALS), "limits": limits}
