@@ -102,8 +102,7 @@ def _slices(bounds: Mapping[str, list[int]]) -> dict[str, slice]:
 
 def _write(model: AffineModel, path: Path) -> None:
     names = {
-        which: {name: [place.start, place.stop] for name, place in getattr(model, which).items()}
-        for which in NAMED
+        which: {name: [place.start, place.stop] for name, place in getattr(model, which).items()} for which in NAMED
     }
     arrays = {name: getattr(model, name) for name in ARRAYS}
     linear = {"data": model.linear.data, "places": model.linear.indices, "rows": model.linear.indptr}

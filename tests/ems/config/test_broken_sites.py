@@ -252,9 +252,7 @@ def test_the_tariff_is_checked_in_the_same_run(yard: Path) -> None:
 
 
 def test_a_window_of_the_tariff_is_named_by_its_line(yard: Path) -> None:
-    windows = (
-        "  energy: 0.3\n  windows:\n    night: {from_h: 22, to_h: 6.1, energy: 0.2}\n    day: {energi: 1}\n"
-    )
+    windows = "  energy: 0.3\n  windows:\n    night: {from_h: 22, to_h: 6.1, energy: 0.2}\n    day: {energi: 1}\n"
     (yard / "tariff.yaml").write_text(f"schema_version: 1\nimport:\n{windows}", encoding="utf-8")
     found = problems(yard, SITE)
     assert [line.split("  ")[0] for line in found] == ["tariff.yaml:5:25", "tariff.yaml:6:5", "tariff.yaml:6:11"]
