@@ -117,7 +117,7 @@ def fractional(x: Floats, integers: Ints) -> Ints:
 
 
 def rounded_up(lp: Lp, integers: Ints, x: Floats) -> Floats:
-    """Take what is to be whole up to the next whole number where that costs nothing and breaks no row.
+    """Take what is to be whole up towards the next whole number as far as no row minds, where that costs nothing.
 
     A car's switch is such a number: its power lies between bounds that widen as the switch closes, so that only a power
     below the least one needs to be decided.
@@ -128,12 +128,26 @@ def rounded_up(lp: Lp, integers: Ints, x: Floats) -> Floats:
     whole, rows = x.copy(), lp.matrix @ x
     for j in parts:
         place = slice(*lp.matrix.indptr[j : j + 2])
-        at, value = lp.matrix.indices[place], np.ceil(x[j])
-        moved = rows[at] + lp.matrix.data[place] * (value - x[j])
-        within = (moved >= lp.row_lower[at] - WITHIN) & (moved <= lp.row_upper[at] + WITHIN)
-        if value <= lp.col_upper[j] and within.all():
-            whole[j], rows[at] = value, moved
+        at, value = lp.matrix.indices[place], lp.matrix.data[place]
+        room = np.where(value > 0.0, lp.row_upper[at] - rows[at], lp.row_lower[at] - rows[at]) + np.sign(value) * WITHIN
+        rise = min(np.ceil(x[j]), lp.col_upper[j]) - x[j]
+        rise = max(0.0, min(rise, float((room[value != 0.0] / value[value != 0.0]).min(initial=rise))))
+        whole[j] += rise
+        rows[at] += value * rise
     return whole
+
+
+def spread_out(lp: Lp, integers: Ints, x: Floats) -> Floats:
+    """Round what is to be whole so that a part that is lost goes on to the next; empty where a part has a price.
+
+    What is rounded adds up to as much as before: a car that charged a little in many slots charges well in some.
+    """
+    parts = fractional(x, integers)
+    if not parts.size or (lp.cost[parts] != 0.0).any():
+        return np.empty(0)
+    whole, total = np.round(x), np.floor(np.cumsum(x[parts] - np.floor(x[parts])) + 0.5)
+    whole[parts] = np.floor(x[parts]) + np.diff(total, prepend=0.0)
+    return whole[integers]
 
 
 def with_wholes(lp: Lp, integers: Ints, x: Floats) -> Lp:

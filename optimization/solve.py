@@ -25,6 +25,7 @@ from optimization.exclusive import (
     fractional,
     netted,
     rounded_up,
+    spread_out,
     with_binaries,
     with_wholes,
     without_losers,
@@ -156,7 +157,10 @@ class WarmModel:
         spent, guess, whole = [relaxed], relaxed.x, self._wholes(relaxed.x)
         which = broken if len(broken) <= FEW else self.pairs.of_the_same_things(broken)
         while True:
-            mixed = self._run_mixed(with_binaries(lp, self.pairs, which), self._start(guess, which), whole, deadline_s)
+            spread = spread_out(lp, whole, guess)
+            at = np.concatenate([whole[: len(spread)], len(lp.cost) + np.arange(len(which))]).astype(np.int32)
+            start = np.concatenate([spread, self._start(guess, which)])
+            mixed = self._run_mixed(with_binaries(lp, self.pairs, which), at, start, whole, deadline_s)
             decided = without_losers(lp, self.pairs, which, mixed.x[len(lp.cost) :] > 0.5)
             settled = self._run(with_wholes(decided, whole, mixed.x), deadline_s, self.basis)
             spent += [mixed, settled]
@@ -166,13 +170,13 @@ class WarmModel:
                 return _added_up(spent, guess, len(which) + len(whole))
             which = self.pairs.of_the_same_things(np.union1d(which, more))
 
-    def _run_mixed(self, lp: Lp, start: Floats, whole: Ints, deadline_s: float | None) -> Answer:
-        first = len(lp.cost) - len(start)
+    def _run_mixed(self, lp: Lp, at: NDArray[np.int32], start: Floats, whole: Ints, deadline_s: float | None) -> Answer:
+        """Solve with whole numbers, the binaries among them, from a start at some of these columns."""
         integral = np.zeros(len(lp.cost), dtype=np.int32)
-        integral[first:] = 1
+        integral[at] = 1
         integral[whole] = 1
         self._pass(lp, integral)
-        self.highs.setSolution(len(start), np.arange(first, len(lp.cost), dtype=np.int32), start)
+        self.highs.setSolution(len(start), at, start)
         # With `simplex` HiGHS would solve the relaxation and ignore the integrality.
         self.highs.setOptionValue("solver", "choose")
         try:

@@ -298,3 +298,14 @@ def test_below_its_least_power_is_no_fault_where_it_is_held_so() -> None:
     free = ask(LEAST, [stay()], CHEAP_EARLY)
     kw = np.full(N, 2.0)
     solved(replace(free, held={"point": PowerBand(kw, kw)}))
+
+
+def test_a_full_car_park_is_started_from_a_plan_near_the_best() -> None:
+    price = 0.25 + 0.1 * np.sin(np.arange(N))
+    points = [replace(LEAST, id=f"p{i}") for i in range(6)]
+    pairs = [(point, ChargePointInputs((stay(i // 2, 8 + i // 2, 4.0 + i),))) for i, point in enumerate(points)]
+    asked = problem(pairs, price, limit=17.0)
+    solution = solved(asked)
+    relaxed = SOLVER.solve(replace(asked, assets=tuple(replace(point, keeps_minimum=False) for point in points)))
+    assert solution.solve["binaries"] > 0
+    assert relaxed.objective - 1e-6 <= solution.objective <= 1.01 * relaxed.objective
