@@ -25,7 +25,7 @@ from optimization.network import Network
 from optimization.structure import Structure
 
 KEPT = 64
-WRITTEN_BY = ("affine.py", "model.py", "network_block.py", "periods_block.py", "kept_models.py", "blocks/*.py")
+WRITTEN_BY = ("affine.py", "model.py", "*_block.py", "kept_models.py", "blocks/*.py")
 NAMED = ("params", "columns", "rows")
 ARRAYS = ("constant", "indptr", "indices", "integers")
 
