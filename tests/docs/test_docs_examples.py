@@ -20,7 +20,8 @@ def tried(text: str, name: str) -> tuple[doctest.TestResults, str]:
 
 
 @pytest.mark.parametrize("page", [page for page, text in SESSIONS.items() if text], ids=lambda page: page.name)
-def test_a_session_of_a_page_gives_what_it_shows(page: Path) -> None:
+def test_a_session_of_a_page_gives_what_it_shows(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     results, told = tried(SESSIONS[page], page.name)
     assert results.attempted
     assert not results.failed, told
