@@ -48,9 +48,11 @@ bench: .stamps/setup
 table: .stamps/setup
 	$(BIN)/python -m tests.benchmarks.readme_table
 
-# All that takes long, or one sort of it: ONLY=simulation|crash|faults. SEEDS=N says how many seeds are simulated.
+# All that takes long, or one sort of it: ONLY=simulation|crash|faults. SEEDS=N says how many seeds are simulated. Two tests
+# at a time, as an hour of one of them is the machine's time; the seeds take both cores by themselves and tell as they end.
 soak: .stamps/setup .stamps/peers .stamps/browser
-	$(BIN)/python -m pytest -m "soak$(if $(ONLY), and $(ONLY))" --timeout 5400
+	$(BIN)/python -m pytest -m "soak$(if $(ONLY), and $(ONLY))" --timeout 7200 -rP \
+	  -n $(if $(filter simulation,$(ONLY)),0,2) --dist load
 
 clean:
 	rm -rf .venv .mutate .stamps tests/peers/node_modules tests/browser/node_modules ems/web/static/vendor
