@@ -114,9 +114,18 @@ def _inputs(site: Site, both: _Both) -> list[dict[str, Any]]:
         if abs(after[most] - before[most]) > 1e-6 * max(1.0, abs(before[most])):
             told.append({"input": name, "at": both.starts[most], "old": float(before[most]), "new": float(after[most])})
     old, new = both.old.body, both.new.body
-    told += [{"input": key, "at": None, "old": old.get(key), "new": new.get(key)}
-             for key in (*ACCOUNTS, *WORDS) if old.get(key) != new.get(key)]  # fmt: skip
+    for key in (*ACCOUNTS, *WORDS):
+        told.extend(_differing(key, old.get(key), new.get(key)))
     return told
+
+
+def _differing(name: str, old: Any, new: Any) -> Iterator[dict[str, Any]]:
+    """Tell the parts that differ, each by its path."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _differing(f"{name}.{key}", old.get(key), new.get(key))
+    elif old != new:
+        yield {"input": name, "at": None, "old": old, "new": new}
 
 
 def comparison_lines(site: Site, body: Mapping[str, Any]) -> Iterator[str]:
@@ -130,7 +139,8 @@ def comparison_lines(site: Site, body: Mapping[str, Any]) -> Iterator[str]:
     if not body["moved"]:
         yield "moved     nothing"
     if (money := body["money"]) is not None:
-        parts = f"{money['by_prices']:+.2f} by prices, {money['by_powers']:+.2f} by powers"
+        by_prices, by_powers = (round(money[key], 2) + 0.0 for key in ("by_prices", "by_powers"))
+        parts = f"{by_prices:+.2f} by prices, {by_powers:+.2f} by powers"
         yield f"energy    {money['old']:.2f} -> {money['new']:.2f} {currency}: {parts}"
     for one in body["inputs"]:
         at = "" if one["at"] is None else f" at {one['at'].astimezone(zone):%d.%m. %H:%M}"

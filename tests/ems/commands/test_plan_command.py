@@ -250,3 +250,12 @@ def test_a_record_that_is_no_plan_is_said_to_be_none(ems: Run, state: Path) -> N
     journal.record("plan", {"ac": {"status": "feasible"}}, at=START).result(timeout=10)
     journal.close()
     assert "entry 1 of the journal is no plan that this version can read" in ems("plan", "show", "SITE").err
+
+
+def test_of_nested_words_only_the_parts_that_differ_are_told() -> None:
+    old = {"load": {"rung": "fresh", "issued_at": "10:00"}, "price": {"rung": "flat"}}
+    new = {"load": {"rung": "fresh", "issued_at": "10:05"}, "price": {"rung": "flat"}, "carbon": {"rung": "flat"}}
+    assert [(one["input"], one["old"], one["new"]) for one in plan_compared._differing("labels", old, new)] == [
+        ("labels.carbon", None, {"rung": "flat"}),
+        ("labels.load.issued_at", "10:00", "10:05"),
+    ]
