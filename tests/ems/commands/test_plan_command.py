@@ -15,6 +15,7 @@ import yaml
 from conftest import Said
 
 from ems.clock import SystemClock
+from ems.commands import plan_compared
 from ems.config.loading import load_site
 from ems.slow.plan_record import plan_record
 from ems.store.journal import Journal
