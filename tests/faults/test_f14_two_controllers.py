@@ -52,7 +52,8 @@ def test_f14_a_second_core_ends_within_a_second_before_it_could_write(tmp_path: 
 def test_f14_the_refusal_comes_before_the_drivers_are_there() -> None:
     """What `ems run` loads before it looks at the owner's lock can neither open a socket to a device nor a journal."""
     code = (
-        "import sys, ems.run; print([n for n in ('ems.app', 'pymodbus', 'bacpypes3', 'sqlite3') if n in sys.modules])"
+        "import sys; before = set(sys.modules); import ems.run; "
+        "print([n for n in ('ems.app', 'pymodbus', 'bacpypes3', 'sqlite3') if n in sys.modules.keys() - before])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

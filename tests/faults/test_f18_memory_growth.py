@@ -114,7 +114,7 @@ def test_f18_two_hours_leave_nothing_behind(scales: Scales) -> None:
 @pytest.mark.faults
 @pytest.mark.timeout(5400)
 def test_f18_thirty_days_leave_nothing_behind(scales: Scales) -> None:
-    outcome = simulate(Order(SITE, 6, 30 * DAY_S, rates=FAULTS))
+    outcome = simulate(Order(SITE, 6, 30 * DAY_S, rates=FAULTS, scenario="winter_day"))
     assert outcome.violations == []
     assert outcome.lives == 1
     days = [[s for s in scales.found if day * DAY_S <= s.at_s < (day + 1) * DAY_S] for day in range(30)]
