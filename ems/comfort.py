@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, tzinfo
 
 import numpy as np
 
-from ems.config.site import Comfort
+from ems.config.assets import Comfort
 from optimization.slots import Floats, Slots
 
 

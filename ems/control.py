@@ -16,8 +16,9 @@ from datetime import datetime
 from drivers.driver import Driver
 from drivers.points import Measurement, Quality
 from ems.clock import Clock
+from ems.config.assets import HeatPumpAsset
 from ems.config.binding import Bindings
-from ems.config.site import HeatPumpAsset, Site
+from ems.config.site import Site
 from ems.fast.ceilings import learn_ceiling
 from ems.fast.conduct import Conduct
 from ems.fast.counters import Counters

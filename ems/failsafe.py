@@ -21,18 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset, LoadAsset, MeteredLoad, Onlooker, PvAsset
 from ems.config.binding import Bindings, bind
-from ems.config.site import (
-    BatteryAsset,
-    ChargePointAsset,
-    HeatPumpAsset,
-    LoadAsset,
-    MeteredLoad,
-    Mode,
-    Onlooker,
-    PvAsset,
-    Site,
-)
+from ems.config.site import Mode, Site
 from ems.config.verdict import Verdict
 from ems.slow.measured_past import STEP_S
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path

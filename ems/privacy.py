@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ems.config.site import ChargePointAsset, Privacy, Site
+from ems.config.assets import ChargePointAsset, Privacy
+from ems.config.site import Site
 
 LEAST_MEMBERS = 3
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ems.config.assets import GridMeter, LoadAsset, MeteredLoad
 from ems.config.binding import bind
 from ems.config.loading import load_site
-from ems.config.site import GridMeter, LoadAsset, MeteredLoad, Site
+from ems.config.site import Site
 from ems.config.sites import find_site
 from ems.slow.estimate import Estimator, FeederState
 from ems.slow.planning_setup import grid_limits, grid_path

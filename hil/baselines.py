@@ -19,8 +19,9 @@ import numpy as np
 from drivers.feeds import FeedError, ForecastSeries, parse_document
 from ems.app import build
 from ems.clock import SimulatedClock
+from ems.config.assets import BatteryAsset
 from ems.config.binding import bind
-from ems.config.site import BatteryAsset, Site
+from ems.config.site import Site
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.requests import submit
 from ems.timetable import SimulatedRunner

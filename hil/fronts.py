@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ems.config.grid_operator import GridOperator
-from ems.config.site import (
+from ems.config.assets import (
     ASSET_KINDS,
     BatteryAsset,
     BuildingAutomation,
     ChargePointAsset,
-    Device,
     GridMeter,
     HeatMeter,
     HeatPumpAsset,
     MeteredLoad,
     PvAsset,
-    Site,
 )
+from ems.config.grid_operator import GridOperator
+from ems.config.site import Device, Site
 from hil.endpoints import bacnet_device, heat_meter
 from hil.endpoints.alfen import AlfenSocket
 from hil.endpoints.bacnet_links import BacnetLink, DirectLink, Router

@@ -14,8 +14,9 @@ import numpy as np
 from drivers.driver import Driver
 from drivers.registry import RoleInfo, RoleKind, profile_points
 from ems.clock import SimulatedClock
+from ems.config.assets import GridMeter
 from ems.config.binding import bind
-from ems.config.site import Device, GridMeter, Site
+from ems.config.site import Device, Site
 from hil.in_process import plant_drivers
 from hil.plant.draws import stream
 from hil.plant.feeder import Plant

@@ -8,8 +8,7 @@ from drivers.driver import DriverClock
 from drivers.points import Measurement, Outcome, Point, Quality, Setpoint, WriteResult
 from drivers.profiles import ProfileInfo
 from drivers.registry import profile_points
-from ems.config.binding import Bindings, CommandBinding
-from ems.config.site import (
+from ems.config.assets import (
     AssetSpec,
     BuildingAutomation,
     ChargePointAsset,
@@ -18,8 +17,9 @@ from ems.config.site import (
     LoadAsset,
     MeteredLoad,
     Onlooker,
-    Site,
 )
+from ems.config.binding import Bindings, CommandBinding
+from ems.config.site import Site
 from hil.plant.feeder import Plant
 
 NOMINAL_V = 230.0

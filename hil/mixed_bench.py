@@ -18,10 +18,11 @@ import yaml
 from pydantic import Field, ValidationError
 
 from ems.clock import Clock
+from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset, MeteredLoad, PvAsset
 from ems.config.documents import Document, Keys, read_document
 from ems.config.errors import SiteProblem
 from ems.config.loading import SITE_FILE
-from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, MeteredLoad, PvAsset, Site
+from ems.config.site import Site
 from ems.config.strict import Id, Strict, Whole
 from ems.config.wording import did_you_mean, say, shown
 

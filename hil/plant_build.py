@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ems.config.site import (
+from ems.config.assets import (
     BatteryAsset,
     BuildingAutomation,
     ChargePointAsset,
@@ -20,8 +20,8 @@ from ems.config.site import (
     Onlooker,
     PoweredAsset,
     PvAsset,
-    Site,
 )
+from ems.config.site import Site
 from hil.plant.ambient import Device
 from hil.plant.automation import Automation, Rule, Spell, charging_programme, heating_programme
 from hil.plant.battery import Battery

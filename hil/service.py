@@ -11,7 +11,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ems.comfort import is_occupied
-from ems.config.site import Comfort, HeatPumpAsset, Site
+from ems.config.assets import Comfort, HeatPumpAsset
+from ems.config.site import Site
 from hil.plant.charge_point import Departure
 from hil.plant.draws import Floats
 from hil.plant.feeder import Plant

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 from drivers.driver import Driver, DriverClock
+from ems.config.assets import LoadAsset, MeteredLoad
 from ems.config.binding import bind
-from ems.config.site import LoadAsset, MeteredLoad, Site
+from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
 from ems.slow.feed_desk import POINTS, Feed
 from ems.store.archive import STEP_S, Wanted, months, read_archive

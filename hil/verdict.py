@@ -22,7 +22,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, Site
+from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset
+from ems.config.site import Site
 from hil.plant.draws import Floats
 from hil.plant.feeder import Plant
 from hil.plant.records import RECORD_S, Records

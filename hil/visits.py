@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ems.config.site import ChargePointAsset, Site
+from ems.config.assets import ChargePointAsset
+from ems.config.site import Site
 from hil.plant.charge_point import Car
 from hil.plant.draws import stream
 from hil.plant.weather import Era

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ems.comfort import is_occupied
-from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, Site
+from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset
+from ems.config.site import Site
 from ems.slow.lookout import RESERVE_H, RESERVE_SHARE
 from hil.plant.feeder import Plant
 from hil.plant.records import Records

@@ -16,8 +16,9 @@ from pathlib import Path
 from drivers.feeds import ForecastSeries, parse_document
 from drivers.points import Quality
 from ems.clock import SimulatedClock
+from ems.config.assets import LoadAsset
 from ems.config.binding import Bindings, bind
-from ems.config.site import LoadAsset, Site
+from ems.config.site import Site
 from ems.process_image import Reading, Snapshot
 from ems.slow.feed_desk import POINTS, FeedDesk
 from ems.slow.foresee import Foreseer, Sky, StoredPast

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ems.config.site import BatteryAsset, GridMeter, Site
+from ems.config.assets import BatteryAsset, GridMeter
+from ems.config.site import Site
 from hil.endpoints.bacnet_device import OnBacnet
 from hil.endpoints.limit_gateway import LimitGateway
 from hil.endpoints.modbus_server import ModbusServer, Registers

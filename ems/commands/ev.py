@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from ems.commands.asking import Desk, confirm, confirm_end, denied, desk
 from ems.commands.options import add_site, instant, opened
 from ems.commands.output import emit
-from ems.config.site import ChargePointAsset, Site
+from ems.config.assets import ChargePointAsset
+from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
 from ems.live import LiveError, read_live
 from ems.store.requests import Request

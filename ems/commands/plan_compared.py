@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from ems.commands.plan_shown import Kept
-from ems.config.site import LoadAsset, MeteredLoad, Site
+from ems.config.assets import LoadAsset, MeteredLoad
+from ems.config.site import Site
 from ems.exit_codes import CommandError
 from optimization.coefficients import resampled
 from optimization.slots import Floats

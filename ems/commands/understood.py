@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from drivers.registry import profile_points
+from ems.config.assets import BuildingAutomation, LoadAsset
 from ems.config.binding import Bindings
-from ems.config.site import BuildingAutomation, LoadAsset, Site
+from ems.config.site import Site
 from optimization.slots import uniform
 
 _PRIVACY = {

@@ -15,17 +15,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from drivers.registry import DeviceSpec, ProfileInfo, profile_points
-from ems.config.site import (
-    BatteryAsset,
-    ChargePointAsset,
-    Device,
-    HeatPumpAsset,
-    LoadAsset,
-    MeteredLoad,
-    Onlooker,
-    PvAsset,
-    Site,
-)
+from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset, LoadAsset, MeteredLoad, Onlooker, PvAsset
+from ems.config.site import Device, Site
 
 DeviceAsset = Onlooker | MeteredLoad | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset
 

@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from drivers.driver import DriverError
 from drivers.registry import RoleInfo, profile_points
+from ems.config.assets import BatteryAsset
 from ems.config.district_checks import block
 from ems.config.documents import Keys
 from ems.config.parts import Complaint, Parts, number, text
-from ems.config.site import BatteryAsset
 from ems.config.wording import did_you_mean, shown
 
 SECTION: Keys = ("grid_operator",)

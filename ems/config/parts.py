@@ -12,24 +12,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ems.config.assets import ASSET_KINDS, Comfort, DistrictZone
 from ems.config.audit import Audit, CheckpointMail, TimeStamping
 from ems.config.documents import Key, Keys
 from ems.config.grid_operator import GridOperator, LimitApi, LimitInput, LimitRegisters
 from ems.config.island import Island
-from ems.config.site import (
-    ASSET_KINDS,
-    Comfort,
-    Control,
-    Device,
-    DistrictZone,
-    Feed,
-    Feeds,
-    Grid,
-    Identity,
-    Planning,
-    Series,
-    SiteFile,
-)
+from ems.config.site import Control, Device, Feed, Feeds, Grid, Identity, Planning, Series, SiteFile
 from ems.config.strict import Strict
 from ems.config.switched import PhaseSwitch, SgReady
 

@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
+from ems.config.assets import ASSET_KINDS
 from ems.config.documents import Keys
-from ems.config.site import ASSET_KINDS
 from ems.config.units import convert, quantity, sibling, unit_of, wanted
 
 Model = type[BaseModel]

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from drivers.points import Quality
+from ems.config.assets import BuildingAutomation
 from ems.config.binding import Bindings
-from ems.config.site import BuildingAutomation, Site
+from ems.config.site import Site
 from ems.fast.decisions import Bound, Rung
 from ems.process_image import Snapshot
 

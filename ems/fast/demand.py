@@ -18,8 +18,9 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
+from ems.config.assets import GridMeter
 from ems.config.binding import Bindings
-from ems.config.site import GridMeter, Site
+from ems.config.site import Site
 from ems.fast.metering import Closed, Running, advance, begin, begin_at_register, interval_start
 from ems.process_image import Snapshot
 from optimization.tariff import DemandCharge

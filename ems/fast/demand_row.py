@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from ems.balancing import Flex, Soft
 from ems.comfort import is_occupied
-from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, Site
+from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset
+from ems.config.site import Site
 from ems.fast.decisions import AssetKind
 from ems.fast.demand import DemandNow
 from ems.fast.powers import Powers

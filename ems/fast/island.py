@@ -15,8 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from drivers.registry import profile_points
+from ems.config.assets import BatteryAsset, PvAsset
 from ems.config.binding import Bindings, role_points
-from ems.config.site import BatteryAsset, PvAsset, Site
+from ems.config.site import Site
 from ems.fast.decisions import Bound, Lever, Rung
 from ems.fast.powers import Powers
 from ems.limits.failsafe_machine import State

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset, PvAsset
 from ems.config.binding import Bindings
-from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, PvAsset, Site
+from ems.config.site import Site
 from ems.fast.decisions import AssetKind, Lever, Rest, Switching
 
 STEP_KW: Mapping[AssetKind, float] = {AssetKind.BATTERY: 0.1, AssetKind.PV: 0.5}

@@ -6,8 +6,9 @@ that takes 6 kW is measured to give 30.
 
 from __future__ import annotations
 
+from ems.config.assets import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, PvAsset
 from ems.config.binding import Bindings, command_range
-from ems.config.site import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, PvAsset, Site
+from ems.config.site import Site
 
 Range = tuple[float, float]
 """Least and greatest value, in the point's unit."""

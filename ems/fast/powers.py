@@ -12,8 +12,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from ems.comfort import is_occupied
-from ems.config.binding import Bindings
-from ems.config.site import (
+from ems.config.assets import (
     BatteryAsset,
     ChargePointAsset,
     Comfort,
@@ -22,8 +21,9 @@ from ems.config.site import (
     LoadAsset,
     Onlooker,
     PvAsset,
-    Site,
 )
+from ems.config.binding import Bindings
+from ems.config.site import Site
 from ems.fast.decisions import Bound, Lever, Rung
 from ems.fast.phases import on
 from ems.fast.rules import BatteryView, CarView, RuleView, ZoneView

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ems.config.assets import ChargePointAsset
 from ems.config.binding import Bindings
-from ems.config.site import ChargePointAsset, Site
+from ems.config.site import Site
 from ems.fast.building import BuildingLimit
 from ems.fast.sessions import Car
 from ems.process_image import Snapshot

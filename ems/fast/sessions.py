@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ems.config.assets import ChargePointAsset
 from ems.config.binding import Bindings
-from ems.config.site import ChargePointAsset, Site
+from ems.config.site import Site
 from ems.fast.ceilings import learn_ceiling
 from ems.process_image import Snapshot
 from ems.store.requests import Request

@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 
 from ems.arbitration import arbitrate, clamp, narrow, runnable
 from ems.balancing import Balance, Flex, balance, pv_limit
+from ems.config.assets import GridMeter
 from ems.config.binding import Bindings
-from ems.config.site import GridMeter, Site
+from ems.config.site import Site
 from ems.fast.building import BuildingLimit, bounds_on, read_limits
 from ems.fast.compressor import least_kw, start_bounds
 from ems.fast.decisions import AssetKind, Bound, Decision, Lever, Rung, Wish

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from math import exp, inf
 
 from drivers.points import Measurement
+from ems.config.assets import BatteryAsset, GridMeter, HeatPumpAsset, MeteredLoad
 from ems.config.binding import Bindings
-from ems.config.site import BatteryAsset, GridMeter, HeatPumpAsset, MeteredLoad, Site
+from ems.config.site import Site
 
 TIMES = 4.0
 """What wanders stands still for times that are spread like waiting times: the longest of `MANY` is four of their means,

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from math import inf, isfinite
 
 from ems.arbitration import MOVES, whole_steps
+from ems.config.assets import GridMeter
 from ems.config.binding import Bindings
-from ems.config.site import GridMeter, Site
+from ems.config.site import Site
 from ems.fast.decisions import Bound, Held, Lever, Rung
 from ems.fast.levels import running_at
 from ems.fast.shedding import load_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ems.config.site import Onlooker, Privacy, Site
+from ems.config.assets import Onlooker, Privacy
+from ems.config.site import Site
 from ems.privacy import LEAST_MEMBERS
 
 

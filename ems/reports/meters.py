@@ -6,15 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset, Privacy, PvAsset
 from ems.config.binding import Bindings, bind
-from ems.config.site import (
-    BatteryAsset,
-    ChargePointAsset,
-    HeatPumpAsset,
-    Privacy,
-    PvAsset,
-    Site,
-)
+from ems.config.site import Site
 
 ROOM = 1.5
 """A device may take so much more than its rating before its register is said to leap."""

@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from ems.config.assets import GridMeter
 from ems.config.binding import Bindings
-from ems.config.site import GridMeter, Site
+from ems.config.site import Site
 from ems.process_image import Snapshot
 from optimization.periods import month_start, week_start
 from optimization.slots import Floats

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ems.config.site import (
+from ems.config.assets import (
     BatteryAsset,
     ChargePointAsset,
     HeatPumpAsset,
@@ -13,8 +13,8 @@ from ems.config.site import (
     Onlooker,
     PoweredAsset,
     PvAsset,
-    Site,
 )
+from ems.config.site import Site
 from optimization.assets import Asset, Battery, ChargePoint, HeatPump, Load, Pv
 
 PlannedAsset = PoweredAsset

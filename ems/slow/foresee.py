@@ -12,8 +12,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ems.config.binding import Bindings
-from ems.config.site import (
+from ems.config.assets import (
     BuildingAutomation,
     ChargePointAsset,
     GridMeter,
@@ -21,8 +20,9 @@ from ems.config.site import (
     LoadAsset,
     MeteredLoad,
     PvAsset,
-    Site,
 )
+from ems.config.binding import Bindings
+from ems.config.site import Site
 from ems.slow.asset_models import planned_assets
 from ems.slow.feed_desk import FeedDesk, Label
 from ems.slow.measured_past import STEP_S, MeasuredPast, Table

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ems.config.assets import LoadAsset, MeteredLoad
 from ems.config.binding import Bindings
-from ems.config.site import LoadAsset, MeteredLoad, Site
+from ems.config.site import Site
 from ems.slow.lookout import Lookout
 from ems.slow.measured_past import STEP_S
 from ems.slow.planning_setup import grid_limits, grid_path

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ems.config.site import BatteryAsset, HeatPumpAsset, Site
+from ems.config.assets import BatteryAsset, HeatPumpAsset
+from ems.config.site import Site
 from ems.slow.situation import AssetNow
 from optimization.problem import AcVerdict, Plan, Schedule
 from optimization.slots import Floats, chain

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from ems.comfort import comfort_band, inside
+from ems.config.assets import HeatPumpAsset, LoadAsset, MeteredLoad
 from ems.config.binding import Bindings
-from ems.config.site import HeatPumpAsset, LoadAsset, MeteredLoad, Planning, Site
+from ems.config.site import Planning, Site
 from ems.limits.in_force import InForce, foreseen
 from ems.slow.asset_models import PlannedAsset, asset_models, planned_assets
 from ems.slow.foresee import Foresight

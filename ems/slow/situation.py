@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+from ems.config.assets import BuildingAutomation, GridMeter, LoadAsset, MeteredLoad, Onlooker
 from ems.config.binding import Bindings
-from ems.config.site import BuildingAutomation, GridMeter, LoadAsset, MeteredLoad, Mode, Onlooker, Site
+from ems.config.site import Mode, Site
 from ems.process_image import Snapshot
 
 NEEDED_ROLES: Mapping[str, tuple[str, ...]] = {

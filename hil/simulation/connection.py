@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, PvAsset, Site
+from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset, PvAsset
+from ems.config.site import Site
 from ems.fast.decisions import Decision, Rung
 from ems.standing import Standing
 

@@ -18,8 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from drivers.points import Measurement, Outcome, Quality, Setpoint, WriteResult
-from ems.config.binding import PHASES_ROLE, Bindings, CommandBinding, bind
-from ems.config.site import (
+from ems.config.assets import (
     BatteryAsset,
     BuildingAutomation,
     ChargePointAsset,
@@ -27,8 +26,9 @@ from ems.config.site import (
     HeatMeter,
     HeatPumpAsset,
     PvAsset,
-    Site,
 )
+from ems.config.binding import PHASES_ROLE, Bindings, CommandBinding, bind
+from ems.config.site import Site
 from ems.fast.decisions import Decision
 from ems.standing import Standing
 from hil.simulation.connection import commanded, excess, tolerance_kw

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ems.config.assets import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, PvAsset
 from ems.config.binding import Bindings
-from ems.config.site import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, PvAsset, Site
+from ems.config.site import Site
 
 Range = tuple[float, float]
 CHARGE: Range = (-1.0, 101.0)

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ems.config.assets import HeatPumpAsset
 from ems.config.loading import load_site
-from ems.config.site import HeatPumpAsset, Site, SiteFile
+from ems.config.site import Site, SiteFile
 from ems.study.arms import Controller, run_arm
 from ems.study.bench import Period, find_maker
 

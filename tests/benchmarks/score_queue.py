@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from ems.config.assets import ChargePointAsset
 from ems.config.loading import load_site
-from ems.config.site import ChargePointAsset
 from optimization.assignment import SHORT_SHARE, Bay, Turn, Waiting, assign, first_come
 
 DISTRICT = Path(__file__).resolve().parents[2] / "sites" / "demo_district"

@@ -8,14 +8,16 @@ from typing import Any
 
 from site_file_words import WORDS
 
-from ems.config.site import ASSET_KINDS, SiteFile
+from ems.config.assets import ASSET_KINDS
+from ems.config.site import SiteFile
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "site-file.md"
 HEAD = """# The site file, key by key
 
 A site is a folder: `site.yaml`, a pandapower grid, a tariff, and the past of its loads in `series/`.
 [sites/demo_feeder](../sites/demo_feeder) is a complete one. This page is made from the schema in
-[ems/config/site.py](../ems/config/site.py) by `python tests/docs/site_file_table.py`; a test compares the two.
+[ems/config/site.py](../ems/config/site.py) and [ems/config/assets.py](../ems/config/assets.py) by
+`python tests/docs/site_file_table.py`; a test compares the two.
 
 Unknown keys are errors. Numbers are numbers: the text `12 kWh` is none. `ems check SITE` prints every problem of a file
 in one run, each with its line and column and with what to write instead, and ends with exit status 3.

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from planning_kit import NOW, Loop, build_loop, demo_site
 
-from ems.config.site import HeatPumpAsset, Site
+from ems.config.assets import HeatPumpAsset
+from ems.config.site import Site
 from ems.slow.plan_record import digest
 from optimization.assets import (
     BatteryInputs,

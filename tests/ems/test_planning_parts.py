@@ -17,8 +17,8 @@ from drivers.feeds import ForecastSeries
 from drivers.points import Measurement, Quality
 from ems.clock import SimulatedClock, SystemClock
 from ems.comfort import comfort_band, inside, is_occupied
+from ems.config.assets import Comfort
 from ems.config.binding import Bindings
-from ems.config.site import Comfort
 from ems.process_image import Reading, Snapshot
 from ems.slow.feed_desk import FeedDesk
 from ems.slow.measured_past import KEPT_S, STEP_S, MeasuredPast

@@ -11,7 +11,7 @@ from stage import NOW, Yard, make_plan, make_site
 
 from ems.app import build
 from ems.clock import SimulatedClock
-from ems.config.site import Privacy
+from ems.config.assets import Privacy
 from ems.fast.watchman import Watchman
 from ems.fast.zone_view import zones_view
 from ems.health import Alarms, Health

@@ -17,10 +17,10 @@ from fault_stage import SITE
 from raw_site import MEMORY_SITE, write_site
 from stage import SceneMaker, levers_of, make_plan, make_site
 
+from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset, LoadAsset, PvAsset
 from ems.config.binding import bind
 from ems.config.errors import SiteError
 from ems.config.loading import load_site
-from ems.config.site import BatteryAsset, ChargePointAsset, HeatPumpAsset, LoadAsset, PvAsset
 from ems.fast.grid_eye import GridEye
 from ems.fast.steering import Steering
 from ems.slow.asset_models import asset_models

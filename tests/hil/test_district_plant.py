@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ems.config.site import ChargePointAsset, HeatMeter, Site
+from ems.config.assets import ChargePointAsset, HeatMeter
+from ems.config.site import Site
 from hil.case import Case
 from hil.fault_course import check_faults
 from hil.plant.ambient import Ambient

