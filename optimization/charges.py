@@ -1,5 +1,7 @@
 """What a connection costs besides the price of each kWh: tiers, peaks of calendar windows, a subscribed power.
 
+Those on the net power and on reactive energy are in `optimization.net_charges`.
+
     tiers          over[k, m] >= sum over slots s of month m of import[s] * h[s] - left[k, m],     over >= 0
                    cost = step[k] * over[k, m], as an equality where step[k] < 0
     peak           as in `optimization.periods`, but that slots outside of the window are not looked at
@@ -19,8 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimization.faults import array, number
+from optimization.net_charges import net_coefficients, net_faults
 from optimization.periods import Reach, demand_coefficients, reach
-from optimization.problem import Charge, DemandTerms, EnergyTiers, Subscription
+from optimization.problem import Charge, DemandTerms, EnergyTiers, Envelope, Imbalance, ReactiveEnergy, Subscription
 from optimization.slots import Floats, Slots
 
 
@@ -51,7 +54,7 @@ def charge_shape(charge: Charge, slots: Slots) -> ChargeShape:
         return ChargeShape(EnergyTiers, months, steps, falling)
     if isinstance(charge, DemandTerms):
         return ChargeShape(DemandTerms, len(charge.free_kw), reach=reach(slots, charge.interval_s))
-    return ChargeShape(Subscription)
+    return ChargeShape(type(charge), len(charge.free_kvarh) if isinstance(charge, ReactiveEnergy) else 0)
 
 
 def charge_coefficients(charge: Charge, shape: ChargeShape, slots: Slots, most_kw: Floats) -> Mapping[str, Floats]:
@@ -61,6 +64,8 @@ def charge_coefficients(charge: Charge, shape: ChargeShape, slots: Slots, most_k
     if isinstance(charge, Subscription):
         n = len(slots)
         return {"over_cost": charge.price_per_kwh * slots.duration_h, "subscribed_kw": np.full(n, charge.subscribed_kw)}
+    if isinstance(charge, Envelope | Imbalance | ReactiveEnergy):
+        return net_coefficients(charge, slots)
     hours = (charge.month == np.arange(shape.months)[:, None]) * slots.duration_h
     falling = list(shape.falling)
     numbers = {
@@ -81,6 +86,9 @@ def charge_faults(charges: Sequence[Charge], n: int) -> Iterator[str]:
         if isinstance(charge, Subscription):
             yield from number(f"{name}.subscribed_kw", charge.subscribed_kw, low=0.0)
             yield from number(f"{name}.price_per_kwh", charge.price_per_kwh, low=0.0)
+            continue
+        if isinstance(charge, Envelope | Imbalance | ReactiveEnergy):
+            yield from net_faults(name, charge, n)
             continue
         if isinstance(charge, DemandTerms):
             months = len(charge.free_kw)

@@ -12,7 +12,7 @@ from optimization.blocks.registry import BLOCKS
 from optimization.charges import ChargeShape
 from optimization.network import Network
 from optimization.network_block import PU_IN_KVA
-from optimization.problem import DemandTerms, EnergyTiers, Problem, Schedule, ShadowPrices
+from optimization.problem import DemandTerms, EnergyTiers, Problem, ReactiveEnergy, Schedule, ShadowPrices
 from optimization.slots import Floats
 from optimization.structure import Structure
 
@@ -114,7 +114,8 @@ def _charged(columns: Mapping[str, Floats], block: str, shape: ChargeShape) -> F
             reached = columns[f"{block}is_reached"].reshape(len(shape.falling), shape.months) > 0.5
             over_kwh[list(shape.falling)] *= reached
         return over_kwh
-    return columns[f"{block}peak_kw" if shape.kind is DemandTerms else f"{block}over_kw"]
+    counted = {DemandTerms: "peak_kw", ReactiveEnergy: "over_kvarh"}
+    return columns[f"{block}{counted.get(shape.kind, 'over_kw')}"]
 
 
 def _group_excess(problem: Problem, columns: Mapping[str, Floats]) -> dict[str, Floats]:

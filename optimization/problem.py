@@ -105,7 +105,54 @@ class Subscription:
     price_per_kwh: float
 
 
-Charge: TypeAlias = EnergyTiers | DemandTerms | Subscription
+@dataclass(frozen=True, slots=True, eq=False)
+class Envelope:
+    """Between which powers somebody outside wants the connection, every array of shape (n,).
+
+    Args:
+        low_kw: least import, negative for export.
+        high_kw: most import.
+        price_per_kwh: of energy outside of it, never negative [currency/kWh]; 0 in slots in which nobody asks.
+    """
+
+    low_kw: Floats
+    high_kw: Floats
+    price_per_kwh: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Imbalance:
+    """What was bought ahead and what a deviation from it is settled at, every array of shape (n,).
+
+    Args:
+        bought_kw: mean import that was bought for each slot, negative for what was sold.
+        short_price: of a kWh drawn beyond it [currency/kWh].
+        long_price: for a kWh drawn less [currency/kWh], at most `short_price`; may be negative.
+    """
+
+    bought_kw: Floats
+    short_price: Floats
+    long_price: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReactiveEnergy:
+    """A price of reactive energy beyond a share of the active one, both of a calendar month.
+
+    Args:
+        month: the month of each slot, counted from that of the first one, shape (n,).
+        free_share: reactive for each kWh bought that costs nothing [kvarh/kWh].
+        price_per_kvarh: of what lies beyond it [currency/kvarh].
+        free_kvarh: what the month so far leaves free besides, shape (months,); negative where it used too much.
+    """
+
+    month: Ints
+    free_share: float
+    price_per_kvarh: float
+    free_kvarh: Floats
+
+
+Charge: TypeAlias = EnergyTiers | DemandTerms | Subscription | Envelope | Imbalance | ReactiveEnergy
 """What a connection costs besides the price of each kWh: `optimization.charges`."""
 
 
@@ -255,8 +302,9 @@ class Plan:
         carbon_excess_kg: emissions of the horizon beyond the budget of each week, shape (weeks,); None without one.
         unheated_kw: what each heat node lacks, less what it cannot get rid of, shape (n,) each, by node.
         group_excess_kw: what each group of assets goes beyond its limit by, shape (n,) each, by group.
-        charged: what each charge counts: kWh beyond each step (steps, months), peak of each month (months,) [kW], or
-            import above the subscribed power (n,) [kW].
+        charged: what each charge counts: kWh beyond each step (steps, months), peak of each month (months,) [kW],
+            import above the subscribed power, net import outside of the envelope or above what was bought (n,) [kW], or
+            reactive energy beyond the free share (months,) [kvarh].
         prices: what a little more would be worth; None where nobody asked.
     """
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from ems.plan_check.words import ENERGY_TOLERANCE_KWH, POWER_TOLERANCE_KW, beyond
-from optimization.problem import Charge, DemandTerms, EnergyTiers, Plan, Problem, Subscription
+from optimization.problem import (
+    Charge,
+    DemandTerms,
+    EnergyTiers,
+    Envelope,
+    Imbalance,
+    Plan,
+    Problem,
+    ReactiveEnergy,
+    Subscription,
+)
 from optimization.slots import Floats, Ints, Slots
 
 
@@ -20,18 +30,19 @@ def charge_violations(problem: Problem, plan: Plan) -> Iterator[str]:
         name, shape = f"charge {k}", _shape(charge, len(problem.slots))
         if np.shape(counted) != shape or not np.isfinite(counted).all():
             yield f"{name}: the plan counts {counted}; {shape} finite numbers were asked for"
-        elif isinstance(charge, EnergyTiers):
-            yield from _tiers(name, charge, plan, counted)
-        elif isinstance(charge, Subscription):
-            hidden_kw = np.maximum(plan.import_kw - charge.subscribed_kw, 0.0) - counted
-            yield from beyond(f"{name}: import above the subscribed power", hidden_kw, POWER_TOLERANCE_KW, "kW")
+            continue
+        yield from beyond(f"{name}: counts less than nothing", -counted.ravel(), POWER_TOLERANCE_KW, "")
+        if isinstance(charge, ReactiveEnergy):
+            yield from _reactive(name, charge, problem, plan, counted)
         else:
-            yield from _peaks(name, charge, plan, counted)
+            yield from CHECKS[type(charge)](name, charge, plan, counted)
 
 
 def _shape(charge: Charge, n: int) -> tuple[int, ...]:
     if isinstance(charge, EnergyTiers):
         return charge.left_kwh.shape
+    if isinstance(charge, ReactiveEnergy):
+        return charge.free_kvarh.shape
     return charge.free_kw.shape if isinstance(charge, DemandTerms) else (n,)
 
 
@@ -46,6 +57,36 @@ def _tiers(name: str, charge: EnergyTiers, plan: Plan, counted: Floats) -> Itera
         if off_kwh.max() > tolerance_kwh:
             side = "too much" if step < 0.0 else "too little"
             yield f"{name}: {side} beyond step {k}: {off_kwh.max():.4g} kWh in month {int(off_kwh.argmax())}"
+
+
+def _subscription(name: str, charge: Subscription, plan: Plan, counted: Floats) -> Iterator[str]:
+    hidden_kw = plan.import_kw - charge.subscribed_kw - counted
+    yield from beyond(f"{name}: import above the subscribed power", hidden_kw, POWER_TOLERANCE_KW, "kW")
+
+
+def _envelope(name: str, charge: Envelope, plan: Plan, counted: Floats) -> Iterator[str]:
+    net_kw = plan.import_kw - plan.export_kw
+    hidden_kw = np.maximum(net_kw - charge.high_kw, charge.low_kw - net_kw) - counted
+    yield from beyond(f"{name}: power outside of the envelope", hidden_kw, POWER_TOLERANCE_KW, "kW")
+
+
+def _imbalance(name: str, charge: Imbalance, plan: Plan, counted: Floats) -> Iterator[str]:
+    hidden_kw = plan.import_kw - plan.export_kw - charge.bought_kw - counted
+    yield from beyond(f"{name}: power beyond what was bought", hidden_kw, POWER_TOLERANCE_KW, "kW")
+
+
+def _reactive(name: str, charge: ReactiveEnergy, problem: Problem, plan: Plan, counted: Floats) -> Iterator[str]:
+    """Add up the reactive energy of all assets at their power factors, month by month."""
+    kvar = np.zeros(len(plan.slots))
+    for asset in problem.assets:
+        if asset.has_power:
+            kvar += plan.schedules[asset.id].power_kw * np.tan(np.arccos(asset.power_factor))
+    hours = plan.slots.duration_s / 3600.0
+    kvarh = np.zeros(len(charge.free_kvarh))
+    np.add.at(kvarh, charge.month, (np.abs(kvar) - charge.free_share * plan.import_kw) * hours)
+    hidden_kvarh = kvarh - charge.free_kvarh - counted
+    tolerance_kvarh = ENERGY_TOLERANCE_KWH * (1.0 + len(problem.assets))
+    yield from beyond(f"{name}: reactive energy beyond the free share", hidden_kvarh, tolerance_kvarh, "kvarh")
 
 
 def _peaks(name: str, charge: DemandTerms, plan: Plan, counted: Floats) -> Iterator[str]:
@@ -80,3 +121,13 @@ def _borders_s(slots: Slots, interval_s: float) -> Floats:
     start_s = slots.start.timestamp()
     first, last = start_s // interval_s, -(-slots.end.timestamp() // interval_s)
     return np.asarray(np.arange(first, last + 1.0) * interval_s - start_s)
+
+
+CHECKS: Mapping[type[Charge], Callable[..., Iterator[str]]] = {
+    EnergyTiers: _tiers,
+    DemandTerms: _peaks,
+    Subscription: _subscription,
+    Envelope: _envelope,
+    Imbalance: _imbalance,
+}
+"""What is checked of each charge against the plan's own import."""

@@ -1,0 +1,57 @@
+"""Equations of `optimization.net_charges` in Pyomo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyomo.environ as pyo
+
+from optimization.blocks.parts import add_coefficients
+
+
+def add_envelope(m: Any, block: Any, n: int) -> Any:
+    """Add what lies outside of an envelope; returns what it costs."""
+    add_coefficients(block, n, "low_kw", "high_kw", "over_cost")
+    block.over_kw = pyo.Var(range(n), bounds=(0.0, None))
+    block.above = pyo.Constraint(range(n), rule=lambda b, s: net(m, s) - b.over_kw[s] <= b.high_kw[s])
+    block.below = pyo.Constraint(range(n), rule=lambda b, s: net(m, s) + b.over_kw[s] >= b.low_kw[s])
+    return pyo.quicksum(block.over_cost[s] * block.over_kw[s] for s in range(n))
+
+
+def add_imbalance(m: Any, block: Any, n: int) -> Any:
+    """Add what is drawn beyond what was bought; returns what the deviation costs."""
+    add_coefficients(block, n, "bought_kw", "over_cost", "net_cost", "bought_cost")
+    block.over_kw = pyo.Var(range(n), bounds=(0.0, None))
+    block.above = pyo.Constraint(range(n), rule=lambda b, s: net(m, s) - b.over_kw[s] <= b.bought_kw[s])
+    return pyo.quicksum(
+        block.over_cost[s] * block.over_kw[s] + block.net_cost[s] * net(m, s) - block.bought_cost[s] for s in range(n)
+    )
+
+
+def add_reactive_energy(m: Any, block: Any, n: int, months: int, tans: tuple[float, ...]) -> Any:
+    """Add the reactive energy beyond the free share, given tan phi of each asset; returns what it costs."""
+    add_coefficients(block, months, "free_kvarh", "kvarh_cost")
+    for name in ("size_hours", "free_hours"):
+        block.add_component(name, pyo.Param(range(months), range(n), mutable=True, initialize=1.0))
+    block.size_kvar = pyo.Var(range(n), bounds=(0.0, None))
+    block.over_kvarh = pyo.Var(range(months), bounds=(0.0, None))
+
+    def reactive(s: int) -> Any:
+        return pyo.quicksum(tan * m.asset[i].power_kw[s] for i, tan in enumerate(tans) if tan)
+
+    def beyond(b: Any, k: int) -> Any:
+        used = pyo.quicksum(
+            b.size_hours[k, s] * b.size_kvar[s] - b.free_hours[k, s] * (m.import_kw[s] + m.import_excess_kw[s])
+            for s in range(n)
+        )
+        return used - b.over_kvarh[k] <= b.free_kvarh[k]
+
+    block.lagging = pyo.Constraint(range(n), rule=lambda b, s: reactive(s) - b.size_kvar[s] <= 0.0)
+    block.leading = pyo.Constraint(range(n), rule=lambda b, s: -reactive(s) - b.size_kvar[s] <= 0.0)
+    block.beyond = pyo.Constraint(range(months), rule=beyond)
+    return pyo.quicksum(block.kvarh_cost[k] * block.over_kvarh[k] for k in range(months))
+
+
+def net(m: Any, s: int) -> Any:
+    """Say what the connection takes in a slot, its excess included."""
+    return m.import_kw[s] + m.import_excess_kw[s] - m.export_kw[s] - m.export_excess_kw[s]
