@@ -55,14 +55,11 @@ class Pairs:
 
 
 def find_pairs(groups: Sequence[tuple[Sequence[str], Sequence[str]]], columns: Mapping[str, slice]) -> Pairs:
-    """Find the columns of named variable groups, one pair a slot."""
+    """Find the columns of named variable groups: one pair a slot, and of a charge point one for each car, too."""
     width = max(len(side) for pair in groups for side in pair)
-
-    def stacked(side: int) -> Ints:
-        return np.concatenate([_columns(pair[side], columns, width) for pair in groups])
-
-    first = stacked(0)
-    return Pairs(first, stacked(1), np.repeat(np.arange(len(groups)), len(first) // len(groups)))
+    first, second = ([_columns(pair[side], columns, width) for pair in groups] for side in (0, 1))
+    thing = np.repeat(np.arange(len(groups)), [len(table) for table in first])
+    return Pairs(np.concatenate(first), np.concatenate(second), thing)
 
 
 def netted(lp: Lp, pairs: Pairs, x: Floats) -> Floats:

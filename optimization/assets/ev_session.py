@@ -118,8 +118,8 @@ class EvSession:
 
     def disorder(self, label: str) -> Iterator[str]:
         """Say which of its instants, all in UTC, are in the wrong order."""
-        if self.departure <= self.arrival:
-            yield f"{label}: departs {self.departure}, not after its arrival {self.arrival}"
+        if self.departure < self.arrival:
+            yield f"{label}: departs {self.departure}, before its arrival {self.arrival}"
         for at, _ in self.earlier:
             if not self.arrival < at < self.departure:
                 yield f"{label}.earlier: {at} is not between its arrival {self.arrival} and departure {self.departure}"

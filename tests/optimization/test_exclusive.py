@@ -8,6 +8,7 @@ from districts import BATTERY, LOAD, PV, assert_physical, problem
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from optimization.assets import BatteryInputs, LoadInputs, PvInputs
+from optimization.exclusive import find_pairs
 from optimization.solve import Solver, WarmModel
 from optimization.weights import Weights
 
@@ -78,3 +79,11 @@ def test_a_battery_that_would_burn_what_nobody_may_export_is_settled_in_three_ru
     assert 1 <= len(runs) <= 3
     assert runs[-1] == slots
     assert solution.solve["gap"] <= 5e-3
+
+
+def test_a_thing_with_more_pairs_than_another_keeps_its_own():
+    """A charge point has a pair for each car in each slot, a battery one for each slot."""
+    columns = {"buys": slice(0, 2), "sells": slice(2, 4), "takes": slice(4, 8), "gives": slice(8, 12)}
+    pairs = find_pairs([(("buys",), ("sells",)), (("takes",), ("gives",))], columns)
+    assert pairs.thing.tolist() == [0, 0, 1, 1, 1, 1]
+    np.testing.assert_array_equal(pairs.of_the_same_things(np.array([3])), [2, 3, 4, 5])

@@ -72,7 +72,10 @@ CASES = {
         lambda p: with_inputs(p, point=ChargePointInputs((replace(STAY, departure=datetime(2026, 1, 6)),))),  # noqa: DTZ001
         "sessions[0].departure",
     ),
-    "backwards": (lambda p: with_inputs(p, point=ChargePointInputs((replace(STAY, departure=START),))), "not after"),
+    "backwards": (
+        lambda p: with_inputs(p, point=ChargePointInputs((replace(STAY, departure=hours(-0.1)),))),
+        "before its arrival",
+    ),
     "two cars": (lambda p: with_inputs(p, point=ChargePointInputs((STAY, STAY))), "one car at a time"),
     "car energy": (lambda p: with_inputs(p, point=ChargePointInputs((replace(STAY, energy_kwh=-1.0),))), "energy_kwh"),
 }
@@ -88,6 +91,13 @@ def test_what_is_invalid_is_refused_by_name(name):
 
 def test_the_valid_one_is_answered():
     assert not isinstance(Solver().solve(valid()), Refused)
+
+
+def test_a_car_that_leaves_as_it_arrives_is_told_as_short_and_not_refused():
+    asked = with_inputs(valid(), point=ChargePointInputs((replace(STAY, departure=START),)))
+    schedule = Solver().solve(asked).schedules["point"]
+    assert schedule.power_kw.max() == 0.0
+    assert schedule.slack["shortfall_kwh"].sum() == STAY.energy_kwh
 
 
 def test_all_reasons_come_in_one_run():
