@@ -3,9 +3,10 @@
     V = w + Z * conj(S / V),     w = -Z * Y_ls * V_slack,     Z = inverse of Y without the slack
 
 iterated from the no-load voltages for all slots together (implicit Z-bus Gauss method) on pandapower's own admittance
-matrix. Valid for one slack and constant power. A slot that does not converge goes to pandapower's Newton method, and
-what that cannot solve either is unconverged, never feasible. Loading is the current's share of the rated current, of
-the two ends the greater, as pandapower defines it.
+matrix. Valid for one slack and constant power, radial or meshed. A grid with more than that (a second slack, a voltage
+that is controlled, power that depends on the voltage), and a slot that does not converge, go to pandapower's Newton
+method (`runpp`); what that cannot solve either is unconverged, never feasible. Loading is the current's share of the
+rated current, of the two ends the greater, as pandapower defines it.
 
 Source of the method: Chen et al., Distribution system power flow analysis, a rigid approach, IEEE Transactions on
 Power Delivery 6 (1991) 1146-1152.
@@ -39,7 +40,7 @@ class AcResult:
 
     Args:
         v_pu: magnitude of the voltages, shape (m buses, slots).
-        flow_pct: loading of each branch with the angle of its power [pct], shape (m-1, slots); the real part is
+        flow_pct: loading of each branch with the angle of its power [pct], shape (b, slots); the real part is
             positive where power flows down, away from the slack.
         converged: shape (slots,).
     """
@@ -50,7 +51,7 @@ class AcResult:
 
     @property
     def loading_pct(self) -> Floats:
-        """Loading of each branch [pct of its rated current], shape (m-1, slots)."""
+        """Loading of each branch [pct of its rated current], shape (b, slots)."""
         return np.abs(self.flow_pct)
 
 
@@ -63,19 +64,23 @@ class AcGrid:
         bus_ids: index of each bus in the pandapower grid, shape (m,).
         bus_names: for messages.
         branch_names: for messages.
+        lower: the lower bus of each branch, shape (b,); of a radial grid 1..m-1.
         base_kva: the power that 1 pu stands for.
         slack: voltage of bus 0 [pu].
         y_bus: bus admittances [pu], shape (m, m).
-        y_upper: current into each branch at its upper end from the voltages [pu], shape (m-1, m).
+        y_upper: current into each branch at its upper end from the voltages [pu], shape (b, m).
         y_lower: likewise at its lower end.
-        pct_upper: loading that a current of 1 pu means at the upper end [pct], shape (m-1,).
+        pct_upper: loading that a current of 1 pu means at the upper end [pct], shape (b,).
         pct_lower: likewise at its lower end.
+        own_kva: what the grid file itself draws at each bus, shape (m,).
+        beyond: why the Z-bus method does not hold here, one reason each; empty where it does.
     """
 
     source: Path
     bus_ids: Ints
     bus_names: tuple[str, ...]
     branch_names: tuple[str, ...]
+    lower: Ints
     base_kva: float
     slack: complex
     y_bus: Complex
@@ -83,6 +88,8 @@ class AcGrid:
     y_lower: Complex
     pct_upper: Floats
     pct_lower: Floats
+    own_kva: Complex
+    beyond: tuple[str, ...] = ()
     z: Complex = field(init=False, repr=False)
     """The inverse of `y_bus` without the slack [pu], shape (m-1, m-1)."""
 
@@ -117,6 +124,8 @@ class AcGrid:
     ) -> tuple[Complex, NDArray[np.bool_]]:
         """Solve every slot by the Z-bus method alone, so that nothing heavy is ever loaded.
 
+        Where that method does not hold (`beyond`) no slot counts as converged.
+
         Args:
             p_kw: power into the assets of each bus, shape (m, slots).
             q_kvar: reactive power likewise.
@@ -130,7 +139,7 @@ class AcGrid:
         slack = self.slack if source_pu is None else self.slack / abs(self.slack) * source_pu
         z = self.z
         no_load = -z @ self.y_bus[1:, 0] * slack
-        injected = -(p_kw[1:] + 1j * q_kvar[1:]) / self.base_kva
+        injected = -(p_kw[1:] + 1j * q_kvar[1:] + self.own_kva[1:, None]) / self.base_kva
         voltage = np.repeat(no_load[:, None], p_kw.shape[1], axis=1)
         change = np.full(p_kw.shape[1], np.inf)
         with np.errstate(all="ignore"):
@@ -140,12 +149,12 @@ class AcGrid:
                 voltage = newer
                 if np.maximum.reduce(change, initial=0.0) < close_pu:
                     break
-            converged = (change < close_pu) & (np.abs(voltage).min(axis=0) > COLLAPSED_PU)
+            converged = (change < close_pu) & (np.abs(voltage).min(axis=0) > COLLAPSED_PU) & (not self.beyond)
         return np.vstack([np.full((1, p_kw.shape[1]), slack), voltage]), converged
 
     def arriving_kva(self, voltage: Complex) -> Complex:
-        """Give the power that arrives at the lower end of each branch [kW + j kvar], shape (m-1, slots)."""
-        return voltage[1:] * np.conj(-(self.y_lower @ voltage)) * self.base_kva
+        """Give the power that arrives at the lower end of each branch [kW + j kvar], shape (b, slots)."""
+        return voltage[self.lower] * np.conj(-(self.y_lower @ voltage)) * self.base_kva
 
     def _newton(self, p_kw: Floats, q_kvar: Floats) -> Complex | None:
         net = _solved(self.source, self.bus_ids, p_kw, q_kvar)
@@ -158,7 +167,7 @@ class AcGrid:
     def result(self, voltage: Complex, converged: NDArray[np.bool_]) -> AcResult:
         """Turn voltages [pu], shape (m, slots), into magnitudes and loadings."""
         down = -(self.y_lower @ voltage)
-        at_lower = voltage[1:]
+        at_lower = voltage[self.lower]
         angle = np.exp(1j * np.angle(at_lower * np.conj(down)))
         upper = np.abs(self.y_upper @ voltage) * self.pct_upper[:, None]
         lower = np.abs(down) * self.pct_lower[:, None]
@@ -213,9 +222,9 @@ def _loading_excesses(grid: AcGrid, limits: GridLimits, result: AcResult) -> lis
 def _solved(source: Path, bus_ids: Ints, p_kw: Floats, q_kvar: Floats) -> Any:
     import pandapower  # noqa: PLC0415 - takes 5 s and 300 MB, and few processes ever need it
 
-    net = _net_with_loads(source, tuple(bus_ids.tolist()))
-    net.load["p_mw"] = p_kw / 1e3
-    net.load["q_mvar"] = q_kvar / 1e3
+    net, ours = _net_with_loads(source, tuple(bus_ids.tolist()))
+    net.load.loc[ours, "p_mw"] = p_kw / 1e3
+    net.load.loc[ours, "q_mvar"] = q_kvar / 1e3
     try:
         pandapower.runpp(net, tolerance_mva=1e-10, numba=False, trafo_loading="current")
     except pandapower.LoadflowNotConverged:
@@ -224,9 +233,9 @@ def _solved(source: Path, bus_ids: Ints, p_kw: Floats, q_kvar: Floats) -> Any:
 
 
 @lru_cache(maxsize=2)
-def _net_with_loads(source: Path, bus_ids: tuple[int, ...]) -> Any:
+def _net_with_loads(source: Path, bus_ids: tuple[int, ...]) -> tuple[Any, Any]:
+    """Open a grid with a load of ours at each bus; returns it with the indices of these loads."""
     import pandapower  # noqa: PLC0415 - as above
 
     net = pandapower.from_json(source)
-    pandapower.create_loads(net, list(bus_ids), p_mw=0.0)
-    return net
+    return net, pandapower.create_loads(net, list(bus_ids), p_mw=0.0)

@@ -15,7 +15,7 @@ from optimization.ac_check import AcGrid
 from optimization.network import GridError, GridLimits, Network
 from optimization.slots import Floats
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +90,7 @@ def _cache_file(cache_dir: Path, key: str) -> Path:
 
 
 NETWORK_ARRAYS = ("bus_ids", "upper", "r_pu_per_kw", "x_pu_per_kvar", "flow_limit_kw", "v_min_pu", "v_max_pu")
-AC_ARRAYS = ("bus_ids", "y_bus", "y_upper", "y_lower", "pct_upper", "pct_lower")
+AC_ARRAYS = ("bus_ids", "lower", "y_bus", "y_upper", "y_lower", "pct_upper", "pct_lower", "own_kva")
 
 
 def _arrays(case: GridCase) -> dict[str, Any]:

@@ -31,7 +31,10 @@ RATIOS: dict[str, tuple[tuple[str, str], ...]] = {
         ("ratio", "a plan's re-solve / HiGHS alone on the same matrices"),
         ("rebuild_over_resolve", "the model built anew through Pyomo's interface / our re-solve"),
     ),
-    "grid": (("ac96_over_runpp_loop", "AC check of 96 slots / a loop of pandapower's runpp"),),
+    "grid": (
+        ("ac96_over_runpp_loop", "AC check of 96 slots, 129 buses, with currents / a loop of pandapower's runpp"),
+        ("ac_max_abs_dv_pu", "greatest difference of a voltage between the two [pu]"),
+    ),
     "wires": (
         ("driver_over_raw_socket", "a meter's read through the driver / the same block on a bare socket"),
         ("bacnet.driver_over_raw_socket", "an air handler's read through the driver / the same bytes on a bare socket"),

@@ -1,7 +1,10 @@
 """How fast and how exact the grid part is: `python tests/benchmarks/bench_grid.py` prints one JSON object.
 
 Ratios are taken on the same machine in the same run, so they mean something on a loaded one too:
-`ac96_over_runpp_loop` is the time of the AC check of 96 slots over that of 96 calls of pandapower's runpp.
+`ac96_over_runpp_loop` is the time of the AC check of 96 slots, branch currents and loadings included, over that of 96
+calls of pandapower's runpp on the same grid of 129 buses; `ac_max_abs_dv_pu` and `ac_max_abs_dloading_pct` are how far
+the two are apart at the worst. Valid for one slack and constant power; what else there is goes to runpp itself, which
+`tests/optimization_grid/test_grid_validity.py` shows. The grid is drawn by `village.py` beside it.
 """
 
 from __future__ import annotations
@@ -14,14 +17,19 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "optimization_grid"))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "optimization_grid")]
 
+from ems.one_thread import keep_to_one_thread  # noqa: E402
+
+keep_to_one_thread()  # as in the planner's own process
+
+import numpy as np  # noqa: E402
 from feeder_days import GRID, LIMITS, sunny_day, winter_day  # noqa: E402
+from village import village, village_powers  # noqa: E402
 
 from optimization.grid_case import load_case  # noqa: E402
+from optimization.grid_reading import read_ac_grid  # noqa: E402
 from optimization.network_build import prepare  # noqa: E402
 from optimization.problem import Plan, Problem, Refused  # noqa: E402
 from optimization.rolling import Planner  # noqa: E402
@@ -45,23 +53,28 @@ def main() -> int:
     return 0
 
 
-def measure(cache_dir: Path) -> dict[str, float | int | dict[str, float]]:
-    case = prepare(GRID, LIMITS, cache_dir)
-    rng = np.random.default_rng(96)
-    p_kw = rng.uniform(-40.0, 40.0, (len(case.ac.bus_ids), SLOTS))
-    q_kvar = p_kw * rng.uniform(-0.3, 0.4, p_kw.shape)
-    case.ac.witness(p_kw, q_kvar, 0)
+def measure(cache_dir: Path) -> dict[str, object]:
+    grid = read_ac_grid(village(cache_dir / "village.json"))
+    p_kw, q_kvar = village_powers(SLOTS)
+    grid.witness(p_kw, q_kvar, 0)
     loop = []
-    loop_s = timed(lambda: loop.extend(case.ac.witness(p_kw, q_kvar, slot) for slot in range(SLOTS)), 1)
-    result = case.ac.check(p_kw, q_kvar)
-    batch_s = timed(lambda: [case.ac.check(p_kw, q_kvar) for _ in range(20)], 5) / 20
+    loop_s = timed(lambda: loop.extend(grid.witness(p_kw, q_kvar, slot) for slot in range(SLOTS)), 1)
+    result = grid.check(p_kw, q_kvar)
+    batch_s = timed(lambda: [grid.check(p_kw, q_kvar) for _ in range(10)], 5) / 10
+    prepare(GRID, LIMITS, cache_dir)
     return {
-        "schema_version": 1,
+        "schema_version": 2,
+        "buses": len(grid.bus_ids),
+        "branches": len(grid.branch_names),
+        "converged_without_newton": int(grid.voltages(p_kw, q_kvar)[1].sum()),
         "ac96_over_runpp_loop": batch_s / loop_s,
         "ac96_ms": batch_s * 1e3,
-        "max_dv_pu": max(float(np.abs(v - result.v_pu[:, s]).max()) for s, (v, _) in enumerate(loop)),
-        "max_dloading_pct": max(float(np.abs(i - result.loading_pct[:, s]).max()) for s, (_, i) in enumerate(loop)),
-        "linear_max_dv_pu": float(np.abs(np.sqrt(case.network.squared_voltages(p_kw, q_kvar)) - result.v_pu)[1:].max()),
+        "runpp_loop_s": loop_s,
+        "ac_max_abs_dv_pu": max(float(np.abs(v - result.v_pu[:, s]).max()) for s, (v, _) in enumerate(loop)),
+        "ac_max_abs_dloading_pct": max(
+            float(np.abs(i - result.loading_pct[:, s]).max()) for s, (_, i) in enumerate(loop)
+        ),
+        "greatest_loading_pct": float(result.loading_pct.max()),
         "warm_load_over_runpp_loop": timed(lambda: load_case(GRID, LIMITS, cache_dir), 5) / loop_s,
         "plans": plans(cache_dir),
     }
