@@ -22,7 +22,7 @@ import numpy as np
 
 from optimization.assets.asset import Values
 from optimization.slots import Floats, Slots
-from optimization.weights import Weights
+from optimization.weights import Weights, quantised
 
 POSITIVE = ("air_kwh_per_k", "mass_kwh_per_k", "air_mass_k_per_kw", "air_out_k_per_kw", "mass_out_k_per_kw")
 
@@ -97,7 +97,7 @@ def coefficients(
     start = (1.0 - slots.link)[:, None] * np.einsum("sij,j->si", keep, measured)
     fixed = start + outdoor * inputs.outdoor_c[:, None] + heat * gains_kw[:, None]
     linked, per_kw = keep * slots.link[:, None, None], heat * heat_per_kw[:, None]
-    end = inputs.end_value_per_kwh * slots.ends
+    end = quantised(inputs.end_value_per_kwh) * slots.ends
     return {
         "air_keep": linked[:, 0, 0],
         "air_from_mass": linked[:, 0, 1],

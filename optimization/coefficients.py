@@ -1,7 +1,7 @@
 """From a problem to the numbers of its model: pure numpy, and every Param a derived coefficient.
 
-The names are those of the Params in `optimization.model` and `optimization.blocks`. Prices are quantised to 1e-6, so
-that noise in the last digits of a feed cannot move a plan.
+The names are those of the Params in `optimization.model` and `optimization.blocks`. Prices are quantised
+(`optimization.weights`), so that noise in the last digits of a feed cannot move a plan.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from optimization.periods import carbon_coefficients, demand_coefficients
 from optimization.problem import Plan, Problem
 from optimization.slots import Floats, Slots
 from optimization.structure import Structure
+from optimization.weights import quantised
 
-PRICE_DECIMALS = 6
 SPARE_KW = 1.0
 
 
@@ -55,7 +55,7 @@ def charges(problem: Problem, shape: Structure, values: Values) -> Values:
 def connection(problem: Problem) -> Values:
     """Derive what energy costs at the connection, and how far powers can reach there at all."""
     tariff, hours = problem.tariff, problem.slots.duration_h
-    carbon = tariff.carbon_price * tariff.carbon_kg_per_kwh
+    carbon = quantised(tariff.carbon_price * tariff.carbon_kg_per_kwh)
     weight = problem.weights.grid_limit * hours
     taken, given = reach_kw(problem)
     import_limit, export_limit = problem.connection.import_limit_kw, problem.connection.export_limit_kw
@@ -65,8 +65,8 @@ def connection(problem: Problem) -> Values:
         "export_limit_kw": np.minimum(export_limit, given),
         "import_beyond_kw": np.maximum(taken - import_limit, 0.0),
         "export_beyond_kw": np.maximum(given - export_limit, 0.0),
-        "import_cost": (np.round(tariff.import_price, PRICE_DECIMALS) + carbon) * hours,
-        "export_gain": np.round(tariff.export_price, PRICE_DECIMALS) * hours,
+        "import_cost": (quantised(tariff.import_price) + carbon) * hours,
+        "export_gain": quantised(tariff.export_price) * hours,
         "excess_cost": weight,
     }
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from optimization.slots import Floats, Slots
+
+PRICE_DECIMALS = 6
 
 EARLY_PER_KWH_H = 1e-5
 """Between equal prices the earlier slot is taken: what an hour of waiting costs a kWh [currency/kWh/h]."""
@@ -35,6 +39,11 @@ class Weights:
     battery_band: float = 5.0
     outage_reserve: float = 2.0
     move: float = 1e-4
+
+
+def quantised(price: Floats | float) -> Floats:
+    """Take noise in the last digits off prices, so that it cannot move a plan [currency/kWh]."""
+    return np.round(price, PRICE_DECIMALS)
 
 
 def early_cost(slots: Slots) -> Floats:

@@ -45,7 +45,7 @@ import numpy as np
 from optimization.assets.asset import AssetOf, AssetShape, Inputs, PowerBand, Values
 from optimization.assets.loss_curve import LossCurve, Points, charging, curve_faults, discharging
 from optimization.slots import Floats, Slots
-from optimization.weights import Weights, early_cost
+from optimization.weights import Weights, early_cost, quantised
 
 BAND_TOLERANCE_KWH = 1e-6
 RECOVERY_FADES_S = 4 * 3600.0
@@ -189,7 +189,7 @@ class Battery(AssetOf[BatteryInputs]):
             "energy_high_kwh": np.full(n, max(high, inputs.energy_kwh)),
             "charge_cost": early,
             "discharge_cost": self.wear_per_kwh * hours + early,
-            "end_value": inputs.end_value_per_kwh * slots.ends,
+            "end_value": quantised(inputs.end_value_per_kwh) * slots.ends,
         }
         more: dict[str, Callable[[BatteryInputs, Slots, Weights], Values]] = {
             RECOVERING: self._recovery,

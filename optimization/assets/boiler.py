@@ -16,6 +16,7 @@ import numpy as np
 
 from optimization.assets.heat_unit import HeatUnit, HeatUnitInputs
 from optimization.slots import Floats
+from optimization.weights import quantised
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +73,7 @@ class Boiler(HeatUnit[BoilerInputs]):
 
     def price(self, inputs: BoilerInputs) -> Floats:
         """Give the price of its fuel."""
-        return inputs.fuel_price
+        return quantised(inputs.fuel_price)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

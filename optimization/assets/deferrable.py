@@ -26,7 +26,7 @@ import numpy as np
 from optimization.assets.asset import AssetOf, AssetShape, Inputs, PowerBand, Values
 from optimization.faults import instant, number
 from optimization.slots import Floats, Ints, Slots
-from optimization.weights import EARLY_PER_KWH_H, Weights
+from optimization.weights import EARLY_PER_KWH_H, Weights, quantised
 
 SAME_S = 1e-6
 
@@ -147,8 +147,8 @@ class Deferrable(AssetOf[DeferrableInputs]):
         energy_kwh = np.array([each.energy_kwh for each in self.programmes])
         end_s = slots.offset_s[-1] + slots.duration_s[-1]
         tails = [each.energy_kwh - each.used_kwh(end_s - at) for each, at in zip(self.programmes, at_s, strict=True)]
-        early = EARLY_PER_KWH_H / 3600.0 * energy_kwh
-        left = np.where(closes_s < end_s, self.not_run_cost, inputs.later_price * energy_kwh + early * end_s)
+        early, later_price = EARLY_PER_KWH_H / 3600.0 * energy_kwh, quantised(inputs.later_price)
+        left = np.where(closes_s < end_s, self.not_run_cost, later_price * energy_kwh + early * end_s)
         t, s, linked = _pairs(slots, shape.reach[0])
         busy = (at_s[:-1][:, s] + lengths_s[:-1, None] > at_s[1:][:, t] + SAME_S) * linked
         return {
@@ -158,7 +158,7 @@ class Deferrable(AssetOf[DeferrableInputs]):
             "running_kw": self._running_kw(inputs, slots),
             "mean_kw": self._mean_kw(at_s, slots, (t, s, linked)),
             "busy": busy.astype(float),
-            "start_cost": inputs.later_price * np.array(tails) + early[:, None] * at_s,
+            "start_cost": later_price * np.array(tails) + early[:, None] * at_s,
             "left_cost": left[:, None] * slots.ends,
         }
 

@@ -20,7 +20,7 @@ import numpy as np
 from optimization import commitment
 from optimization.assets.asset import AssetOf, AssetShape, Inputs, PowerBand, Values
 from optimization.slots import Floats, Slots
-from optimization.weights import Weights
+from optimization.weights import Weights, quantised
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,12 +96,12 @@ class Genset(AssetOf[GensetInputs]):
 
     def coefficients(self, inputs: GensetInputs, shape: AssetShape, slots: Slots, weights: Weights) -> Values:
         """Derive the fuel's price, and what the least times leave of the choice at the start."""
-        n, hours = len(slots), slots.duration_h
+        n, hours, fuel_price = len(slots), slots.duration_h, quantised(inputs.fuel_price)
         return commitment.coefficients(self, inputs, slots, shape.reach) | {
             "generation_min_kw": np.zeros(n),
             "generation_max_kw": np.full(n, self.rated_kw),
-            "kw_cost": inputs.fuel_price * self.fuel_per_kw * hours,
-            "on_cost": (inputs.fuel_price * self.fuel_idle_kw + self.run_per_h) * hours,
+            "kw_cost": fuel_price * self.fuel_per_kw * hours,
+            "on_cost": (fuel_price * self.fuel_idle_kw + self.run_per_h) * hours,
             "heat_per_kw": np.full(n, self.heat_per_kw),
             "heat_idle_kw": np.full(n, self.heat_idle_kw),
         }

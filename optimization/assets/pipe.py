@@ -22,7 +22,7 @@ import numpy as np
 
 from optimization.assets.asset import AssetOf, AssetShape, Inputs, PowerBand, Values
 from optimization.slots import Floats, Slots
-from optimization.weights import Weights
+from optimization.weights import Weights, quantised
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +97,7 @@ class Pipe(AssetOf[PipeInputs]):
             "pump_kw_per_kw": np.full(n, self.pump_kw_per_kw),
             "arrival": kept * np.array([share for _, _, share in arrives]),
             "fixed_kw": self.standing_kw - kept * inputs.arriving_kw,
-            "end_value": inputs.end_value_per_kwh * kept * under_way_h,
+            "end_value": quantised(inputs.end_value_per_kwh) * kept * under_way_h,
         }
 
     def _arrivals(self, slots: Slots, back: int) -> list[tuple[int, int, float]]:

@@ -27,7 +27,7 @@ import numpy as np
 
 from optimization.assets.asset import AssetOf, AssetShape, Inputs, PowerBand, Values
 from optimization.slots import Floats, Slots
-from optimization.weights import Weights
+from optimization.weights import Weights, quantised
 
 HOT = "hot in time"
 """The trait of a tank that has to become hot within the horizon; whole numbers are needed only then."""
@@ -113,7 +113,7 @@ class Tank(AssetOf[TankInputs]):
         keep, per_kw = self._discretised(slots)
         fixed = (1.0 - keep) * inputs.around_c + (1.0 - slots.link) * keep * inputs.temperature_c
         free = _drift(slots, keep, fixed)
-        n, end = len(slots), inputs.end_value_per_kwh * self.capacity_kwh_per_k * slots.ends
+        n, end = len(slots), quantised(inputs.end_value_per_kwh) * self.capacity_kwh_per_k * slots.ends
         rows = {
             "keep": keep * slots.link,
             "fixed_c": fixed,
