@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from drivers.driver import Driver
 from ems.clock import Clock
+from ems.config.asset_models import asset_models
 from ems.config.binding import Bindings, bind
 from ems.config.site import Site
 from ems.control import Parts
@@ -38,7 +39,6 @@ from ems.planning import Planning
 from ems.privacy import discretion
 from ems.process_image import ProcessImage
 from ems.resume import resumed_demand, resumed_foreign, resumed_limits, resumed_queues, resumed_sessions, transitions
-from ems.slow.asset_models import asset_models
 from ems.slow.feed_desk import Feed
 from ems.slow.lookout_setup import build_lookout
 from ems.slow.lookout_watch import LookoutWatch

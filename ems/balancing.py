@@ -4,7 +4,8 @@ Every limit is a row, `value = constant + coefficient @ power_kw <= limit`; the 
 are two more of them. Powers are positive into the asset.
 
 Law 1: relief is sought in a fixed order: battery, charge point, heat pump, and for too much generation PV last; a
-rank of an asset's own takes the place of its kind's, and what is critical is not lowered.
+rank of an asset's own takes the place of its kind's, and what is critical is not lowered. What is kept for an outage
+is given after all else.
 Law 2: no step raises an excess of any row, nor lifts another row over its limit.
 Law 3: a photovoltaic plant always carries an upper bound that the rows stand, so that a sudden sun lifts nothing.
 Law 4: relief goes to `target`, but starts only past `trigger`: between the two the commands in force are kept.
@@ -67,6 +68,7 @@ class Flex:
         critical: what it takes is not lowered.
         least_kw: power below which no soft level moves it, as its compressor runs too shortly.
         levels_kw: the only powers it can be moved to; empty where it goes by steps.
+        last_kw: least power to which it goes once all else was moved: what is kept for an outage; None for `lower_kw`.
     """
 
     asset: str
@@ -83,6 +85,7 @@ class Flex:
     shed_rank: int | None = None
     critical: bool = False
     levels_kw: tuple[float, ...] = ()
+    last_kw: float | None = None
 
     @property
     def rank(self) -> int:
@@ -183,6 +186,7 @@ def _moves(flexes: Sequence[Flex]) -> bool:
 
 def _relieve_all(scene: _Scene, flexes: Sequence[Flex]) -> None:
     order = sorted(flexes, key=lambda flex: (flex.reserved, flex.kind is AssetKind.PV, flex.rank))
+    order += [replace(flex, lower_kw=flex.last_kw) for flex in order if flex.last_kw is not None]
     for row in np.argsort(scene.rows.target - scene.value):
         for flex in order:
             if scene.value[row] <= scene.rows.target[row] + EPS:

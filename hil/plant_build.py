@@ -24,7 +24,7 @@ from ems.config.assets import (
 from ems.config.site import Site
 from hil.plant.ambient import Device
 from hil.plant.automation import Automation, Rule, Spell, charging_programme, heating_programme
-from hil.plant.battery import Battery
+from hil.plant.battery import Battery, Datasheet
 from hil.plant.building import Building, Occupancy, Shell
 from hil.plant.car_park import CarPark
 from hil.plant.charge_point import Car, ChargePoint
@@ -167,6 +167,7 @@ class _Draw:
             loss=1.0 - (spec.charge_efficiency * spec.discharge_efficiency) ** 0.5,
             standby_kw=spec.standby_kw,
             soc_pct=self._scenario.battery_soc_pct,
+            datasheet=_datasheet(spec),
         )
 
     def _charge_point(self, name: str, spec: ChargePointAsset, rng: np.random.Generator) -> ChargePoint:
@@ -230,3 +231,8 @@ class _Draw:
     def _water(self, name: str, spec: HeatPumpAsset, rng: np.random.Generator) -> Hydronics | None:
         metered = {each.of for each in self._site.file.assets.values() if isinstance(each, HeatMeter)}
         return Hydronics.drawn(rng, spec.cop_0 * spec.rated_kw) if name in metered else None
+
+
+def _datasheet(spec: BatteryAsset) -> Datasheet:
+    tapers = (spec.charge_taper_pct, spec.discharge_taper_pct)
+    return Datasheet(spec.charge_curve, spec.discharge_curve, None if tapers == (100.0, 0.0) else tapers)

@@ -39,6 +39,11 @@ WISHES = {
     "discomfort_k": ("planning", "discomfort_per_kh"),
 }
 """Which key says what a wish that is lost weighs."""
+OWN_WISHES = {
+    "reserve_missing_kwh": ("outage_reserve_pct",),
+    "beyond_warranty_kwh": ("over_warranty_per_kwh",),
+}
+"""Likewise, where it is a key of the asset."""
 
 
 def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
@@ -70,7 +75,7 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
         "energy_value": None if value is None else float(value[slot]),
         "limits": list(_limits(site, kept, asset, slot, where)),
         "lost": [
-            {"name": name, "amount": amount, **where.of(WISHES.get(name, ("assets", asset)))}
+            {"name": name, "amount": amount, **where.of(WISHES.get(name, ("assets", asset, *OWN_WISHES.get(name, ()))))}
             for one, name, amount in lost(kept)
             if one == asset
         ],
@@ -90,7 +95,10 @@ def _limits(site: Site, kept: Kept, asset: str, slot: int, where: _Lines) -> Ite
 def _key(site: Site, plan: Plan, slot: int, *, asset: str, name: str, side: str) -> tuple[str, ...]:
     """Find the key of the site file behind a limit; the asset itself where none is known."""
     if not asset:
-        known = GRID_KEYS.get((name.partition(":")[0], side))
+        of, _, thing = name.partition(":")
+        if of == "power_kw":
+            return ("groups", thing, "limit_kw")
+        known = GRID_KEYS.get((of, side))
         return ("grid",) if known is None else ("grid", known)
     spec = site.file.assets.get(asset)
     key = ASSET_KEYS.get((getattr(spec, "kind", ""), name, side))

@@ -8,8 +8,23 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ems.config.strict import Finite, HourOfDay, Id, NotNegative, Percent, Positive, Share, Strict, Switch, Whole
+from ems.config.strict import (
+    Finite,
+    HourOfDay,
+    Id,
+    NotNegative,
+    Percent,
+    Positive,
+    Share,
+    Strict,
+    Switch,
+    Whole,
+    later,
+)
 from ems.config.switched import Phases, PhaseSwitch, SgReady
+
+Pairs = tuple[tuple[NotNegative, NotNegative], ...]
+"""Points of a curve."""
 
 
 class Comfort(Strict):
@@ -116,7 +131,14 @@ class PvAsset(Placed):
 
 
 class BatteryAsset(Sheddable):
-    """A stationary battery."""
+    """A stationary battery; symbols as in optimization/assets/battery.py.
+
+    `charge_curve` and `discharge_curve` are pairs of power [kW] and one-way efficiency, in place of the two
+    efficiencies; `depth_wear` pairs of depth [% of the capacity, from full] and cost [currency/kWh].
+    `outage_reserve_pct` is kept for an outage by plan and rules, not against a limit. The warranty allows
+    `warranty_kwh_per_day` to be discharged in the mean of a week; `over_warranty_per_kwh` is the price of more.
+    `end_value_per_kwh` [currency/kWh] is what a kWh left at a plan's end is worth; None to take it from the prices.
+    """
 
     kind: Literal["battery"]
     device: str
@@ -130,10 +152,23 @@ class BatteryAsset(Sheddable):
     soc_min_pct: Percent = 5.0
     soc_max_pct: Percent = 95.0
     wear_per_kwh: NotNegative = 0.0
+    charge_curve: Pairs = later(())
+    discharge_curve: Pairs = later(())
+    charge_taper_pct: Percent = later(100.0)
+    discharge_taper_pct: Percent = later(0.0)
+    depth_wear: Pairs = later(())
+    outage_reserve_pct: Percent = later(0.0)
+    warranty_kwh_per_day: Positive | None = later(None)
+    over_warranty_per_kwh: NotNegative = later(0.0)
+    end_value_per_kwh: NotNegative | None = later(None)
 
 
 class ChargePointAsset(Sheddable):
-    """A charge point for cars; points of the same `park` have one queue."""
+    """A charge point for cars; points of the same `park` have one queue.
+
+    With `keeps_minimum` a plan runs it at its least power or more, or not at all; else the fast loop alone sees to
+    that. `shortfall_per_kwh` is what a kWh costs that a car misses here [currency/kWh]; None for that of `planning`.
+    """
 
     kind: Literal["charge_point"]
     device: str
@@ -147,6 +182,8 @@ class ChargePointAsset(Sheddable):
     efficiency: Share = 0.92
     power_factor: Share = 0.99
     park: Id | None = None
+    keeps_minimum: Switch = later(False)
+    shortfall_per_kwh: NotNegative | None = later(None)
 
     @property
     def least_phases(self) -> int:

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
+from ems.config.asset_checks import check_assets, check_groups
 from ems.config.checks import check_parts, is_file
 from ems.config.district_checks import check_district
 from ems.config.documents import Document, Key, Keys, read_document, thing_of
@@ -52,7 +53,9 @@ def load_site(folder_or_file: Path) -> Site:
     complaints += check_profiles(parts)
     complaints += check_grid_operator(parts)
     complaints += check_island(parts)
+    complaints += check_groups(parts)
     complaints += check_secrets(parts)
+    complaints += check_assets(parts, {path[1] for path, _ in complaints if path[:1] == ("assets",) and path[1:]})
     problems += _problems(document, complaints)
     tariff_content, tariff = _read_tariff(folder, parts.raw, problems)
     if problems or file is None:

@@ -17,7 +17,7 @@ from ems.config.audit import Audit, CheckpointMail, TimeStamping
 from ems.config.documents import Key, Keys
 from ems.config.grid_operator import GridOperator, LimitApi, LimitInput, LimitRegisters
 from ems.config.island import Island
-from ems.config.site import Control, Device, Feed, Feeds, Grid, Identity, Planning, Series, SiteFile
+from ems.config.site import Control, Device, Feed, Feeds, Grid, Group, Identity, Planning, Series, SiteFile
 from ems.config.strict import Strict
 from ems.config.switched import PhaseSwitch, SgReady
 
@@ -38,6 +38,8 @@ _SECTIONS: Mapping[Keys, type[Strict]] = {
     ("audit", "mail"): CheckpointMail,
     ("audit", "timestamp"): TimeStamping,
 }
+_NAMED: Mapping[str, type[Strict]] = {"devices": Device, "zones": DistrictZone, "groups": Group}
+"""What stands under an id and has one schema."""
 _BLOCKS: Mapping[str, type[Strict]] = {"comfort": Comfort, "sg_ready": SgReady, "phase_switch": PhaseSwitch}
 """The blocks within an asset or a zone."""
 Complaint = tuple[Keys, str]
@@ -59,7 +61,7 @@ class Parts:
     broken: frozenset[Keys]
 
     def named(self, group: str) -> Iterator[tuple[str, BaseModel]]:
-        """List the zones, the devices or the assets by id, in the order of the file."""
+        """List the zones, devices, assets or groups by id, in the order of the file."""
         for path, part in self.sections.items():
             if len(path) == 2 and path[0] == group and group != "feeds":
                 yield str(path[1]), part
@@ -80,8 +82,8 @@ def schema_at(path: Keys, raw: Mapping[str, Any]) -> type[Strict] | None:
     match path:
         case ():
             return SiteFile
-        case ("devices" | "zones" as group, _):
-            return Device if group == "devices" else DistrictZone
+        case ("devices" | "zones" | "groups" as group, _):
+            return _NAMED[str(group)]
         case ("assets", name):
             return ASSET_KINDS.get(_kind(raw, name))
         case ("assets" | "zones", _, str() as key) if key in _BLOCKS:
@@ -118,7 +120,7 @@ def text(part: BaseModel | None, key: str) -> str | None:
 
 def _paths(raw: Mapping[str, Any]) -> Iterator[Keys]:
     yield from _SECTIONS
-    for group in ("zones", "devices", "assets"):
+    for group in ("zones", "devices", "assets", "groups"):
         for name in _block(raw, (group,)) or {}:
             yield group, name
             yield from ((group, name, key) for key in _BLOCKS)

@@ -16,7 +16,7 @@ from ems.config.audit import Audit
 from ems.config.grid_operator import GridOperator
 from ems.config.island import Island
 from ems.config.retention import Retention
-from ems.config.strict import Finite, Id, NotNegative, Percent, Positive, Strict, Switch, Whole
+from ems.config.strict import Finite, Id, NotNegative, Percent, Positive, Strict, Switch, Whole, later
 
 SCHEMA_VERSION = 1
 
@@ -136,6 +136,13 @@ class Device(Strict):
     safe: dict[str, Finite | None] = Field(default_factory=dict)
 
 
+class Group(Strict):
+    """Assets behind one fuse or cable of their own: the magnitude of their power together stays below `limit_kw`."""
+
+    members: tuple[Id, ...]
+    limit_kw: Positive
+
+
 class SiteFile(Strict):
     """The whole file."""
 
@@ -154,6 +161,7 @@ class SiteFile(Strict):
     zones: dict[Id, DistrictZone] = Field(default_factory=dict)
     devices: dict[Id, Device]
     assets: dict[Id, AssetSpec]
+    groups: dict[Id, Group] = later({})
 
     @model_validator(mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,11 @@ HourOfDay = Annotated[Finite, Field(ge=0, le=24)]
 Whole = Annotated[int, Field(strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
 Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+def later(default: Any) -> Any:
+    """Give a key that came after sites had records its default; at that it is left out of what a site is hashed by."""
+    return Field(default, exclude_if=lambda value: value == default)
 
 
 class Strict(BaseModel):

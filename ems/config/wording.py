@@ -46,6 +46,8 @@ def say(error: Mapping[str, Any], model: Model | None) -> str:
     if kind in _LIMIT_WORDS:
         bound, words = _LIMIT_WORDS[kind]
         return f"{shown(value)} {words} {error['ctx'][bound]:g}; write {wanted(key)}"
+    if kind in {"too_long", "too_short"} or (kind == "missing" and key.isdigit()):
+        return "a pair of numbers is expected; write `[a, b]`"
     speak = _SPEAKERS.get(kind)
     return speak(key, value, error, model) if speak else f"{shown(value)}: {error['msg']}"
 

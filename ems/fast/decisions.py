@@ -94,6 +94,7 @@ class Lever:
         dwell_s: a mere wish keeps each of these levels for so long [s].
         switching: how it changes its phases; None for one that cannot. Its powers follow the phases in force.
         phases: the phases in force, of a charge point that switches them; None for anything else.
+        reserve_pct: charge that is kept for an outage, of a battery [%].
     """
 
     asset: str
@@ -112,6 +113,7 @@ class Lever:
     dwell_s: float = 0.0
     switching: Switching | None = None
     phases: int | None = None
+    reserve_pct: float = 0.0
 
     @property
     def rating_kw(self) -> float:

@@ -73,7 +73,8 @@ def _car_price(spec: ChargePointAsset, asset: str, now: DemandNow, scene: Scene,
         return 0.0
     needed_h = car.wanted_kwh(spec.efficiency) / (spec.efficiency * car.most_kw)
     left_h = (car.ready_by(scene.snapshot.at) - now.running.end) / timedelta(hours=1)
-    return 0.0 if left_h >= needed_h else site.file.planning.ev_shortfall_per_kwh * spec.efficiency
+    price = site.file.planning.ev_shortfall_per_kwh if spec.shortfall_per_kwh is None else spec.shortfall_per_kwh
+    return 0.0 if left_h >= needed_h else price * spec.efficiency
 
 
 def _heat_price(spec: HeatPumpAsset, asset: str, scene: Scene, powers: Powers, site: Site) -> float | None:

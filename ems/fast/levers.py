@@ -47,6 +47,7 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
             levels_kw=tuple(kw for kw, _ in command.states),
             dwell_s=dwell_s,
             switching=_switching(spec, site) if isinstance(spec, ChargePointAsset) else None,
+            reserve_pct=spec.outage_reserve_pct if isinstance(spec, BatteryAsset) else 0.0,
         )
     return levers
 

@@ -100,8 +100,9 @@ def bounds_of(site: Site, lever: Lever, scene: Scene, powers: Powers) -> tuple[B
     match spec:
         case BatteryAsset() if value is not None:
             most_kw = scene.tapers_kw.get(lever.asset, lever.rating_kw)
-            lower = 0.0 if value <= spec.soc_min_pct else max(lever.lower_kw, -most_kw)
-            upper = 0.0 if value >= spec.soc_max_pct else min(lever.upper_kw, most_kw)
+            least_kw, full_kw = _tapered_kw(spec, lever, value)
+            lower = 0.0 if value <= spec.soc_min_pct else max(least_kw, -most_kw)
+            upper = 0.0 if value >= spec.soc_max_pct else min(full_kw, most_kw)
             bounds.append(Bound(Rung.DEVICE, lower, upper, f"battery at {value:.0f} % of its charge"))
         case ChargePointAsset():
             bounds.append(_car_bound(spec, lever, scene))
@@ -112,7 +113,19 @@ def bounds_of(site: Site, lever: Lever, scene: Scene, powers: Powers) -> tuple[B
     override = scene.standing.overrides.get(lever.asset)
     if override is not None:
         bounds.append(Bound(Rung.OPERATOR, override.kw, override.kw, override.reason))
+    if isinstance(spec, BatteryAsset) and value is not None and value <= spec.outage_reserve_pct:
+        # Ranked as what people ask for: no plan and no price may use it, a limit may.
+        words = f"{spec.outage_reserve_pct:g} % of the charge are kept for an outage"
+        bounds.append(Bound(Rung.OPERATOR, 0.0, lever.upper_kw, words))
     return tuple(bounds)
+
+
+def _tapered_kw(spec: BatteryAsset, lever: Lever, soc_pct: float) -> tuple[float, float]:
+    """Give the least and the greatest power that its tapers leave a battery [kW]."""
+    near_full, near_empty = 100.0 - spec.charge_taper_pct, spec.discharge_taper_pct
+    up = min(1.0, max(0.0, 100.0 - soc_pct) / near_full) if near_full else 1.0
+    down = min(1.0, max(0.0, soc_pct) / near_empty) if near_empty else 1.0
+    return lever.lower_kw * down, lever.upper_kw * up
 
 
 def _car_bound(spec: ChargePointAsset, lever: Lever, scene: Scene) -> Bound:
@@ -171,7 +184,7 @@ def _battery_view(spec: BatteryAsset, soc_pct: float) -> BatteryView:
         spec.capacity_kwh,
         spec.charge_kw,
         spec.discharge_kw,
-        spec.soc_min_pct,
+        max(spec.soc_min_pct, spec.outage_reserve_pct),
         spec.soc_max_pct,
         spec.charge_efficiency * spec.discharge_efficiency,
         spec.wear_per_kwh,

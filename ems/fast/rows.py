@@ -1,18 +1,22 @@
-"""Every limit as one row: the connection's import and export limits, and the plan's linear rows of the grid. Pure."""
+"""Every limit as one row: the connection's, those of groups of assets, the plan's linear rows of the grid. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ems.balancing import Rows
+from ems.config.site import Group
 from optimization.problem import GridRows
 from optimization.slots import Floats
 
 IMPORT = "import limit of the grid connection"
 EXPORT = "export limit of the grid connection"
+SIDES = (1.0, -1.0)
+"""A group's limit holds for what its assets take and for what they give."""
+NO_GROUPS: Mapping[str, Group] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ def build_rows(
     *,
     unexplained_kw: float = 0.0,
     margins: Margins = Margins(),
+    groups: Mapping[str, Group] = NO_GROUPS,
 ) -> Rows:
     """Stack the limits.
 
@@ -50,12 +55,14 @@ def build_rows(
         limits_kw: import and export limit [kW].
         unexplained_kw: import at the connection that none of the assets explains [kW].
         margins: how far inside the limits to stay.
+        groups: limits that several assets keep together, by id.
     """
     ones = np.ones(len(assets))
-    limit = np.array(limits_kw)
+    limit = np.array([*limits_kw, *(each.limit_kw for each in groups.values() for _ in SIDES)])
     trigger, target = limit * margins.trigger_share, limit * margins.target_share
-    coefficient, constant = np.vstack([ones, -ones]), _constant(grid, slot, unexplained_kw)
-    names: tuple[str, ...] = (IMPORT, EXPORT)
+    shared = [sign * np.isin(assets, each.members) for each in groups.values() for sign in SIDES]
+    coefficient, constant = np.vstack([ones, -ones, *shared]), _constant(grid, slot, unexplained_kw, len(shared))
+    names: tuple[str, ...] = (IMPORT, EXPORT, *(f"limit of {group}" for group in groups for _ in SIDES))
     if grid is not None and len(grid.names):
         names += grid.names
         coefficient = np.vstack([coefficient, _columns(assets, grid)])
@@ -69,10 +76,11 @@ class RowsMaker:
 
     Args:
         margins: how far inside the limits to stay.
+        groups: limits that several assets keep together, by id.
     """
 
-    def __init__(self, margins: Margins = Margins()) -> None:
-        self._margins = margins
+    def __init__(self, margins: Margins = Margins(), groups: Mapping[str, Group] = NO_GROUPS) -> None:
+        self._margins, self._groups = margins, groups
         self._kept: tuple[GridRows | None, tuple[float, float], Rows] | None = None
 
     def build(
@@ -87,8 +95,10 @@ class RowsMaker:
         """Stack the limits as `build_rows` does."""
         kept = self._kept
         if kept is None or not _alike(kept[0], grid) or kept[1] != limits_kw or kept[2].assets != tuple(assets):
-            kept = self._kept = (grid, limits_kw, build_rows(assets, grid, slot, limits_kw, margins=self._margins))
-        return replace(kept[2], constant=_constant(grid, slot, unexplained_kw))
+            rows = build_rows(assets, grid, slot, limits_kw, margins=self._margins, groups=self._groups)
+            kept = self._kept = (grid, limits_kw, rows)
+        shared = len(SIDES) * len(self._groups)
+        return replace(kept[2], constant=_constant(grid, slot, unexplained_kw, shared))
 
 
 def _alike(one: GridRows | None, other: GridRows | None) -> bool:
@@ -98,9 +108,9 @@ def _alike(one: GridRows | None, other: GridRows | None) -> bool:
     return one.coefficient is other.coefficient and one.limit is other.limit and one.assets == other.assets
 
 
-def _constant(grid: GridRows | None, slot: int, unexplained_kw: float) -> Floats:
-    """Give the value of every row were all listed assets at 0 kW."""
-    connection = np.array([unexplained_kw, -unexplained_kw])
+def _constant(grid: GridRows | None, slot: int, unexplained_kw: float, shared: int) -> Floats:
+    """Give the value of every row were all listed assets at 0 kW; `shared` of them are of groups."""
+    connection = np.array([unexplained_kw, -unexplained_kw, *[0.0] * shared])
     if grid is None or not grid.names:
         return connection
     return np.concatenate([connection, grid.base[min(slot, len(grid.base) - 1)]])

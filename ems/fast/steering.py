@@ -103,7 +103,7 @@ class Steering:
         self._island = IslandWatch(site, bindings) if site.file.island is not None else None
         self._quota = SlotEnergy()
         self._now: tuple[Scene | None, PlanNow | None] = (None, None)
-        self._rows = RowsMaker()
+        self._rows = RowsMaker(groups=site.file.groups)
         self._debts: dict[str, Debt] = {}
 
     def decide(self, scene: Scene) -> Outcome:
@@ -318,21 +318,24 @@ class Steering:
         power_kw = decision.kw or 0.0
         if lever.kind is AssetKind.PV:
             power_kw = min(powers.metered_kw[lever.asset], 0.0)
+        overridden = lever.asset in scene.standing.overrides
+        keeps = 0.0 < lever.reserve_pct >= powers.state.get(lever.asset, 0.0) and not overridden
         return Flex(
             asset=lever.asset,
             kind=lever.kind,
             power_kw=power_kw,
-            lower_kw=lower_kw,
+            lower_kw=max(lower_kw, 0.0) if keeps else lower_kw,
             upper_kw=upper_kw,
             minimum_kw=lever.minimum_kw,
             step_kw=lever.step_kw,
             held_kw=held_kw,
             keep_kw=KEEP_KW[lever.kind],
-            reserved=lever.asset in scene.standing.overrides,
+            reserved=overridden,
             least_kw=least_kw(lever, scene.compressors.get(lever.asset), scene.snapshot.monotonic_s),
             shed_rank=lever.shed_rank,
             critical=lever.critical,
             levels_kw=lever.levels_kw,
+            last_kw=lower_kw if keeps else None,
         )
 
     def _grid_slot(self, scene: Scene, powers: Powers) -> tuple[GridRows | None, int]:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ems.config.asset_models import asset_models, planned_assets
 from ems.config.assets import GridMeter, LoadAsset, MeteredLoad, PoweredAsset, PvAsset
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.process_image import Snapshot
-from ems.slow.asset_models import asset_models, planned_assets
 from optimization.estimation import Band, Estimate, EstimationError, Injection, Kind, Reading, estimate
 from optimization.grid_case import GridCase
 from optimization.outlook import idle_voltage_pu

@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from ems.comfort import comfort_band
+from ems.config.asset_models import asset_models, planned_assets
 from ems.config.assets import BatteryAsset, HeatPumpAsset, MeteredLoad
 from ems.config.site import Site
-from ems.slow.asset_models import asset_models, planned_assets
 from ems.slow.foresee import Foreseer, Foresight
 from ems.slow.measured_past import Table
 from ems.slow.situation import AssetNow

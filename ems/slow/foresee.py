@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from ems.config.asset_models import planned_assets
 from ems.config.assets import (
+    BatteryAsset,
     BuildingAutomation,
     ChargePointAsset,
     GridMeter,
@@ -23,10 +25,10 @@ from ems.config.assets import (
 )
 from ems.config.binding import Bindings
 from ems.config.site import Site
-from ems.slow.asset_models import planned_assets
 from ems.slow.feed_desk import FeedDesk, Label
 from ems.slow.measured_past import STEP_S, MeasuredPast, Table
 from ems.slow.situation import AssetNow
+from ems.slow.throughput import left_kwh
 from ems.slow.zone_watch import ZoneWatch
 from optimization.assets.ev_session import EvSession
 from optimization.forecast.building import fading_kw
@@ -87,6 +89,7 @@ class Foresight:
         metered_kw: each metered load, by asset id [kW]; one of which nothing is known is missing.
         limit_kw: what building automation will allow, by asset id [kW]; inf where no limit is foreseen.
         unknown_kw: heat into a zone's air that its model does not explain, by asset id [kW].
+        warranty_kwh: what its warranty leaves a battery to discharge, by asset id [kWh]; missing where nobody counts.
     """
 
     price: Floats
@@ -101,6 +104,7 @@ class Foresight:
     metered_kw: Mapping[str, Floats] = field(default_factory=dict)
     limit_kw: Mapping[str, Floats] = field(default_factory=dict)
     unknown_kw: Mapping[str, Floats] = field(default_factory=dict)
+    warranty_kwh: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def degraded(self) -> tuple[str, ...]:
@@ -178,6 +182,7 @@ class Foreseer:
             metered_kw=self._metered(table, slots, now),
             limit_kw=self._limits(table, slots, now, situation),
             unknown_kw=unknown_kw,
+            warranty_kwh=self._warranties(table, slots, now),
         )
 
     def foresee_sky(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]) -> Sky:
@@ -219,6 +224,14 @@ class Foreseer:
         names = [name for name, spec in planned_assets(self._site).items() if isinstance(spec, MeteredLoad)]
         found = {name: self._calendar(self.metered_past(name, table), slots, now) for name in names}
         return {name: foreseen for name, foreseen in found.items() if foreseen is not None}
+
+    def _warranties(self, table: Table, slots: Slots, now: datetime) -> dict[str, float]:
+        horizon_s = float(slots.duration_s.sum())
+        return {
+            name: left_kwh(per_day, table.past(self._bindings.measure(name, "power_kw")), now, horizon_s)
+            for name, spec in planned_assets(self._site).items()
+            if isinstance(spec, BatteryAsset) and (per_day := spec.warranty_kwh_per_day) is not None
+        }
 
     def _limits(
         self, table: Table, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]

@@ -17,12 +17,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from ems.comfort import is_occupied
+from ems.config.asset_models import asset_models, planned_assets
 from ems.config.assets import BatteryAsset, ChargePointAsset, Comfort, HeatPumpAsset, LoadAsset, PvAsset
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.limits.in_force import InForce, foreseen, narrowed
 from ems.process_image import Snapshot
-from ems.slow.asset_models import asset_models, planned_assets
 from ems.slow.estimate import Estimator, FeederState
 from ems.slow.scenarios import ScenarioMaker, Scenarios, Stored, View, utc
 from ems.slow.warnings import EarlyWarning, Expected, Record, Rule, WarningDesk

@@ -86,6 +86,7 @@ def plan_record(problem: Problem, plan: Plan, foresight: Foresight, blocked: Map
         "demand_free_kw": None if problem.demand is None else np.round(problem.demand.free_kw, DECIMALS),
         "carbon_left_kg": None if problem.carbon_budget is None else problem.carbon_budget.left_kg,
         "carbon_excess_kg": plan.carbon_excess_kg,
+        **_further(plan),
         "prices": None if plan.prices is None else _prices(plan.prices),
         "objective": plan.objective,
         "ac": plan.ac,
@@ -96,6 +97,15 @@ def plan_record(problem: Problem, plan: Plan, foresight: Foresight, blocked: Map
         "labels": dict(foresight.labels),
         "not_planned_with": dict(blocked),
     }
+
+
+def _further(plan: Plan) -> dict[str, Any]:
+    """Write down what only some plans have: by group and by heat node, and what each charge counts."""
+    rows = {"group_excess_kw": plan.group_excess_kw, "unheated_kw": plan.unheated_kw}
+    found: dict[str, Any] = {
+        key: {name: np.round(each, DECIMALS) for name, each in values.items()} for key, values in rows.items() if values
+    }
+    return found | ({"charged": [np.round(each, DECIMALS) for each in plan.charged]} if plan.charged else {})
 
 
 def _prices(prices: ShadowPrices) -> dict[str, Any]:

@@ -32,6 +32,10 @@ def read_plan(body: Mapping[str, Any]) -> Plan:
     """
     slots = chain(datetime.fromisoformat(body["start"]), body["duration_s"])
     states, carbon = body["states"], body["carbon_excess_kg"]
+
+    def rows(key: str) -> dict[str, Floats]:
+        return {name: _row(row, len(slots)) for name, row in body.get(key, {}).items()}
+
     schedules = {
         name: Schedule(_row(kw, len(slots)), {k: _row(v, len(slots)) for k, v in states.get(name, {}).items()})
         for name, kw in body["power_kw"].items()
@@ -49,6 +53,9 @@ def read_plan(body: Mapping[str, Any]) -> Plan:
         solve=dict(body["solve"]),
         demand_target_kw=body["demand_target_kw"],
         carbon_excess_kg=None if carbon is None else np.asarray(carbon, dtype=float),
+        unheated_kw=rows("unheated_kw"),
+        group_excess_kw=rows("group_excess_kw"),
+        charged=tuple(np.asarray(each, dtype=float) for each in body.get("charged", ())),
     )
 
 

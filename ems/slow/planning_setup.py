@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo
 
 from drivers.feeds import FileFeed, ForecastSeries, HttpFeed
 from ems.clock import Clock
+from ems.config.asset_models import asset_models, planned_assets
 from ems.config.assets import BuildingAutomation, HeatPumpAsset, LoadAsset, MeteredLoad
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.planning import NetworkSource, PlanJournal, Planning, PlanningParts
 from ems.slow.accounts import Accounts
-from ems.slow.asset_models import asset_models, planned_assets
 from ems.slow.far_sight import FarSight
 from ems.slow.feed_desk import POINTS, Feed, FeedDesk
 from ems.slow.foresee import Foreseer, StoredPast

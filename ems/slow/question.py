@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from ems.comfort import comfort_band, inside
-from ems.config.assets import HeatPumpAsset, LoadAsset, MeteredLoad
+from ems.config.asset_models import PlannedAsset, asset_models, planned_assets
+from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset, LoadAsset, MeteredLoad
 from ems.config.binding import Bindings
 from ems.config.site import Planning, Site
 from ems.limits.in_force import InForce, foreseen
-from ems.slow.asset_models import PlannedAsset, asset_models, planned_assets
 from ems.slow.foresee import Foresight
 from ems.slow.situation import AssetNow
 from ems.standing import Override
@@ -24,6 +24,7 @@ from optimization.assets import (
     BatteryInputs,
     ChargePoint,
     ChargePointInputs,
+    EvSession,
     HeatPump,
     HeatPumpInputs,
     Inputs,
@@ -33,6 +34,7 @@ from optimization.assets import (
     PvInputs,
 )
 from optimization.forecast.building import cop, zone_gains_kw
+from optimization.groups import PowerGroup
 from optimization.holding import hold, limited
 from optimization.network import Network
 from optimization.problem import (
@@ -151,6 +153,7 @@ class Questioner:
             demand=terms[0],
             carbon_budget=terms[1],
             charges=self._charges(tiers),
+            groups=self._groups(slots),
         )
 
     def _tariff(self, slots: Slots, foresight: Foresight) -> TariffSeries:
@@ -168,6 +171,13 @@ class Questioner:
         own_kw = (grid.import_limit_kw, grid.export_limit_kw)
         import_kw, export_kw = foreseen(own_kw, limits, slots.start, slots.offset_s)
         return Connection(import_kw * share, export_kw * share)
+
+    def _groups(self, slots: Slots) -> tuple[PowerGroup, ...]:
+        share = 1.0 - self.site.file.grid.planning_margin_pct / 100.0
+        return tuple(
+            PowerGroup(name, group.members, np.full(len(slots), group.limit_kw * share))
+            for name, group in self.site.file.groups.items()
+        )
 
     def _weights(self) -> Weights:
         planning = self.site.file.planning
@@ -191,14 +201,31 @@ class Questioner:
         match model:
             case Pv():
                 return model, PvInputs(foresight.pv_kw[name])
-            case Battery():
-                energy_kwh = model.capacity_kwh * now.values["soc_pct"] / 100.0
-                return model, BatteryInputs(energy_kwh, stored_value(tariff, slots) * model.discharge_efficiency)
-            case ChargePoint():
-                return model, ChargePointInputs(foresight.cars[name])
+            case Battery() if isinstance(spec, BatteryAsset):
+                return model, self._store(model, spec, slots, now, foresight, tariff=tariff)
+            case ChargePoint() if isinstance(spec, ChargePointAsset):
+                return model, ChargePointInputs(_priced(foresight.cars[name], spec.shortfall_per_kwh))
             case HeatPump() if isinstance(spec, HeatPumpAsset):
                 return model, self._zone(model, spec, slots, now, foresight, tariff=tariff)
         raise TypeError(f"{name}: nothing is known of planning a {type(model).__name__}")
+
+    def _store(
+        self,
+        model: Battery,
+        spec: BatteryAsset,
+        slots: Slots,
+        now: AssetNow,
+        foresight: Foresight,
+        *,
+        tariff: TariffSeries,
+    ) -> BatteryInputs:
+        own, reserve_pct = spec.end_value_per_kwh, spec.outage_reserve_pct
+        return BatteryInputs(
+            energy_kwh=model.capacity_kwh * now.values["soc_pct"] / 100.0,
+            end_value_per_kwh=stored_value(tariff, slots) * model.discharge_efficiency if own is None else own,
+            reserve_kwh=np.full(len(slots), model.capacity_kwh * reserve_pct / 100.0) if reserve_pct else None,
+            throughput_left_kwh=foresight.warranty_kwh.get(model.id),
+        )
 
     def _zone(
         self,
@@ -237,6 +264,11 @@ class Questioner:
             later_kw = safe_kw if safe_kw is not None else power_kw or 0.0
             demand = np.where(slots.offset_s < HELD_S, later_kw if power_kw is None else power_kw, later_kw)
         return Load(model.id, model.bus, model.power_factor), LoadInputs(demand)
+
+
+def _priced(cars: tuple[EvSession, ...], price: float | None) -> tuple[EvSession, ...]:
+    """Give cars the price of their charge point [currency/kWh], those that have one of their own aside."""
+    return tuple(replace(car, shortfall_price=price) if car.shortfall_price is None else car for car in cars)
 
 
 def _demand_kw(name: str, spec: LoadAsset | MeteredLoad, foresight: Foresight) -> Floats:

@@ -15,12 +15,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from ems.comfort import is_occupied
+from ems.config.asset_models import asset_models, planned_assets
 from ems.config.assets import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, LoadAsset, MeteredLoad, PvAsset
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.limits.in_force import InForce
 from ems.process_image import Snapshot
-from ems.slow.asset_models import asset_models, planned_assets
 from ems.slow.foresee import Cars, Sky
 from ems.slow.measured_past import STEP_S, Table
 from ems.slow.thermostats import ahead, left_alone

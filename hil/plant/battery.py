@@ -1,8 +1,11 @@
-"""A stationary battery with what the planner leaves out: losses by power, taper, standby, lag.
+"""A stationary battery: losses by power, taper, standby, lag.
 
     stored' = p - loss(p) - standby,      loss(p) = a * |p| + b * p^2 / rated
     charging power tapers from 80 % state of charge to a fifth of the rating at 100 %
     discharging power tapers below 8 %
+
+Where its maker tells curves of efficiency, loss(p) lies on straight lines between the losses at their points; where he
+tells tapers, the power falls to nothing at 100 % and at 0 % from where the true cells begin.
 
 p [kW] at the terminals, positive while charging; the lag of the inverter is 2 s. Own derivation.
 """
@@ -18,6 +21,55 @@ from hil.plant.ambient import Ambient, approach
 from hil.plant.draws import off
 
 LAG_S = 2.0
+
+Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Datasheet:
+    """What a maker tells of a battery beyond its ratings.
+
+    Args:
+        charge_curve: pairs of power [kW] and one-way efficiency; empty for none.
+        discharge_curve: likewise.
+        taper_pct: state of charge from which charging, and below which discharging, falls [%]; None for none.
+    """
+
+    charge_curve: Points = ()
+    discharge_curve: Points = ()
+    taper_pct: tuple[float, float] | None = None
+
+    def drawn(self, rng: np.random.Generator) -> Datasheet:
+        """Draw the true one: losses and tapers are off."""
+        taper_pct = self.taper_pct
+        if taper_pct is not None:
+            taper_pct = 100.0 - off(rng, 100.0 - taper_pct[0]), off(rng, taper_pct[1])
+        share = off(rng, 1.0) if self.charge_curve or self.discharge_curve else 1.0
+        charge, discharge = (
+            tuple((kw, 1.0 - share * (1.0 - efficiency)) for kw, efficiency in curve)
+            for curve in (self.charge_curve, self.discharge_curve)
+        )
+        return Datasheet(charge, discharge, taper_pct)
+
+    def loss_kw(self, power_kw: float) -> float | None:
+        """Give what is lost at a power at the terminals [kW]; None without a curve."""
+        curve = self.charge_curve if power_kw > 0.0 else self.discharge_curve
+        if not curve:
+            return None
+        powers = [0.0, *(kw for kw, _ in curve)]
+        if power_kw > 0.0:
+            losses = [0.0, *(kw * (1.0 - efficiency) for kw, efficiency in curve)]
+        else:
+            losses = [0.0, *(kw / efficiency - kw for kw, efficiency in curve)]
+        return float(np.interp(abs(power_kw), powers, losses))
+
+    def limits(self, soc_pct: float) -> tuple[float, float]:
+        """Give the shares of the ratings that charging and discharging have left at a state of charge."""
+        full, empty = self.taper_pct or (80.0, 8.0)
+        least_up = 0.2 if self.taper_pct is None else 0.0
+        up = 1.0 - (1.0 - least_up) * (soc_pct - full) / (100.0 - full) if full < 100.0 else 1.0
+        down = soc_pct / empty if empty > 0.0 else 1.0
+        return min(1.0, max(least_up, up)), min(1.0, max(0.0, down))
 
 
 @dataclass(slots=True)
@@ -46,6 +98,7 @@ class Battery:
     discharged_kwh: float = 0.0
     setpoint_kw: float | None = None
     formed_kw: float | None = None
+    datasheet: Datasheet = Datasheet()
 
     @classmethod
     def drawn(
@@ -58,13 +111,14 @@ class Battery:
         loss: float,
         standby_kw: float,
         soc_pct: float,
+        datasheet: Datasheet = Datasheet(),
     ) -> Battery:
         """Draw the true battery around its site-file figures (`loss`: one minus the one-way efficiency)."""
         capacity_kwh = off(rng, capacity_kwh, 0.05, 0.10)
         true_loss = off(rng, loss)
         return cls(
             bus, capacity_kwh, *rated_kw, 0.6 * true_loss, 0.8 * true_loss, off(rng, standby_kw),
-            capacity_kwh * soc_pct / 100.0,
+            capacity_kwh * soc_pct / 100.0, datasheet=datasheet.drawn(rng),
         )  # fmt: skip
 
     @property
@@ -88,8 +142,7 @@ class Battery:
     def limits_kw(self) -> tuple[float, float]:
         """Give the least and the greatest power that the cells allow now [kW]."""
         soc = self.soc_pct
-        taper_up = min(1.0, max(0.2, 1.0 - 0.8 * (soc - 80.0) / 20.0))
-        taper_down = min(1.0, max(0.0, soc / 8.0))
+        taper_up, taper_down = self.datasheet.limits(soc)
         return -self.discharge_kw * taper_down, (self.charge_kw * taper_up if soc < 100.0 else 0.0)
 
     def step(self, ambient: Ambient, dt_s: float) -> None:
@@ -100,7 +153,10 @@ class Battery:
         if self.formed_kw is not None:
             self.power_kw = self.formed_kw
         rated = self.charge_kw if self.power_kw > 0.0 else self.discharge_kw
-        loss = self.loss_share * abs(self.power_kw) + self.loss_square * self.power_kw**2 / rated
+        told = self.datasheet.loss_kw(self.power_kw)
+        loss = (
+            self.loss_share * abs(self.power_kw) + self.loss_square * self.power_kw**2 / rated if told is None else told
+        )
         hours = dt_s / 3600.0
         self.energy_kwh = min(max(self.energy_kwh + (self.power_kw - loss - self.standby_kw) * hours, 0.0),
                               self.capacity_kwh)  # fmt: skip

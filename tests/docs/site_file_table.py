@@ -46,6 +46,7 @@ PLACES = {
     "DistrictZone": "`zones.<id>`",
     "Device": "`devices.<id>`",
     **{model.__name__: f"`assets.<id>` of kind `{kind}`" for kind, model in ASSET_KINDS.items()},
+    "Group": "`groups.<id>`",
     "PhaseSwitch": "`assets.<id>.phase_switch`",
     "SgReady": "`assets.<id>.sg_ready`",
     "Comfort": "`zones.<id>.comfort`, `assets.<id>.comfort`",
@@ -116,7 +117,7 @@ def _kind(value: dict[str, Any], models: dict[str, Any]) -> str:
 def _type(value: dict[str, Any], models: dict[str, Any]) -> str:
     match value.get("type"):
         case "array" if "prefixItems" in value:
-            return f"`[{', '.join(str(one['const']) for one in value['prefixItems'])}]`"
+            return f"`[{', '.join(str(one.get('const', one.get('type'))) for one in value['prefixItems'])}]`"
         case "array":
             return f"list of {_kind(value['items'], models)}"
         case "object":

@@ -18,6 +18,11 @@ WORDS: dict[str, dict[str, str]] = {
         "zones": "parts of the district with a use, a privacy class and a comfort band of their own, by id",
         "devices": "every device on its wire, by id",
         "assets": "every physical thing that takes or gives power, and what meters or limits it, by id",
+        "groups": "assets behind one fuse or cable of their own, by id",
+    },
+    "Group": {
+        "members": "ids of the assets; one may be in several groups",
+        "limit_kw": "greatest magnitude of their power together",
     },
     "Identity": {
         "id": "names the site in commands, and its state directory",
@@ -191,6 +196,19 @@ WORDS: dict[str, dict[str, str]] = {
         "soc_max_pct": "greatest state of charge that a plan uses",
         "wear_per_kwh": "cost of a kWh that passes through [currency/kWh]",
         "zone": "id of its zone",
+        "charge_curve": "power [kW] and one-way efficiency at rising powers up to `charge_kw`, in place of "
+        "`charge_efficiency`; the rules and the look ahead go by the one number",
+        "discharge_curve": "likewise up to `discharge_kw`",
+        "charge_taper_pct": "state of charge from which the charging power falls, to nothing at 100 %",
+        "discharge_taper_pct": "state of charge below which the discharging power falls, to nothing at 0 %",
+        "depth_wear": "lower ends of bands of depth, in % of the capacity from full on to 100, and what a kWh that "
+        "leaves each costs besides `wear_per_kwh` [currency/kWh], rising",
+        "outage_reserve_pct": "state of charge that plan and rules keep for an outage; a limit uses it after all else",
+        "warranty_kwh_per_day": "what the warranty allows to be discharged, in the mean of a week; null where nobody "
+        "counts [kWh/day]",
+        "over_warranty_per_kwh": "cost of a kWh discharged beyond that [currency/kWh]",
+        "end_value_per_kwh": "what a kWh left at the end of a plan is worth; null to take it from the prices "
+        "[currency/kWh]",
     },
     "ChargePointAsset": {
         "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
@@ -210,6 +228,9 @@ WORDS: dict[str, dict[str, str]] = {
         "power_factor": "cosine of the phase angle",
         "zone": "id of its zone",
         "park": "name of its car park; the points of one park have one queue",
+        "keeps_minimum": "the plan too keeps to nothing or the least power, by whole numbers; else the fast loop alone",
+        "shortfall_per_kwh": "what a kWh costs that a car misses here, so that a dearer one is served first; null for "
+        "that of `planning` [currency/kWh]",
     },
     "HeatMeter": {
         "zone": "id of its zone",

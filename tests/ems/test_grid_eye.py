@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from stage import DEMO, make_site
 
+from ems.config.asset_models import asset_models
 from ems.fast.grid_eye import LOOK_AGAIN_CYCLES, GridEye
-from ems.slow.asset_models import asset_models
 from optimization.grid_case import GridCase, bus_numbers, load_case
 from optimization.network import GridError, GridLimits
 from optimization.network_build import prepare

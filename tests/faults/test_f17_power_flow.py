@@ -17,13 +17,13 @@ from fault_stage import SITE
 from raw_site import MEMORY_SITE, write_site
 from stage import SceneMaker, levers_of, make_plan, make_site
 
+from ems.config.asset_models import asset_models
 from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset, LoadAsset, PvAsset
 from ems.config.binding import bind
 from ems.config.errors import SiteError
 from ems.config.loading import load_site
 from ems.fast.grid_eye import GridEye
 from ems.fast.steering import Steering
-from ems.slow.asset_models import asset_models
 from ems.slow.measured_past import STEP_S
 from ems.slow.planning_setup import grid_limits, grid_path
 from ems.slow.series_files import read_load_file
@@ -76,7 +76,7 @@ import sys
 from pathlib import Path
 from ems.config.loading import load_site
 from ems.fast.grid_eye import GridEye
-from ems.slow.asset_models import asset_models
+from ems.config.asset_models import asset_models
 from ems.slow.planning_setup import grid_limits, grid_path
 from optimization.grid_case import bus_numbers, load_case
 site = load_site(Path({str(SITE.folder)!r}))

@@ -27,10 +27,11 @@ def planned_assets(site: Site) -> dict[str, PlannedAsset]:
 
 def asset_models(site: Site, buses: Mapping[str, int]) -> dict[str, Asset]:
     """Give the planner's description of every asset; `buses` maps bus names to the grid's indices."""
-    return {name: _model(name, spec, buses.get(spec.bus, -1)) for name, spec in planned_assets(site).items()}
+    return {name: asset_model(name, spec, buses.get(spec.bus, -1)) for name, spec in planned_assets(site).items()}
 
 
-def _model(name: str, spec: PlannedAsset, bus: int) -> Asset:
+def asset_model(name: str, spec: PlannedAsset, bus: int = -1) -> Asset:
+    """Give the planner's description of one asset at a bus of the grid, by its index."""
     match spec:
         case LoadAsset() | MeteredLoad():
             return Load(name, bus, spec.power_factor)
@@ -57,6 +58,12 @@ def _battery(name: str, spec: BatteryAsset, bus: int) -> Battery:
         soc_min_pct=spec.soc_min_pct,
         soc_max_pct=spec.soc_max_pct,
         wear_per_kwh=spec.wear_per_kwh,
+        charge_curve=spec.charge_curve,
+        discharge_curve=spec.discharge_curve,
+        charge_taper_pct=spec.charge_taper_pct,
+        discharge_taper_pct=spec.discharge_taper_pct,
+        depth_wear=spec.depth_wear,
+        over_warranty_per_kwh=spec.over_warranty_per_kwh,
     )
 
 
@@ -70,6 +77,7 @@ def _charge_point(name: str, spec: ChargePointAsset, bus: int) -> ChargePoint:
         minimum_kw=spec.minimum_a * spec.least_phases * kw_per_a,
         efficiency=spec.efficiency,
         power_factor=spec.power_factor,
+        keeps_minimum=spec.keeps_minimum,
     )
 
 
