@@ -56,6 +56,21 @@ class Lp:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Turns:
+    """What takes the place of what when a ring of n slots is turned: cycles of places, shape (cycles, n) each.
+
+    Args:
+        params: in the vector of Params.
+        columns: among the columns.
+        rows: among the rows.
+    """
+
+    params: Ints
+    columns: Ints
+    rows: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class AffineModel:
     """A compiled model.
 
@@ -69,6 +84,7 @@ class AffineModel:
         indptr: start of each column of the matrix.
         indices: row of each value.
         integers: columns that are whole numbers.
+        turns: how it turns if it is a ring (`optimization.ring`); None where it does not.
     """
 
     params: Mapping[str, slice]
@@ -80,15 +96,32 @@ class AffineModel:
     indptr: Ints
     indices: Ints
     integers: Ints
+    turns: Turns | None = None
 
-    def fill(self, values: Mapping[str, Floats]) -> Lp:
-        """Put numbers in; `KeyError` or `ValueError` names a Param that is missing, unknown or of another size."""
-        numbers = self.constant + self.linear @ self._vector(values)
+    def fill(self, values: Mapping[str, Floats], head: int = 0) -> Lp:
+        """Put numbers in; `KeyError` or `ValueError` names a Param that is missing, unknown or of another size.
+
+        Args:
+            values: of all Params, in the order of time.
+            head: the place of the first slot, above 0 only in a ring.
+        """
+        vector = self._vector(values)
+        if head and self.turns is not None:
+            vector = turned(vector, self.turns.params, head)
+        numbers = self.constant + self.linear @ vector
         cost, offset, low, high, row_low, row_high, coefficient = (
             numbers[a:b] for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)
         )
         matrix = csc_matrix((coefficient, self.indices, self.indptr), shape=(len(row_low), len(cost)), copy=False)
         return Lp(cost, float(offset[0]), low, high, row_low, row_high, matrix)
+
+    def columns_in_time(self, values: Floats, head: int) -> Floats:
+        """Put numbers of columns back into the order of time."""
+        return turned(values, self.turns.columns, -head) if head and self.turns is not None else values
+
+    def rows_in_time(self, values: Floats, head: int) -> Floats:
+        """Put numbers of rows back likewise."""
+        return turned(values, self.turns.rows, -head) if head and self.turns is not None else values
 
     def _vector(self, values: Mapping[str, Floats]) -> Floats:
         if values.keys() != self.params.keys():
@@ -98,6 +131,13 @@ class AffineModel:
         for name, place in self.params.items():
             vector[place] = values[name].ravel()
         return vector
+
+
+def turned(values: Floats, cycles: Ints, by: int) -> Floats:
+    """Move each number on by so many places of its cycle."""
+    moved = values.copy()
+    moved[cycles] = np.roll(values[cycles], by, axis=1)
+    return moved
 
 
 def compile_model(model: Any) -> AffineModel:

@@ -13,10 +13,12 @@ from optimization.charges import charge_coefficients
 from optimization.periods import carbon_coefficients, demand_coefficients
 from optimization.problem import Plan, Problem
 from optimization.slots import Floats, Slots
-from optimization.structure import Structure
+from optimization.structure import Structure, is_anchored
 from optimization.weights import quantised
 
 SPARE_KW = 1.0
+FAR_KW = -1e3
+"""What a far slot of a ring is held to at no cost: so far off that nothing turns about when a power changes sign."""
 
 
 def coefficients(problem: Problem, shape: Structure) -> Values:
@@ -74,12 +76,14 @@ def connection(problem: Problem) -> Values:
 def anchor(problem: Problem, shape: Structure) -> Values:
     """Derive the powers of the previous plan in the first hours, and what a kW moved away from them costs."""
     slots, where = problem.slots, list(shape.anchor_slots)
+    near, price = is_anchored(slots)[where], problem.weights.move * slots.duration_h[where]
     powers, costs = np.zeros((2, len(shape.anchored), len(where)))
+    powers[:, ~near] = FAR_KW
     for row, i in enumerate(shape.anchored):
         before = previous_kw(problem.previous, problem.assets[i].id, slots)
         if before is not None:
-            powers[row] = np.nan_to_num(before[where])
-            costs[row] = np.where(np.isnan(before[where]), 0.0, problem.weights.move * slots.duration_h[where])
+            known = near & ~np.isnan(before[where])
+            powers[row, known], costs[row, known] = before[where][known], price[known]
     return {"anchor_kw": powers, "move_cost": costs}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -64,7 +65,7 @@ def number(
     label: str, value: float, *, low: float | None = None, above: float | None = None, high: float | None = None
 ) -> Iterator[str]:
     """Check one number."""
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         yield f"{label}: {value} is not a finite number"
     elif low is not None and value < low:
         yield f"{label}: {value} is less than {low:g}"

@@ -19,15 +19,17 @@ from zipfile import BadZipFile
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from optimization.affine import AffineModel, compile_model
+from optimization.affine import AffineModel, Turns, compile_model
 from optimization.model import build_model
 from optimization.network import Network
+from optimization.ring import with_turns
 from optimization.structure import Structure
 
 KEPT = 64
-WRITTEN_BY = ("affine.py", "model.py", "*_block.py", "kept_models.py", "blocks/*.py")
+WRITTEN_BY = ("affine.py", "model.py", "*_block.py", "kept_models.py", "ring.py", "blocks/*.py")
 NAMED = ("params", "columns", "rows")
 ARRAYS = ("constant", "indptr", "indices", "integers")
+TURNS = ("params", "columns", "rows")
 
 
 class KeptModels:
@@ -43,13 +45,19 @@ class KeptModels:
     def compiled(self, shape: Structure, network: Network | None) -> AffineModel:
         """Read a model, or compile it and keep it; a folder that cannot be written keeps none."""
         if self._folder is None:
-            return compile_model(build_model(shape, network))
+            return _compiled(shape, network)
         path = self._folder / f"model-{key(shape)}.npz"
         found = _read(path)
         if found is None:
-            found = compile_model(build_model(shape, network))
+            found = _compiled(shape, network)
             _write(found, path)
         return found
+
+
+def _compiled(shape: Structure, network: Network | None) -> AffineModel:
+    model = build_model(shape, network)
+    compiled = compile_model(model)
+    return with_turns(model, compiled, len(shape.parent)) if shape.is_ring else compiled
 
 
 def key(shape: Structure) -> str:
@@ -92,6 +100,7 @@ def _read(path: Path) -> AffineModel | None:
         rows=_slices(names["rows"]),
         linear=linear,
         starts=tuple(int(n) for n in arrays["starts"]),
+        turns=Turns(*(arrays[f"turned_{name}"] for name in TURNS)) if "turned_params" in arrays else None,
         **{name: arrays[name] for name in ARRAYS},
     )
 
@@ -105,6 +114,8 @@ def _write(model: AffineModel, path: Path) -> None:
         which: {name: [place.start, place.stop] for name, place in getattr(model, which).items()} for which in NAMED
     }
     arrays = {name: getattr(model, name) for name in ARRAYS}
+    if model.turns is not None:
+        arrays |= {f"turned_{name}": getattr(model.turns, name) for name in TURNS}
     linear = {"data": model.linear.data, "places": model.linear.indices, "rows": model.linear.indptr}
     partial = path.with_name(f"{path.stem}.{os.getpid()}.npz.partial")
     try:

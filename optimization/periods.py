@@ -34,7 +34,10 @@ def reach(slots: Slots, interval_s: float) -> Reach:
     n = len(slots)
     step_s = float(slots.duration_s[1:].min()) if n > 1 else interval_s
     after = max(0, int(np.ceil(interval_s / step_s - 1e-9)) - 1)
-    rows = [range(max(0, s - 1), min(n, s + after + 1 + (s == 0))) for s in range(n)]
+    if slots.parent[0] >= 0:  # a ring looks the same from each of its slots
+        rows = [sorted({t % n for t in range(s - 1, s + after + 2)}) for s in range(n)]
+    else:
+        rows = [list(range(max(0, s - 1), min(n, s + after + 1 + (s == 0)))) for s in range(n)]
     return (*((s, t) for s, row in enumerate(rows) for t in row), *((n + s, s) for s in range(n)))
 
 

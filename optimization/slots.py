@@ -72,9 +72,10 @@ class Slots:
         """
         marks: list[float] = []
         for s in range(len(self)):
-            t, left = s, count
+            t, left, linked = s, count, True
             while t >= 0 and left:
-                marks.append(float(t == s or self.offset_s[s] - self.offset_s[t] < reach_s - 1e-6))
+                marks.append(float(linked and (t == s or self.offset_s[s] - self.offset_s[t] < reach_s - 1e-6)))
+                linked = linked and bool(self.link[t] > 0.0)
                 t, left = int(self.parent[t]), left - 1
         return np.array(marks)
 

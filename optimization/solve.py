@@ -36,6 +36,7 @@ from optimization.model import exclusive_groups
 from optimization.network import Network
 from optimization.network_block import limit_params
 from optimization.problem import Problem, Refused
+from optimization.ring import head, in_a_ring
 from optimization.shadow_prices import Duals, shadow_prices
 from optimization.slots import Floats, Ints
 from optimization.structure import Structure, structure
@@ -62,6 +63,8 @@ OPTIONS: dict[str, bool | int | float | str] = {
     "mip_allow_restart": False,
     "simplex_iteration_limit": 1_000_000,
 }
+EDGE_WEIGHTS = "simplex_dual_edge_weight_strategy"
+CHOSEN, DEVEX = -1, 1
 
 
 class SolveError(Exception):
@@ -116,12 +119,18 @@ class WarmModel:
             return self._mixed(lp, replace(answer, x=x), broken, deadline_s)
         return replace(answer, x=x)
 
-    def duals(self, lp: Lp) -> Duals:
-        """Read the duals of the last solve, a linear programme: in it whole numbers are held or cost nothing."""
-        found = self.highs.getSolution()
-        cost = np.array(found.col_dual)
+    def duals(self, lp: Lp, head: int = 0) -> Duals:
+        """Read the duals of the last solve, a linear programme: in it whole numbers are held or cost nothing.
+
+        Args:
+            lp: what was asked, in the order of time.
+            head: the place of the first slot when it was solved.
+        """
+        found, of_columns = self.highs.getSolution(), self.affine.columns_in_time
+        cost = of_columns(np.array(found.col_dual), head)
         cost[self.affine.integers] = 0.0
-        return Duals(self.affine, lp, np.array(found.col_value), cost, np.array(found.row_dual))
+        x, row = of_columns(np.array(found.col_value), head), self.affine.rows_in_time(np.array(found.row_dual), head)
+        return Duals(self.affine, lp, x, cost, row)
 
     def _cleaned(self, lp: Lp, x: Floats) -> Floats:
         """Take off what cancels out, and round up what that costs nothing."""
@@ -144,6 +153,9 @@ class WarmModel:
         self._pass(lp, np.zeros(len(lp.cost), dtype=np.int32))
         if basis is not None:
             self.highs.setBasis(basis)
+        # Steepest edges have to be found anew for every row of a basis: in a ring that costs more than all its steps.
+        is_near = basis is not None and self.affine.turns is not None
+        self.highs.setOptionValue(EDGE_WEIGHTS, DEVEX if is_near else CHOSEN)
         answer = self._finish(lp, deadline_s, "cold" if basis is None else "warm")
         self.basis = self.highs.getBasis()
         return answer
@@ -226,7 +238,7 @@ class WarmModel:
         info, ended = self.highs.getInfo(), self._ended()
         if not (ended == "optimal" or (incumbent and info.primal_solution_status == FEASIBLE)):
             raise SolveError(f"HiGHS ended {start} with: {ended}")
-        x = np.array(self.highs.getSolution().col_value)
+        x = np.fromiter(self.highs.getSolution().col_value, float, len(lp.cost))
         residual = worst_residual(lp, x)
         if not residual <= RESIDUAL_TOLERANCE:
             raise SolveError(f"the {start} optimum of HiGHS breaks a row or a bound by {residual:.1e}")
@@ -256,6 +268,7 @@ class Solver:
         cross_check_every: each so many warm solves of a model are repeated cold and compared; 0 for never.
         priced: whether solutions say what a little more would be worth.
         cache_dir: where compiled models are kept; None to keep none.
+        ring: whether horizons of equal slots are laid out in a ring (`optimization.ring`): quicker as they move on.
     """
 
     def __init__(
@@ -265,11 +278,13 @@ class Solver:
         cross_check_every: int = 0,
         priced: bool = False,
         cache_dir: Path | None = None,
+        ring: bool = False,
     ) -> None:
         self._kept = KeptModels(cache_dir)
         self._deadline_s = deadline_s
         self._cross_check_every = cross_check_every
         self._priced = priced
+        self._ring = ring
         self._models: OrderedDict[Structure, WarmModel] = OrderedDict()
 
     def solve(self, problem: Problem) -> Solution | Refused:
@@ -284,24 +299,39 @@ class Solver:
         reasons = faults(problem)
         if reasons:
             return Refused(reasons)
-        shape = structure(problem)
-        model = self._model(shape, problem.network)
-        lp = model.affine.fill(values_of(problem, shape))
+        problem, shape, model, first = self._laid_out(problem)
+        values = values_of(problem, shape)
+        lp = model.affine.fill(values, first)
         answer = self._checked(model, lp)
-        columns = {name: answer.x[at] for name, at in model.affine.columns.items()}
+        x = model.affine.columns_in_time(answer.x, first)
+        columns = {name: x[at] for name, at in model.affine.columns.items()}
         solution = extract(problem, shape, columns, figures(answer))
         if not self._priced:
             return solution
-        return replace(solution, prices=shadow_prices(problem, shape, model.duals(lp), solution.schedules))
+        duals = model.duals(model.affine.fill(values) if first else lp, first)
+        return replace(solution, prices=shadow_prices(problem, shape, duals, solution.schedules))
+
+    def _laid_out(self, problem: Problem) -> tuple[Problem, Structure, WarmModel, int]:
+        """Find the model of a problem, and the place of its first slot: in a ring if asked for, where it can stand."""
+        slots = in_a_ring(problem.slots) if self._ring else None
+        if slots is not None:
+            closed = replace(problem, slots=slots)
+            shape = structure(closed)
+            model = self._model(shape, problem.network)
+            if model.affine.turns is not None:
+                return closed, shape, model, head(slots)
+        shape = structure(problem)
+        return problem, shape, self._model(shape, problem.network), 0
 
     def _model(self, shape: Structure, network: Network | None) -> WarmModel:
-        if shape not in self._models:
+        model = self._models.pop(shape, None)
+        if model is None:
             affine = self._kept.compiled(shape, network)
-            self._models[shape] = WarmModel(affine, find_pairs(exclusive_groups(shape), affine.columns))
-            if len(self._models) > MODELS_KEPT:
-                self._models.popitem(last=False)
-        self._models.move_to_end(shape)
-        return self._models[shape]
+            model = WarmModel(affine, find_pairs(exclusive_groups(shape), affine.columns))
+        self._models[shape] = model
+        if len(self._models) > MODELS_KEPT:
+            self._models.popitem(last=False)
+        return model
 
     def _checked(self, model: WarmModel, lp: Lp) -> Answer:
         """Solve, and from time to time believe a warm optimum only if a cold one agrees."""

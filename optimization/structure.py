@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from optimization.assets.asset import AssetShape
 from optimization.charges import ChargeShape, charge_shape
 from optimization.periods import Reach, reach
 from optimization.problem import Problem
+from optimization.slots import Slots
 
 ANCHOR_S = 2 * 3600.0
 """How far ahead a plan is held to the one before it [s]."""
@@ -25,7 +29,7 @@ class Structure:
 
     Args:
         parent: the slots' parents.
-        anchor_slots: slots that are held to the previous plan.
+        anchor_slots: slots that are held to the previous plan; in a ring all of them, most at no cost.
         assets: shapes, in the problem's order.
         network: the network's key; None without one.
         months: of which the highest mean import costs; 0 where it costs nothing.
@@ -46,6 +50,11 @@ class Structure:
     charges: tuple[ChargeShape, ...] = ()
 
     @property
+    def is_ring(self) -> bool:
+        """Whether its slots stand in a ring (`optimization.ring`)."""
+        return self.parent[0] >= 0
+
+    @property
     def heat_nodes(self) -> tuple[str, ...]:
         """Where heat is taken and given, in order of their names."""
         return tuple(sorted({node for shape in self.assets for node in (shape.heat_node, shape.other_node)} - {""}))
@@ -59,17 +68,15 @@ class Structure:
 def structure(problem: Problem) -> Structure:
     """Find the structure of a problem."""
     slots = problem.slots
-    # Counted from the end of the first slot, whose length changes from plan to plan: a structure must not.
-    since_s = slots.offset_s - slots.duration_s[0]
-    anchor = tuple(int(s) for s in (since_s < ANCHOR_S).nonzero()[0])
+    anchor = np.arange(len(slots)) if slots.parent[0] >= 0 else np.flatnonzero(is_anchored(slots))
     room = _room(problem)
     shapes = tuple(asset.shape(problem.inputs[asset.id], slots, room) for asset in problem.assets)
-    network = None if problem.network is None else problem.network.key
+    network = None if problem.network is None else problem.network.shape_key
     demand, budget = problem.demand, problem.carbon_budget
     ids = [asset.id for asset in problem.assets]
     return Structure(
         parent=tuple(int(p) for p in slots.parent),
-        anchor_slots=anchor,
+        anchor_slots=tuple(anchor.tolist()),
         assets=shapes,
         network=network,
         months=0 if demand is None else len(demand.free_kw),
@@ -78,6 +85,15 @@ def structure(problem: Problem) -> Structure:
         groups=tuple(tuple(ids.index(member) for member in group.members) for group in problem.groups),
         charges=tuple(charge_shape(charge, slots) for charge in problem.charges),
     )
+
+
+def is_anchored(slots: Slots) -> NDArray[np.bool_]:
+    """Say which slots are held to the previous plan, shape (n,).
+
+    Counted from the end of the first slot, whose length changes from plan to plan: a structure must not.
+    """
+    held: NDArray[np.bool_] = slots.offset_s - slots.duration_s[0] < ANCHOR_S
+    return held
 
 
 def _room(problem: Problem) -> int:

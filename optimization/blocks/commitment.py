@@ -35,9 +35,14 @@ def add_commitment(block: Any, parent: tuple[int, ...], shape: AssetShape, level
 
 def window(lines: list[list[int]]) -> Any:
     """Declare the Param that says which of the slots before are seen: `Slots.began_within`."""
-    return pyo.Param([(s, k) for s, line in enumerate(lines) for k in range(len(line))], mutable=True, initialize=1.0)
+    return pyo.Param(back(lines), mutable=True, initialize=1.0)
+
+
+def back(lines: list[list[int]]) -> list[tuple[int, int]]:
+    """Name each slot with each one before it, counted downwards from 0: a key's last number that rises is a slot."""
+    return [(s, -k) for s, line in enumerate(lines) for k in range(len(line))]
 
 
 def seen(window: Any, changes: Any, lines: list[list[int]], s: int) -> Any:
     """Add up what happened in the slots that slot s sees."""
-    return pyo.quicksum(window[s, k] * changes[t] for k, t in enumerate(lines[s]))
+    return pyo.quicksum(window[s, -k] * changes[t] for k, t in enumerate(lines[s]))

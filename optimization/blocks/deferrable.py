@@ -9,6 +9,7 @@ import pyomo.environ as pyo
 
 from optimization.assets.asset import AssetShape
 from optimization.assets.deferrable import Deferrable, DeferrableInputs
+from optimization.blocks.commitment import back
 from optimization.blocks.parts import Columns, add_coefficients, ancestors
 from optimization.problem import Schedule
 from optimization.slots import Slots
@@ -17,12 +18,11 @@ from optimization.slots import Slots
 def build(block: Any, parent: tuple[int, ...], shape: AssetShape) -> None:
     """Write a load whose run may wait."""
     n, runs, lines = len(parent), range(shape.room), ancestors(parent, shape.reach[0])
-    back = [(t, k) for t, line in enumerate(lines) for k in range(len(line))]
     add_coefficients(block, n, "keep", "running_kw")
     for name in ("at_start", "start_max", "start_cost", "left_cost"):
         block.add_component(name, pyo.Param(runs, range(n), mutable=True, initialize=1.0))
-    block.mean_kw = pyo.Param([(j, *at) for j in runs for at in back], mutable=True, initialize=1.0)
-    block.busy = pyo.Param([(j, *at) for j in runs[:-1] for at in back], mutable=True, initialize=1.0)
+    block.mean_kw = pyo.Param([(j, *at) for j in runs for at in back(lines)], mutable=True, initialize=1.0)
+    block.busy = pyo.Param([(j, *at) for j in runs[:-1] for at in back(lines)], mutable=True, initialize=1.0)
     block.starts = pyo.Var(runs, range(n), domain=pyo.Integers, bounds=lambda b, j, s: (0.0, b.start_max[j, s]))
     block.started = pyo.Var(runs, range(n), bounds=(0.0, 1.0))
 
@@ -31,11 +31,11 @@ def build(block: Any, parent: tuple[int, ...], shape: AssetShape) -> None:
         return b.started[j, s] - before - b.starts[j, s] == b.at_start[j, s]
 
     def in_turn(b: Any, j: int, s: int) -> Any:
-        running = pyo.quicksum(b.busy[j, s, k] * b.starts[j, t] for k, t in enumerate(lines[s]))
+        running = pyo.quicksum(b.busy[j, s, -k] * b.starts[j, t] for k, t in enumerate(lines[s]))
         return b.started[j + 1, s] <= b.started[j, s] - running
 
     def drawn(b: Any, t: int) -> Any:
-        of_starts = (b.mean_kw[j, t, k] * b.starts[j, s] for j in runs for k, s in enumerate(lines[t]))
+        of_starts = (b.mean_kw[j, t, -k] * b.starts[j, s] for j in runs for k, s in enumerate(lines[t]))
         return b.running_kw[t] + pyo.quicksum(of_starts)
 
     block.change = pyo.Constraint(runs, range(n), rule=change)
