@@ -1,4 +1,4 @@
-"""`ems plan`: show the newest plan of the journal, explain it, or tell what is different between two."""
+"""`ems plan`: show the newest plan of the journal, explain it, tell two apart, or make one from a site's files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOOKED_THROUGH = 20
 
 
 def command(argv: Sequence[str]) -> int:
-    """Run `ems plan show`, `ems plan explain` or `ems plan diff`."""
+    """Run `ems plan show`, `ems plan solve`, `ems plan explain` or `ems plan diff`."""
     arguments = _parser().parse_args(argv)
     site, state = opened(arguments)
     doing: Callable[[argparse.Namespace, Site, Path], None] = arguments.doing
@@ -33,15 +33,27 @@ def command(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(prog="ems plan", description="Look into the plans of the journal.")
-    whats = options.add_subparsers(dest="what", required=True, metavar="show|explain|diff")
+    options = argparse.ArgumentParser(prog="ems plan", description="Look into the plans of the journal, or make one.")
+    whats = options.add_subparsers(dest="what", required=True, metavar="show|solve|explain|diff")
     showing = whats.add_parser("show", help="the newest plan as a table")
+    solving = whats.add_parser("solve", help="plan once from the site's files, without a core; nothing is sent")
     explaining = whats.add_parser("explain", help="what binds an asset, what a kWh is worth, and which wish is lost")
     telling = whats.add_parser("diff", help="what moved between two plans, in kW and money, and why")
-    for one, doing in ((showing, _show), (explaining, _explain), (telling, _diff)):
+    for one, doing in ((showing, _show), (solving, _solve), (explaining, _explain), (telling, _diff)):
         add_site(one)
         one.set_defaults(doing=doing)
     showing.add_argument("--plan", metavar="ID", help="another plan than the newest")
+    solving.add_argument("--at", metavar="INSTANT", help="ISO 8601 (default: now, or the end of the site's history)")
+    solving.add_argument(
+        "--measured",
+        action="append",
+        default=[],
+        metavar="ASSET.ROLE=VALUE",
+        help="what is measured then, again and again",
+    )
+    solving.add_argument(
+        "--series", type=Path, metavar="FILE", help="CSV of what to foresee: start, price, load_kw, ..."
+    )
     explaining.add_argument("asset", metavar="ASSET", help="an asset of the site")
     explaining.add_argument("--at", metavar="INSTANT", help="ISO 8601 or HH:MM (default: the start of the plan)")
     explaining.add_argument("--plan", metavar="ID", help="another plan than the newest")
@@ -54,6 +66,12 @@ def _show(arguments: argparse.Namespace, site: Site, state: Path) -> None:
     kept = _kept(site, _records(state, arguments.plan)[-1])
     body = shown(kept, SystemClock().now())
     emit("plan.show", body, table_lines(site, kept, body["age_s"]), as_json=arguments.json)
+
+
+def _solve(arguments: argparse.Namespace, site: Site, state: Path) -> None:
+    from ems.commands.plan_solved import solve  # noqa: PLC0415 - the planner itself is loaded for nothing else here
+
+    solve(arguments, site, state)
 
 
 def _explain(arguments: argparse.Namespace, site: Site, state: Path) -> None:
