@@ -124,22 +124,35 @@ def slot_means(value: Floats, slot: Ints) -> Floats:
 
 
 def local_days_and_quarters(at_s: Floats, zone: tzinfo) -> tuple[Floats, Floats]:
-    """Give local weekday (Monday 0) and quarter-hour of the local day (0..95) of instants, shape (n,) each.
+    """Give local weekday (Monday 0) and quarter-hour of the local day (0..95) of instants, shape (n,) each."""
+    day, quarter = dates_and_quarters(at_s, zone)
+    return np.mod(day + 3.0, 7.0), quarter
 
-    The UTC offset is asked of the zone once a quarter-hour, so that a day of 92 or 100 quarters falls out by itself.
+
+def dates_and_quarters(at_s: Floats, zone: tzinfo) -> tuple[Floats, Floats]:
+    """Give local date [days since 1970] and quarter-hour of the local day (0..95) of instants, shape (n,) each.
+
+    The UTC offset is asked of the zone, so that a day of 92 or 100 quarters falls out by itself.
     """
-    return _days_and_quarters(np.asarray(at_s, dtype=np.float64).tobytes(), zone)
+    return _dates_and_quarters(np.asarray(at_s, dtype=np.float64).tobytes(), zone)
 
 
 @lru_cache(maxsize=64)
-def _days_and_quarters(instants: bytes, zone: tzinfo) -> tuple[Floats, Floats]:
+def _dates_and_quarters(instants: bytes, zone: tzinfo) -> tuple[Floats, Floats]:
     """Do so once for the same instants: many quantities are measured at the same ones."""
     at_s = np.frombuffer(instants)
     quarters, where = np.unique(np.floor_divide(at_s, QUARTER_S), return_inverse=True)
-    offsets = np.array([_offset_s(q * QUARTER_S, zone) for q in quarters])
-    local_s = at_s + offsets[where] if at_s.size else at_s
-    day = np.floor_divide(local_s, DAY_S)
-    return np.mod(day + 3.0, 7.0), np.floor_divide(np.mod(local_s, DAY_S), QUARTER_S)
+    local_s = at_s + _offsets_s(quarters, zone)[where] if at_s.size else at_s
+    return np.floor_divide(local_s, DAY_S), np.floor_divide(np.mod(local_s, DAY_S), QUARTER_S)
+
+
+def _offsets_s(quarters: Floats, zone: tzinfo) -> Floats:
+    """Ask at both ends of each day of UTC, and for every quarter-hour of those in which the offset changes."""
+    day, where = np.unique(np.floor_divide(quarters * QUARTER_S, DAY_S), return_inverse=True)
+    first, last = (np.array([_offset_s(d * DAY_S + s, zone) for d in day])[where] for s in (0.0, DAY_S - QUARTER_S))
+    changing = np.flatnonzero(first != last)
+    first[changing] = [_offset_s(q * QUARTER_S, zone) for q in quarters[changing]]
+    return first
 
 
 @lru_cache(maxsize=2**14)

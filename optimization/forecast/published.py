@@ -27,6 +27,8 @@ class Rung(StrEnum):
 
 RUNGS = tuple(Rung)
 PIECES = 12
+MOST_ASKED = 16
+"""Of the issues before an instant so many are looked at, the newest first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +49,24 @@ class Issue:
     def end_s(self) -> float:
         """UTC end of the last value [s since 1970]."""
         return self.start_s + self.step_s * len(self.value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PublishedPast:
+    """Every issue of a series with the instant from which it was known.
+
+    Args:
+        issued_s: ascending [s since 1970], shape (k,).
+        issues: likewise.
+    """
+
+    issued_s: Floats
+    issues: tuple[Issue, ...]
+
+    def told(self, start_s: Floats, duration_s: Floats, now_s: float) -> Floats:
+        """Give what was known of slots at an instant, `nan` where nothing was; the newest issue that knows one wins."""
+        known = int(np.searchsorted(self.issued_s, now_s, side="right"))
+        return on_slots(self.issues[max(0, known - MOST_ASKED) : known][::-1], start_s, duration_s)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

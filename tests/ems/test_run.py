@@ -28,7 +28,7 @@ from ems.live import LiveError, read_live
 from ems.ownership import Owner
 from ems.store.journal import read_records
 
-HEAVY = ("pandas", "pyomo", "pandapower", "highspy", "scipy", "numba", "matplotlib")
+HEAVY = ("pandas", "pyomo", "pandapower", "highspy", "scipy", "sklearn", "numba", "matplotlib")
 
 
 def python(*lines: str) -> str:

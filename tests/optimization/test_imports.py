@@ -9,7 +9,7 @@ LIGHT = (
     "assets", "coefficients", "problem", "slots", "structure",
     "bill", "invoice", "tariff", "tariff_file", "validation", "network",
 )  # fmt: skip
-HEAVY = ("pyomo", "highspy", "scipy", "pandas", "pandapower")
+HEAVY = ("pyomo", "highspy", "scipy", "sklearn", "pandas", "pandapower")
 
 
 def test_the_light_modules_stay_light():
