@@ -14,7 +14,7 @@ Power Delivery 6 (1991) 1146-1152.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -27,8 +27,15 @@ from optimization.network import GridError, GridLimits
 from optimization.slots import Floats, Ints
 
 Complex = NDArray[np.complex128]
+LocalKvar = Callable[[Floats], Floats]
+"""Reactive power into the assets of each bus at its voltage [pu -> kvar]: inverters' own curves, shape (m, slots)."""
 
 MOST_ITERATIONS = 60
+MOST_WITH_CURVES = 300
+EASED, LEAST_EASED = 0.6, 0.02
+"""How far reactive power that follows the voltage goes to its curve in one iteration; halved where it overshoots."""
+NEWTON_ROUNDS = 20
+NEWTON_KVAR = 1e-5
 CLOSE_PU = 1e-12
 COLLAPSED_PU = 0.6
 """Below this the iteration may have found the branch of low voltages: such a slot is left to Newton's method."""
@@ -39,12 +46,14 @@ class AcResult:
     """Voltages and loadings of every slot; nan where unconverged.
 
     Args:
-        v_pu: magnitude of the voltages, shape (m buses, slots).
+        voltage: complex voltages [pu], shape (m buses, slots).
+        v_pu: their magnitudes.
         flow_pct: loading of each branch with the angle of its power [pct], shape (b, slots); the real part is
             positive where power flows down, away from the slack.
         converged: shape (slots,).
     """
 
+    voltage: Complex
     v_pu: Floats
     flow_pct: Complex
     converged: NDArray[np.bool_]
@@ -96,16 +105,17 @@ class AcGrid:
     def __post_init__(self) -> None:
         object.__setattr__(self, "z", np.linalg.inv(self.y_bus[1:, 1:]))
 
-    def check(self, p_kw: Floats, q_kvar: Floats) -> AcResult:
+    def check(self, p_kw: Floats, q_kvar: Floats, local: LocalKvar | None = None) -> AcResult:
         """Solve every slot.
 
         Args:
             p_kw: power into the assets of each bus, shape (m, slots).
             q_kvar: reactive power likewise.
+            local: reactive power besides that follows the voltage; None for none.
         """
-        voltage, converged = self.voltages(p_kw, q_kvar)
+        voltage, converged = self.voltages(p_kw, q_kvar, local=local)
         for slot in np.flatnonzero(~converged):
-            solved = self._newton(p_kw[:, slot], q_kvar[:, slot])
+            solved = self._newton(p_kw[:, slot], q_kvar[:, slot], _of_slot(local, int(slot), p_kw.shape[1]))
             converged[slot] = solved is not None
             voltage[:, slot] = np.nan if solved is None else solved
         return self.result(voltage, converged)
@@ -120,7 +130,12 @@ class AcGrid:
         return net.res_bus.vm_pu.loc[self.bus_ids].to_numpy(), loading[[names.index(n) for n in self.branch_names]]
 
     def voltages(
-        self, p_kw: Floats, q_kvar: Floats, source_pu: float | None = None, close_pu: float = CLOSE_PU
+        self,
+        p_kw: Floats,
+        q_kvar: Floats,
+        source_pu: float | None = None,
+        close_pu: float = CLOSE_PU,
+        local: LocalKvar | None = None,
     ) -> tuple[Complex, NDArray[np.bool_]]:
         """Solve every slot by the Z-bus method alone, so that nothing heavy is ever loaded.
 
@@ -131,6 +146,7 @@ class AcGrid:
             q_kvar: reactive power likewise.
             source_pu: magnitude of the voltage of bus 0; None for the file's.
             close_pu: the iteration ends when no voltage moves further [pu].
+            local: reactive power besides that follows the voltage; None for none.
 
         Returns:
             The voltages [pu], shape (m, slots), and which slots have converged, shape (slots,); the voltages of the
@@ -142,10 +158,16 @@ class AcGrid:
         injected = -(p_kw[1:] + 1j * q_kvar[1:] + self.own_kva[1:, None]) / self.base_kva
         voltage = np.repeat(no_load[:, None], p_kw.shape[1], axis=1)
         change = np.full(p_kw.shape[1], np.inf)
+        followed, eased = np.zeros(voltage.shape), np.full(p_kw.shape[1], EASED)
         with np.errstate(all="ignore"):
-            for _ in range(MOST_ITERATIONS):
+            for _ in range(MOST_ITERATIONS if local is None else MOST_WITH_CURVES):
+                if local is not None:
+                    size = np.vstack([np.full((1, voltage.shape[1]), abs(slack)), np.abs(voltage)])
+                    followed += eased * (local(size)[1:] - followed)
+                    injected = -(p_kw[1:] + 1j * (q_kvar[1:] + followed) + self.own_kva[1:, None]) / self.base_kva
                 newer = no_load[:, None] + z @ np.conj(injected / voltage)
-                change = np.maximum.reduce(np.abs(newer - voltage), axis=0)
+                before, change = change, np.maximum.reduce(np.abs(newer - voltage), axis=0)
+                eased = np.where(change > before, np.maximum(0.5 * eased, LEAST_EASED), eased)
                 voltage = newer
                 if np.maximum.reduce(change, initial=0.0) < close_pu:
                     break
@@ -156,13 +178,21 @@ class AcGrid:
         """Give the power that arrives at the lower end of each branch [kW + j kvar], shape (b, slots)."""
         return voltage[self.lower] * np.conj(-(self.y_lower @ voltage)) * self.base_kva
 
-    def _newton(self, p_kw: Floats, q_kvar: Floats) -> Complex | None:
-        net = _solved(self.source, self.bus_ids, p_kw, q_kvar)
-        if net is None:
-            return None
-        buses = net.res_bus.loc[self.bus_ids]
-        solved: Complex = buses.vm_pu.to_numpy() * np.exp(1j * np.radians(buses.va_degree.to_numpy()))
-        return solved
+    def _newton(self, p_kw: Floats, q_kvar: Floats, local: LocalKvar | None) -> Complex | None:
+        """Ask pandapower for one slot; curves that follow the voltage are eased into it, or it is not solved."""
+        followed = np.zeros_like(q_kvar)
+        for _ in range(1 if local is None else NEWTON_ROUNDS):
+            net = _solved(self.source, self.bus_ids, p_kw, q_kvar + followed)
+            if net is None:
+                return None
+            buses = net.res_bus.loc[self.bus_ids]
+            v_pu = buses.vm_pu.to_numpy()
+            off_kvar = 0.0 if local is None else local(v_pu[:, None])[:, 0] - followed
+            if np.abs(off_kvar).max() < NEWTON_KVAR:
+                solved: Complex = v_pu * np.exp(1j * np.radians(buses.va_degree.to_numpy()))
+                return solved
+            followed = followed + EASED * off_kvar
+        return None
 
     def result(self, voltage: Complex, converged: NDArray[np.bool_]) -> AcResult:
         """Turn voltages [pu], shape (m, slots), into magnitudes and loadings."""
@@ -171,7 +201,14 @@ class AcGrid:
         angle = np.exp(1j * np.angle(at_lower * np.conj(down)))
         upper = np.abs(self.y_upper @ voltage) * self.pct_upper[:, None]
         lower = np.abs(down) * self.pct_lower[:, None]
-        return AcResult(np.abs(voltage), np.maximum(upper, lower) * angle, converged)
+        return AcResult(voltage, np.abs(voltage), np.maximum(upper, lower) * angle, converged)
+
+
+def _of_slot(local: LocalKvar | None, slot: int, slots: int) -> LocalKvar | None:
+    """Look at one slot of curves that are asked for all of them."""
+    if local is None:
+        return None
+    return lambda v_pu: local(np.repeat(v_pu, slots, axis=1))[:, [slot]]
 
 
 def branch_labels(net: Any) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -37,6 +37,7 @@ class Solution:
         group_excess_kw: what each group of assets goes beyond its limit by, shape (n,) each, by group.
         charged: what each charge counts, as in a plan.
         prices: what a little more would be worth; None where nobody asked.
+        reactive_kvar: of each inverter on the linear network, shape (n,) each, by asset id.
     """
 
     schedules: Mapping[str, Schedule]
@@ -54,6 +55,7 @@ class Solution:
     group_excess_kw: Mapping[str, Floats]
     charged: tuple[Floats, ...] = ()
     prices: ShadowPrices | None = None
+    reactive_kvar: Mapping[str, Floats] = field(default_factory=dict)
 
 
 def extract(
@@ -67,7 +69,8 @@ def extract(
         for i, asset in enumerate(problem.assets)
     }
     import_excess, export_excess = columns["import_excess_kw"], columns["export_excess_kw"]
-    p_kw, q_kvar = _bus_powers(problem, shape, schedules)
+    reactive_kvar = _reactive(problem, columns)
+    p_kw, q_kvar = _bus_powers(problem, shape, schedules, reactive_kvar)
     return Solution(
         schedules=schedules,
         import_kw=columns["import_kw"] + import_excess,
@@ -83,10 +86,20 @@ def extract(
         unheated_kw=_unheated(shape, columns),
         group_excess_kw=_group_excess(problem, columns),
         charged=tuple(_charged(columns, f"charge[{k}].", form) for k, form in enumerate(shape.charges)),
+        reactive_kvar=reactive_kvar,
     )
 
 
-def _bus_powers(problem: Problem, shape: Structure, schedules: Mapping[str, Schedule]) -> tuple[Floats, Floats]:
+def _reactive(problem: Problem, columns: Mapping[str, Floats]) -> dict[str, Floats]:
+    if problem.network is None or problem.network.governed is None:
+        return {}
+    names = [problem.assets[shape.asset].id for shape in problem.network.governed.shapes]
+    return dict(zip(names, columns["inverter_kvar"].reshape(len(names), -1), strict=True))
+
+
+def _bus_powers(
+    problem: Problem, shape: Structure, schedules: Mapping[str, Schedule], reactive_kvar: Mapping[str, Floats]
+) -> tuple[Floats, Floats]:
     network, n = problem.network, len(problem.slots)
     p_kw, q_kvar = np.zeros((2, 0 if network is None else len(network.bus_ids), n))
     if network is not None:
@@ -95,7 +108,7 @@ def _bus_powers(problem: Problem, shape: Structure, schedules: Mapping[str, Sche
                 continue
             power, bus = schedules[asset.id].power_kw, network.position(asset.bus)
             p_kw[bus] += power
-            q_kvar[bus] += form.reactive_per_active * power
+            q_kvar[bus] += reactive_kvar.get(asset.id, form.reactive_per_active * power)
     return p_kw, q_kvar
 
 
@@ -129,5 +142,7 @@ def _grid_excess(network: Network | None, columns: Mapping[str, Floats], n: int)
     if network is None:
         return np.zeros(n)
     flow = columns["flow_slack_kva"].reshape(-1, n).sum(axis=0)
+    if network.governed is not None:
+        flow = flow + columns["inverter_over_kva"].reshape(-1, n).sum(axis=0)
     voltage = columns["v_slack"].reshape(-1, n).sum(axis=0)
     return np.asarray(flow + PU_IN_KVA / 2.0 * voltage)

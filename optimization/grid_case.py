@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from optimization.ac_check import AcGrid
+from optimization.ac_check import AcGrid, Complex
 from optimization.network import GridError, GridLimits, Network
 from optimization.slots import Floats
 
@@ -36,6 +36,20 @@ class GridCase:
     def rating_kva(self) -> Floats:
         """Rated apparent power of each branch at 1 pu [kVA], shape (m-1,)."""
         return 100.0 * self.ac.base_kva / self.ac.pct_lower
+
+    def losses_kva(self, voltage: Complex) -> Complex:
+        """Give what branches lose, active and reactive, half of it at each of their ends, shape (m, slots).
+
+        Args:
+            voltage: of the buses [pu], shape (m, slots); nan where unconverged, where nothing is told of losses.
+        """
+        ac, upper = self.ac, self.network.upper
+        lost = voltage[upper] * np.conj(ac.y_upper @ voltage) + voltage[ac.lower] * np.conj(ac.y_lower @ voltage)
+        half = np.nan_to_num(lost) * ac.base_kva / 2.0
+        at_bus = np.zeros(voltage.shape, dtype=complex)
+        np.add.at(at_bus, upper, half)
+        np.add.at(at_bus, ac.lower, half)
+        return at_bus
 
     def network_within(self, limits: GridLimits) -> Network:
         """Give the linear operator with other limits."""

@@ -12,16 +12,17 @@ scaled so that none lies outside the circle.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optimization.ac_check import AcResult, Complex
+from optimization.ac_check import AcResult, Complex, LocalKvar
 from optimization.assets import Asset, Load
 from optimization.grid_case import GridCase
 from optimization.network import FACET_SHARE, GridError
 from optimization.problem import GridRows, Schedule
+from optimization.reactive import Inverter
 from optimization.slots import Floats
 
 SAFETY_PU = 0.001
@@ -32,32 +33,83 @@ STEP_KW = 2.0
 
 
 class Linearisation:
-    """The slopes of one feeder with its assets; built once for a set of assets."""
+    """The slopes of one feeder with its assets; built once for a set of assets.
 
-    def __init__(self, case: GridCase, assets: Sequence[Asset]) -> None:
+    Args:
+        case: the feeder.
+        assets: their places on it.
+        inverters: of some of them; their curves hold under the power flow, so that a slope is the feeder's with them.
+    """
+
+    def __init__(
+        self, case: GridCase, assets: Sequence[Asset], inverters: Mapping[str, Inverter] | None = None
+    ) -> None:
         self._case = case
         self.assets = tuple(assets)
+        self.inverters = dict(inverters or {})
+        self._governed = [i for i, asset in enumerate(assets) if asset.id in self.inverters]
         self.at_bus = np.zeros((len(case.ac.bus_ids), len(assets)))
         for column, asset in enumerate(assets):
             self.at_bus[_place(case, asset), column] = 1.0
-        self._tan = np.array([asset.reactive_per_active for asset in assets])
+        self._tan = np.array([0.0 if a.id in self.inverters else a.reactive_per_active for a in assets])
         consumes = np.array([not asset.is_source for asset in assets])
         self._rising = self._slope(-0.5 * self._carried(~consumes, -1.0))
         self._falling = self._slope(self._carried(consumes, 1.0))
         self.names, self.coefficient, self.limit = self._table()
 
-    def check(self, power_kw: Floats) -> AcResult:
-        """Run AC power flow for powers of the assets, shape (assets, n)."""
-        return self._case.ac.check(*self.bus_powers(power_kw))
+    def check(self, power_kw: Floats, chosen_kvar: Mapping[str, Floats] | None = None) -> AcResult:
+        """Run AC power flow.
+
+        Args:
+            power_kw: of the assets, shape (assets, n).
+            chosen_kvar: reactive power of the inverters that are told one, by asset id; none of those left out.
+        """
+        return self._case.ac.check(*self.bus_powers(power_kw), self._local(power_kw, chosen_kvar or {}))
+
+    def inverter_states(
+        self, power_kw: Floats, v_pu: Floats, chosen_kvar: Mapping[str, Floats]
+    ) -> tuple[dict[str, Floats], dict[str, Floats]]:
+        """Give the reactive power and the voltage of each inverter, by asset id, at voltages of the buses, (m, n)."""
+        kvar, at_v_pu = {}, {}
+        for i in self._governed:
+            name = self.assets[i].id
+            at_v_pu[name] = v_pu[int(np.argmax(self.at_bus[:, i]))]
+            kvar[name] = self.inverters[name].kvar(power_kw[i], at_v_pu[name], chosen_kvar.get(name, 0.0))
+        return kvar, at_v_pu
+
+    def at_inverters(self, power_kw: Floats, v_pu: Floats, chosen_kvar: Mapping[str, Floats]) -> Floats:
+        """Sum the reactive power of the inverters by bus, shape (m, n)."""
+        kvar, _ = self.inverter_states(power_kw, v_pu, chosen_kvar)
+        rows = np.array(list(kvar.values())).reshape(len(kvar), power_kw.shape[1])
+        total: Floats = self.at_bus[:, self._governed] @ rows
+        return total
+
+    def beyond_curves_kw(self, power_kw: Floats, v_pu: Floats) -> dict[str, Floats]:
+        """Give what is planned above each P(U), shape (n,), by asset id: it would not be given.
+
+        Nothing where unconverged.
+        """
+        beyond = {}
+        for i in self._governed:
+            name = self.assets[i].id
+            most_kw = self.inverters[name].most_given_kw(v_pu[int(np.argmax(self.at_bus[:, i]))])
+            beyond[name] = np.nan_to_num(np.maximum(0.0, -power_kw[i] - most_kw))
+        return beyond
 
     def glance(self, power_kw: Floats) -> AcResult | None:
         """Do the same by the Z-bus method alone, so that nothing heavy is ever loaded; None where a slot stays open."""
-        voltage, converged = self._case.ac.voltages(*self.bus_powers(power_kw))
+        voltage, converged = self._case.ac.voltages(*self.bus_powers(power_kw), local=self._local(power_kw, {}))
         return self._case.ac.result(voltage, converged) if converged.all() else None
 
     def bus_powers(self, power_kw: Floats) -> tuple[Floats, Floats]:
-        """Sum active [kW] and reactive [kvar] powers by bus: shape (assets, n) -> (m, n) each."""
+        """Sum active [kW] and reactive [kvar] powers by bus, but for inverters': (assets, n) -> (m, n) each."""
         return self.at_bus @ power_kw, self.at_bus @ (self._tan[:, None] * power_kw)
+
+    def _local(self, power_kw: Floats, chosen_kvar: Mapping[str, Floats]) -> LocalKvar | None:
+        """Give the reactive power of the inverters by bus, for the power flow."""
+        if not self._governed:
+            return None
+        return lambda v_pu: self.at_inverters(power_kw, v_pu, chosen_kvar)
 
     def rows(self, power_kw: Floats, result: AcResult) -> GridRows:
         """Write the rows about an AC solution.

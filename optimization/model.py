@@ -24,6 +24,7 @@ from optimization.groups_block import add_groups
 from optimization.network import Network
 from optimization.network_block import add_network
 from optimization.periods_block import add_carbon_budget, add_demand
+from optimization.reactive_block import add_inverter_rows, add_inverters, kvar_at
 from optimization.structure import Structure
 
 GRID_EXCLUSIVE: tuple[Group, Group] = (("import_kw", "import_excess_kw"), ("export_kw", "export_excess_kw"))
@@ -130,13 +131,21 @@ def _add_feeder(m: Any, shape: Structure, network: Network) -> Any:
         if asset.kind.has_power:
             at_bus.setdefault(network.position(asset.bus), []).append(i)
 
+    inverters = () if network.governed is None else network.governed.shapes
+    steered = {inverter.asset for inverter in inverters}
+
     def active(bus: int, s: int) -> Any:
-        return pyo.quicksum(m.asset[i].power_kw[s] for i in at_bus.get(bus, ()))
+        taken = pyo.quicksum(m.asset[i].power_kw[s] for i in at_bus.get(bus, ()))
+        return taken + m.grid_loss_kw[bus - 1, s] if inverters else taken
 
     def reactive(bus: int, s: int) -> Any:
-        ratio = {i: shape.assets[i].reactive_per_active for i in at_bus.get(bus, ())}
-        return pyo.quicksum(tan * m.asset[i].power_kw[s] for i, tan in ratio.items() if tan)
+        ratio = {i: shape.assets[i].reactive_per_active for i in at_bus.get(bus, ()) if i not in steered}
+        own = pyo.quicksum(tan * m.asset[i].power_kw[s] for i, tan in ratio.items() if tan)
+        return own + kvar_at(m, inverters, network, bus, s) + m.grid_loss_kvar[bus - 1, s] if inverters else own
 
+    if inverters:
+        add_inverters(m, n, inverters, network)
     add_network(m, network, range(n), active, reactive)
     add_coefficients(m, n, "grid_excess_cost")
-    return pyo.quicksum(m.grid_excess_cost[s] * m.grid_excess[s] for s in range(n))
+    excess = pyo.quicksum(m.grid_excess_cost[s] * m.grid_excess[s] for s in range(n))
+    return excess + add_inverter_rows(m, n, inverters, network) if inverters else excess

@@ -7,7 +7,8 @@
 
 A branch is limited by its current, which is |S| / V; the last factor of the third line is that V, linearised at 1 pu.
 The facets are those of the regular 24-gon inside the unit circle that lie within 30 degrees of the P axis: exact at
-power factors 1 and 0.966, at most 0.9 % too careful between them.
+power factors 1 and 0.966, at most 0.9 % too careful between them. Where inverters are governed those of the 12-gon of
+`optimization.reactive` follow all round, and what branches lose adds to the flows.
 
 Source: Baran and Wu, Network reconfiguration in distribution systems for loss reduction and load balancing, IEEE
 Transactions on Power Delivery 4 (1989) 1401-1407; losses neglected.
@@ -15,14 +16,20 @@ Transactions on Power Delivery 4 (1989) 1401-1407; losses neglected.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from optimization.reactive import CORNER_SHARE, CORNERS_DEG, Governed
 from optimization.slots import Floats, Ints
 
 FACETS_DEG = (-22.5, -7.5, 7.5, 22.5, 157.5, 172.5, 187.5, 202.5)
 FACET_SHARE = float(np.cos(np.radians(7.5)))
+SIDE_DEG = tuple(angle for angle in CORNERS_DEG if 30.0 < angle % 180.0 < 150.0)
+"""Facets of the regular 12-gon further off, where reactive power is steered: those near the axis are finer."""
+
+
+FAR_INSIDE_PCT = 30.0
 
 
 class GridError(Exception):
@@ -56,6 +63,11 @@ class GridLimits:
             planning_margin_pct=0.0,
         )
 
+    @property
+    def far_inside(self) -> GridLimits:
+        """Limits that leave so much free that no error of the linear network reaches the site's own."""
+        return replace(self, planning_margin_pct=FAR_INSIDE_PCT).planned
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
@@ -76,6 +88,7 @@ class Network:
         tighten_flow_kva: how much AC rounds cut each flow limit, shape (n slots, m-1).
         tighten_v_pu: how much AC rounds cut the voltage band, upper and lower, shape (2, n slots, m).
         key: hash of the grid's content and limits, for caches.
+        governed: inverters whose reactive power the planner steers or foresees; None for none.
     """
 
     bus_ids: Ints
@@ -90,6 +103,12 @@ class Network:
     key: str
     tighten_flow_kva: Floats | None = None
     tighten_v_pu: Floats | None = None
+    governed: Governed | None = None
+
+    @property
+    def shape_key(self) -> str:
+        """Name what of it decides the shape of a model."""
+        return self.key if self.governed is None else f"{self.key} {self.governed.shapes}"
 
     def position(self, bus_id: int) -> int:
         """Find the place 0..m-1 of a pandapower bus index; raises `GridError` for an unknown one."""
@@ -129,7 +148,15 @@ class Network:
 
     def use_kva(self, p_kw: Floats, q_kvar: Floats) -> Floats:
         """Estimate what the flow limits are held against, for powers as above: shape (m-1, slots) [kVA at 1 pu]."""
-        angles = np.radians(FACETS_DEG)[:, None, None]
-        flow = np.cos(angles) * self.flows(p_kw) + np.sin(angles) * self.flows(q_kvar)
-        use: Floats = flow.max(axis=0) / FACET_SHARE / ((1.0 + self.squared_voltages(p_kw, q_kvar)[1:]) / 2.0)
+        along = _furthest(FACETS_DEG, FACET_SHARE, self.flows(p_kw), self.flows(q_kvar))
+        if self.governed is not None:
+            along = np.maximum(along, _furthest(SIDE_DEG, CORNER_SHARE, self.flows(p_kw), self.flows(q_kvar)))
+        use: Floats = along / ((1.0 + self.squared_voltages(p_kw, q_kvar)[1:]) / 2.0)
         return use
+
+
+def _furthest(angles_deg: tuple[float, ...], share: float, p_kw: Floats, q_kvar: Floats) -> Floats:
+    """Measure flows against the facets of a polygon that lies inside the circle by a share."""
+    angles = np.radians(angles_deg)[:, None, None]
+    along: Floats = (np.cos(angles) * p_kw + np.sin(angles) * q_kvar).max(axis=0) / share
+    return along

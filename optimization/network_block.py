@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from pyomo.environ import ConcreteModel, Constraint, Expression, NonNegativeReals, Param, Set, Var
 
-from optimization.network import FACET_SHARE, FACETS_DEG, Network
+from optimization.network import FACET_SHARE, FACETS_DEG, SIDE_DEG, Network
+from optimization.reactive import CORNER_SHARE
 from optimization.slots import Floats
 
 PU_IN_KVA = 1000.0
@@ -41,20 +42,25 @@ def add_network(m: ConcreteModel, network: Network, slots: Iterable[int], bus_p:
     _add_params(m, network)
     _add_flows(m, network, bus_p, bus_q)
     _add_voltages(m, network)
-    _add_flow_limits(m)
-    m.grid_excess = Expression(m.grid_slots, rule=_excess)
+    m.flow_slack_kva = Var(m.grid_branches, m.grid_slots, domain=NonNegativeReals)
+    m.flow_limit = _flow_limits(m, FACETS_DEG, FACET_SHARE)
+    if network.governed is not None:
+        m.flow_limit_aside = _flow_limits(m, SIDE_DEG, CORNER_SHARE)
+    m.grid_excess = Expression(m.grid_slots, rule=lambda b, s: _excess(b, s, network))
 
 
 def limit_params(network: Network, slots: int) -> Mapping[str, Floats]:
     """Values of the block's mutable Params: name -> array of shape (branches or buses, slots), as the Param's index.
 
-    `grid_flow_limit_kva[branch, slot]`, `grid_v_min[bus, slot]` and `grid_v_max[bus, slot]` [pu^2].
+    `grid_flow_limit_kva[branch, slot]`, `grid_v_min[bus, slot]` and `grid_v_max[bus, slot]` [pu^2], and those of
+    governed inverters.
     """
     floor, ceiling = network.squared_band(slots)
     return {
         "grid_flow_limit_kva": network.flow_limits_kva(slots),
         "grid_v_min": floor[1:],
         "grid_v_max": ceiling[1:],
+        **({} if network.governed is None else network.governed.terms),
     }
 
 
@@ -101,19 +107,20 @@ def _add_voltages(m: Any, network: Network) -> None:
     )
 
 
-def _add_flow_limits(m: Any) -> None:
-    m.flow_slack_kva = Var(m.grid_branches, m.grid_slots, domain=NonNegativeReals)
-    angles = np.radians(FACETS_DEG)
+def _flow_limits(m: Any, angles_deg: tuple[float, ...], share: float) -> Any:
+    angles = np.radians(angles_deg)
     cosine, sine = np.cos(angles).tolist(), np.sin(angles).tolist()
 
     def facet(_: Any, a: int, k: int, s: int) -> Any:
         flow = cosine[a] * m.flow_kw[k, s] + sine[a] * m.flow_kvar[k, s]
-        carried = FACET_SHARE / 2.0 * m.grid_flow_limit_kva[k, s] * (1.0 + m.v[k + 1, s])
+        carried = share / 2.0 * m.grid_flow_limit_kva[k, s] * (1.0 + m.v[k + 1, s])
         return flow - carried - m.flow_slack_kva[k, s] <= 0.0
 
-    m.flow_limit = Constraint(range(len(angles)), m.grid_branches, m.grid_slots, rule=facet)
+    return Constraint(range(len(angles)), m.grid_branches, m.grid_slots, rule=facet)
 
 
-def _excess(m: Any, s: int) -> Any:
+def _excess(m: Any, s: int, network: Network) -> Any:
     flow = sum(m.flow_slack_kva[k, s] for k in m.grid_branches)
+    if network.governed is not None:
+        flow += sum(m.inverter_over_kva[k, s] for k in range(len(network.governed.shapes)))
     return flow + PU_IN_KVA / 2.0 * sum(m.v_slack[b, s] for b in m.grid_buses)

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from optimization.assets.asset import Asset, Inputs, PowerBand
 from optimization.groups import PowerGroup
 from optimization.network import Network
+from optimization.reactive import Inverter
 from optimization.slots import Floats, Ints, Slots
 from optimization.weights import Weights
 
@@ -173,6 +174,8 @@ class Problem:
         demand: what the highest mean import costs; None where it costs nothing.
         carbon_budget: what may be emitted in a week; None without a budget.
         groups: assets behind one limit.
+        inverters: whose reactive power is chosen or follows curves of its own, by asset id; it counts where there is a
+            feeder.
         charges: what the connection costs besides; `month` is -1 in slots that a demand charge does not look at.
     """
 
@@ -189,6 +192,7 @@ class Problem:
     carbon_budget: CarbonBudget | None = None
     groups: tuple[PowerGroup, ...] = ()
     charges: tuple[Charge, ...] = ()
+    inverters: Mapping[str, Inverter] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -306,6 +310,8 @@ class Plan:
             import above the subscribed power, net import outside of the envelope or above what was bought (n,) [kW], or
             reactive energy beyond the free share (months,) [kvarh].
         prices: what a little more would be worth; None where nobody asked.
+        reactive_kvar: of each inverter as AC power flow has it, positive into the asset, shape (n,), by asset id.
+        inverter_v_pu: voltage at each inverter there, likewise.
     """
 
     id: str
@@ -325,6 +331,8 @@ class Plan:
     group_excess_kw: Mapping[str, Floats] = field(default_factory=dict)
     charged: tuple[Floats, ...] = ()
     prices: ShadowPrices | None = None
+    reactive_kvar: Mapping[str, Floats] = field(default_factory=dict)
+    inverter_v_pu: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Law 1: no plan leaves here without an AC power flow of every slot.
 Law 2: at most `ROUNDS` solves look for a plan within the limits. If none of them is, as many solves in which a limit
-weighs more than anything else show whether the excess is unavoidable; if they do not show it, there is no plan.
+weighs more than anything else show whether the excess is unavoidable; if they do not show it, there is no plan, unless
+a few solves more are allowed and find one that AC power flow verifies.
 Law 3: the same questions in the same order get the same answers; nothing here reads a clock.
 Law 4: nobody switches a fixed load off: what a solution leaves unserved is drawn all the same, and AC sees it.
 """
@@ -16,22 +17,21 @@ from typing import Protocol
 
 import numpy as np
 
-from optimization.ac_check import AcResult
+from optimization.ac_rounds import WITHIN_KVA, AcRounds, Candidate
 from optimization.assets import Load
-from optimization.excess import excess_kva, least_margin
+from optimization.excess import least_margin
 from optimization.extract import Solution
 from optimization.grid_case import GridCase
-from optimization.grid_rows import Linearisation, drawn_kw
+from optimization.grid_rows import Linearisation
 from optimization.network import GridError, GridLimits, Network
 from optimization.network_build import prepare
 from optimization.problem import AcVerdict, Plan, Problem, Refused
-from optimization.slots import Floats
 from optimization.solve import SolveError, Solver
-from optimization.tightening import tightened
+from optimization.tightening import blended
+from optimization.validation import faults
+from optimization.witness import Witness, asked_slots, denial
 
 ROUNDS = 3
-WITHIN_KVA = 0.05
-"""An excess below this, all limits of a slot together, is none [kVA]."""
 NO_WORSE = 1.02
 """A plan that keeps the margins elsewhere is taken although its excess is so much above the least [factor]."""
 UNSERVED_PER_LIMIT = 20.0
@@ -47,51 +47,15 @@ class SolvesProblems(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
-    """A solution and what AC power flow says of it.
-
-    Args:
-        solution: the solver's.
-        power_kw: what each asset will draw, shape (assets, n).
-        result: AC power flow of every slot.
-        excess_kva: beyond the site's limits, shape (n,); inf where there is no power flow.
-        aimed_excess_kva: beyond the limits that were aimed at, likewise.
-    """
-
-    solution: Solution
-    power_kw: Floats
-    result: AcResult
-    excess_kva: Floats
-    aimed_excess_kva: Floats
-
-    @property
-    def within(self) -> bool:
-        """Whether every slot keeps the site's limits."""
-        return bool((self.excess_kva <= WITHIN_KVA).all())
-
-    @property
-    def total_kva(self) -> float:
-        """All that is beyond the site's limits, over all slots."""
-        return float(self.excess_kva.sum())
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        """What to choose by: the excess over the site's limits, then that over those aimed at; less is better."""
-        return 0.0 if self.within else self.total_kva, float(self.aimed_excess_kva.sum())
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Search:
     """The bounded loop over one feeder and one set of assets: solve, check, tighten.
 
     Args:
-        case: the feeder.
-        assets: the assets' places on it.
+        ac: the feeder with the assets on it.
         solver: may raise `SolveError`.
     """
 
-    case: GridCase
-    assets: Linearisation
+    ac: AcRounds
     solver: SolvesProblems
 
     def run(self, problem: Problem, aim: GridLimits) -> tuple[Candidate, int] | Refused:
@@ -104,31 +68,61 @@ class Search:
         Returns:
             the best candidate, and how many AC rounds there were; or the solver's refusal.
         """
-        network: Network | None = self.case.network_within(aim)
+        network: Network | None = self.ac.begun(problem, self.ac.case.network_within(aim))
         best: Candidate | None = None
         rounds = 0
         while network is not None and rounds < ROUNDS:
             try:
-                solution = self.solver.solve(replace(problem, network=network))
+                newest = self._solved(replace(problem, network=network), aim)
             except SolveError:
                 if best is None:
                     raise
                 break
-            if isinstance(solution, Refused):
-                return solution
+            if isinstance(newest, Refused):
+                return newest
             rounds += 1
-            newest = self._check(problem, solution, aim)
             best = newest if best is None or newest.rank <= best.rank else best
-            network = tightened(self.case, network, aim, self.assets.bus_powers(newest.power_kw), newest.result)
+            network = self.ac.learned(problem, network, aim, newest, rounds)
         assert best is not None
         return best, rounds
 
-    def _check(self, problem: Problem, solution: Solution, aim: GridLimits) -> Candidate:
-        drawn = [drawn_kw(asset, solution.schedules[asset.id]) for asset in problem.assets]
-        power_kw = np.array(drawn).reshape(len(problem.assets), len(problem.slots))
-        result = self.case.ac.check(*self.assets.bus_powers(power_kw))
-        real = excess_kva(self.case, self.case.limits, result)
-        return Candidate(solution, power_kw, result, real, excess_kva(self.case, aim, result))
+    def between(self, beyond: Candidate, verified: Candidate, steps: int) -> tuple[Candidate, int]:
+        """Bisect from a solution within the limits towards one that is not, which asked for less caution.
+
+        Args:
+            beyond: not within the site's limits.
+            verified: within them.
+            steps: how many solves it may take.
+
+        Returns:
+            the least cautious solution that AC power flow has verified, and how many AC rounds there were.
+        """
+        low, high, rounds = 0.0, 1.0, 0
+        for _ in range(steps):
+            share = (low + high) / 2.0
+            try:
+                found = self._solved(blended(beyond.asked, verified.asked, share), self.ac.case.limits)
+            except SolveError:
+                break
+            rounds += 1
+            if isinstance(found, Candidate) and found.within:
+                verified, high = found, share
+            else:
+                low = share
+        return verified, rounds
+
+    def retreat(self, problem: Problem) -> Candidate | None:
+        """Look for a solution that keeps far from every limit; None where AC power flow verifies none."""
+        try:
+            network = self.ac.begun(problem, self.ac.case.network_within(self.ac.case.limits.far_inside))
+            found = self._solved(replace(problem, network=network), self.ac.case.limits)
+        except SolveError:
+            return None
+        return found if isinstance(found, Candidate) and found.within else None
+
+    def _solved(self, problem: Problem, aim: GridLimits) -> Candidate | Refused:
+        solution = self.solver.solve(problem)
+        return solution if isinstance(solution, Refused) else self.ac.checked(problem, solution, aim)
 
 
 class Planner:
@@ -139,6 +133,10 @@ class Planner:
         cache_dir: where prepared grids and compiled models lie.
         limits: what the site allows on its grid; needed with a grid.
         solver: HiGHS with prices unless told otherwise.
+        bisections: how many solves more look between a plan beyond the limits and one that is verified, so that no
+            more caution is paid for than is needed; with any, a plan far inside the limits is looked for before a
+            question goes without an answer.
+        witness: which slots of a plan pandapower's `runpp` is asked about besides.
 
     Raises:
         GridError: the grid cannot be planned with, or its limits are missing.
@@ -150,12 +148,17 @@ class Planner:
         cache_dir: Path,
         limits: GridLimits | None = None,
         solver: SolvesProblems | None = None,
+        *,
+        bisections: int = 0,
+        witness: Witness = Witness.NONE,
     ) -> None:
         if grid_path is not None and limits is None:
             raise GridError(f"no limits were given for {grid_path}; give the site's GridLimits")
         self._case = None if grid_path is None or limits is None else prepare(grid_path, limits, cache_dir)
         self._solver = solver or Solver(priced=True, cache_dir=cache_dir)
         self._assets: Linearisation | None = None
+        self._bisections = bisections
+        self._witness = witness
         self._plans = 0
 
     def plan(self, problem: Problem, now: datetime) -> Plan | Refused:
@@ -179,38 +182,59 @@ class Planner:
             return Refused((f"the solver found no plan ({error}); the last plan holds until the next attempt",))
 
     def _on_grid(self, case: GridCase, problem: Problem, now: datetime) -> Plan | Refused:
-        search = Search(case, self._linearisation(case, problem), self._solver)
+        if problem.inverters and (reasons := faults(replace(problem, network=None))):
+            return Refused(reasons)
+        search = Search(AcRounds(case, self._linearisation(case, problem)), self._solver)
         outcome = search.run(_weighted(problem, problem.weights.grid_limit), case.limits.planned)
         if isinstance(outcome, Refused):
             return outcome
         best, rounds = outcome
         if best.within:
             return self._checked(problem, now, best, "feasible", rounds)
-        outcome = search.run(_weighted(problem, LIMIT_ABOVE_ALL * problem.weights.grid_limit), case.limits)
+        return self._carefully(search, problem, now, best, rounds)
+
+    def _carefully(
+        self, search: Search, problem: Problem, now: datetime, best: Candidate, rounds: int
+    ) -> Plan | Refused:
+        """Look for the least excess, as nothing was found within the limits."""
+        careful = _weighted(problem, LIMIT_ABOVE_ALL * problem.weights.grid_limit)
+        outcome = search.run(careful, search.ac.case.limits)
         if isinstance(outcome, Refused):
             return outcome
         least, more = outcome
-        if least.within:
-            return self._checked(problem, now, least, "feasible", rounds + more)
-        if not _shown_unavoidable(least):
+        shown = _shown_unavoidable(least)
+        verified = least if least.within else search.retreat(careful) if self._bisections and not shown else None
+        if verified is not None:
+            found, steps = search.between(best if least.within else least, verified, self._bisections)
+            return self._checked(problem, now, found, "feasible", rounds + more + steps)
+        if not shown:
             return Refused((_hopeless(problem, least),))
         chosen = best if best.total_kva <= NO_WORSE * least.total_kva else least
         return self._checked(problem, now, chosen, "unavoidable_excess", rounds + more)
 
     def _linearisation(self, case: GridCase, problem: Problem) -> Linearisation:
-        if self._assets is None or self._assets.assets != problem.assets:
-            self._assets = Linearisation(case, problem.assets)
-        return self._assets
+        known = self._assets
+        if known is None or known.assets != problem.assets or known.inverters != problem.inverters:
+            known = self._assets = Linearisation(case, problem.assets, problem.inverters)
+        return known
 
-    def _checked(self, problem: Problem, now: datetime, chosen: Candidate, status: str, rounds: int) -> Plan:
-        """Publish a candidate with its verdict and the rows about its AC solution."""
+    def _checked(self, problem: Problem, now: datetime, chosen: Candidate, status: str, rounds: int) -> Plan | Refused:
+        """Publish a candidate with its verdict and the rows about its AC solution, unless a witness denies it."""
         assert self._case is not None
         assert self._assets is not None
         margin = least_margin(self._case, chosen.result)
+        asked = asked_slots(self._witness, len(problem.slots), margin.slot, self._plans)
+        denied = denial(self._case.ac, chosen, self._assets, asked)
+        if denied:
+            return Refused((denied,))
         words = f"{margin.words}: {margin.share:+.1%} at {problem.slots.starts[margin.slot]:%Y-%m-%dT%H:%MZ}"
         plan = self._published(problem, now, chosen.solution)
         rows = self._assets.rows(chosen.power_kw, chosen.result)
-        return replace(plan, ac=AcVerdict(status, margin.share, words, rounds), grid_rows=rows)
+        reactive, v_pu = self._assets.inverter_states(
+            chosen.power_kw, chosen.result.v_pu, chosen.solution.reactive_kvar
+        )
+        verdict = AcVerdict(status, margin.share, words, rounds)
+        return replace(plan, ac=verdict, grid_rows=rows, reactive_kvar=reactive, inverter_v_pu=v_pu)
 
     def _published(self, problem: Problem, now: datetime, solution: Solution) -> Plan:
         self._plans += 1

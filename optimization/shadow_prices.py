@@ -18,8 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimization.affine import AffineModel, Lp
-from optimization.network import FACET_SHARE, FACETS_DEG, Network
+from optimization.network import FACET_SHARE, FACETS_DEG, SIDE_DEG, Network
 from optimization.problem import Limit, Problem, Schedule, ShadowPrices
+from optimization.reactive import CORNER_SHARE
 from optimization.slots import Floats
 from optimization.structure import Structure
 
@@ -90,11 +91,15 @@ def shadow_prices(problem: Problem, shape: Structure, duals: Duals, schedules: M
     """
     hours = problem.slots.duration_h
     taken = duals.demanded("balance", "import_kw")
+    tan = {
+        a.id: 0.0 if a.id in problem.inverters else f.reactive_per_active
+        for a, f in zip(problem.assets, shape.assets, strict=True)
+    }
     return ShadowPrices(
         energy_value=taken / hours,
         local_value={
-            asset.id: (taken + _on_the_way(problem.network, asset.bus, form.reactive_per_active, duals)) / hours
-            for asset, form in zip(problem.assets, shape.assets, strict=True)
+            asset.id: (taken + _on_the_way(problem.network, asset.bus, tan[asset.id], duals)) / hours
+            for asset in problem.assets
             if asset.has_power
         },
         limits=tuple(
@@ -137,6 +142,9 @@ def _of_network(problem: Problem, duals: Duals) -> Iterator[Limit]:
     low = 2.0 * floor * duals.steepness("voltage_floor").reshape(-1, n)
     carried = FACET_SHARE / 2.0 * (1.0 + duals.value("v").reshape(-1, n))
     loading = duals.steepness("flow_limit").reshape(len(FACETS_DEG), -1, n).sum(axis=0) * carried
+    if network.governed is not None:
+        aside = duals.steepness("flow_limit_aside").reshape(len(SIDE_DEG), -1, n).sum(axis=0)
+        loading += aside * CORNER_SHARE / 2.0 * (1.0 + duals.value("v").reshape(-1, n))
     for bus, most, least in zip(network.bus_ids[1:], high, low, strict=True):
         yield Limit("", f"voltage_pu:bus {bus}", "most", most)
         yield Limit("", f"voltage_pu:bus {bus}", "least", least)

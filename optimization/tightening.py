@@ -14,6 +14,7 @@ import numpy as np
 from optimization.ac_check import AcResult
 from optimization.grid_case import GridCase
 from optimization.network import GridLimits, Network
+from optimization.problem import Problem
 from optimization.slots import Floats
 
 TOLERANCE_PCT = 0.01
@@ -41,11 +42,45 @@ def tightened(
     """
     flow = _flow_cuts(case, network, limits, powers, result)
     voltage = _voltage_cuts(network, limits, powers, result)
-    old_flow = np.zeros_like(flow) if network.tighten_flow_kva is None else network.tighten_flow_kva
-    old_voltage = np.zeros_like(voltage) if network.tighten_v_pu is None else network.tighten_v_pu
+    old_flow, old_voltage = _flow_cut(network, len(flow)), _voltage_cut(network, len(flow))
     if (flow <= old_flow).all() and (voltage <= old_voltage).all():
         return None
     return replace(network, tighten_flow_kva=np.maximum(flow, old_flow), tighten_v_pu=np.maximum(voltage, old_voltage))
+
+
+def blended(beyond: Problem, verified: Problem, share: float) -> Problem:
+    """Ask for a share of the caution of one question and the rest of another's, of the same feeder and assets."""
+    one, two = beyond.network, verified.network
+    assert one is not None
+    assert two is not None
+    slots = len(verified.slots)
+    weights = {
+        name: getattr(beyond.weights, name) ** (1.0 - share) * getattr(verified.weights, name) ** share
+        for name in ("grid_limit", "unserved")
+    }
+    network = replace(
+        two,
+        flow_limit_kw=_mixed(one.flow_limit_kw, two.flow_limit_kw, share),
+        v_min_pu=_mixed(one.v_min_pu, two.v_min_pu, share),
+        v_max_pu=_mixed(one.v_max_pu, two.v_max_pu, share),
+        tighten_flow_kva=_mixed(_flow_cut(one, slots), _flow_cut(two, slots), share),
+        tighten_v_pu=_mixed(_voltage_cut(one, slots), _voltage_cut(two, slots), share),
+    )
+    return replace(verified, network=network, weights=replace(verified.weights, **weights))
+
+
+def _mixed(one: Floats, two: Floats, share: float) -> Floats:
+    return (1.0 - share) * one + share * two
+
+
+def _flow_cut(network: Network, slots: int) -> Floats:
+    cut = network.tighten_flow_kva
+    return np.zeros((slots, len(network.upper))) if cut is None else cut
+
+
+def _voltage_cut(network: Network, slots: int) -> Floats:
+    cut = network.tighten_v_pu
+    return np.zeros((2, slots, len(network.bus_ids))) if cut is None else cut
 
 
 def _flow_cuts(

@@ -15,6 +15,7 @@ from optimization.faults import array, input_numbers, instant, number, own_numbe
 from optimization.groups import group_faults
 from optimization.network import Network
 from optimization.problem import Problem
+from optimization.reactive import inverter_faults
 from optimization.slots import Slots
 
 
@@ -39,6 +40,7 @@ def _faults(problem: Problem) -> Iterator[str]:
     yield from _held(problem)
     powered = [asset.id for asset in problem.assets if asset.has_power]
     yield from group_faults(problem.groups, powered, len(problem.slots))
+    yield from _inverters(problem)
     yield from _demand(problem)
     yield from _carbon_budget(problem)
     yield from charge_faults(problem.charges, len(problem.slots))
@@ -70,6 +72,13 @@ def _held(problem: Problem) -> Iterator[str]:
         yield from series(f"held {name}", band, len(problem.slots), ())
         if band.low_kw.shape == band.high_kw.shape and (band.low_kw > band.high_kw).any():
             yield f"held {name}: low_kw lies above high_kw; make the band by optimization.holding"
+
+
+def _inverters(problem: Problem) -> Iterator[str]:
+    yield from inverter_faults(problem.inverters, {a.id: a.is_source for a in problem.assets if a.has_power})
+    network = problem.network
+    if problem.inverters and network is not None and network.governed is None:
+        yield "inverters: the network knows nothing of them; put them in by optimization.reactive_terms.governed"
 
 
 def _demand(problem: Problem) -> Iterator[str]:

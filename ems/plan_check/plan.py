@@ -31,6 +31,7 @@ from ems.plan_check import (
 from ems.plan_check.charges import charge_violations
 from ems.plan_check.commitment import check_least_times
 from ems.plan_check.groups import check_groups
+from ems.plan_check.inverter import check_inverters
 from ems.plan_check.words import POWER_TOLERANCE_KW, beyond
 from optimization.assets import (
     Asset,
@@ -76,7 +77,7 @@ def check_plan(problem: Problem, plan: Plan) -> tuple[str, ...]:
     found += charge_violations(problem, plan)
     for asset in problem.assets:
         found.extend(_asset_violations(asset, problem, plan.schedules[asset.id]))
-    return (*found, *_heat_violations(problem, plan), *check_groups(problem, plan))
+    return (*found, *_heat_violations(problem, plan), *check_groups(problem, plan), *check_inverters(problem, plan))
 
 
 def _shape_violations(problem: Problem, plan: Plan) -> Iterator[str]:

@@ -1,0 +1,121 @@
+"""What an AC round says of a solution, and what the next linear network learns from it.
+
+Where inverters follow curves of their own, or are told a reactive power, the linear network is laid about the newest AC
+round each time (`optimization.reactive`), and its limits are cut by the error that is left there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from optimization.ac_check import AcResult
+from optimization.excess import excess_kva
+from optimization.extract import Solution
+from optimization.grid_case import GridCase
+from optimization.grid_rows import Linearisation, drawn_kw
+from optimization.network import GridLimits, Network
+from optimization.problem import Problem
+from optimization.reactive import Operating
+from optimization.reactive_terms import expected_kw, governed
+from optimization.slots import Floats
+from optimization.tightening import tightened
+
+WITHIN_KVA = 0.05
+"""An excess below this, all limits of a slot together, is none [kVA]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A solution and what AC power flow says of it.
+
+    Args:
+        asked: what the solver was asked, with the network of that round.
+        solution: the solver's.
+        power_kw: what each asset will draw, shape (assets, n).
+        result: AC power flow of every slot.
+        excess_kva: beyond the site's limits, shape (n,); inf where there is no power flow.
+        aimed_excess_kva: beyond the limits that were aimed at, likewise.
+    """
+
+    asked: Problem
+    solution: Solution
+    power_kw: Floats
+    result: AcResult
+    excess_kva: Floats
+    aimed_excess_kva: Floats
+
+    @property
+    def within(self) -> bool:
+        """Whether every slot keeps the site's limits."""
+        return bool((self.excess_kva <= WITHIN_KVA).all())
+
+    @property
+    def total_kva(self) -> float:
+        """All that is beyond the site's limits, over all slots."""
+        return float(self.excess_kva.sum())
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What to choose by: the excess over the site's limits, then that over those aimed at; less is better."""
+        return 0.0 if self.within else self.total_kva, float(self.aimed_excess_kva.sum())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AcRounds:
+    """The AC side of the search for a plan.
+
+    Args:
+        case: the feeder.
+        assets: the assets' places on it.
+    """
+
+    case: GridCase
+    assets: Linearisation
+
+    def checked(self, problem: Problem, solution: Solution, aim: GridLimits) -> Candidate:
+        """Run AC power flow for a solution, and add up what lies beyond the limits."""
+        drawn = [drawn_kw(asset, solution.schedules[asset.id]) for asset in problem.assets]
+        power_kw = np.array(drawn).reshape(len(problem.assets), len(problem.slots))
+        result = self.assets.check(power_kw, solution.reactive_kvar)
+        local = np.sum(list(self.assets.beyond_curves_kw(power_kw, result.v_pu).values()), axis=0)
+        real, aimed = (excess_kva(self.case, limits, result) + local for limits in (self.case.limits, aim))
+        return Candidate(problem, solution, power_kw, result, real, aimed)
+
+    def begun(self, problem: Problem, network: Network) -> Network:
+        """Lay the network about what is expected; without inverters there is nothing to lay."""
+        if not problem.inverters:
+            return network
+        power_kw = expected_kw(problem)
+        return governed(problem, network, self._operating(power_kw, self.assets.check(power_kw), {}))
+
+    def learned(
+        self, problem: Problem, network: Network, aim: GridLimits, newest: Candidate, rounds: int
+    ) -> Network | None:
+        """Learn from the AC round of this number; None where there is nothing left to learn."""
+        p_kw, q_kvar = self.assets.bus_powers(newest.power_kw)
+        if not problem.inverters:
+            return tightened(self.case, network, aim, (p_kw, q_kvar), newest.result)
+        if (newest.aimed_excess_kva <= WITHIN_KVA).all():
+            return None
+        at = self._operating(newest.power_kw, newest.result, self._ceiling_cuts(network, newest, rounds))
+        steered = self.assets.at_inverters(newest.power_kw, at.v_pu, newest.solution.reactive_kvar)
+        fresh = governed(problem, replace(network, tighten_flow_kva=None, tighten_v_pu=None), at)
+        powers = p_kw + at.loss_kw, q_kvar + steered + at.loss_kvar
+        return tightened(self.case, fresh, aim, powers, newest.result) or fresh
+
+    def _ceiling_cuts(self, network: Network, newest: Candidate, rounds: int) -> dict[str, Floats]:
+        """Cut what P(U) leaves by what AC shows beyond it; the first round's is mostly that of another place."""
+        if rounds == 1 or network.governed is None:
+            return {}
+        old = network.governed.at.cut_kw
+        beyond = self.assets.beyond_curves_kw(newest.power_kw, newest.result.v_pu)
+        return {name: old.get(name, 0.0) + kw for name, kw in beyond.items()}
+
+    def _operating(self, power_kw: Floats, result: AcResult, cut_kw: Mapping[str, Floats]) -> Operating:
+        v_pu = np.where(np.isnan(result.v_pu), self.case.network.slack_pu, result.v_pu)
+        losses = self.case.losses_kva(result.voltage)
+        powers = {asset.id: power_kw[i] for i, asset in enumerate(self.assets.assets)}
+        return Operating(powers, v_pu, losses.real, losses.imag, cut_kw)

@@ -1,0 +1,90 @@
+"""Equations of `optimization.reactive` in Pyomo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from optimization.network import Network
+from optimization.reactive import CORNER_SHARE, CORNERS_DEG, InverterShape
+
+TERMS = ("kvar_at_nothing", "kvar_per_kw", "kvar_per_pu2", "inverter_kva", "inverter_most_kvar")
+
+
+def add_inverters(m: Any, n: int, shapes: tuple[InverterShape, ...], network: Network) -> None:
+    """Add what the feeder's balances need: `inverter_kvar[k, s]`, `grid_loss_kw` and `grid_loss_kvar[bus - 1, s]`."""
+    index = (range(len(shapes)), range(n))
+    for name in TERMS:
+        m.add_component(name, pyo.Param(*index, mutable=True, initialize=1.0))
+    for name in ("grid_loss_kw", "grid_loss_kvar"):
+        m.add_component(name, pyo.Param(range(len(network.bus_ids) - 1), range(n), mutable=True, initialize=1.0))
+    m.kvar_cost = pyo.Param(range(n), mutable=True, initialize=1.0)
+    # A column of its own, because the power of an asset may hold Params, and so does what it is multiplied with.
+    m.inverter_kw, m.inverter_kvar = pyo.Var(*index), pyo.Var(*index)
+    m.inverter_power = pyo.Constraint(
+        *index, rule=lambda b, k, s: b.inverter_kw[k, s] == b.asset[shapes[k].asset].power_kw[s]
+    )
+    m.inverter_over_kva = pyo.Var(*index, bounds=(0.0, None))
+
+
+def kvar_at(m: Any, shapes: tuple[InverterShape, ...], network: Network, bus: int, s: int) -> Any:
+    """Add up the reactive power of the inverters at a place of the feeder."""
+    return pyo.quicksum(m.inverter_kvar[k, s] for k, shape in enumerate(shapes) if network.position(shape.bus) == bus)
+
+
+def add_inverter_rows(m: Any, n: int, shapes: tuple[InverterShape, ...], network: Network) -> Any:
+    """Add what governs each inverter, once the feeder's voltages are there; returns what choosing costs."""
+    squared = _squared_voltages(m, shapes, network)
+
+    def curve(b: Any, k: int, s: int) -> Any:
+        straight = b.kvar_at_nothing[k, s] + b.kvar_per_kw[k, s] * b.inverter_kw[k, s]
+        return b.inverter_kvar[k, s] == straight + b.kvar_per_pu2[k, s] * squared(k, s)
+
+    _add_rating(m, n, shapes)
+    m.inverter_curve = pyo.Constraint(
+        [k for k, shape in enumerate(shapes) if not shape.is_chosen], range(n), rule=curve
+    )
+    _add_ceilings(m, n, shapes, squared)
+    return _add_choice(m, n, [k for k, shape in enumerate(shapes) if shape.is_chosen])
+
+
+def _squared_voltages(m: Any, shapes: tuple[InverterShape, ...], network: Network) -> Any:
+    places = [network.position(shape.bus) for shape in shapes]
+    return lambda k, s: m.v[places[k], s] if places[k] else network.slack_pu**2
+
+
+def _add_rating(m: Any, n: int, shapes: tuple[InverterShape, ...]) -> None:
+    cosine, sine = np.cos(np.radians(CORNERS_DEG)).tolist(), np.sin(np.radians(CORNERS_DEG)).tolist()
+
+    def facet(b: Any, a: int, k: int, s: int) -> Any:
+        along = cosine[a] * b.inverter_kw[k, s] + sine[a] * b.inverter_kvar[k, s]
+        return along - b.inverter_over_kva[k, s] <= CORNER_SHARE * b.inverter_kva[k, s]
+
+    m.inverter_rating = pyo.Constraint(range(len(cosine)), range(len(shapes)), range(n), rule=facet)
+
+
+def _add_ceilings(m: Any, n: int, shapes: tuple[InverterShape, ...], squared: Any) -> None:
+    owner = [k for k, shape in enumerate(shapes) for _ in range(shape.ceilings)]
+    if not owner:
+        return
+    for name in ("ceiling_kw", "ceiling_per_pu2"):
+        m.add_component(name, pyo.Param(range(len(owner)), range(n), mutable=True, initialize=1.0))
+
+    def ceiling(b: Any, c: int, s: int) -> Any:
+        k = owner[c]
+        beyond = -b.inverter_kw[k, s] - b.ceiling_per_pu2[c, s] * squared(k, s)
+        return beyond - b.inverter_over_kva[k, s] <= b.ceiling_kw[c, s]
+
+    m.inverter_ceiling = pyo.Constraint(range(len(owner)), range(n), rule=ceiling)
+
+
+def _add_choice(m: Any, n: int, chosen: list[int]) -> Any:
+    """Split what is chosen into what is taken and what is given, so that its size has a price."""
+    most = {"bounds": lambda b, k, s: (0.0, b.inverter_most_kvar[k, s])}
+    m.taken_kvar, m.given_kvar = pyo.Var(chosen, range(n), **most), pyo.Var(chosen, range(n), **most)
+    m.inverter_choice = pyo.Constraint(
+        chosen, range(n), rule=lambda b, k, s: b.inverter_kvar[k, s] == b.taken_kvar[k, s] - b.given_kvar[k, s]
+    )
+    return pyo.quicksum(m.kvar_cost[s] * (m.taken_kvar[k, s] + m.given_kvar[k, s]) for k in chosen for s in range(n))

@@ -1,0 +1,106 @@
+"""From inverters and the last AC round to the numbers of `optimization.reactive_block`: pure numpy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from optimization.assets.asset import Values
+from optimization.network import Network
+from optimization.problem import Problem
+from optimization.reactive import Chosen, Governed, Inverter, InverterShape, Operating
+from optimization.slots import Floats
+
+KVARH_COST = 1e-5
+"""What a kvarh that the planner chooses costs: a tie-break for the least that does [currency/kvarh]."""
+
+
+def governed(problem: Problem, network: Network, at: Operating | None = None) -> Network:
+    """Put the inverters of a problem into its network.
+
+    Args:
+        problem: the question.
+        network: its feeder; not changed where the problem has no inverters.
+        at: the last AC round; before any, no load and all that the sources can give.
+    """
+    shapes = _shapes(problem)
+    if not shapes:
+        return network
+    about = at or _unloaded(problem, network)
+    return replace(network, governed=Governed(shapes, _terms(problem, network, about, shapes), about))
+
+
+def _shapes(problem: Problem) -> tuple[InverterShape, ...]:
+    return tuple(
+        InverterShape(i, asset.bus, isinstance(inverter.rule, Chosen), len(inverter.ceilings))
+        for i, asset in enumerate(problem.assets)
+        if (inverter := problem.inverters.get(asset.id)) is not None
+    )
+
+
+def _terms(problem: Problem, network: Network, at: Operating, shapes: tuple[InverterShape, ...]) -> Values:
+    """Derive the values of the block's Params: of each inverter, ceiling or bus and slot."""
+    rows = [_straight(problem, network, at, shape.asset) for shape in shapes]
+    terms = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    ceilings = [pair for shape in shapes for pair in _ceilings(problem, network, at, shape.asset)]
+    if ceilings:
+        terms |= {
+            "ceiling_kw": np.stack([c[0] for c in ceilings]),
+            "ceiling_per_pu2": np.stack([c[1] for c in ceilings]),
+        }
+    return terms | {
+        "kvar_cost": KVARH_COST * problem.slots.duration_h,
+        "grid_loss_kw": at.loss_kw[1:],
+        "grid_loss_kvar": at.loss_kvar[1:],
+    }
+
+
+def expected_kw(problem: Problem) -> Floats:
+    """Guess the powers of a plan, shape (assets, n): all that sources can give, what nobody steers, nothing else."""
+    power_kw = np.zeros((len(problem.assets), len(problem.slots)))
+    for i, asset in enumerate(problem.assets):
+        band = asset.reach(problem.inputs[asset.id], problem.slots)
+        power_kw[i] = band.low_kw if asset.is_source else 0.0 if asset.is_chosen else band.high_kw
+    return power_kw
+
+
+def _unloaded(problem: Problem, network: Network) -> Operating:
+    """Say where the curves are straightened where nobody has asked an AC power flow."""
+    nothing = np.zeros((len(network.bus_ids), len(problem.slots)))
+    p_kw = {asset.id: row for asset, row in zip(problem.assets, expected_kw(problem), strict=True)}
+    return Operating(p_kw, np.full_like(nothing, network.slack_pu), nothing, nothing)
+
+
+def _straight(problem: Problem, network: Network, at: Operating, i: int) -> dict[str, Floats]:
+    asset = problem.assets[i]
+    inverter = problem.inverters[asset.id]
+    p_kw, v_pu = at.p_kw[asset.id], at.v_pu[network.position(asset.bus)]
+    ones = np.ones_like(p_kw)
+    return _curve(inverter, p_kw, v_pu) | {
+        "inverter_kva": inverter.rated_kva * ones,
+        "inverter_most_kvar": inverter.most_kvar * ones,
+    }
+
+
+def _ceilings(problem: Problem, network: Network, at: Operating, i: int) -> list[tuple[Floats, Floats]]:
+    """Straighten each falling piece of a P(U) in the squared voltage: the tangent lies below, so it is careful."""
+    asset = problem.assets[i]
+    voltage = at.v_pu[network.position(asset.bus)]
+    found = []
+    for begin, end, kw, slope in problem.inverters[asset.id].ceilings:
+        v_pu = np.clip(voltage, begin, end)
+        per_pu2 = slope / (2.0 * v_pu)
+        at_nothing = kw + slope * (v_pu - begin) - per_pu2 * v_pu**2
+        found.append((at_nothing - at.cut_kw.get(asset.id, 0.0), per_pu2))
+    return found
+
+
+def _curve(inverter: Inverter, p_kw: Floats, v_pu: Floats) -> dict[str, Floats]:
+    per_kw, per_pu = inverter.slopes(p_kw, v_pu)
+    per_pu2 = per_pu / (2.0 * v_pu)
+    return {
+        "kvar_at_nothing": inverter.kvar(p_kw, v_pu) - per_kw * p_kw - per_pu2 * v_pu**2,
+        "kvar_per_kw": per_kw,
+        "kvar_per_pu2": per_pu2,
+    }

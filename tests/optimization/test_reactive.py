@@ -1,0 +1,239 @@
+"""Inverters in the linear programme, against the same questions written down again for scipy."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from districts import LOAD, PV, problem
+from scipy.optimize import linprog
+from test_feeder import FEEDER, N, asked
+
+from optimization.affine import compile_model
+from optimization.assets import LoadInputs, PvInputs
+from optimization.model import build_model
+from optimization.network import FACET_SHARE, FACETS_DEG, SIDE_DEG
+from optimization.reactive import CORNER_SHARE, Chosen, FactorOfPower, Inverter, Operating, ReactiveOfVoltage
+from optimization.reactive_terms import governed
+from optimization.solve import Solver, values_of
+from optimization.structure import structure
+
+SUN_KW = np.array([6.0, 14.0, 22.0, 30.0, 30.0, 18.0])
+LOAD_KW = np.array([1.0, 2.0, 3.0, 4.0, 0.5, 6.0])
+PRICE = np.array([0.3, 0.28, 0.2, 0.1, 0.12, 0.25])
+TAN = float(np.tan(np.arccos(0.95)))
+DROOP = ReactiveOfVoltage(((0.93, -1.0), (0.97, 0.0), (1.0, 0.0), (1.03, 1.0)))
+V_PU = np.array([1.0, 1.005, 1.012, 1.018, 1.019, 1.01])
+P_KW = -0.8 * SUN_KW
+AT = Operating(
+    {"pv": P_KW, "load": LOAD_KW},
+    np.stack([np.ones(N), np.full(N, 1.001), V_PU]),
+    np.stack([np.zeros(N), np.full(N, 0.2), np.full(N, 0.3)]),
+    np.stack([np.zeros(N), np.full(N, 0.1), np.full(N, 0.15)]),
+)
+
+
+def question(inverter, feeder=FEEDER):
+    pairs = [
+        (replace(LOAD, bus=11, power_factor=0.95), LoadInputs(LOAD_KW)),
+        (replace(PV, bus=12), PvInputs(SUN_KW)),
+    ]
+    asked = problem(pairs, PRICE, inverters={"pv": inverter})
+    return replace(asked, network=governed(asked, feeder, AT))
+
+
+def with_scipy(inverter, feeder, curve=None, ceiling=None):
+    """Maximise what the sun earns, slot by slot, in the unknowns generation, reactive power, its size and import.
+
+    curve: (at nothing, per kW into the plant, per squared pu), ceiling: (kW, per squared pu), straight about `AT`.
+    """
+    total, found = 0.0, []
+    r = np.array([feeder.r_pu_per_kw[0], feeder.r_pu_per_kw.sum()])
+    x = np.array([feeder.x_pu_per_kvar[0], feeder.x_pu_per_kvar.sum()])
+    for s in range(N):
+        rows, rhs, equal, equal_rhs = [], [], [], []
+        p1, q1 = LOAD_KW[s] + AT.loss_kw[1, s], TAN * LOAD_KW[s] + AT.loss_kvar[1, s]
+        p2, q2 = AT.loss_kw[2, s], AT.loss_kvar[2, s]
+        # v = 1 - 2 sum of (r P + x Q) over the way; at bus 1 and 2, as constant + row @ (g, q, size, import)
+        v1 = (1 - 2 * (r[0] * (p1 + p2) + x[0] * (q1 + q2)), np.array([2 * r[0], -2 * x[0], 0, 0]))
+        v2 = (
+            1 - 2 * (r[0] * p1 + x[0] * q1 + r[1] * p2 + x[1] * q2),
+            np.array([2 * r[1], -2 * x[1], 0, 0]),
+        )
+        for (constant, row), top, floor in ((v1, 1.02**2, 0.95**2), (v2, 1.02**2, 0.95**2)):
+            rows += [row, -row]
+            rhs += [top - constant, constant - floor]
+        for angles, share in ((FACETS_DEG, FACET_SHARE), (SIDE_DEG, CORNER_SHARE)):
+            for a in np.radians(angles):
+                for (constant, row), p, q, limit in (
+                    (v1, p1 + p2, q1 + q2, feeder.flow_limit_kw[0]),
+                    (v2, p2, q2, feeder.flow_limit_kw[1]),
+                ):
+                    along = np.array([-np.cos(a), np.sin(a), 0, 0]) - share * limit / 2 * row
+                    rows.append(along)
+                    rhs.append(share * limit / 2 * (1 + constant) - np.cos(a) * p - np.sin(a) * q)
+        for k in range(12):
+            a = np.radians(15 + 30 * k)
+            rows.append(np.array([-np.cos(a), np.sin(a), 0, 0]))
+            rhs.append(np.cos(np.radians(15)) * inverter.rated_kva)
+        rows += [np.array([0, 1, -1, 0]), np.array([0, -1, -1, 0])]
+        rhs += [0.0, 0.0]
+        if curve is not None:
+            at0, per_kw, per_pu2 = (each[s] for each in curve)
+            equal.append(np.array([per_kw, 1.0, 0, 0]) - per_pu2 * v2[1])
+            equal_rhs.append(at0 + per_pu2 * v2[0])
+        if ceiling is not None:
+            rows.append(np.array([1.0, 0, 0, 0]) - ceiling[1][s] * v2[1])
+            rhs.append(ceiling[0][s] + ceiling[1][s] * v2[0])
+        rows.append(np.array([-1.0, 0, 0, -1]))  # import >= load - g; what is given out earns half of the price
+        rhs.append(-LOAD_KW[s])
+        hours = 0.25
+        cost = hours * np.array([-0.5 * PRICE[s], 0, 1e-5 if curve is None else 0.0, 0.5 * PRICE[s]])
+        done = linprog(
+            cost,
+            np.array(rows),
+            np.array(rhs),
+            np.array(equal).reshape(-1, 4) if equal else None,
+            np.array(equal_rhs) if equal else None,
+            [(0, SUN_KW[s]), (None, None), (0, inverter.most_kvar if curve is None else None), (0, None)],
+        )
+        assert done.success, done.message
+        total += done.fun + hours * 0.5 * PRICE[s] * LOAD_KW[s]
+        found.append(done.x)
+    return total, np.array(found).T
+
+
+def straight(value, per_kw, per_pu):
+    """Write a curve's tangent about `AT` in p and the squared voltage."""
+    per_pu2 = per_pu / (2 * V_PU)
+    return value - per_kw * P_KW - per_pu2 * V_PU**2, per_kw, per_pu2
+
+
+NARROW = replace(FEEDER, flow_limit_kw=np.array([40.0, 16.0]))
+STIFF = replace(FEEDER, x_pu_per_kvar=np.array([1e-4, 9e-4]))
+FACTOR = 0.9
+WANTED = np.interp(V_PU, [1.0, 1.03], [0.0, 1.0]) * 12.0
+CASES = {
+    #  name: inverter, feeder, curve, ceiling
+    "chosen, the voltage binds": (Inverter(40, 30, 30, Chosen()), FEEDER, None, None),
+    "chosen, its rating binds": (Inverter(24, 24, 24, Chosen()), STIFF, None, None),
+    "chosen, its reactive power binds": (Inverter(40, 30, 5, Chosen()), FEEDER, None, None),
+    "chosen, the line binds": (Inverter(40, 30, 30, Chosen()), NARROW, None, None),
+    "fixed cos phi": (
+        Inverter(40, 30, 30, FactorOfPower(((0.0, FACTOR),))),
+        FEEDER,
+        straight(-P_KW * (1 / FACTOR**2 - 1) ** 0.5, np.full(N, -((1 / FACTOR**2 - 1) ** 0.5)), np.zeros(N)),
+        None,
+    ),
+    "Q(U)": (
+        Inverter(40, 30, 12, DROOP),
+        FEEDER,
+        straight(WANTED, np.zeros(N), np.where(V_PU > 1.0, 12.0 / 0.03, 6.0 / 0.03)),
+        None,
+    ),
+    "P(U)": (
+        Inverter(40, 30, 30, FactorOfPower(((0.0, 1.0),)), ((1.005, 1.0), (1.02, 0.0))),
+        FEEDER,
+        straight(np.zeros(N), np.zeros(N), np.zeros(N)),
+        tuple(
+            np.array(
+                [
+                    (30.0 * (1.02 - v) / 0.015 + 30.0 / 0.015 / (2 * v) * v**2, -30.0 / 0.015 / (2 * v))
+                    for v in np.clip(V_PU, 1.005, 1.02)
+                ]
+            ).T
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_linear_programme_is_that_of_the_docstring(name):
+    inverter, feeder, curve, ceiling = CASES[name]
+    asked = question(inverter, feeder)
+    ours = Solver().solve(asked)
+    cost, (given, kvar, _, _) = with_scipy(inverter, feeder, curve, ceiling)
+    assert ours.objective == pytest.approx(cost, abs=1e-7)
+    assert -ours.schedules["pv"].power_kw == pytest.approx(given, abs=1e-5)
+    assert ours.grid_excess_kva == pytest.approx(0.0, abs=1e-7)
+    # It binds: without the inverter's part the sun would earn another amount.
+    plain = Solver().solve(replace(asked, inverters={}, network=feeder))
+    assert abs(plain.objective - ours.objective) > 1e-4
+    if curve is not None:
+        assert ours.reactive_kvar["pv"] == pytest.approx(kvar, abs=1e-5)
+
+
+def test_the_12_gon_lies_in_the_circle_and_touches_it_at_both_axes():
+    inverter = Inverter(10.0, 10.0, 10.0, Chosen())
+    terms = governed(question(inverter), FEEDER, AT).governed.terms
+    assert (terms["inverter_kva"] == 10.0).all()
+    angles = np.radians(np.linspace(0.0, 360.0, 721))
+    normals = np.radians(15.0 + 30.0 * np.arange(12))
+    reach = CORNER_SHARE / np.cos(angles[:, None] - normals).max(axis=1)
+    assert reach.max() == pytest.approx(1.0)
+    assert reach.min() == pytest.approx(np.cos(np.radians(15.0)))
+    assert reach[::180] == pytest.approx(1.0)
+
+
+def test_an_inverter_that_is_held_above_its_rating_is_paid_for_and_not_infeasible():
+    inverter = Inverter(10.0, 10.0, 5.0, FactorOfPower(((0.0, 0.9),)))
+    pairs = [
+        (replace(LOAD, bus=11), LoadInputs(LOAD_KW)),
+        (replace(LOAD, id="pv", bus=12), LoadInputs(np.full(N, 14.0))),
+    ]
+    asked = problem(pairs, PRICE, inverters={"pv": inverter})
+    solution = Solver().solve(replace(asked, network=governed(asked, FEEDER)))
+    assert solution.schedules["pv"].power_kw == pytest.approx(14.0, abs=1e-5)
+    assert solution.grid_excess_kva.min() > 3.0
+
+
+def fingerprint(asked):
+    shape = structure(asked)
+    model = compile_model(build_model(shape, asked.network))
+    lp = model.fill(values_of(asked, shape))
+    sha = hashlib.sha256()
+    names = [[(name, at.start, at.stop) for name, at in part.items()] for part in (model.columns, model.rows)]
+    sha.update(repr((*names, lp.matrix.indices.tolist(), lp.matrix.indptr.tolist())).encode())
+    for part in (lp.cost, [lp.offset], lp.col_lower, lp.col_upper, lp.row_lower, lp.row_upper, lp.matrix.data):
+        sha.update((np.round(np.asarray(part, float), 9) + 0.0).tobytes())
+    return sha.hexdigest()[:16]
+
+
+def test_a_feeder_without_inverters_is_the_model_that_it_was():
+    assert fingerprint(asked()) == "5c874c40585a0e14"
+    assert fingerprint(asked(network=None)) == "ba9665d66bdd560a"
+
+
+def test_inverters_make_another_model_and_their_numbers_do_not():
+    solver = Solver()
+    first = solver.solve(question(Inverter(40, 30, 30, Chosen())))
+    again = solver.solve(question(Inverter(35, 30, 20, Chosen())))
+    assert (first.solve["start"], again.solve["start"]) == ("cold", "warm")
+    assert solver.solve(question(Inverter(40, 30, 12, DROOP))).solve["start"] == "cold"
+
+
+WRONG = [
+    ({"roof": Inverter(9, 9, 9, Chosen())}, "'roof' is no asset with power; those are load, pv"),
+    ({"pv": Inverter(0.0, 9, 9, Chosen())}, "pv.rated_kva: 0.0 must be a number above 0"),
+    ({"pv": Inverter(9, 10, 9, Chosen())}, "pv.rated_kw: 10 is above its rated_kva of 9"),
+    ({"pv": Inverter(9, 9, 9, FactorOfPower(()))}, "pv.factor_of_power: () must be one point or more"),
+    ({"pv": Inverter(9, 9, 9, FactorOfPower(((1.0, 1.0), (0.5, 1.0))))}, "must be in rising order"),
+    ({"pv": Inverter(9, 9, 9, FactorOfPower(((1.0, 1.1),)))}, "must lie between 0.001 and 1"),
+    ({"pv": Inverter(9, 9, 9, ReactiveOfVoltage(((1.0, 1.0), (1.1, 0.0))))}, "must rise with the voltage"),
+    ({"pv": Inverter(9, 9, 9, Chosen(), ((1.0, 0.0), (1.1, 1.0)))}, "must fall with the voltage"),
+    ({"pv": Inverter(9, 9, 9, Chosen(), ((1.0, 1.0), (1.1, 0.2), (1.2, 0.0)))}, "must not fall less where"),
+    ({"load": Inverter(9, 9, 9, Chosen(), ((1.0, 1.0), (1.1, 0.0)))}, "it does not only give power"),
+]
+
+
+@pytest.mark.parametrize(("inverters", "words"), WRONG)
+def test_an_inverter_that_cannot_be_is_refused_in_words(inverters, words):
+    refused = Solver().solve(replace(question(Inverter(9, 9, 9, Chosen())), network=None, inverters=inverters))
+    assert any(words in reason for reason in refused.reasons)
+
+
+def test_a_network_that_knows_nothing_of_the_inverters_is_refused():
+    refused = Solver().solve(replace(question(Inverter(40, 30, 30, Chosen())), network=FEEDER))
+    assert "optimization.reactive_terms.governed" in refused.reasons[0]
