@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-from districts import BATTERY, POINT, PUMP, hours, problem, zone
+from districts import BATTERY, LOAD, POINT, PUMP, PV, as_plan, hours, problem, zone
 from pyomo.repn import generate_standard_repn
 
 from optimization.affine import NotAffineError, compile_model
-from optimization.assets import BatteryInputs, ChargePointInputs, EvSession
+from optimization.assets import BatteryInputs, ChargePointInputs, EvSession, LoadInputs, PvInputs
 from optimization.model import build_model
-from optimization.solve import values_of
+from optimization.problem import DemandTerms
+from optimization.solve import Solver, values_of
 from optimization.structure import structure
 
 
@@ -92,3 +96,28 @@ def test_the_planners_model_compiles_to_the_numbers_that_pyomo_computes():
     for variable, factor in zip(costs.linear_vars, costs.linear_coefs, strict=True):
         assert lp.cost[place[id(variable)]] == pytest.approx(factor)
     assert lp.offset == pytest.approx(costs.constant)
+
+
+AS_BEFORE = "4898b3f2f0d3a054"
+
+
+def test_a_chain_compiles_to_the_programme_that_it_always_was():
+    """The same columns, rows and numbers in the same order: what is added to the planner is off where nobody asks."""
+    session = EvSession(hours(0), hours(1), 5.0)
+    pairs = [
+        (LOAD, LoadInputs(np.array([3.0, 4.0, 2.5, 0.0]))),
+        (PV, PvInputs(np.array([0.0, 8.0, 6.5, 1.0]))),
+        (BATTERY, BatteryInputs(0.5, 0.25)),
+        (POINT, ChargePointInputs((session,))),
+    ]
+    asked = problem(pairs, np.array([0.3, 0.1, -0.1, 0.2]), limit=10.0)
+    asked = replace(asked, demand=DemandTerms(9.0, 900.0, np.zeros(4, int), np.array([2.0])))
+    asked = replace(asked, previous=as_plan(asked, Solver().solve(asked)))
+    shape = structure(asked)
+    lp = compile_model(build_model(shape, None)).fill(values_of(asked, shape))
+    digest = hashlib.sha256()
+    for places in (lp.matrix.indptr, lp.matrix.indices):
+        digest.update(places.astype(np.int64).tobytes())
+    for numbers in (lp.matrix.data, lp.cost, lp.col_lower, lp.col_upper, lp.row_lower, lp.row_upper):
+        digest.update(" ".join(f"{number + 0.0:.9g}" for number in numbers.tolist()).encode())
+    assert digest.hexdigest()[:16] == AS_BEFORE
