@@ -54,10 +54,7 @@ def blended(beyond: Problem, verified: Problem, share: float) -> Problem:
     assert one is not None
     assert two is not None
     slots = len(verified.slots)
-    weights = {
-        name: getattr(beyond.weights, name) ** (1.0 - share) * getattr(verified.weights, name) ** share
-        for name in ("grid_limit", "unserved")
-    }
+    weight = beyond.weights.grid_limit ** (1.0 - share) * verified.weights.grid_limit**share
     network = replace(
         two,
         flow_limit_kw=_mixed(one.flow_limit_kw, two.flow_limit_kw, share),
@@ -66,7 +63,7 @@ def blended(beyond: Problem, verified: Problem, share: float) -> Problem:
         tighten_flow_kva=_mixed(_flow_cut(one, slots), _flow_cut(two, slots), share),
         tighten_v_pu=_mixed(_voltage_cut(one, slots), _voltage_cut(two, slots), share),
     )
-    return replace(verified, network=network, weights=replace(verified.weights, **weights))
+    return replace(verified, network=network, weights=replace(verified.weights, grid_limit=weight))
 
 
 def _mixed(one: Floats, two: Floats, share: float) -> Floats:
