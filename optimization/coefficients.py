@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from optimization.assets import BatteryInputs
 from optimization.assets.asset import Values
 from optimization.charges import charge_coefficients
 from optimization.periods import carbon_coefficients, demand_coefficients
 from optimization.problem import Plan, Problem
+from optimization.reserves import reserve_coefficients
 from optimization.slots import Floats, Slots
 from optimization.structure import Structure, is_anchored
 from optimization.weights import quantised
@@ -34,6 +36,9 @@ def coefficients(problem: Problem, shape: Structure) -> Values:
     if shape.groups:
         values["group_excess_cost"] = problem.weights.grid_limit * problem.slots.duration_h
         values["group_limit_kw"] = np.stack([group.limit_kw for group in problem.groups])
+    if shape.reserves:
+        stored = {name: np.array(i.energy_kwh) for name, i in problem.inputs.items() if isinstance(i, BatteryInputs)}
+        values |= reserve_coefficients(problem.reserves, shape.reserves, problem.slots, problem.assets, stored)
     return values | anchor(problem, shape) | periods(problem, shape) | charges(problem, shape, values)
 
 

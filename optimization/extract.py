@@ -12,7 +12,7 @@ from optimization.blocks.registry import BLOCKS
 from optimization.charges import ChargeShape
 from optimization.network import Network
 from optimization.network_block import PU_IN_KVA
-from optimization.problem import DemandTerms, EnergyTiers, Problem, ReactiveEnergy, Schedule, ShadowPrices
+from optimization.problem import DemandTerms, EnergyTiers, Held, Problem, ReactiveEnergy, Schedule, ShadowPrices
 from optimization.slots import Floats
 from optimization.structure import Structure
 
@@ -38,6 +38,7 @@ class Solution:
         charged: what each charge counts, as in a plan.
         prices: what a little more would be worth; None where nobody asked.
         reactive_kvar: of each inverter on the linear network, shape (n,) each, by asset id.
+        held_reserves: what is held of each band, by its id.
     """
 
     schedules: Mapping[str, Schedule]
@@ -56,6 +57,7 @@ class Solution:
     charged: tuple[Floats, ...] = ()
     prices: ShadowPrices | None = None
     reactive_kvar: Mapping[str, Floats] = field(default_factory=dict)
+    held_reserves: Mapping[str, Held] = field(default_factory=dict)
 
 
 def extract(
@@ -87,6 +89,7 @@ def extract(
         group_excess_kw=_group_excess(problem, columns),
         charged=tuple(_charged(columns, f"charge[{k}].", form) for k, form in enumerate(shape.charges)),
         reactive_kvar=reactive_kvar,
+        held_reserves=_held_reserves(problem, columns),
     )
 
 
@@ -136,6 +139,19 @@ def _group_excess(problem: Problem, columns: Mapping[str, Floats]) -> dict[str, 
         return {}
     excess = columns["group_excess_kw"].reshape(len(problem.groups), -1)
     return {group.id: kw for group, kw in zip(problem.groups, excess, strict=True)}
+
+
+def _held_reserves(problem: Problem, columns: Mapping[str, Floats]) -> dict[str, Held]:
+    """Read the bands; their rows stand member by member, band by band."""
+    n, at, found = len(problem.slots), 0, {}
+    for r, reserve in enumerate(problem.reserves):
+        rows = slice(at, at + len(reserve.members))
+        up, down = (columns[f"reserve_{side}_kw"].reshape(-1, n)[rows] for side in ("up", "down"))
+        up_missing, down_missing = (columns[f"reserve_{side}_missing_kw"].reshape(-1, n)[r] for side in ("up", "down"))
+        up_by, down_by = (dict(zip(reserve.members, kw, strict=True)) for kw in (up, down))
+        found[reserve.id] = Held(up_by, down_by, up_missing, down_missing)
+        at = rows.stop
+    return found
 
 
 def _grid_excess(network: Network | None, columns: Mapping[str, Floats], n: int) -> Floats:

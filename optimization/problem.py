@@ -158,6 +158,44 @@ Charge: TypeAlias = EnergyTiers | DemandTerms | Subscription | Envelope | Imbala
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Reserve:
+    """Power that stands ready, for somebody who has bought it or for the site itself: `optimization.reserves`.
+
+    Args:
+        id: of the band, unique.
+        members: ids of the assets that hold it.
+        up_kw: by how much less the connection must be able to take, shape (n,), never negative.
+        down_kw: by how much more, likewise.
+        hold_s: for how long [s].
+        missing_per_kwh: of what is not held, each hour [currency/kWh].
+    """
+
+    id: str
+    members: tuple[str, ...]
+    up_kw: Floats
+    down_kw: Floats
+    hold_s: float
+    missing_per_kwh: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """What a plan holds of a band.
+
+    Args:
+        up_kw: by member, shape (n,) each.
+        down_kw: likewise.
+        up_missing_kw: of what was asked for, shape (n,).
+        down_missing_kw: likewise.
+    """
+
+    up_kw: Mapping[str, Floats]
+    down_kw: Mapping[str, Floats]
+    up_missing_kw: Floats
+    down_missing_kw: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Problem:
     """One planning question: everything the plan depends on, and nothing else.
 
@@ -177,6 +215,7 @@ class Problem:
         inverters: whose reactive power is chosen or follows curves of its own, by asset id; it counts where there is a
             feeder.
         charges: what the connection costs besides; `month` is -1 in slots that a demand charge does not look at.
+        reserves: power that stands ready, band by band.
     """
 
     slots: Slots
@@ -193,6 +232,7 @@ class Problem:
     groups: tuple[PowerGroup, ...] = ()
     charges: tuple[Charge, ...] = ()
     inverters: Mapping[str, Inverter] = field(default_factory=dict)
+    reserves: tuple[Reserve, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -312,6 +352,7 @@ class Plan:
         prices: what a little more would be worth; None where nobody asked.
         reactive_kvar: of each inverter as AC power flow has it, positive into the asset, shape (n,), by asset id.
         inverter_v_pu: voltage at each inverter there, likewise.
+        held_reserves: what is held of each band, by its id.
     """
 
     id: str
@@ -333,6 +374,7 @@ class Plan:
     prices: ShadowPrices | None = None
     reactive_kvar: Mapping[str, Floats] = field(default_factory=dict)
     inverter_v_pu: Mapping[str, Floats] = field(default_factory=dict)
+    held_reserves: Mapping[str, Held] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,6 +254,7 @@ class Planner:
             unheated_kw=solution.unheated_kw,
             group_excess_kw=solution.group_excess_kw,
             charged=solution.charged,
+            held_reserves=solution.held_reserves,
             prices=solution.prices,
         )
 

@@ -14,6 +14,7 @@ from optimization.assets.asset import AssetShape
 from optimization.charges import ChargeShape, charge_shape
 from optimization.periods import Reach, reach
 from optimization.problem import Problem
+from optimization.reserves import ReserveShape, reserve_shape
 from optimization.slots import Slots
 
 ANCHOR_S = 2 * 3600.0
@@ -37,6 +38,7 @@ class Structure:
         weeks: with a carbon budget.
         groups: indices of the assets behind each limit.
         charges: shapes, in the problem's order.
+        reserves: likewise.
     """
 
     parent: tuple[int, ...]
@@ -48,6 +50,7 @@ class Structure:
     weeks: int = 0
     groups: tuple[tuple[int, ...], ...] = ()
     charges: tuple[ChargeShape, ...] = ()
+    reserves: tuple[ReserveShape, ...] = ()
 
     @property
     def is_ring(self) -> bool:
@@ -84,6 +87,7 @@ def structure(problem: Problem) -> Structure:
         weeks=0 if budget is None else len(budget.left_kg),
         groups=tuple(tuple(ids.index(member) for member in group.members) for group in problem.groups),
         charges=tuple(charge_shape(charge, slots) for charge in problem.charges),
+        reserves=tuple(reserve_shape(reserve, ids, slots) for reserve in problem.reserves),
     )
 
 

@@ -16,6 +16,7 @@ from optimization.groups import group_faults
 from optimization.network import Network
 from optimization.problem import Problem
 from optimization.reactive import inverter_faults
+from optimization.reserves import reserve_faults
 from optimization.slots import Slots
 
 
@@ -44,6 +45,7 @@ def _faults(problem: Problem) -> Iterator[str]:
     yield from _demand(problem)
     yield from _carbon_budget(problem)
     yield from charge_faults(problem.charges, len(problem.slots))
+    yield from reserve_faults(problem.reserves, problem.assets, len(problem.slots))
 
 
 def _slots(slots: Slots) -> Iterator[str]:

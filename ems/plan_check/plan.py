@@ -32,6 +32,7 @@ from ems.plan_check.charges import charge_violations
 from ems.plan_check.commitment import check_least_times
 from ems.plan_check.groups import check_groups
 from ems.plan_check.inverter import check_inverters
+from ems.plan_check.reserves import check_reserves
 from ems.plan_check.words import POWER_TOLERANCE_KW, beyond
 from optimization.assets import (
     Asset,
@@ -77,7 +78,8 @@ def check_plan(problem: Problem, plan: Plan) -> tuple[str, ...]:
     found += charge_violations(problem, plan)
     for asset in problem.assets:
         found.extend(_asset_violations(asset, problem, plan.schedules[asset.id]))
-    return (*found, *_heat_violations(problem, plan), *check_groups(problem, plan), *check_inverters(problem, plan))
+    found += [*_heat_violations(problem, plan), *check_groups(problem, plan)]
+    return (*found, *check_inverters(problem, plan), *check_reserves(problem, plan))
 
 
 def _shape_violations(problem: Problem, plan: Plan) -> Iterator[str]:

@@ -89,6 +89,7 @@ def as_plan(asked, solution, made_at=None):
         unheated_kw=solution.unheated_kw,
         group_excess_kw=solution.group_excess_kw,
         charged=solution.charged,
+        held_reserves=solution.held_reserves,
     )
 
 
