@@ -2,6 +2,7 @@
 
 Law 1: only good values count; a step without one is `nan`, never zero.
 Law 2: the history is read only for what lies before the first snapshot, so that no race with its writer decides.
+Law 3: it takes its memory at the start and never more, though the history comes piece by piece for hours.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ STEP_S = 300.0
 KEPT_S = 14.0 * DAY_S
 FIRST_CHUNK_S = DAY_S
 NEXT_CHUNK_S = 6.0 * 3600.0
+
+ROOM = round(KEPT_S / STEP_S) + 1
+NOTHING = -1
+"""A row that holds no step yet."""
 
 MeansReader = Callable[[Sequence[str], datetime, datetime, float], tuple[Floats, Floats]]
 """Reads means of points between two instants over steps [s]: starts (n,) [s since 1970] and values (n, points)."""
@@ -62,8 +67,10 @@ class MeasuredPast:
     def __init__(self, points: Sequence[str], read: MeansReader | None = None) -> None:
         self._points = tuple(points)
         self._read = read
-        self._total: dict[int, Floats] = {}
-        self._count: dict[int, Floats] = {}
+        # Of ones: zeros would get their memory only as they are written to.
+        self._steps = np.full(ROOM, NOTHING)
+        self._total = np.ones((ROOM, len(self._points)))
+        self._count = np.ones((ROOM, len(self._points)), dtype=np.int32)
         self._last: datetime | None = None
         self._known_from_s: float | None = None
         self._goal_s = 0.0
@@ -79,12 +86,15 @@ class MeasuredPast:
             self._known_from_s = step * STEP_S
             self._goal_s = self._known_from_s - KEPT_S
         readings = [snapshot.good(point) for point in self._points]
-        value = np.array([np.nan if v is None else v for v in readings], dtype=float)
-        self._add(step, np.nan_to_num(value), np.isfinite(value).astype(float))
+        self._add(step, np.array([np.nan if v is None else v for v in readings], dtype=float))
 
-    def _add(self, step: int, total: Floats, count: Floats) -> None:
-        self._total[step] = self._total.get(step, 0.0) + total
-        self._count[step] = self._count.get(step, 0.0) + count
+    def _add(self, step: int, value: Floats) -> None:
+        row = step % ROOM
+        if self._steps[row] < step:
+            self._steps[row], self._total[row], self._count[row] = step, 0.0, 0
+        if self._steps[row] == step:
+            self._total[row] += np.nan_to_num(value)
+            self._count[row] += np.isfinite(value)
 
     async def catch_up(self) -> None:
         """Read one more piece of the history, newest first: a day, then hours at a time, until two weeks are known."""
@@ -103,24 +113,23 @@ class MeasuredPast:
             return
         for at, row in zip(at_s, means, strict=True):
             if np.isfinite(row).any():
-                self._add(int(at // STEP_S), np.nan_to_num(row), np.isfinite(row).astype(float))
+                self._add(int(at // STEP_S), row)
 
     def table(self, now: datetime) -> Table:
-        """Give what is known before `now`, the running step included, without gaps in time; forgets what is too old."""
+        """Give what is known before `now`, the running step included, without gaps in time."""
         newest = int(now.timestamp() // STEP_S)
         key = (now, self._last, self._known_from_s)
         if self._made is not None and self._made[0] == key:
             return self._made[1]
-        for step in [s for s in self._total if s * STEP_S < now.timestamp() - KEPT_S]:
-            del self._total[step], self._count[step]
-        steps = sorted(s for s in self._total if s <= newest)
-        if not steps:
+        oldest = -int((KEPT_S - now.timestamp()) // STEP_S)
+        within = (self._steps >= oldest) & (self._steps <= newest)
+        if not within.any():
             return Table(self._points, np.empty(0), np.empty((0, len(self._points))))
-        every = np.arange(steps[0], steps[-1] + 1)
+        steps = self._steps[within]
+        every = np.arange(steps.min(), steps.max() + 1)
         value = np.full((len(every), len(self._points)), np.nan)
-        total, count = (np.array([kept[s] for s in steps]) for kept in (self._total, self._count))
-        mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0.0)
-        value[np.array(steps) - steps[0]] = mean
+        count = self._count[within]
+        value[steps - steps.min()] = np.where(count > 0, self._total[within] / np.maximum(count, 1), np.nan)
         table = Table(self._points, np.asarray(every * STEP_S, dtype=np.float64), value)
         self._made = (key, table)
         return table
