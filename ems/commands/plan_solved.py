@@ -134,13 +134,23 @@ def _told(room: MoreRoom, site: Site) -> dict[str, Any]:
 def _lines(site: Site, kept: Kept, body: Mapping[str, Any]) -> Iterator[str]:
     currency = site.file.site.currency
     yield from table_lines(site, kept, 0.0)
-    for limit in body["binds"]:
-        place = "" if limit["key"] is None else f" ({SITE_FILE}:{limit['line']} {limit['key']})"
-        worth = f"one unit more room in all of them is worth {limit['worth']:g} {currency}"
-        slots = f"in {limit['slots']} slots" if limit["slots"] > 1 else "in one slot"
-        yield f"binds     {limit['asset'] or 'grid'}: {limit['name']} is at its {limit['side']} {slots}{place}, {worth}"
+    yield from (_bound(limit, currency) for limit in body["binds"])
     for direction, room in body["one_kw_more"].items():
         yield f"one kW    more {direction} throughout saves {room['saved']:.2f} {currency}{_to_whom(room)}"
+
+
+def _bound(limit: Mapping[str, Any], currency: str) -> str:
+    """Say of a limit where it binds, and what one unit more room would save there."""
+    whose, worth = limit["asset"] or "grid", f"{limit['worth']:g} {currency}"
+    if limit["side"] == "session":
+        return f"binds     {whose}: {limit['name']} of {_count(limit, 'stay')}, one unit less of each is worth {worth}"
+    place = "" if limit["key"] is None else f" ({SITE_FILE}:{limit['line']} {limit['key']})"
+    where = f"{limit['name']} is at its {limit['side']} in {_count(limit, 'slot')}{place}"
+    return f"binds     {whose}: {where}, one unit more room in each is worth {worth}"
+
+
+def _count(limit: Mapping[str, Any], word: str) -> str:
+    return f"{limit['slots']} {word}s" if limit["slots"] > 1 else f"one {word}"
 
 
 def _to_whom(room: Mapping[str, Any]) -> str:
