@@ -4,8 +4,8 @@
     C_mass dT_mass/dt = (T_air - T_mass) / R_am + (T_out - T_mass) / R_mo
 
 Discretised exactly over each slot (zero-order hold, matrix exponential). Comfort: T_lo - k <= T_air <= T_hi + k at the
-end of each slot, k >= 0 priced per kelvin-hour. Objective: less the value of the heat left at the end,
-value * (C_air * (T_air - T_lo) + C_mass * (T_mass - T_lo)).
+end of each slot, k >= 0 priced per kelvin-hour (`optimization.weights.standing_h`). Objective: less the value of the
+heat left at the end, value * (C_air * (T_air - T_lo) + C_mass * (T_mass - T_lo)).
 
 Symbols: T [degC], C [kWh/K], R [K/kW], Q [kW] heat that is chosen, gains [kW] heat that is not. Source of the
 structure: Bacher and Madsen, Identifying suitable models for the heat dynamics of buildings, Energy and Buildings 43
@@ -22,7 +22,7 @@ import numpy as np
 
 from optimization.assets.asset import Values
 from optimization.slots import Floats, Slots
-from optimization.weights import Weights, quantised
+from optimization.weights import Weights, quantised, standing_h
 
 POSITIVE = ("air_kwh_per_k", "mass_kwh_per_k", "air_mass_k_per_kw", "air_out_k_per_kw", "mass_out_k_per_kw")
 
@@ -109,7 +109,7 @@ def coefficients(
         "mass_fixed_c": fixed[:, 1],
         "low_c": inputs.comfort_low_c,
         "high_c": inputs.comfort_high_c,
-        "discomfort_cost": weights.discomfort * slots.duration_h,
+        "discomfort_cost": weights.discomfort * standing_h(slots),
         "end_air": end * zone.air_kwh_per_k,
         "end_mass": end * zone.mass_kwh_per_k,
         "end_fixed": -end * (zone.air_kwh_per_k + zone.mass_kwh_per_k) * inputs.comfort_low_c,

@@ -46,6 +46,19 @@ def quantised(price: Floats | float) -> Floats:
     return np.round(price, PRICE_DECIMALS)
 
 
+def standing_h(slots: Slots) -> Floats:
+    """How long what stands at the end of a slot counts [h], shape (n,).
+
+    The first slot is what is left of a running one. It counts as no less than the next: a limit at its end would become
+    cheaper to pass with every minute, and a plan would let go of it just before.
+    """
+    h = slots.duration_h.copy()
+    if len(h) > 1:
+        first, second = np.argsort(slots.offset_s, kind="stable")[:2]
+        h[first] = max(h[first], h[second])
+    return h
+
+
 def early_cost(slots: Slots) -> Floats:
     """What a kW in each slot costs for being late [currency/kW], shape (n,)."""
     return EARLY_PER_KWH_H * slots.offset_s / 3600.0 * slots.duration_h

@@ -45,7 +45,7 @@ import numpy as np
 from optimization.assets.asset import AssetOf, AssetShape, Inputs, PowerBand, Values
 from optimization.assets.loss_curve import LossCurve, Points, charging, curve_faults, discharging
 from optimization.slots import Floats, Slots
-from optimization.weights import Weights, early_cost, quantised
+from optimization.weights import Weights, early_cost, quantised, standing_h
 
 BAND_TOLERANCE_KWH = 1e-6
 RECOVERY_FADES_S = 4 * 3600.0
@@ -242,7 +242,7 @@ class Battery(AssetOf[BatteryInputs]):
     def _reserve(self, inputs: BatteryInputs, slots: Slots, weights: Weights) -> Values:
         """Derive the price of a missing reserve; a kWh that is missing throughout costs less than a grid limit."""
         most = weights.grid_limit / 2.0 / float(slots.duration_h.sum())
-        price = min(weights.outage_reserve, most) * slots.duration_h
+        price = min(weights.outage_reserve, most) * standing_h(slots)
         assert inputs.reserve_kwh is not None
         return {"reserve_kwh": inputs.reserve_kwh, "reserve_cost": price}
 
@@ -266,7 +266,7 @@ class Battery(AssetOf[BatteryInputs]):
             "band_low_kwh": np.full(n, low),
             "band_high_kwh": np.full(n, high),
             "outside_start_kwh": (1.0 - slots.link) * self._outside_kwh(inputs),
-            "outside_cost": weights.battery_band * np.exp(-slots.offset_s / RECOVERY_FADES_S) * slots.duration_h,
+            "outside_cost": weights.battery_band * np.exp(-slots.offset_s / RECOVERY_FADES_S) * standing_h(slots),
         }
 
     def _outside_kwh(self, inputs: BatteryInputs) -> float:

@@ -27,7 +27,7 @@ import numpy as np
 
 from optimization.assets.asset import AssetOf, AssetShape, Inputs, PowerBand, Values
 from optimization.slots import Floats, Slots
-from optimization.weights import Weights, quantised
+from optimization.weights import Weights, quantised, standing_h
 
 HOT = "hot in time"
 """The trait of a tank that has to become hot within the horizon; whole numbers are needed only then."""
@@ -124,7 +124,7 @@ class Tank(AssetOf[TankInputs]):
             "most_c": np.maximum(self.high_c, free),
             "low_c": np.full(n, self.low_c),
             "high_c": np.full(n, self.high_c),
-            "outside_cost": weights.discomfort * slots.duration_h,
+            "outside_cost": weights.discomfort * standing_h(slots),
             "end_value": end,
             "end_fixed": -end * self.low_c,
         }
