@@ -28,8 +28,16 @@ RATIOS: dict[str, tuple[tuple[str, str], ...]] = {
         ("help.cpu_median_s", "CPU of `ems --help` [s]"),
     ),
     "solver": (
-        ("ratio", "a plan's re-solve / HiGHS alone on the same matrices"),
-        ("rebuild_over_resolve", "the model built anew through Pyomo's interface / our re-solve"),
+        ("resolve_over_highs_M", "a re-solve for 30 devices / HiGHS alone"),
+        ("resolve_over_highs_L", "the same for 300 devices"),
+        ("resolve_over_raw_M", "a re-solve / matrices written by hand"),
+        ("rebuild_over_resolve_M", "the model built anew through Pyomo's interface / our re-solve"),
+        ("ring_over_plain_M", "a re-solve in a ring / our re-solve of a chain"),
+        ("ring_over_devex_M", "the same with the ring's pricing in the chain"),
+        ("ring_overhead_ms_M", "CPU of a re-solve in a ring, HiGHS left out [ms]"),
+        ("ring_growth_exponent", "a re-solve in a ring grows with the devices to the power of"),
+        ("week_over_day_M", "a re-solve of 128 slots for a week / of 96 for a day"),
+        ("milp_p95_s_M", "CPU with whole gensets and cars to a gap of 0.5 %, 95th percentile [s]"),
     ),
     "grid": (
         ("ac96_over_runpp_loop", "AC check of 96 slots, 129 buses, with currents / a loop of pandapower's runpp"),

@@ -1,123 +1,61 @@
-"""What the planner's re-solve costs beside the solver itself, and beside rebuilding the model each time.
+"""What the planner's re-solve costs beside the solver itself, beside matrices written by hand, and beside rebuilding.
 
-A rolling horizon of 36 h in quarter-hours over 30 devices on a feeder of 12 buses; each step moves on by one slot, with
-revised forecasts. Run as a module; prints one JSON object. CPU time, because the machine may be shared.
+A horizon of 24 h in quarter-hours rolls over 3, 30 and 300 devices on a feeder, with revised forecasts, each question
+stored and asked of every method. `resolve` is the CPU time from a question in numpy to the arrays of its plan, `highs`
+what of it is spent inside HiGHS's run, `overhead` the difference; ratios are medians of those of the same question.
+Prints one JSON object.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
+import sys
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import highspy
 import numpy as np
 from pyomo.contrib.appsi.solvers import Highs
 
-from optimization.assets import (
-    Battery,
-    BatteryInputs,
-    ChargePoint,
-    ChargePointInputs,
-    EvSession,
-    HeatPump,
-    HeatPumpInputs,
-    Load,
-    LoadInputs,
-    Pv,
-    PvInputs,
-)
+from optimization import solve
+from optimization.extract import Solution
 from optimization.model import build_model
-from optimization.network import Network
-from optimization.problem import Connection, Problem, TariffSeries
-from optimization.slots import uniform
-from optimization.solve import Solver, values_of
+from optimization.problem import Problem
+from optimization.solve import OPTIONS, Solver, values_of
 from optimization.structure import structure
+from tests.benchmarks.raw_solver import Raw
+from tests.benchmarks.solver_windows import DAY, WEEK, District
 
-START = datetime(2026, 1, 5, tzinfo=UTC)
-SLOTS, BUSES, STEPS, REBUILDS = 144, 12, 12, 2
-
-
-def feeder() -> Network:
-    """Make a feeder with two arms behind one transformer."""
-    upper = np.array([0, 1, 2, 3, 4, 5, 1, 7, 8, 9, 10])
-    r = np.full(BUSES - 1, 2e-5)
-    return Network(
-        bus_ids=np.arange(BUSES),
-        upper=upper,
-        r_pu_per_kw=r,
-        x_pu_per_kvar=r * 0.5,
-        flow_limit_kw=np.array([250.0] + [140.0] * (BUSES - 2)),
-        v_min_pu=np.full(BUSES, 0.94),
-        v_max_pu=np.full(BUSES, 1.06),
-        slack_pu=1.0,
-        branch_names=tuple(f"line {k}" for k in range(BUSES - 1)),
-        key="bench",
-    )
+DEVICES = {"S": 3, "M": 30, "L": 300}
+QUESTIONS = {"S": 60, "M": 40, "L": 6}
+PLAIN_L, REBUILDS, WEEKS, WHOLE = 3, 2, 10, 12
+GAP = 5e-3
+"""Of the mixed-integer programmes."""
 
 
-def devices() -> list:
-    """Make 30 devices: ten loads, seven PV plants, five batteries, four charge points, four heat pumps."""
-    bus = iter(np.arange(30) % (BUSES - 1) + 1)
-    return [
-        *(Load(f"load{i}", bus=int(next(bus))) for i in range(10)),
-        *(Pv(f"pv{i}", 25.0, bus=int(next(bus))) for i in range(7)),
-        *(Battery(f"battery{i}", 30.0 + i, 10.0, 10.0, int(next(bus)), wear_per_kwh=0.02 + i / 1e4) for i in range(5)),
-        *(ChargePoint(f"point{i}", 11.0, bus=int(next(bus))) for i in range(4)),
-        *(HeatPump(f"pump{i}", 6.0, 4.0 + i / 10, 30.0, 0.25, 1.5, 4.0, int(next(bus))) for i in range(4)),
-    ]
+@dataclass(frozen=True)
+class Sample:
+    """One re-solve: CPU times [s], iterations, objective, and the gap that was left."""
 
+    resolve_s: float
+    highs_s: float
+    iterations: float
+    objective: float
+    gap: float
 
-def day(hour: np.ndarray, rng: np.random.Generator) -> dict:
-    """Foresee a winter day in rough shapes, with the small revisions of a new forecast."""
-    return {
-        "price": 0.24 + 0.07 * np.sin((hour - 14) / 24 * 4 * np.pi) + 0.02 * np.sin(hour * 1.7),
-        "sun": np.clip(np.sin((hour % 24 - 7) / 10 * np.pi), 0, None) * ((hour % 24 > 7) & (hour % 24 < 17)),
-        "load": 3 + 2 * np.exp(-((((hour % 24) - 19) / 3) ** 2)) + 0.05 * rng.standard_normal(SLOTS),
-        "outdoor": 3 + 3 * np.sin((hour - 9) / 24 * 2 * np.pi),
-    }
-
-
-def window(step: int, assets: list, network: Network, energy: dict) -> Problem:
-    """Ask for the plan of one step."""
-    rng = np.random.default_rng(step)
-    hour = (step + np.arange(SLOTS)) / 4
-    seen = day(hour, rng)
-    inputs = {}
-    for i, asset in enumerate(assets):
-        if isinstance(asset, Load):
-            inputs[asset.id] = LoadInputs(seen["load"] * (1 + i / 20))
-        elif isinstance(asset, Pv):
-            inputs[asset.id] = PvInputs(22.0 * seen["sun"] * (1 - 0.03 * rng.random()))
-        elif isinstance(asset, Battery):
-            inputs[asset.id] = BatteryInputs(energy.get(asset.id, 15.0), 0.2)
-        elif isinstance(asset, ChargePoint):
-            evenings = [START + timedelta(days=d, hours=17) for d in (0, 1)]
-            stays = tuple(EvSession(at, at + timedelta(hours=12 + i / 10), 20.0) for at in evenings)
-            inputs[asset.id] = ChargePointInputs(stays)
-        else:
-            low = np.where((hour % 24 > 6) & (hour % 24 < 22), 20.5, 18.0)
-            inputs[asset.id] = HeatPumpInputs(20.4, 20.2, seen["outdoor"], np.full(SLOTS, 0.5), low, low + 4.0, 0.03)
-    price = seen["price"]
-    return Problem(
-        uniform(START + timedelta(minutes=15 * step), SLOTS, 900.0),
-        tuple(assets),
-        inputs,
-        TariffSeries(price, price * 0.5, np.full(SLOTS, 0.3), 0.08),
-        Connection(np.full(SLOTS, 200.0), np.full(SLOTS, 200.0)),
-        network,
-    )
+    @property
+    def overhead_s(self) -> float:
+        """What the solver's run is not."""
+        return self.resolve_s - self.highs_s
 
 
 class Stopwatch:
     """Adds up the CPU time spent inside HiGHS."""
 
-    spent_s = 0.0
-
-    def watch(self) -> None:
-        """Wrap the solver's run."""
-        run = highspy.Highs.run
+    def __init__(self) -> None:
+        self.spent_s, run = 0.0, highspy.Highs.run
 
         def timed(highs: highspy.Highs) -> object:
             begin_s = time.process_time()
@@ -128,13 +66,95 @@ class Stopwatch:
 
         highspy.Highs.run = timed
 
+    def samples(self, solver: Solver, questions: Sequence[Problem]) -> list[Sample]:
+        """Ask one question after the other; the first is answered cold."""
+        return [self.ask(solver, question)[1] for question in questions]
 
-def rebuilt_cpu_s(problem: Problem) -> tuple[float, float]:
-    """Build the same model anew and solve it through Pyomo's own interface; returns CPU time and objective."""
+    def ask(self, solver: Solver, question: Problem) -> tuple[Solution, Sample]:
+        """Ask one question."""
+        before_s, begin_s = self.spent_s, time.process_time()
+        answer = solver.solve(question)
+        spent_s = time.process_time() - begin_s
+        assert isinstance(answer, Solution), answer
+        figures = answer.solve
+        return answer, Sample(spent_s, self.spent_s - before_s, figures["iterations"], answer.objective, figures["gap"])
+
+
+class Followed:
+    """A solver whose plans a district follows, and what each of them cost."""
+
+    def __init__(self, watch: Stopwatch, solver: Solver) -> None:
+        self.samples: list[Sample] = []
+        self._watch, self._solver = watch, solver
+
+    def solve(self, question: Problem) -> Solution:
+        """Answer, and take the time."""
+        answer, sample = self._watch.ask(self._solver, question)
+        self.samples.append(sample)
+        return answer
+
+
+def of_size(size: str, watch: Stopwatch) -> tuple[dict, list[Problem], list[Sample]]:
+    """Measure the chain and the ring at one size; gives figures, the questions and the chain's samples."""
+    ring = Followed(watch, Solver(ring=True))
+    questions = list(District(DEVICES[size], solver=ring).windows(QUESTIONS[size]))
+    solver = Solver()
+    plain = watch.samples(solver, questions[: PLAIN_L if size == "L" else None])
+    model = next(iter(solver._models.values())).affine
+    warm, round_ring = plain[1:], ring.samples[1:]
+    found = {
+        "columns": len(model.indptr) - 1,
+        "rows": model.starts[5] - model.starts[4],
+        "values": len(model.indices),
+        "questions": len(warm),
+        "resolve_over_highs": middle(each.resolve_s / each.highs_s for each in warm),
+        **times("", warm),
+        "cold_ms": 1e3 * plain[0].resolve_s,
+        "ring_over_plain": middle(r.resolve_s / p.resolve_s for r, p in zip(round_ring, warm, strict=False)),
+        **times("ring_", round_ring),
+        "worst_difference": max(
+            abs(r.objective - p.objective) / abs(p.objective) for r, p in zip(ring.samples, plain, strict=False)
+        ),
+    }
+    return {f"{name}_{size}": value for name, value in found.items()}, questions, plain
+
+
+def times(label: str, samples: list[Sample]) -> dict:
+    """Give medians, the 99th percentile, and the iterations."""
+    return {
+        f"{label}resolve_ms": 1e3 * middle(each.resolve_s for each in samples),
+        f"{label}highs_ms": 1e3 * middle(each.highs_s for each in samples),
+        f"{label}overhead_ms": 1e3 * middle(each.overhead_s for each in samples),
+        f"{label}resolve_p99_ms": 1e3 * float(np.percentile([each.resolve_s for each in samples], 99)),
+        f"{label}iterations": middle(each.iterations for each in samples),
+    }
+
+
+def middle(values: Iterator[float]) -> float:
+    """Give the median."""
+    return float(np.median(list(values)))
+
+
+def raw(questions: list[Problem], plain: list[Sample]) -> dict:
+    """Solve the same with matrices written by hand."""
+    by_hand, samples = Raw(questions[0], OPTIONS), []
+    for question in questions:
+        begin_s = time.process_time()
+        objective, _ = by_hand.solve(question)
+        samples.append((time.process_time() - begin_s, objective))
+    return {
+        "raw_ms_M": 1e3 * middle(spent_s for spent_s, _ in samples[1:]),
+        "resolve_over_raw_M": middle(p.resolve_s / s for p, (s, _) in zip(plain[1:], samples[1:], strict=True)),
+        "raw_worst_difference_M": max(abs(p.objective - o) / abs(o) for p, (_, o) in zip(plain, samples, strict=True)),
+    }
+
+
+def rebuilt(question: Problem) -> tuple[float, float]:
+    """Build the same model anew and solve it through Pyomo's own interface; gives CPU time and objective."""
     begin_s = time.process_time()
-    shape = structure(problem)
-    model = build_model(shape, problem.network)
-    for name, numbers in values_of(problem, shape).items():
+    shape = structure(question)
+    model = build_model(shape, question.network)
+    for name, numbers in values_of(question, shape).items():
         for data, value in zip(model.find_component(name).values(), numbers.ravel().tolist(), strict=True):
             data.set_value(value)
     solver = Highs()
@@ -143,38 +163,74 @@ def rebuilt_cpu_s(problem: Problem) -> tuple[float, float]:
     return time.process_time() - begin_s, found.best_feasible_objective
 
 
-def measure() -> dict:
-    """Roll the horizon on and take medians."""
-    assets, network, watch, solver = devices(), feeder(), Stopwatch(), Solver()
-    watch.watch()
-    resolve_s, highs_s, iterations, energy = [], [], [], {}
-    for step in range(STEPS + 1):
-        problem = window(step, assets, network, energy)
-        before_s, begin_s = watch.spent_s, time.process_time()
-        solution = solver.solve(problem)
-        if step:
-            resolve_s.append(time.process_time() - begin_s)
-            highs_s.append(watch.spent_s - before_s)
-            iterations.append(solution.solve["iterations"])
-        energy = {a.id: solution.schedules[a.id].states["energy_kwh"][0] for a in assets if isinstance(a, Battery)}
-    rebuilt = [rebuilt_cpu_s(problem) for _ in range(REBUILDS)]
-    model = next(iter(solver._models.values())).affine
-    ratios = [whole / part for whole, part in zip(resolve_s, highs_s, strict=True)]
+def rebuilding(questions: list[Problem], plain: list[Sample]) -> dict:
+    """Compare a re-solve with building the model anew."""
+    again = [rebuilt(question) for question in questions[-REBUILDS:]]
+    spent_s = middle(each for each, _ in again)
     return {
-        "devices": len(assets),
-        "slots": SLOTS,
-        "columns": len(model.indptr) - 1,
-        "values": len(model.indices),
-        "resolve_cpu_ms": round(1e3 * statistics.median(resolve_s), 2),
-        "highs_cpu_ms": round(1e3 * statistics.median(highs_s), 2),
-        "overhead_cpu_ms": round(1e3 * statistics.median(a - b for a, b in zip(resolve_s, highs_s, strict=True)), 2),
-        "ratio": round(statistics.median(ratios), 3),
-        "rebuild_cpu_ms": round(1e3 * statistics.median(spent for spent, _ in rebuilt), 1),
-        "rebuild_over_resolve": round(statistics.median(s for s, _ in rebuilt) / statistics.median(resolve_s), 1),
-        "iterations": statistics.median(iterations),
-        "objective_difference": abs(rebuilt[0][1] - solution.objective) / abs(solution.objective),
+        "rebuild_ms_M": 1e3 * spent_s,
+        "rebuild_over_resolve_M": spent_s / middle(each.resolve_s for each in plain[1:]),
+        "rebuild_worst_difference_M": max(
+            abs(p.objective - o) / abs(o) for p, (_, o) in zip(plain[-REBUILDS:], again, strict=True)
+        ),
     }
 
 
+@contextmanager
+def setting(name: str, value: object) -> Iterator[None]:
+    """Let a constant of the solver's file be another for a while."""
+    before = getattr(solve, name)
+    setattr(solve, name, value)
+    yield
+    setattr(solve, name, before)
+
+
+def devex(watch: Stopwatch, questions: list[Problem], ring_ms: float) -> dict:
+    """Solve the chain with the ring's pricing, to tell what of the ring's gain is its own."""
+    with setting("CHOSEN", solve.DEVEX):
+        samples = watch.samples(Solver(), questions)[1:]
+    resolve_ms = 1e3 * middle(each.resolve_s for each in samples)
+    return {"devex_resolve_ms_M": resolve_ms, "ring_over_devex_M": ring_ms / resolve_ms}
+
+
+def week(watch: Stopwatch) -> dict:
+    """Compare 128 slots that cover a week with 96 that cover a day, both as chains."""
+    spent = {}
+    for name, durations_s in (("day", DAY), ("week", WEEK)):
+        followed = Followed(watch, Solver())
+        list(District(DEVICES["M"], durations_s, solver=followed).windows(WEEKS))
+        spent[name] = middle(each.resolve_s for each in followed.samples[1:])
+    return {"week_ms_M": 1e3 * spent["week"], "week_over_day_M": spent["week"] / spent["day"]}
+
+
+def whole(watch: Stopwatch) -> dict:
+    """Plan gensets and the least powers of cars, whole numbers both."""
+    with setting("OPTIONS", OPTIONS | {"mip_rel_gap": GAP}):
+        followed = Followed(watch, Solver())
+        list(District(DEVICES["M"], whole=True, solver=followed).windows(WHOLE))
+    samples = followed.samples
+    return {
+        "milp_questions_M": len(samples),
+        "milp_median_s_M": middle(each.resolve_s for each in samples),
+        "milp_p95_s_M": float(np.percentile([each.resolve_s for each in samples], 95)),
+        "milp_worst_gap_M": max(each.gap for each in samples),
+    }
+
+
+def measure(sizes: str = "SML") -> dict:
+    """Measure all, or some of the sizes."""
+    watch, figures = Stopwatch(), {}
+    for size in sizes:
+        found, questions, plain = of_size(size, watch)
+        figures |= found
+        if size == "M":
+            figures |= raw(questions, plain) | rebuilding(questions, plain)
+            figures |= devex(watch, questions, figures["ring_resolve_ms_M"]) | week(watch) | whole(watch)
+    if "M" in sizes and "L" in sizes:
+        tenfold = figures["ring_resolve_ms_L"] / figures["ring_resolve_ms_M"]
+        figures["ring_growth_exponent"] = float(np.log10(tenfold))
+    return {name: value if isinstance(value, int) else float(f"{value:.4g}") for name, value in figures.items()}
+
+
 if __name__ == "__main__":
-    print(json.dumps(measure()))
+    print(json.dumps(measure(*sys.argv[1:])))
