@@ -32,7 +32,7 @@ def command(argv: Sequence[str]) -> int:
     folder = find_site(arguments.site)
     folder = folder if folder.is_dir() else folder.parent
     site = load_site(folder)
-    task = Task(folder, _period(arguments, ZoneInfo(site.file.site.timezone)), arguments.seed)
+    task = Task(folder, period(arguments, ZoneInfo(site.file.site.timezone)), arguments.seed)
     controllers = list(Controller) if arguments.controller == ALL else [Controller(arguments.controller)]
     days = task.period.seconds / 86400.0
     note(f"{site.file.site.name}: {days:g} days, {', '.join(controllers)}")
@@ -61,7 +61,8 @@ def _options() -> argparse.ArgumentParser:
     return options
 
 
-def _period(arguments: argparse.Namespace, zone: ZoneInfo) -> Period:
+def period(arguments: argparse.Namespace, zone: ZoneInfo) -> Period:
+    """Read `start` and `end` of the arguments; raises `CommandError` where they are no period."""
     start, end = _instant(arguments.start, "--from", zone), _instant(arguments.end, "--to", zone)
     if end <= start:
         raise CommandError(f"--to {arguments.end} is not after --from {arguments.start}; give a later end", Exit.USAGE)

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimization.forecast.past import Past
+from optimization.forecast.past import QUARTER_S, Past
+from optimization.forecast.published import PublishedPast
 from optimization.slots import Floats
 
 CELL_K_PER_W_M2 = 0.03
@@ -86,3 +87,28 @@ def apply_calibration(power_kw: Floats, calibration: Calibration, ahead_s: Float
     """Scale computed generation by the calibration, `ahead_s` after now [s]; not above the inverter's rating [kW]."""
     fading = (calibration.short - calibration.long) * np.exp(-np.maximum(ahead_s, 0.0) / DECAY_S)
     return np.minimum(power_kw * (calibration.long + fading), rated_kw)
+
+
+def pv_foreseen(
+    plant: PvPlant, past: Past, weather: tuple[PublishedPast, PublishedPast], at_s: Floats, now_s: float
+) -> Floats:
+    """Foresee a plant that nobody limits from what was published of the weather.
+
+    Args:
+        plant: the plant.
+        past: measured generation [kW]; cut at `now_s` first.
+        weather: irradiance on the plane of the modules [W/m2] and outdoor temperature [degC].
+        at_s: middle of each quarter-hour that is asked for [s since 1970], shape (n,).
+        now_s: the present instant [s since 1970].
+
+    Returns:
+        Generation [kW], `nan` where no weather was published, shape (n,).
+    """
+    known = past.before(now_s).since(now_s - LONG_S)
+
+    def computed(start_s: Floats, step_s: float) -> Floats:
+        told = [each.told(start_s, np.full(len(start_s), step_s), now_s) for each in weather]
+        return pv_power_kw(plant, told[0], told[1])
+
+    share = calibrate(known, computed(known.at_s, past.step_s), np.zeros(len(known.at_s)), plant, now_s)
+    return apply_calibration(computed(at_s - QUARTER_S / 2.0, QUARTER_S), share, at_s - now_s, plant.rated_kw)

@@ -28,12 +28,17 @@ from ems.slow.warnings import WORDS as WARNING_WORDS
 from ems.study.arms import Arm, Controller
 from ems.study.backtest import Task, table
 from ems.study.bench import Period
+from ems.study.error_cost import PERFECT, TODAY
+from ems.study.skill import REFERENCE, SERVED
 from hil.catalogue import function_table
 from hil.comparison import ARM_KEYS, DAEMON_KEYS, RUN_KEYS
 from hil.faults import FaultKind, OrderedFault
 from hil.measurables import MEASURABLES
 from hil.run import tell
 from hil.scenario import Limit, OrderedLimit, PassingCloud, PriceSpell, Scenario, Visit
+from optimization.forecast.kept import COLUMNS
+from optimization.forecast.ladder import all_methods
+from optimization.forecast.score import Score
 from tests.benchmarks import readme_table
 
 README, DOCS = ROOT / "README.md", ROOT / "docs"
@@ -185,6 +190,14 @@ def test_every_key_of_a_backtest_is_explained() -> None:
     text = _section(DOCS / "json.md", "ems.backtest/1")
     keys = {*(told.keys() - {"schema"}), *Controller, *told["arms"]["none"]}
     assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
+
+
+def test_every_key_of_a_forecast_study_is_explained() -> None:
+    text = _section(DOCS / "json.md", "ems.forecasts/1")
+    keys = {*Score.__dataclass_fields__, "skill", REFERENCE, TODAY, SERVED, PERFECT, "cost", "error_cost"}
+    assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
+    told = _section(DOCS / "engineer.md", "Forecasts")
+    assert [name for name in (*all_methods(), *COLUMNS) if f"`{name}`" not in told] == []
 
 
 def test_the_auditor_reads_every_grade_and_every_table_of_a_report() -> None:
