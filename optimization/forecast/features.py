@@ -78,7 +78,10 @@ class Lessons:
             quarters = np.arange(round(origin_s / ORIGIN_S) % THIN, round(AHEAD_S / QUARTER_S), THIN)
             at_s: Floats = np.asarray(origin_s + QUARTER_S * (quarters + 0.5), dtype=np.float64)
             then = replace(asked, now_s=origin_s, at_s=at_s)
-            rows = features(then)
+            try:
+                rows = features(then)
+            except TooLittleKnown:
+                rows = np.full((len(at_s), len(OWN) + len(asked.beside)), np.nan)
             self._kept[origin_s] = Lesson(rows, quarter_means(asked.past, at_s) - rows[:, 0])
             while len(self._kept) > ORIGINS_KEPT:
                 self._kept.popitem(last=False)

@@ -242,6 +242,14 @@ def test_a_gap_in_a_feature_leaves_a_gap_where_the_function_is_linear(cold, less
     assert np.isfinite(foreseen[:, ~beyond]).mean() > 0.9
 
 
+def test_a_fortnight_without_a_meter_leaves_what_lies_around_it_to_learn_from():
+    past = made(44, lambda t: t.hour)
+    dark = (past.at_s > NOW.timestamp() - 30 * DAY_S) & (past.at_s < NOW.timestamp() - 20 * DAY_S)
+    outage = Past(past.at_s, np.where(dark, np.nan, past.value), QUARTER_S)
+    foreseen = Learned(linear, Lessons())(asked(outage))
+    assert np.allclose(foreseen[1], [t.hour for t in local(asked(outage).at_s)], atol=0.5)
+
+
 def test_quarter_means_of_finer_steps_leave_gaps_out():
     past = Past(300.0 * np.arange(6), np.array([1.0, np.nan, 3.0, np.nan, np.nan, np.nan]), 300.0)
     assert quarter_means(past, np.array([450.0, 1350.0])) == pytest.approx([2.0, np.nan], nan_ok=True)
