@@ -99,7 +99,8 @@ def _missing_energy(
 
     What a car gets by each departure that is possible within the horizon counts by its probability. A slot in which one
     car leaves and the next arrives is shared between them, so that its energy is counted in favour; so is a shortfall
-    that is admitted in the slot that begins as the car leaves.
+    that is admitted in the slot that begins as the car leaves. A car that certainly outlasts the horizon wants its part
+    by the end of it.
     """
     for session in inputs.sessions:
         present = _present(session, slots)
@@ -108,20 +109,39 @@ def _missing_energy(
         missing_kwh = -admitted_kwh
         for at, chance in _departures(session, slots):
             part = _present(session, slots, at) / np.where(present > 0.0, present, 1.0)
-            missing_kwh += chance * max(0.0, session.energy_kwh - float(gained @ part))
+            missing_kwh += chance * max(0.0, _wanted_kwh(asset, session, slots) - float(gained @ part))
         if missing_kwh > SESSION_TOLERANCE_KWH:
             yield f"{asset.id}: {missing_kwh:.3f} kWh missing at {session.departure.isoformat()} are not admitted"
 
 
+def _wanted_kwh(asset: ChargePoint, session: EvSession, slots: Slots) -> float:
+    """Give what a car wants within the horizon: all, or its share in time, or more where the rest is too short."""
+    inside_h, all_h = (
+        max(0.0, (end - max(session.arrival, slots.start)).total_seconds() / 3600.0)
+        for end in (min(slots.end, session.departure), session.departure)
+    )
+    if all_h == inside_h or _may_leave_before_end(session, slots):
+        return session.energy_kwh
+    later_kwh = _most_kw(asset, session) * asset.efficiency * (all_h - inside_h)
+    return max(session.energy_kwh - later_kwh, session.energy_kwh * inside_h / all_h)
+
+
+def _may_leave_before_end(session: EvSession, slots: Slots) -> bool:
+    return any(slots.start < at <= slots.end for at, _ in session.earlier)
+
+
 def _departures(session: EvSession, slots: Slots) -> Iterator[tuple[datetime, float]]:
-    """Name the departures within the horizon with their probabilities; one that is past did not come true."""
+    """Name the departures within the horizon with their probabilities; one that is past did not come true.
+
+    Who certainly stays is asked at the end of the horizon.
+    """
     ahead = 1.0 - sum(chance for at, chance in session.earlier if at <= slots.start)
     rest = 1.0
     for at, chance in session.earlier:
         if slots.start < at <= slots.end and ahead > 1e-9:
             rest -= chance / ahead
             yield at, chance / ahead
-    if session.departure <= slots.end:
+    if session.departure <= slots.end or not _may_leave_before_end(session, slots):
         yield session.departure, rest
 
 

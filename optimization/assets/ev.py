@@ -6,7 +6,8 @@
 Symbols: c [kW] at the terminals, present the share of the slot in which the car stands there, eta the car's charging
 efficiency, h [h], shortfall [kWh] priced by the session or by the weights, energy [kWh] what is wanted within the
 horizon: a car takes no more than it wants, also at negative prices. Of a stay that outlasts the horizon, the share in
-time is wanted within it. Without one of the following, d is 0.
+time is wanted within it, or more where what is left of the stay is too short for the rest. Without one of the
+following, d is 0.
 
 A point that keeps its least power (`keeps_minimum`): u in {0, 1}, least * u <= c <= charge_kw * present * u, least
 being minimum_kw * present, or the mean power that fills a car which wants still less than that in the slot.

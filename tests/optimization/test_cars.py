@@ -276,6 +276,7 @@ MUTANTS = [
     ("emptied below its floor", TWO_WAY, stay(gives_back=BACK), put(dict.fromkeys(range(4), -8.0)), "its driver keeps"),
     ("filled above its capacity", TWO_WAY, stay(gives_back=FULL), put({0: 8.0, 1: 0.0}), "above its capacity"),
     ("leaves with less", TWO_WAY, stay(gives_back=BACK), put({5: -4.0}), "not admitted"),
+    ("stays on and gets nothing of its part", POINT, stay(0, 2 * N), lambda kw: 0.0 * kw, "not admitted"),
     ("may leave with less", POINT, stay(earlier=((hours(1), 0.5),)), lambda kw: np.roll(kw, 4), "not admitted"),
 ]  # fmt: skip
 
