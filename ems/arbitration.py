@@ -52,6 +52,7 @@ MOVES = {
     AssetKind.BATTERY: Moves(deadband_kw=0.5),
     AssetKind.CHARGE_POINT: Moves(deadband_kw=0.6, ramp_kw_per_s=0.5, hold_s=20.0),
     AssetKind.HEAT_PUMP: Moves(deadband_kw=0.4, ramp_kw_per_s=0.2, hold_s=20.0, deadband_share=0.02),
+    AssetKind.GENSET: Moves(deadband_kw=0.5, hold_s=20.0),
     AssetKind.PV: Moves(deadband_kw=0.5),
 }
 
@@ -149,8 +150,8 @@ def arbitrate(
     else:
         kw = shape(lever, wanted.kw, held, now_s, swinging=swinging)
     moved = Wish(wanted.rung, kw, wanted.reason)
-    if 0.0 <= kw < least_kw:
-        moved = Wish(Rung.DEVICE, least_kw, RUNS_ON)
+    if 0.0 <= kw * lever.side < least_kw:
+        moved = Wish(Rung.DEVICE, least_kw * lever.side, RUNS_ON)
     last = clamp(lever.asset, moved, bounds)
     return runnable(lever, last if last.kw == moved.kw else _stepped(lever, last, bounds))
 

@@ -3,7 +3,7 @@
 Every limit is a row, `value = constant + coefficient @ power_kw <= limit`; the connection's import and export limits
 are two more of them. Powers are positive into the asset.
 
-Law 1: relief is sought in a fixed order: battery, charge point, heat pump, and for too much generation PV last; a
+Law 1: relief is sought in a fixed order: genset, battery, charge point, heat pump, for too much generation PV last; a
 rank of an asset's own takes the place of its kind's, and what is critical is not lowered. What is kept for an outage
 is given after all else.
 Law 2: no step raises an excess of any row, nor lifts another row over its limit.
@@ -235,6 +235,8 @@ def _rounded(flex: Flex, was: float, wanted: float) -> float:
     steps = ceil(abs(wanted - was) / flex.step_kw - 1e-6)
     stepped = was + steps * flex.step_kw * (1.0 if wanted > was else -1.0)
     stepped = min(max(stepped, flex.lower_kw), flex.upper_kw)
+    if -flex.minimum_kw < stepped < 0.0:
+        return min(0.0, flex.upper_kw) if wanted > was else was
     if 0.0 < stepped < flex.minimum_kw:
         up = wanted > was
         return (
@@ -260,6 +262,8 @@ def _within_room(scene: _Scene, column: Floats, flex: Flex, was: float, now: flo
         return _onto_level(flex, was, was + share * (now - was), beyond=False)
     steps = int(abs(now - was) * share / flex.step_kw + 1e-6)
     short = was + steps * flex.step_kw * (1.0 if now > was else -1.0)
+    if -flex.minimum_kw < short < 0.0:
+        return max(was, -flex.minimum_kw)
     if 0.0 < short < flex.minimum_kw:
         return min(was, flex.minimum_kw) if now < was else was
     return short

@@ -21,7 +21,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset, LoadAsset, MeteredLoad, Onlooker, PvAsset
+from ems.config.assets import (
+    BatteryAsset,
+    ChargePointAsset,
+    GensetAsset,
+    HeatPumpAsset,
+    LoadAsset,
+    MeteredLoad,
+    Onlooker,
+    PvAsset,
+)
 from ems.config.binding import Bindings, bind
 from ems.config.site import Mode, Site
 from ems.config.verdict import Verdict
@@ -92,6 +101,8 @@ def _span_kw(
             return loads_kw[name]
         case BatteryAsset():
             return (-asset.discharge_kw, asset.charge_kw) if safe_kw is None else (safe_kw, safe_kw)
+        case GensetAsset():
+            return (-asset.rated_kw, 0.0) if safe_kw is None else (safe_kw, safe_kw)
         case PvAsset():
             return (-asset.rated_kw if safe_kw is None else safe_kw), 0.0
         case HeatPumpAsset(rated_kw=most_kw) | ChargePointAsset(charge_kw=most_kw):

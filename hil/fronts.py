@@ -10,6 +10,7 @@ from ems.config.assets import (
     BatteryAsset,
     BuildingAutomation,
     ChargePointAsset,
+    GensetAsset,
     GridMeter,
     HeatMeter,
     HeatPumpAsset,
@@ -22,6 +23,7 @@ from hil.endpoints import bacnet_device, heat_meter
 from hil.endpoints.alfen import AlfenSocket
 from hil.endpoints.bacnet_links import BacnetLink, DirectLink, Router
 from hil.endpoints.charge_boxes import BenderBox, VestelBox
+from hil.endpoints.genset import GensetGateway
 from hil.endpoints.home_hub import HomeHub
 from hil.endpoints.limit_gateway import LimitGateway
 from hil.endpoints.solaredge import SolarEdgeInverter
@@ -141,6 +143,10 @@ def _home_hub(fronts: Fronts, asset: str, spec: HeatPumpAsset, _: Device) -> Hom
     return HomeHub(fronts.plant, asset, recommended_kw=recommended_kw, rated_kw=spec.rated_kw)
 
 
+def _genset(fronts: Fronts, asset: str, spec: GensetAsset, _: Device) -> GensetGateway:
+    return GensetGateway(fronts.plant, asset, rated_kw=spec.rated_kw)
+
+
 def _building(fronts: Fronts, asset: str, _: BuildingAutomation, device: Device) -> bacnet_device.BuildingAutomation:
     link, instance = fronts.link(device), device.device_instance or 0
     return bacnet_device.BuildingAutomation(fronts.plant, asset, LIMIT_ROLES, link=link, instance=instance)
@@ -170,5 +176,6 @@ _BUILDERS: Mapping[str, Mapping[type, Builder]] = {
     "limit_gateway": {GridOperator: _limit_gateway},
     "heat_pump": {HeatPumpAsset: _heat_pump},
     "daikin_homehub": {HeatPumpAsset: _home_hub},
+    "genset": {GensetAsset: _genset},
     "building_automation": {BuildingAutomation: _building},
 }

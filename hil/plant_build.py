@@ -13,6 +13,7 @@ from ems.config.assets import (
     BatteryAsset,
     BuildingAutomation,
     ChargePointAsset,
+    GensetAsset,
     HeatMeter,
     HeatPumpAsset,
     LoadAsset,
@@ -30,6 +31,7 @@ from hil.plant.car_park import CarPark
 from hil.plant.charge_point import Car, ChargePoint
 from hil.plant.draws import Floats, off, stream
 from hil.plant.feeder import Plant
+from hil.plant.genset import Genset
 from hil.plant.hydronics import Hydronics
 from hil.plant.load import Load, demand, read_columns
 from hil.plant.market import Market
@@ -128,6 +130,12 @@ class _Draw:
                 return self._charge_point(name, spec, rng)
             case HeatPumpAsset():
                 return self._building(name, spec, rng)
+            case GensetAsset():
+                tan_phi = math.tan(math.acos(spec.power_factor))
+                fuel = (spec.fuel_idle_kw, spec.fuel_per_kw)
+                return Genset.drawn(
+                    rng, bus=spec.bus, rated_kw=spec.rated_kw, least_kw=spec.minimum_kw, fuel=fuel, tan_phi=tan_phi
+                )
 
     def _load(self, name: str, spec: LoadAsset | MeteredLoad, rng: np.random.Generator) -> Load:
         demand_kw = self._demand_kw(name, spec, rng)

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset
+from ems.config.assets import BatteryAsset, ChargePointAsset, GensetAsset, HeatPumpAsset
 from ems.config.site import Site
 from hil.plant.draws import Floats
 from hil.plant.feeder import Plant
@@ -157,10 +157,24 @@ def _cost_parts(site: Site, plant: Plant, people: Mapping[str, Any], peak_before
         "carbon_budget": planning.carbon_budget_price_per_kg * carbon_over_budget_kg(site, plant),
         "ev_shortfall": planning.ev_shortfall_per_kwh * people["ev_shortfall_kwh"],
         "discomfort": planning.discomfort_per_kh * people["comfort_kh"],
+        **_fuel(site, plant),
         "stored": -mean_price * _stored_kwh(site, plant),
         "demand_ahead": -demand_ahead(site.tariff.demand, times, imported, peak_before_kw=peak_before_kw, zone=zone)
         - sum(demand_ahead(charge, times, imported, zone=zone) for charge in site.tariff.further_demands),
     }
+
+
+def _fuel(site: Site, plant: Plant) -> dict[str, float]:
+    """Give what gensets have cost: fuel burnt, its carbon, starts and hours; nothing where there is none."""
+    sets = {name: spec for name, spec in site.file.assets.items() if isinstance(spec, GensetAsset)}
+    if not sets:
+        return {}
+    carbon_price, total = site.file.planning.carbon_price_per_kg, 0.0
+    for name, spec in sets.items():
+        state = plant.state(name)
+        total += state["fuel_kwh"] * (spec.fuel_price_per_kwh + carbon_price * spec.fuel_kg_per_kwh)
+        total += state["starts"] * spec.start_cost + state["run_h"] * spec.run_cost_per_h
+    return {"fuel": total}
 
 
 def _stored_kwh(site: Site, plant: Plant) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ems.config.assets import (
     BatteryAsset,
     ChargePointAsset,
+    GensetAsset,
     HeatPumpAsset,
     LoadAsset,
     MeteredLoad,
@@ -15,7 +16,7 @@ from ems.config.assets import (
     PvAsset,
 )
 from ems.config.site import Site
-from optimization.assets import Asset, Battery, ChargePoint, HeatPump, Load, Pv
+from optimization.assets import Asset, Battery, ChargePoint, Genset, HeatPump, Load, Pv
 
 PlannedAsset = PoweredAsset
 
@@ -43,6 +44,8 @@ def asset_model(name: str, spec: PlannedAsset, bus: int = -1) -> Asset:
             return _charge_point(name, spec, bus)
         case HeatPumpAsset():
             return _heat_pump(name, spec, bus)
+        case GensetAsset():
+            return _genset(name, spec, bus)
 
 
 def _battery(name: str, spec: BatteryAsset, bus: int) -> Battery:
@@ -93,5 +96,21 @@ def _heat_pump(name: str, spec: HeatPumpAsset, bus: int) -> HeatPump:
         mass_out_k_per_kw=spec.mass_out_k_per_kw,
         cop_0=spec.cop_0,
         cop_slope=spec.cop_slope,
+        power_factor=spec.power_factor,
+    )
+
+
+def _genset(name: str, spec: GensetAsset, bus: int) -> Genset:
+    return Genset(
+        id=name,
+        bus=bus,
+        rated_kw=spec.rated_kw,
+        least_kw=spec.minimum_kw,
+        fuel_per_kw=spec.fuel_per_kw,
+        fuel_idle_kw=spec.fuel_idle_kw,
+        least_run_s=spec.minimum_on_s,
+        least_stand_s=spec.minimum_off_s,
+        start_cost=spec.start_cost,
+        run_per_h=spec.run_cost_per_h,
         power_factor=spec.power_factor,
     )

@@ -225,6 +225,32 @@ class HeatPumpAsset(Sheddable):
     comfort: Comfort
 
 
+class GensetAsset(Placed):
+    """A generating set, without use of its heat; symbols as in optimization/assets/genset.py.
+
+    Fuel is in kW of lower heating value: `fuel_per_kw` for each kW of power, `fuel_idle_kw` at no load; a kWh of it
+    costs `fuel_price_per_kwh` and emits `fuel_kg_per_kwh`. It runs at `minimum_kw` or more, for at least
+    `minimum_on_s`, and stands for at least `minimum_off_s` [s]. A start costs `start_cost`, an hour of running
+    `run_cost_per_h` [currency].
+    """
+
+    kind: Literal["genset"]
+    device: str
+    bus: str
+    rated_kw: Positive
+    minimum_kw: NotNegative = 0.0
+    minimum_on_s: NotNegative = 600.0
+    minimum_off_s: NotNegative = 600.0
+    starts_per_h: Annotated[Whole, Field(ge=1)] = 3
+    fuel_per_kw: Positive = 2.5
+    fuel_idle_kw: NotNegative = 0.0
+    fuel_price_per_kwh: Positive
+    fuel_kg_per_kwh: NotNegative = 0.0
+    start_cost: NotNegative = 0.0
+    run_cost_per_h: NotNegative = 0.0
+    power_factor: Share = 1.0
+
+
 AssetSpec = Annotated[
     GridMeter
     | LoadAsset
@@ -233,11 +259,12 @@ AssetSpec = Annotated[
     | BatteryAsset
     | ChargePointAsset
     | HeatPumpAsset
+    | GensetAsset
     | HeatMeter
     | BuildingAutomation,
     Field(discriminator="kind"),
 ]
-PoweredAsset = LoadAsset | MeteredLoad | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset
+PoweredAsset = LoadAsset | MeteredLoad | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset | GensetAsset
 """What takes or gives power at a bus."""
 Onlooker = GridMeter | HeatMeter | BuildingAutomation
 """What only tells: it takes no power of its own."""
@@ -249,6 +276,7 @@ ASSET_KINDS: Mapping[str, type[Strict]] = {
     "battery": BatteryAsset,
     "charge_point": ChargePointAsset,
     "heat_pump": HeatPumpAsset,
+    "genset": GensetAsset,
     "heat_meter": HeatMeter,
     "building_automation": BuildingAutomation,
 }

@@ -1,6 +1,6 @@
 """Which point of which device carries each quantity of an asset, and the turn from asset power to the device's unit.
 
-    value = kw * per_kw      battery, heat pump: 1;  PV limit: -1 (a limit on generation);  charge point: 1000 / (n * U)
+    value = kw * per_kw      charge point: 1000 / (n * U);  PV limit: -1 (a limit on generation);  any other: 1
 
 Symbols: kw [kW] into the asset, n phases, U voltage between phase and neutral [V], value in the point's unit (kW or A).
 A value between zero and the least at which the device runs becomes zero: the device pauses.
@@ -15,10 +15,19 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from drivers.registry import DeviceSpec, ProfileInfo, profile_points
-from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset, LoadAsset, MeteredLoad, Onlooker, PvAsset
+from ems.config.assets import (
+    BatteryAsset,
+    ChargePointAsset,
+    GensetAsset,
+    HeatPumpAsset,
+    LoadAsset,
+    MeteredLoad,
+    Onlooker,
+    PvAsset,
+)
 from ems.config.site import Device, Site
 
-DeviceAsset = Onlooker | MeteredLoad | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset
+DeviceAsset = Onlooker | MeteredLoad | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset | GensetAsset
 
 MEASURED_ROLES: Mapping[str, tuple[str, ...]] = {
     "grid_meter": ("power_kw",),
@@ -26,6 +35,7 @@ MEASURED_ROLES: Mapping[str, tuple[str, ...]] = {
     "battery": ("power_kw", "soc_pct"),
     "charge_point": ("power_kw", "state"),
     "heat_pump": ("power_kw", "temperature_c"),
+    "genset": ("power_kw",),
     "metered_load": ("power_kw",),
     "heat_meter": ("heat_kw",),
     "building_automation": (),
@@ -37,6 +47,7 @@ COMMANDED_ROLE: Mapping[str, str] = {
     "battery": "setpoint_kw",
     "charge_point": "limit_a",
     "heat_pump": "setpoint_kw",
+    "genset": "setpoint_kw",
 }
 """How each kind is commanded; a grid meter and a load are not."""
 PHASES_ROLE = "phases"
@@ -186,6 +197,8 @@ def command_range(asset: DeviceAsset) -> tuple[float, float, float, float]:
         case HeatPumpAsset():
             least_kw = asset.minimum_kw if asset.sg_ready is None else asset.sg_ready.recommended_kw
             return 0.0, asset.rated_kw, 1.0, least_kw
+        case GensetAsset():
+            return -asset.rated_kw, 0.0, 1.0, asset.minimum_kw
         case ChargePointAsset():
             per_kw = 1000.0 / (asset.most_phases * asset.voltage_v)
             return 0.0, min(asset.charge_kw, asset.maximum_a / per_kw), per_kw, asset.minimum_a

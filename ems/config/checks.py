@@ -18,6 +18,7 @@ _ORDERED = (
     ("battery", "soc_min_pct", "soc_max_pct", True),
     ("charge_point", "minimum_a", "maximum_a", False),
     ("heat_pump", "minimum_kw", "rated_kw", False),
+    ("genset", "minimum_kw", "rated_kw", False),
     ("comfort", "low_c", "high_c", True),
     ("comfort", "occupied_low_c", "occupied_high_c", True),
     ("comfort", "occupied_from_h", "occupied_to_h", True),

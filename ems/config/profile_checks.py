@@ -30,6 +30,7 @@ _SAFE_RANGE_KEYS = {
     "pv": ("", "rated_kw", ""),
     "charge_point": ("", "maximum_a", "minimum_a"),
     "heat_pump": ("", "rated_kw", "minimum_kw"),
+    "genset": ("rated_kw", "", ""),
 }
 """Which keys of an asset bound its command: below zero, above, and the least running value."""
 

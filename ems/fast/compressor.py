@@ -1,4 +1,4 @@
-"""What wears a compressor out: too short a run, too short a stand, too many starts. Pure.
+"""What wears a compressor or an engine out: too short a run, too short a stand, too many starts. Pure.
 
 Rule 1: nobody starts a compressor that has stood too shortly or was started too often in the last hour. That is a bound
 of the device, so only a lockout outranks it.
@@ -66,11 +66,12 @@ def look(
     Args:
         before: how it was; None if nothing is known of it.
         lever: the asset.
-        power_kw: its measured power [kW].
+        power_kw: its measured power, either way [kW].
         held: the command in force; None if there is none.
         now_s: present monotonic instant [s].
         gap_s: readings further apart leave unknown what was between them [s].
     """
+    power_kw *= lever.side
     told_to_stand = held is not None and held.kw == 0.0
     ran = before is not None and before.running
     starts_s = tuple(start for start in (before.starts_s if before else ()) if now_s - start < HOUR_S)
@@ -96,18 +97,20 @@ def start_bounds(lever: Lever, compressor: Compressor | None, now_s: float) -> t
     if rest is None or compressor is None or compressor.running:
         return ()
     if now_s - compressor.since_s < rest.minimum_off_s:
-        return (_no_start(f"the compressor stands for at least {rest.minimum_off_s / 60.0:g} min"),)
+        return (_no_start(lever, f"stands for at least {rest.minimum_off_s / 60.0:g} min"),)
     if sum(now_s - start < HOUR_S for start in compressor.starts_s) >= rest.starts_per_h:
-        return (_no_start(f"the compressor starts at most {rest.starts_per_h} times an hour"),)
+        return (_no_start(lever, f"starts at most {rest.starts_per_h} times an hour"),)
     return ()
 
 
-def _no_start(reason: str) -> Bound:
-    return Bound(Rung.DEVICE, -inf, 0.0, reason)
+def _no_start(lever: Lever, what: str) -> Bound:
+    if lever.side < 0.0:
+        return Bound(Rung.DEVICE, 0.0, inf, f"the engine {what}")
+    return Bound(Rung.DEVICE, -inf, 0.0, f"the compressor {what}")
 
 
 def least_kw(lever: Lever, compressor: Compressor | None, now_s: float) -> float:
-    """Give the power below which no mere wish may take an asset now [kW] (Rule 2); 0 where it may stop."""
+    """Give the magnitude below which no mere wish may take an asset now [kW] (Rule 2); 0 where it may stop."""
     rest = lever.rest
     if rest is None or compressor is None or not compressor.running:
         return 0.0

@@ -36,12 +36,13 @@ class AssetKind(StrEnum):
     BATTERY = "battery"
     CHARGE_POINT = "charge_point"
     HEAT_PUMP = "heat_pump"
+    GENSET = "genset"
     PV = "pv"
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What spares a compressor: it runs and stands for least times [s], and starts so often an hour at the most."""
+    """What spares a compressor or an engine: least times of running and standing [s], most starts an hour."""
 
     minimum_on_s: float
     minimum_off_s: float
@@ -87,7 +88,7 @@ class Lever:
         minimum_kw: least power at which it runs at all; between 0 and this it stands still.
         step_kw: the finest useful change.
         safe_kw: declared safe value; None releases it to its own control.
-        rest: what spares its compressor; None for one that has none.
+        rest: what spares its compressor or engine; None for one that has none.
         shed_rank: lower ones take less first where a limit presses; None for that of its kind.
         critical: no limit of the connection or the feeder lowers what it takes.
         levels_kw: the only powers it can be told, ascending from a standstill; empty where it takes any.
@@ -114,6 +115,11 @@ class Lever:
     switching: Switching | None = None
     phases: int | None = None
     reserve_pct: float = 0.0
+
+    @property
+    def side(self) -> float:
+        """Sign of the power at which it runs: -1 for what gives power and never takes any, else 1."""
+        return -1.0 if self.upper_kw <= 0.0 else 1.0
 
     @property
     def rating_kw(self) -> float:

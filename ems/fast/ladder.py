@@ -92,6 +92,8 @@ def action(kind: AssetKind, kw: float) -> str:
             return "let the car wait" if kw == 0.0 else f"let the car charge at {kw:.1f} kW"
         case AssetKind.HEAT_PUMP:
             return "do not heat" if kw == 0.0 else f"heat with {kw:.1f} kW"
+        case AssetKind.GENSET:
+            return "stand" if kw == 0.0 else f"generate {abs(kw):.1f} kW"
         case AssetKind.PV:
             return f"generate up to {abs(kw):.1f} kW"
 

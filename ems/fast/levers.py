@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset, PvAsset
+from ems.config.assets import BatteryAsset, ChargePointAsset, GensetAsset, HeatPumpAsset, PvAsset, Sheddable
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.fast.decisions import AssetKind, Lever, Rest, Switching
 
-STEP_KW: Mapping[AssetKind, float] = {AssetKind.BATTERY: 0.1, AssetKind.PV: 0.5}
+STEERED = BatteryAsset | ChargePointAsset | HeatPumpAsset | GensetAsset | PvAsset
+STEP_KW: Mapping[AssetKind, float] = {AssetKind.BATTERY: 0.1, AssetKind.PV: 0.5, AssetKind.GENSET: 0.5}
 """The finest useful change of a kind [kW]; a charge point goes by whole amperes."""
 HEAT_STEPS_KW = (0.2, 0.1, 0.05)
 HEAT_STEP_SHARE = 0.02
@@ -22,15 +23,16 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
     levers = {}
     for asset, spec in site.file.assets.items():
         command = bindings.command(asset)
-        if command is None or not isinstance(spec, BatteryAsset | ChargePointAsset | HeatPumpAsset | PvAsset):
+        if command is None or not isinstance(spec, STEERED):
             continue
         kind = AssetKind(spec.kind)
         step_kw = STEP_KW.get(kind, 1.0 / abs(command.per_kw))
         rest, dwell_s = None, 0.0
         if isinstance(spec, HeatPumpAsset):
             step_kw = next((s for s in HEAT_STEPS_KW if s <= HEAT_STEP_SHARE * spec.rated_kw), HEAT_STEPS_KW[-1])
-            rest = Rest(spec.minimum_on_s, spec.minimum_off_s, spec.starts_per_h)
             dwell_s = spec.sg_ready.dwell_s if spec.sg_ready is not None else 0.0
+        if isinstance(spec, HeatPumpAsset | GensetAsset):
+            rest = Rest(spec.minimum_on_s, spec.minimum_off_s, spec.starts_per_h)
         levers[asset] = Lever(
             asset=asset,
             device=command.device,
@@ -42,8 +44,8 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
             step_kw=step_kw,
             safe_kw=bindings.safe_kw(asset),
             rest=rest,
-            shed_rank=None if isinstance(spec, PvAsset) else spec.shed_rank,
-            critical=not isinstance(spec, PvAsset) and spec.critical,
+            shed_rank=spec.shed_rank if isinstance(spec, Sheddable) else None,
+            critical=isinstance(spec, Sheddable) and spec.critical,
             levels_kw=tuple(kw for kw, _ in command.states),
             dwell_s=dwell_s,
             switching=_switching(spec, site) if isinstance(spec, ChargePointAsset) else None,

@@ -16,6 +16,7 @@ from ems.config.assets import (
     BatteryAsset,
     ChargePointAsset,
     Comfort,
+    GensetAsset,
     GridMeter,
     HeatPumpAsset,
     LoadAsset,
@@ -173,7 +174,7 @@ def rule_view(site: Site, scene: Scene, powers: Powers, levers: Mapping[str, Lev
                 pass
     seen = {**batteries, **cars, **zones}
     uncontrolled_kw = (powers.grid_kw or 0.0) - sum(kw for asset, kw in powers.metered_kw.items() if asset in seen)
-    idle = [a for a in levers if isinstance(site.file.assets[a], ChargePointAsset) and a not in cars]
+    idle = [a for a in levers if isinstance(site.file.assets[a], ChargePointAsset | GensetAsset) and a not in cars]
     limit_kw, _ = narrowed((site.file.grid.import_limit_kw, site.file.grid.export_limit_kw), scene.limits)
     return RuleView(price, known, uncontrolled_kw, limit_kw, batteries, cars, zones, idle, plants)
 

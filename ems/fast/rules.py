@@ -11,7 +11,8 @@ published prices, and nothing else.
    otherwise they wait.
 5. *Heating*: a thermostat between the comfort floor and a raised set point: higher in cheap hours, at the floor in dear
    ones, and early enough for a higher floor to come.
-6. *PV* is never curtailed by a rule; the balancing does that at the limits.
+6. *Gensets* stand: whether their fuel pays is the plan's to reckon.
+7. *PV* is never curtailed by a rule; the balancing does that at the limits.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class RuleView:
         uncontrolled_kw: fixed load less generation, positive when it must be served [kW].
         import_limit_kw: limit of the connection [kW].
         batteries: by asset id. cars: charge points with a car, by asset id. zones: heat pumps, by asset id.
-        idle: charge points without a car. plants: PV plants by asset id with their rating [kW].
+        idle: charge points without a car, gensets. plants: PV plants by asset id with their rating [kW].
     """
 
     import_price: float

@@ -16,9 +16,10 @@ RANKS: Mapping[AssetKind, int] = {
     AssetKind.BATTERY: 1,
     AssetKind.CHARGE_POINT: 2,
     AssetKind.HEAT_PUMP: 3,
+    AssetKind.GENSET: 0,
     AssetKind.PV: 4,
 }
-"""The rank of an asset whose site file gives none. The last is never shed: it only closes the order of relief."""
+"""The rank of an asset whose site file gives none. What gives power is never shed: first and last close the order."""
 NOTHING_KW = 0.05
 """An asset that takes less has nothing to shed [kW]."""
 
@@ -51,7 +52,7 @@ class Shed:
 def load_of(lever: Lever, power_kw: float) -> Load:
     """Describe an asset that takes a measured power [kW]."""
     rank = RANKS[lever.kind] if lever.shed_rank is None else lever.shed_rank
-    return Load(lever.asset, power_kw, rank, lever.critical or lever.kind is AssetKind.PV)
+    return Load(lever.asset, power_kw, rank, lever.critical or lever.side < 0.0)
 
 
 def shed(deficit_kw: float, loads: Iterable[Load]) -> Shed:

@@ -48,6 +48,7 @@ KEEP_KW: Mapping[AssetKind, float] = {
     AssetKind.BATTERY: 1.0,
     AssetKind.CHARGE_POINT: 1.4,
     AssetKind.HEAT_PUMP: 0.6,
+    AssetKind.GENSET: 0.5,
     AssetKind.PV: 0.0,
 }
 """Commands this near to what relief asks for are not re-issued [kW]."""
@@ -252,7 +253,7 @@ class Steering:
             case AssetKind.CHARGE_POINT:
                 car = scene.cars.get(lever.asset)
                 kw = self._quota.power_kw(lever, at, car.register_kwh, scene.snapshot.at) if car else 0.0
-            case AssetKind.BATTERY | AssetKind.HEAT_PUMP:
+            case AssetKind.BATTERY | AssetKind.HEAT_PUMP | AssetKind.GENSET:
                 pass
         return plan_wish(at, lever, kw, scene.prices, self._teller)
 
@@ -320,6 +321,9 @@ class Steering:
             power_kw = min(powers.metered_kw[lever.asset], 0.0)
         overridden = lever.asset in scene.standing.overrides
         keeps = 0.0 < lever.reserve_pct >= powers.state.get(lever.asset, 0.0) and not overridden
+        if lever.kind is AssetKind.GENSET:
+            # Relief may lower what it gives; to ask for more is the plan's, as a start takes too long.
+            lower_kw = max(lower_kw, min(power_kw, 0.0))
         return Flex(
             asset=lever.asset,
             kind=lever.kind,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset, Privacy, PvAsset
+from ems.config.assets import BatteryAsset, ChargePointAsset, GensetAsset, HeatPumpAsset, Privacy, PvAsset
 from ems.config.binding import Bindings, bind
 from ems.config.site import Site
 
@@ -121,7 +121,7 @@ def _meters(site: Site, bindings: Bindings) -> Iterator[Meter]:
 def _largest_kw(site: Site, asset: object) -> float:
     grid = site.file.grid
     match asset:
-        case PvAsset() | HeatPumpAsset():
+        case PvAsset() | HeatPumpAsset() | GensetAsset():
             return ROOM * asset.rated_kw
         case BatteryAsset():
             return ROOM * max(asset.charge_kw, asset.discharge_kw)

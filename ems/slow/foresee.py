@@ -17,6 +17,7 @@ from ems.config.assets import (
     BatteryAsset,
     BuildingAutomation,
     ChargePointAsset,
+    GensetAsset,
     GridMeter,
     HeatPumpAsset,
     LoadAsset,
@@ -27,6 +28,7 @@ from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.slow.feed_desk import FeedDesk, Label
 from ems.slow.measured_past import STEP_S, MeasuredPast, Table
+from ems.slow.running import running
 from ems.slow.situation import AssetNow
 from ems.slow.throughput import left_kwh
 from ems.slow.zone_watch import ZoneWatch
@@ -89,6 +91,7 @@ class Foresight:
         metered_kw: each metered load, by asset id [kW]; one of which nothing is known is missing.
         limit_kw: what building automation will allow, by asset id [kW]; inf where no limit is foreseen.
         unknown_kw: heat into a zone's air that its model does not explain, by asset id [kW].
+        running: whether a genset runs and for how long it has or has not [s], by asset id.
         warranty_kwh: what its warranty leaves a battery to discharge, by asset id [kWh]; missing where nobody counts.
     """
 
@@ -105,6 +108,7 @@ class Foresight:
     limit_kw: Mapping[str, Floats] = field(default_factory=dict)
     unknown_kw: Mapping[str, Floats] = field(default_factory=dict)
     warranty_kwh: Mapping[str, float] = field(default_factory=dict)
+    running: Mapping[str, tuple[bool, float]] = field(default_factory=dict)
 
     @property
     def degraded(self) -> tuple[str, ...]:
@@ -183,6 +187,7 @@ class Foreseer:
             limit_kw=self._limits(table, slots, now, situation),
             unknown_kw=unknown_kw,
             warranty_kwh=self._warranties(table, slots, now),
+            running=self._running(table, situation),
         )
 
     def foresee_sky(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]) -> Sky:
@@ -232,6 +237,14 @@ class Foreseer:
             for name, spec in planned_assets(self._site).items()
             if isinstance(spec, BatteryAsset) and (per_day := spec.warranty_kwh_per_day) is not None
         }
+
+    def _running(self, table: Table, situation: Mapping[str, AssetNow]) -> dict[str, tuple[bool, float]]:
+        found = {}
+        for name, spec in planned_assets(self._site).items():
+            if isinstance(spec, GensetAsset) and "power_kw" in situation[name].values:
+                past = table.past(self._bindings.measure(name, "power_kw"))
+                found[name] = running(situation[name].values["power_kw"], past, spec.rated_kw)
+        return found
 
     def _limits(
         self, table: Table, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]

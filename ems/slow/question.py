@@ -11,7 +11,7 @@ import numpy as np
 
 from ems.comfort import comfort_band, inside
 from ems.config.asset_models import PlannedAsset, asset_models, planned_assets
-from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset, LoadAsset, MeteredLoad
+from ems.config.assets import BatteryAsset, ChargePointAsset, GensetAsset, HeatPumpAsset, LoadAsset, MeteredLoad
 from ems.config.binding import Bindings
 from ems.config.site import Planning, Site
 from ems.limits.in_force import InForce, foreseen
@@ -25,6 +25,8 @@ from optimization.assets import (
     ChargePoint,
     ChargePointInputs,
     EvSession,
+    Genset,
+    GensetInputs,
     HeatPump,
     HeatPumpInputs,
     Inputs,
@@ -198,16 +200,32 @@ class Questioner:
             return model, LoadInputs(_demand_kw(name, spec, foresight))
         if now is None or now.blocked:
             return self._unsteered(model, now, slots, foresight)
+        return model, self._inputs(model, spec, slots, now, foresight, tariff=tariff)
+
+    def _inputs(
+        self,
+        model: Asset,
+        spec: PlannedAsset,
+        slots: Slots,
+        now: AssetNow,
+        foresight: Foresight,
+        *,
+        tariff: TariffSeries,
+    ) -> Inputs:
         match model:
             case Pv():
-                return model, PvInputs(foresight.pv_kw[name])
+                return PvInputs(foresight.pv_kw[model.id])
             case Battery() if isinstance(spec, BatteryAsset):
-                return model, self._store(model, spec, slots, now, foresight, tariff=tariff)
+                return self._store(model, spec, slots, now, foresight, tariff=tariff)
             case ChargePoint() if isinstance(spec, ChargePointAsset):
-                return model, ChargePointInputs(_priced(foresight.cars[name], spec.shortfall_per_kwh))
+                return ChargePointInputs(_priced(foresight.cars[model.id], spec.shortfall_per_kwh))
             case HeatPump() if isinstance(spec, HeatPumpAsset):
-                return model, self._zone(model, spec, slots, now, foresight, tariff=tariff)
-        raise TypeError(f"{name}: nothing is known of planning a {type(model).__name__}")
+                return self._zone(model, spec, slots, now, foresight, tariff=tariff)
+            case Genset() if isinstance(spec, GensetAsset):
+                carbon_price = self.site.file.planning.carbon_price_per_kg * spec.fuel_kg_per_kwh
+                fuel_price = np.full(len(slots), spec.fuel_price_per_kwh + carbon_price)
+                return GensetInputs(*foresight.running[model.id], fuel_price)
+        raise TypeError(f"{model.id}: nothing is known of planning a {type(model).__name__}")
 
     def _store(
         self,

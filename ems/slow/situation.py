@@ -15,6 +15,7 @@ NEEDED_ROLES: Mapping[str, tuple[str, ...]] = {
     "battery": ("power_kw", "soc_pct"),
     "charge_point": ("power_kw", "state"),
     "heat_pump": ("power_kw", "temperature_c"),
+    "genset": ("power_kw",),
     "metered_load": ("power_kw",),
 }
 """Without a good value of each of these an asset is not planned with."""
@@ -27,7 +28,7 @@ class AssetNow:
     """One asset with a device, now.
 
     Args:
-        kind: `pv`, `battery`, `charge_point` or `heat_pump`.
+        kind: as in the site file, `pv` say.
         values: good measured values by role; a role without one is missing.
         blocked: why it cannot be planned with, in words; empty when it can.
         limit_kw: greatest magnitude of its power that building automation allows now [kW]; None without a limit.

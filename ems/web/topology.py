@@ -20,6 +20,7 @@ _RATINGS = {
     "battery": ("charge_kw", "discharge_kw", "capacity_kwh"),
     "charge_point": ("charge_kw",),
     "heat_pump": ("rated_kw",),
+    "genset": ("rated_kw",),
 }
 
 

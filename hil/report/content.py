@@ -19,7 +19,13 @@ FIGURES = {
     "peak_import_kw": "highest quarter-hour [kW]", "violation_share": "share of time beyond a limit",
     "ev_shortfall_kwh": "cars missed [kWh]", "comfort_kh": "discomfort [Kh]",
 }  # fmt: skip
-KINDS = {"battery": "Batteries", "pv": "PV plants", "charge_point": "Charge points", "heat_pump": "Heat pumps"}
+KINDS = {
+    "battery": "Batteries",
+    "pv": "PV plants",
+    "charge_point": "Charge points",
+    "heat_pump": "Heat pumps",
+    "genset": "Gensets",
+}
 
 
 def contents(record: RunRecord) -> list[Block]:

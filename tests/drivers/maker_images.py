@@ -52,6 +52,13 @@ def limit_gateway_image() -> dict[tuple[int, int], int]:
     return {(HOLDING, address): word for address, word in enumerate(words)}
 
 
+def genset_image() -> dict[tuple[int, int], int]:
+    """A set that gives 12.5 kW, has given 70.002 kWh of 200 kWh of fuel, and runs; it was told 15 kW."""
+    told = (0, 12_500, *words32(70_002), *words32(200_000), 0, 3, 2, 0x0100)
+    held = (0, 15_000, 1, 60, 0, 0)
+    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
+
+
 def home_hub_image() -> dict[tuple[int, int], int]:
     """A heat pump that takes 2.31 kW in a room of 20.75 degC and was recommended to run."""
     return {(INPUT, 49): 2075, (INPUT, 50): 231, (HOLDING, 55): 2}
@@ -75,4 +82,5 @@ MAKERS = {
     "vestel_evc04": vestel_image,
     "heat_meter": heat_meter_image,
     "limit_gateway": limit_gateway_image,
+    "genset": genset_image,
 }

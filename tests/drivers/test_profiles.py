@@ -41,6 +41,13 @@ ROLES = {
     "vestel_evc04": CHARGE_POINT,
     "solaredge_inverter": {"power_kw": "kW", "energy_kwh": "kWh", "limit_kw": "kW"},
     "heat_meter": {"heat_kw": "kW", "heat_kwh": "kWh", "supply_c": "degC", "return_c": "degC"},
+    "genset": {
+        "power_kw": "kW",
+        "energy_kwh": "kWh",
+        "fuel_kwh": "kWh",
+        "engine_state": "state",
+        "setpoint_kw": "kW",
+    },
     "limit_gateway": {
         "import_limit_kw": "kW",
         "export_limit_kw": "kW",
@@ -68,6 +75,7 @@ WATCHDOG = {
     "alfen_ng9xx": True,
     "daikin_homehub": False,
     "heat_meter": False,
+    "genset": True,
     "limit_gateway": False,
     "building_automation": False,
     "heat_pump": False,

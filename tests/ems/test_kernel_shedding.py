@@ -79,6 +79,7 @@ def test_ranks_come_from_the_site_file_or_the_kind_and_pv_is_never_shed():
         "pv": Load("pv", 5.0, 4, critical=True),
     }
     assert sorted(RANKS, key=RANKS.__getitem__) == [
+        AssetKind.GENSET,
         AssetKind.BATTERY,
         AssetKind.CHARGE_POINT,
         AssetKind.HEAT_PUMP,

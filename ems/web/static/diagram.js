@@ -96,6 +96,7 @@ const RANGE = {
   battery: ({ charge_kw, discharge_kw }) => [-discharge_kw, charge_kw],
   charge_point: ({ charge_kw }) => [0, charge_kw],
   heat_pump: ({ rated_kw }) => [0, rated_kw],
+  genset: ({ rated_kw }) => [-rated_kw, 0],
 };
 
 function Asset({ spot, context }) {

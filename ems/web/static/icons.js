@@ -20,6 +20,7 @@ export const SYMBOLS = {
   battery: "M2.5 4.5h10v7h-10zM12.5 6.5h1.5v3h-1.5M5 6.5v3M7.5 6.5v3M10 6.5v3",
   charge_point: "M3.5 13.5v-11h6v11M2.5 13.5h8M5 5h3M9.5 8h2v3.5a1 1 0 0 0 2 0V6l-2-2",
   heat_pump: "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11zM4.5 9c1.5-2.5 2.3-2.5 3.5 0s2 2.5 3.5 0",
+  genset: "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11zM10.5 6.2A3 3 0 1 0 11 9H8.5",
   heat_meter: "M2.5 2.5h11v11h-11zM5.5 11V5M10.5 11V5M5.5 8h5",
   building_automation: "M3 13.5v-11h10v11zM5.5 5h1.5M9 5h1.5M5.5 8h1.5M9 8h1.5M7 13.5V11h2v2.5",
 };
