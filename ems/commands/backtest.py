@@ -32,7 +32,7 @@ def command(argv: Sequence[str]) -> int:
     folder = find_site(arguments.site)
     folder = folder if folder.is_dir() else folder.parent
     site = load_site(folder)
-    task = Task(folder, period(arguments, ZoneInfo(site.file.site.timezone)), arguments.seed)
+    task = Task(folder, period(arguments, ZoneInfo(site.file.site.timezone)), arguments.seed, arguments.ladder)
     controllers = list(Controller) if arguments.controller == ALL else [Controller(arguments.controller)]
     days = task.period.seconds / 86400.0
     note(f"{site.file.site.name}: {days:g} days, {', '.join(controllers)}")
@@ -55,6 +55,7 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument("--to", dest="end", required=True, metavar="DATE", help="local date or instant, not included")
     words = "plan, rules, none, oracle, or all of them (default), which also gives the captured share"
     options.add_argument("--controller", choices=[*Controller, ALL], default=ALL, help=words)
+    options.add_argument("--ladder", action="store_true", help="let the plan rest on the ladder's forecasts of loads")
     options.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the plant's parameters (default: 1)")
     options.add_argument("--html", type=Path, metavar="FILE", help="also write a page with plots")
     options.add_argument("--json", action="store_true", help="print one JSON object on stdout")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ems.app import build
 from ems.clock import SimulatedClock, SystemClock
@@ -24,6 +24,7 @@ from ems.daemon import Daemon
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.requests import submit
 from ems.study.bench import Bench, Period
+from ems.study.laddered import KnowsItsLoads, LadderForesight
 from ems.study.oracle import PerfectForesight
 from ems.timetable import SimulatedRunner
 from ems.worker import DirectSolver, NoSolver, Solver
@@ -63,7 +64,9 @@ class Arm:
     wall_s: float
 
 
-def run_arm(site: Site, bench: Bench, period: Period, controller: Controller, progress: Progress) -> Arm:
+def run_arm(
+    site: Site, bench: Bench, period: Period, controller: Controller, progress: Progress, *, ladder: bool = False
+) -> Arm:
     """Run one arm.
 
     Args:
@@ -72,6 +75,7 @@ def run_arm(site: Site, bench: Bench, period: Period, controller: Controller, pr
         period: how long.
         controller: who steers.
         progress: told the share that is done, 0..1.
+        ladder: whether plans rest on the ladder's forecasts of loads, not the daemon's own.
     """
     wall = SystemClock()
     began_s = wall.monotonic()
@@ -80,7 +84,7 @@ def run_arm(site: Site, bench: Bench, period: Period, controller: Controller, pr
         _let_alone(bench, period, progress)
     else:
         with tempfile.TemporaryDirectory(prefix="ems-study-") as state:
-            daemon = partial(_daemon, paced(site), bench, controller, Path(state))
+            daemon = partial(_daemon, paced(site), bench, controller, Path(state), ladder=ladder)
             counters = asyncio.run(_steer(daemon, bench, period, Path(state), progress))
     return Arm(controller, bench.verdict(), counters, bench.track(), wall.monotonic() - began_s)
 
@@ -127,7 +131,9 @@ async def _steer(
     return daemon.counters()
 
 
-def _daemon(site: Site, bench: Bench, controller: Controller, state: Path, clock: SimulatedClock) -> Daemon:
+def _daemon(
+    site: Site, bench: Bench, controller: Controller, state: Path, clock: SimulatedClock, *, ladder: bool
+) -> Daemon:
     cache = cache_dir(state)
     # Rules keep the limits too: they are to know the feeder as well as a plan does.
     prepare(grid_path(site), grid_limits(site), cache)
@@ -143,4 +149,7 @@ def _daemon(site: Site, bench: Bench, controller: Controller, state: Path, clock
     )  # fmt: skip
     if controller is Controller.ORACLE:
         daemon.planning.foresee_by(lambda usual: PerfectForesight(usual, bench))
+    if controller is Controller.PLAN and ladder:
+        planning = daemon.planning
+        planning.foresee_by(lambda usual: LadderForesight(cast(KnowsItsLoads, usual), planning, site))
     return daemon

@@ -38,11 +38,13 @@ class Task:
         folder: the site's folder.
         period: what is studied.
         seed: of what the plant draws by chance: its parameters off the site file's.
+        ladder: whether the plan rests on the ladder's forecasts of loads, not the daemon's own.
     """
 
     folder: Path
     period: Period
     seed: int
+    ladder: bool = False
 
 
 def run_arms(task: Task, controllers: Sequence[Controller], progress: Progress) -> list[Arm]:
@@ -82,7 +84,8 @@ def _run(task: Task, controller: Controller, place: int) -> Arm:
     def show(share: float) -> None:
         _shares[place] = share
 
-    return run_arm(site, find_maker()(site, task.period, task.seed), task.period, controller, show)
+    bench = find_maker()(site, task.period, task.seed)
+    return run_arm(site, bench, task.period, controller, show, ladder=task.ladder)
 
 
 def table(task: Task, arms: Sequence[Arm], currency: str) -> dict[str, Any]:
@@ -94,6 +97,7 @@ def table(task: Task, arms: Sequence[Arm], currency: str) -> dict[str, Any]:
         "from": task.period.start.isoformat(),
         "to": task.period.end.isoformat(),
         "seed": task.seed,
+        "ladder": task.ladder,
         "currency": currency,
         "arms": rows,
         "captured_share": captured_share(rows),

@@ -12,21 +12,24 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from ems.commands import forecasts
+from ems.commands import backtest, forecasts
 from ems.config.loading import load_site
 from ems.exit_codes import CommandError, Exit
-from ems.study import past_series, skill
+from ems.slow.foresee import Foresight
+from ems.study import laddered, past_series, skill
+from ems.study.backtest import Task, table
 from ems.study.bench import Period
 from ems.study.error_cost import DONE, Tried, error_costs, fits
 from ems.study.past_series import PastSeries, as_published, drawn, read_published, site_series, sun
 from ems.study.skill import LEADS, Replayed, judged, replay
 from optimization.assets import EvSession
 from optimization.forecast.kept import from_columns
-from optimization.forecast.ladder import Served
+from optimization.forecast.ladder import Ladder, Served
 from optimization.forecast.methods import LEVELS, Asked, TooLittleKnown, climatology, persistence
 from optimization.forecast.past import QUARTER_S, Past, epoch_s
 from optimization.forecast.pv import PvPlant
 from optimization.forecast.quarters import Calendar
+from optimization.slots import uniform
 
 SITES = Path(__file__).resolve().parents[2] / "sites"
 HOUSE = load_site(SITES / "demo_house")
@@ -245,3 +248,60 @@ def test_a_record_that_ends_too_early_is_said():
 def test_the_study_looks_a_day_and_a_half_ahead_and_warms_up_for_four_weeks():
     assert LEADS * QUARTER_S == 36 * 3600.0
     assert timedelta(days=28) == skill.WARM_UP
+
+
+# The ladder in the daemon's place
+
+
+class Daemon:
+    """Foresees zero, and knows what its loads were."""
+
+    def foresee(self, slots, now, situation, sessions):
+        nothing = np.zeros(len(slots))
+        weather = {"price": nothing, "carbon": nothing, "outdoor_c": nothing, "irradiance": nothing}
+        rest = {"pv_kw": {}, "cars": {}, "mass_c": {}, "labels": {}}
+        return Foresight(**weather, **rest, load_kw=nothing, metered_kw={"school": nothing})
+
+    def residual_past(self, table):
+        return past(daily)
+
+    def metered_past(self, name, table):
+        return past(lambda at_s: 10.0 * daily(at_s))
+
+    def measured(self, now):
+        return None
+
+
+def test_the_ladder_foresees_loads_hour_by_hour_and_leaves_the_rest_to_the_daemon(monkeypatch):
+    issued = []
+
+    class Counted(Ladder):
+        def issue(self, asked):
+            issued.append(asked.now_s)
+            return super().issue(asked)
+
+    monkeypatch.setattr(laddered, "Ladder", lambda **more: Counted(methods={"persistence": persistence}, **more))
+    monkeypatch.setattr(laddered, "WARM_UP", timedelta(days=9))
+    ladder = laddered.LadderForesight(Daemon(), Daemon(), HOUSE)
+
+    def foresee(minutes, count=150):
+        now = START + timedelta(minutes=minutes)
+        return ladder.foresee(uniform(START + timedelta(minutes=minutes // 15 * 15), count, QUARTER_S), now, {}, {})
+
+    first = foresee(5)
+    warm_up = len(issued)
+    assert warm_up == 2 * (9 * 4 + 1)
+    right = daily(START_S + QUARTER_S * np.arange(150))
+    assert np.allclose(first.load_kw[1:145], right[1:145], atol=1e-6)
+    assert np.allclose(first.metered_kw["school"][1:145], 10.0 * right[1:145], atol=1e-6)
+    assert first.load_kw[0] == 0.0 and (first.load_kw[145:] == 0.0).all()
+    foresee(20)
+    assert len(issued) == warm_up
+    foresee(65)
+    assert len(issued) == warm_up + 2
+
+
+def test_a_backtest_may_rest_on_the_ladder():
+    assert backtest._options().parse_args(["x", "--from", "a", "--to", "b", "--ladder"]).ladder
+    assert not backtest._options().parse_args(["x", "--from", "a", "--to", "b"]).ladder
+    assert table(Task(Path("house"), HOURS, 1, ladder=True), [], "EUR")["ladder"] is True
