@@ -35,7 +35,7 @@ def asset_model(name: str, spec: PlannedAsset, bus: int = -1) -> Asset:
     """Give the planner's description of one asset at a bus of the grid, by its index."""
     match spec:
         case LoadAsset() | MeteredLoad():
-            return Load(name, bus, spec.power_factor)
+            return Load(name, bus, spec.power_factor, spec.shed_rank, spec.critical)
         case PvAsset():
             return Pv(name, spec.rated_kw, bus, spec.power_factor)
         case BatteryAsset():

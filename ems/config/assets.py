@@ -69,7 +69,14 @@ class GridMeter(Placed):
     bus: str
 
 
-class LoadAsset(Placed):
+class FixedLoad(Placed):
+    """Load that nobody commands: a lower `shed_rank` is left unserved first in a shortage, what is `critical` last."""
+
+    shed_rank: Annotated[Whole, Field(ge=1, le=99)] | None = later(None)
+    critical: Switch = later(False)
+
+
+class LoadAsset(FixedLoad):
     """Fixed load that no device meters: a share of what the grid meter shows and no device explains.
 
     `sigma_share` is the standard deviation of its true power as a share of what is taken for it.
@@ -82,7 +89,7 @@ class LoadAsset(Placed):
     power_factor: Share = 0.97
 
 
-class MeteredLoad(Placed):
+class MeteredLoad(FixedLoad):
     """Fixed load with a meter of its own."""
 
     kind: Literal["metered_load"]

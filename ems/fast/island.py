@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from drivers.registry import profile_points
-from ems.config.assets import BatteryAsset, PvAsset
+from ems.config.assets import BatteryAsset, Sheddable
 from ems.config.binding import Bindings, role_points
 from ems.config.site import Site
 from ems.fast.decisions import Bound, Lever, Rung
@@ -124,7 +124,6 @@ class IslandWatch:
         )
 
     def _waits(self, asset: str) -> bool:
-        """Tell whether an asset lives on the sun alone: it can be commanded, is not critical and is no plant."""
+        """Tell whether an asset lives on the sun alone: it can be commanded to take less, and is not critical."""
         spec = self._site.file.assets[asset]
-        steered = hasattr(spec, "critical") and not spec.critical
-        return steered and not isinstance(spec, PvAsset)
+        return isinstance(spec, Sheddable) and not spec.critical

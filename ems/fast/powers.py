@@ -6,7 +6,7 @@ loads by the site file. What only tells (a heat meter, a building automation sys
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from ems.config.assets import (
     BatteryAsset,
     ChargePointAsset,
     Comfort,
+    FixedLoad,
     GensetAsset,
     GridMeter,
     HeatPumpAsset,
@@ -29,6 +30,7 @@ from ems.fast.decisions import Bound, Lever, Rung
 from ems.fast.phases import on
 from ems.fast.rules import BatteryView, CarView, RuleView, ZoneView
 from ems.fast.scene import Scene
+from ems.fast.shedding import Load
 from ems.limits.in_force import narrowed
 from ems.process_image import Snapshot
 
@@ -91,6 +93,14 @@ def read_powers(site: Site, bindings: Bindings, snapshot: Snapshot) -> Powers:
         asset: spec.residual_share * rest_kw for asset, spec in site.file.assets.items() if isinstance(spec, LoadAsset)
     }
     return Powers(grid_kw, metered, loads if grid_kw is not None else {}, state, missing)
+
+
+def ranked_loads(site: Site, powers: Powers) -> Iterator[Load]:
+    """Describe the fixed loads that have a rank: nobody commands them, but somebody may switch them off."""
+    for asset, kw in {**powers.metered_kw, **powers.loads_kw}.items():
+        spec = site.file.assets[asset]
+        if isinstance(spec, FixedLoad) and spec.shed_rank is not None:
+            yield Load(asset, kw, spec.shed_rank, spec.critical)
 
 
 def bounds_of(site: Site, lever: Lever, scene: Scene, powers: Powers) -> tuple[Bound, ...]:

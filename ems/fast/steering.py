@@ -36,7 +36,7 @@ from ems.fast.ladder import (
 )
 from ems.fast.levels import Debt, owe, running_at
 from ems.fast.phases import order_of, stand_bounds
-from ems.fast.powers import Powers, bounds_of, read_powers, rule_view
+from ems.fast.powers import Powers, bounds_of, ranked_loads, read_powers, rule_view
 from ems.fast.rows import EXPORT, IMPORT, RowsMaker
 from ems.fast.scene import Scene
 from ems.fast.sg_ready import Block, why_released
@@ -294,7 +294,7 @@ class Steering:
         over = [name for name, excess in zip(rows.names, result.excess, strict=True) if excess > 1e-6]
         short_kw = float(result.excess[rows.names.index(IMPORT)])
         idle = [load_of(self._levers[a], powers.metered_kw[a]) for a in shaped if a not in movable]
-        by_hand = shed(short_kw, idle).assets
+        by_hand = shed(short_kw, [*idle, *ranked_loads(self._site, powers)]).assets
         return Outcome(decisions, powers, excess=tuple(said.get(name, name) for name in over), by_hand=by_hand)
 
     def _connection(self, scene: Scene) -> tuple[tuple[float, float], Mapping[str, str]]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from planning_kit import NOW, Loop, build_loop, demo_site
 from stage import SceneMaker, levers_of, make_plan, make_site, voltage_rows
 
-from ems.config.assets import BatteryAsset, ChargePointAsset
+from ems.config.assets import BatteryAsset, ChargePointAsset, FixedLoad
 from ems.config.binding import bind
 from ems.config.site import Group, Site
 from ems.fast.rows import RowsMaker, build_rows
@@ -26,7 +26,7 @@ from ems.slow.plan_record import plan_record
 from ems.slow.plan_resumed import read_plan
 from ems.slow.throughput import left_kwh
 from ems.store.encoding import to_json
-from optimization.assets import BatteryInputs, ChargePointInputs, EvSession
+from optimization.assets import BatteryInputs, ChargePointInputs, EvSession, Load, LoadInputs
 from optimization.forecast.past import Past, epoch_s
 from optimization.problem import Plan, Problem
 from optimization.rolling import Planner
@@ -188,3 +188,42 @@ def test_between_two_plans_a_group_s_limit_is_kept() -> None:
     told = steering.decide(SceneMaker(site)({"meter.power_kw": 5.0}, plan=plan)).decisions
     assert (told["battery"].kw or 0.0) + (told["heat"].kw or 0.0) <= 12.0
     assert "limit of far" in told["battery"].reason
+
+
+# ---- the order of fixed loads -----------------------------------------------------------------------------------
+
+
+async def test_a_rank_of_a_fixed_load_orders_what_a_plan_leaves_unserved(tmp_path: Path) -> None:
+    names = [name for name, spec in demo_site().file.assets.items() if isinstance(spec, FixedLoad)]
+    last, first = names[0], names[1]
+    site = demo_with(**{first: {"shed_rank": 5}, last: {"shed_rank": 1, "critical": True}})
+    _, problem = await asked(tmp_path, site)
+    assert {asset.id: asset.order for asset in problem.assets if isinstance(asset, Load)}[last] == 2.0
+    n = len(problem.slots)
+    # No battery, no sun, and a connection that cannot exceed its limit for less than a load costs.
+    kept = tuple(asset for asset in problem.assets if asset.id in names)
+    short = replace(
+        problem,
+        network=None,
+        assets=kept,
+        inputs={name: LoadInputs(np.full(n, 10.0)) for name in names},
+        connection=replace(problem.connection, import_limit_kw=np.full(n, 10.0 * len(names) - 5.0)),
+        weights=replace(problem.weights, grid_limit=1000.0),
+    )
+    plan = solved(tmp_path, short)
+    unserved = {name: schedule.slack["unserved_kw"] for name, schedule in plan.schedules.items()}
+    np.testing.assert_allclose(unserved[first], 5.0, atol=1e-6)
+    assert all(unserved[name].max() < 1e-6 for name in names if name != first)
+
+
+def test_the_alarm_names_ranked_loads_in_their_order() -> None:
+    ranks = {"assets.houses.shed_rank": 7, "assets.shop.shed_rank": 2}
+    named = make_site(ranks), make_site(ranks | {"assets.shop.critical": True}), make_site()
+    orders = []
+    for site in named:
+        steering = Steering(site, bind(site), levers_of(site))
+        scene = SceneMaker(site)({"meter.power_kw": 110.0, "store.soc_pct": 5.0, "wallbox.power_kw": 0.0})
+        orders.append(steering.decide(scene).by_hand)
+    assert orders[0][:2] == ("shop", "houses")
+    assert orders[1] == ("houses",)
+    assert orders[2] == ()
