@@ -137,9 +137,12 @@ def dates_and_quarters(at_s: Floats, zone: tzinfo) -> tuple[Floats, Floats]:
     return _dates_and_quarters(np.asarray(at_s, dtype=np.float64).tobytes(), zone)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _dates_and_quarters(instants: bytes, zone: tzinfo) -> tuple[Floats, Floats]:
-    """Do so once for the same instants: many quantities are measured at the same ones."""
+    """Do so once for the same instants: many quantities are measured at the same ones.
+
+    Two weeks take 100 kB and those of the next plan are others: what is kept for longer only fills memory, for hours.
+    """
     at_s = np.frombuffer(instants)
     quarters, where = np.unique(np.floor_divide(at_s, QUARTER_S), return_inverse=True)
     local_s = at_s + _offsets_s(quarters, zone)[where] if at_s.size else at_s
