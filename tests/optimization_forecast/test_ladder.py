@@ -28,6 +28,7 @@ from optimization.forecast.methods import (
     persistence,
 )
 from optimization.forecast.past import DAY_S, QUARTER_S, Past
+from optimization.forecast.published import Issue, PublishedPast
 from optimization.forecast.quarters import Calendar
 from optimization.forecast.score import pinball, score, skill
 
@@ -210,6 +211,24 @@ def test_where_nobody_says_anything_there_is_a_gap_and_no_zero():
     served = ladder.issue(Asked(noisy(20), at(START_S + 15 * DAY_S), START_S + 15 * DAY_S, BERLIN))
     assert np.isnan(served.value[:, LEADS // 2 :]).all()
     assert set(served.method[LEADS // 2 :]) == {""}
+
+
+@pytest.mark.parametrize(("lost_for_h", "published"), [(0, LEADS), (6, LEADS - 24), (13, 0)])
+def test_a_feed_that_is_lost_is_served_to_its_end_and_then_the_statistics_are(lost_for_h, published):
+    """batcontrol 69, 274 and 303: an hour after its forecast failed it went on without one for the night."""
+    now_s = START_S + 15 * DAY_S
+    feed = PublishedPast(
+        np.array([now_s - lost_for_h * 3600.0]), (Issue(now_s - lost_for_h * 3600.0, 3600.0, np.full(12, 9.0)),)
+    )
+
+    def told(asked):
+        start_s = asked.at_s - QUARTER_S / 2.0
+        return asked.point(asked.beside["sun"].told(start_s, np.full(len(start_s), QUARTER_S), asked.now_s))
+
+    ladder = Ladder(methods={**QUICK, "told": told}, choice=Choice("told"))
+    served = ladder.issue(Asked(noisy(20), at(now_s), now_s, BERLIN, beside={"sun": feed}))
+    assert np.isfinite(served.value).all()
+    assert served.method.count("told") == published == int((served.value[1] == 9.0).sum())
 
 
 def test_bounds_hold_for_every_quantile():
