@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from optimization.forecast.past import (
     Past,
+    dates_and_quarters,
     empty,
     epoch_s,
     local_days_and_quarters,
@@ -72,6 +74,22 @@ def test_zones_that_are_off_by_half_an_hour_are_read_right() -> None:
     _, quarter = local_days_and_quarters(at_s, zone)
     local = [datetime.fromtimestamp(s, UTC).astimezone(zone) for s in at_s]
     assert quarter.tolist() == [t.hour * 4 + t.minute // 15 for t in local]
+
+
+def test_the_calendar_of_one_plan_after_the_other_fills_no_memory() -> None:
+    """Two weeks that move on with every plan: what is kept of them ends after a few, not after hours."""
+    fortnight_s = np.arange(14 * 288) * 300.0
+    tracemalloc.start()
+    try:
+        for plan in range(12):
+            dates_and_quarters(fortnight_s + 300.0 * plan, BERLIN)
+        warm, _ = tracemalloc.get_traced_memory()
+        for plan in range(12, 60):
+            dates_and_quarters(fortnight_s + 300.0 * plan, BERLIN)
+        grown = tracemalloc.get_traced_memory()[0] - warm
+    finally:
+        tracemalloc.stop()
+    assert grown < 50_000
 
 
 def test_slot_middles_are_in_seconds_of_the_epoch() -> None:
