@@ -108,7 +108,8 @@ class AffineModel:
         vector = self._vector(values)
         if head and self.turns is not None:
             vector = turned(vector, self.turns.params, head)
-        numbers = self.constant + self.linear @ vector
+        numbers = self.linear @ vector
+        numbers += self.constant
         cost, offset, low, high, row_low, row_high, coefficient = (
             numbers[a:b] for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)
         )

@@ -6,6 +6,8 @@ The names are those of the Params in `optimization.model` and `optimization.bloc
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from optimization.assets import BatteryInputs
@@ -80,15 +82,16 @@ def connection(problem: Problem) -> Values:
 
 def anchor(problem: Problem, shape: Structure) -> Values:
     """Derive the powers of the previous plan in the first hours, and what a kW moved away from them costs."""
-    slots, where = problem.slots, list(shape.anchor_slots)
-    near, price = is_anchored(slots)[where], problem.weights.move * slots.duration_h[where]
+    slots, where = problem.slots, np.array(shape.anchor_slots, dtype=np.int64)
+    near = is_anchored(slots)[where]
+    held = replace(slots, offset_s=slots.offset_s[where[near]], duration_s=slots.duration_s[where[near]])
     powers, costs = np.zeros((2, len(shape.anchored), len(where)))
     powers[:, ~near] = FAR_KW
     for row, i in enumerate(shape.anchored):
-        before = previous_kw(problem.previous, problem.assets[i].id, slots)
+        before = previous_kw(problem.previous, problem.assets[i].id, held)
         if before is not None:
-            known = near & ~np.isnan(before[where])
-            powers[row, known], costs[row, known] = before[where][known], price[known]
+            powers[row, near] = np.nan_to_num(before)
+            costs[row, near] = np.where(np.isnan(before), 0.0, problem.weights.move * held.duration_h)
     return {"anchor_kw": powers, "move_cost": costs}
 
 
