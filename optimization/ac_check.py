@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from optimization.network import GridError, GridLimits
 from optimization.slots import Floats, Ints
+from optimization.switching import Outage, branch_labels, switched
 
 Complex = NDArray[np.complex128]
 LocalKvar = Callable[[Floats], Floats]
@@ -83,6 +84,7 @@ class AcGrid:
         pct_lower: likewise at its lower end.
         own_kva: what the grid file itself draws at each bus, shape (m,).
         beyond: why the Z-bus method does not hold here, one reason each; empty where it does.
+        outage: what has failed in it; None for the grid as it is declared.
     """
 
     source: Path
@@ -99,6 +101,7 @@ class AcGrid:
     pct_lower: Floats
     own_kva: Complex
     beyond: tuple[str, ...] = ()
+    outage: Outage | None = None
     z: Complex = field(init=False, repr=False)
     """The inverse of `y_bus` without the slack [pu], shape (m-1, m-1)."""
 
@@ -122,7 +125,7 @@ class AcGrid:
 
     def witness(self, p_kw: Floats, q_kvar: Floats, slot: int) -> tuple[Floats, Floats] | None:
         """Ask pandapower's runpp for one slot: voltages [pu] and loadings [pct]; None where it finds no solution."""
-        net = _solved(self.source, self.bus_ids, p_kw[:, slot], q_kvar[:, slot])
+        net = _solved(self, p_kw[:, slot], q_kvar[:, slot])
         if net is None:
             return None
         loading = np.concatenate([net.res_line.loading_percent.to_numpy(), net.res_trafo.loading_percent.to_numpy()])
@@ -182,7 +185,7 @@ class AcGrid:
         """Ask pandapower for one slot; curves that follow the voltage are eased into it, or it is not solved."""
         followed = np.zeros_like(q_kvar)
         for _ in range(1 if local is None else NEWTON_ROUNDS):
-            net = _solved(self.source, self.bus_ids, p_kw, q_kvar + followed)
+            net = _solved(self, p_kw, q_kvar + followed)
             if net is None:
                 return None
             buses = net.res_bus.loc[self.bus_ids]
@@ -209,13 +212,6 @@ def _of_slot(local: LocalKvar | None, slot: int, slots: int) -> LocalKvar | None
     if local is None:
         return None
     return lambda v_pu: local(np.repeat(v_pu, slots, axis=1))[:, [slot]]
-
-
-def branch_labels(net: Any) -> list[str]:
-    """Name the lines, then the transformers, of a pandapower grid: their own names where unique, else `line 3`."""
-    rows = [(f"line {i}", n) for i, n in net.line.name.items()] + [(f"trafo {i}", n) for i, n in net.trafo.name.items()]
-    names = [name for _, name in rows]
-    return [name if name and names.count(name) == 1 else fallback for fallback, name in rows]
 
 
 def worst_case(grid: AcGrid, limits: GridLimits, injections: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
@@ -256,10 +252,10 @@ def _loading_excesses(grid: AcGrid, limits: GridLimits, result: AcResult) -> lis
     ]
 
 
-def _solved(source: Path, bus_ids: Ints, p_kw: Floats, q_kvar: Floats) -> Any:
+def _solved(grid: AcGrid, p_kw: Floats, q_kvar: Floats) -> Any:
     import pandapower  # noqa: PLC0415 - takes 5 s and 300 MB, and few processes ever need it
 
-    net, ours = _net_with_loads(source, tuple(bus_ids.tolist()))
+    net, ours = _net_with_loads(grid.source, grid.outage, tuple(grid.bus_ids.tolist()))
     net.load.loc[ours, "p_mw"] = p_kw / 1e3
     net.load.loc[ours, "q_mvar"] = q_kvar / 1e3
     try:
@@ -269,10 +265,10 @@ def _solved(source: Path, bus_ids: Ints, p_kw: Floats, q_kvar: Floats) -> Any:
     return net
 
 
-@lru_cache(maxsize=2)
-def _net_with_loads(source: Path, bus_ids: tuple[int, ...]) -> tuple[Any, Any]:
+@lru_cache(maxsize=8)
+def _net_with_loads(source: Path, outage: Outage | None, bus_ids: tuple[int, ...]) -> tuple[Any, Any]:
     """Open a grid with a load of ours at each bus; returns it with the indices of these loads."""
     import pandapower  # noqa: PLC0415 - as above
 
-    net = pandapower.from_json(source)
+    net = switched(pandapower.from_json(source), outage)
     return net, pandapower.create_loads(net, list(bus_ids), p_mw=0.0)

@@ -6,13 +6,14 @@ round each time (`optimization.reactive`), and its limits are cut by the error t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
 from optimization.ac_check import AcResult
-from optimization.excess import excess_kva
+from optimization.excess import Margin, excess_kva, least_margin
 from optimization.extract import Solution
 from optimization.grid_case import GridCase
 from optimization.grid_rows import Linearisation, drawn_kw
@@ -38,6 +39,7 @@ class Candidate:
         result: AC power flow of every slot.
         excess_kva: beyond the site's limits, shape (n,); inf where there is no power flow.
         aimed_excess_kva: beyond the limits that were aimed at, likewise.
+        after: AC power flow after each outage that has to be survived; the excesses above include theirs.
     """
 
     asked: Problem
@@ -46,6 +48,7 @@ class Candidate:
     result: AcResult
     excess_kva: Floats
     aimed_excess_kva: Floats
+    after: tuple[AcResult, ...] = ()
 
     @property
     def within(self) -> bool:
@@ -63,38 +66,111 @@ class Candidate:
         return 0.0 if self.within else self.total_kva, float(self.aimed_excess_kva.sum())
 
 
+Aim: TypeAlias = Callable[[GridLimits], GridLimits]
+"""Which limits a search aims at, given those that are allowed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AfterOutage:
+    """The feeder as an outage makes it.
+
+    Args:
+        name: of the outage.
+        case: the feeder then, with the limits that hold until the repair.
+        assets: the assets' places on it.
+    """
+
+    name: str
+    case: GridCase
+    assets: Linearisation
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class AcRounds:
     """The AC side of the search for a plan.
 
+    Outages are survived by constraint generation: each AC round looks at all of them, and those whose limits it finds
+    exceeded bring their rows into the next linear network. What has bound once is in the next plan's from its start.
+
     Args:
         case: the feeder.
         assets: the assets' places on it.
+        after: the feeder after each outage.
+        remembered: keys of the networks of outages that have bound before.
     """
 
     case: GridCase
     assets: Linearisation
+    after: tuple[AfterOutage, ...] = ()
+    remembered: frozenset[str] = frozenset()
 
-    def checked(self, problem: Problem, solution: Solution, aim: GridLimits) -> Candidate:
+    def checked(self, problem: Problem, solution: Solution, aim: Aim) -> Candidate:
         """Run AC power flow for a solution, and add up what lies beyond the limits."""
         drawn = [drawn_kw(asset, solution.schedules[asset.id]) for asset in problem.assets]
         power_kw = np.array(drawn).reshape(len(problem.assets), len(problem.slots))
         result = self.assets.check(power_kw, solution.reactive_kvar)
         local = np.sum(list(self.assets.beyond_curves_kw(power_kw, result.v_pu).values()), axis=0)
-        real, aimed = (excess_kva(self.case, limits, result) + local for limits in (self.case.limits, aim))
-        return Candidate(problem, solution, power_kw, result, real, aimed)
+        limits = self.case.limits
+        real, aimed = (excess_kva(self.case, each, result) + local for each in (limits, aim(limits)))
+        after = tuple(each.assets.check(power_kw) for each in self.after)
+        for outage, then in zip(self.after, after, strict=True):
+            limits = outage.case.limits
+            real = real + excess_kva(outage.case, limits, then)
+            aimed = aimed + excess_kva(outage.case, aim(limits), then)
+        return Candidate(problem, solution, power_kw, result, real, aimed, after)
 
-    def begun(self, problem: Problem, network: Network) -> Network:
-        """Lay the network about what is expected; without inverters there is nothing to lay."""
+    def begun(self, problem: Problem, aim: Aim) -> Network:
+        """Give the linear network of the limits aimed at; with inverters it is laid about what is expected."""
+        outages = tuple(
+            each.case.network_within(aim(each.case.limits))
+            for each in self.after
+            if each.case.network.key in self.remembered
+        )
+        network = replace(self.case.network_within(aim(self.case.limits)), outages=outages)
         if not problem.inverters:
             return network
         power_kw = expected_kw(problem)
         return governed(problem, network, self._operating(power_kw, self.assets.check(power_kw), {}))
 
-    def learned(
+    def learned(self, problem: Problem, network: Network, aim: Aim, newest: Candidate, rounds: int) -> Network | None:
+        """Learn from the AC round of this number; None where there is nothing left to learn."""
+        outages = self._outages(network, aim, newest)
+        own = self._own(problem, network, aim(self.case.limits), newest, rounds)
+        if own is None and outages is network.outages:
+            return None
+        return replace(own or network, outages=outages)
+
+    def least_margin(self, chosen: Candidate) -> tuple[Margin, str]:
+        """Find the least margin of all, and say after which outage it is; nothing for none."""
+        found = [(least_margin(self.case, chosen.result), "")]
+        for outage, result in zip(self.after, chosen.after, strict=True):
+            found.append((least_margin(outage.case, result), f"after {outage.name}: "))
+        return min(found, key=lambda each: each[0].share)
+
+    def with_binding(self, chosen: Candidate) -> AcRounds:
+        """Remember which outages have bound."""
+        network = chosen.asked.network
+        keys = () if network is None else (each.key for each in network.outages)
+        return replace(self, remembered=self.remembered | frozenset(keys))
+
+    def _outages(self, network: Network, aim: Aim, newest: Candidate) -> tuple[Network, ...]:
+        """Cut the limits after outages where AC exceeds them, and bring in the outages that were left out so far."""
+        found, changed = {each.key: each for each in network.outages}, False
+        for outage, result in zip(self.after, newest.after, strict=True):
+            case, limits = outage.case, aim(outage.case.limits)
+            if (excess_kva(case, limits, result) <= WITHIN_KVA).all():
+                continue
+            known = found.get(case.network.key)
+            before = known or case.network_within(limits)
+            cut = tightened(case, before, limits, outage.assets.bus_powers(newest.power_kw), result)
+            if known is None or cut is not None:
+                found[case.network.key], changed = cut or before, True
+        in_order = (each.case.network.key for each in self.after)
+        return tuple(found[key] for key in in_order if key in found) if changed else network.outages
+
+    def _own(
         self, problem: Problem, network: Network, aim: GridLimits, newest: Candidate, rounds: int
     ) -> Network | None:
-        """Learn from the AC round of this number; None where there is nothing left to learn."""
         p_kw, q_kvar = self.assets.bus_powers(newest.power_kw)
         if not problem.inverters:
             return tightened(self.case, network, aim, (p_kw, q_kvar), newest.result)

@@ -161,4 +161,7 @@ def _grid_excess(network: Network | None, columns: Mapping[str, Floats], n: int)
     if network.governed is not None:
         flow = flow + columns["inverter_over_kva"].reshape(-1, n).sum(axis=0)
     voltage = columns["v_slack"].reshape(-1, n).sum(axis=0)
+    for k in range(len(network.outages)):
+        flow = flow + columns[f"outage[{k}].flow_slack_kva"].reshape(-1, n).sum(axis=0)
+        voltage = voltage + columns[f"outage[{k}].v_slack"].reshape(-1, n).sum(axis=0)
     return np.asarray(flow + PU_IN_KVA / 2.0 * voltage)

@@ -14,6 +14,7 @@ import numpy as np
 from optimization.ac_check import AcGrid, Complex
 from optimization.network import GridError, GridLimits, Network
 from optimization.slots import Floats
+from optimization.switching import Outage
 
 CACHE_VERSION = 2
 
@@ -71,21 +72,22 @@ def bus_numbers(grid_path: Path) -> dict[str, int]:
         raise GridError(f"{grid_path} is no pandapower grid ({error}); write it with pandapower.to_json") from error
 
 
-def case_key(grid_path: Path, limits: GridLimits) -> str:
-    """Hash a grid's content with its limits; raises `GridError` if the file cannot be read."""
+def case_key(grid_path: Path, limits: GridLimits, outage: Outage | None = None) -> str:
+    """Hash a grid's content with its limits and what has failed; raises `GridError` if the file cannot be read."""
     try:
         content = grid_path.read_bytes()
     except OSError as error:
         raise GridError(f"cannot read the grid {grid_path}: {error.strerror}; name an existing file") from error
-    return hashlib.sha256(content + f"{CACHE_VERSION} {limits}".encode()).hexdigest()[:32]
+    return hashlib.sha256(content + f"{CACHE_VERSION} {limits} {outage}".encode()).hexdigest()[:32]
 
 
-def load_case(grid_path: Path, limits: GridLimits, cache_dir: Path) -> GridCase | None:
+def load_case(grid_path: Path, limits: GridLimits, cache_dir: Path, outage: Outage | None = None) -> GridCase | None:
     """Load a prepared feeder from the cache; None where `prepare` has put none there, or it was damaged since."""
-    key = case_key(grid_path, limits)
+    key = case_key(grid_path, limits, outage)
     try:
         with _cache_file(cache_dir, key).open("rb") as file, np.load(file) as stored:
-            return _case(dict(stored), key, grid_path, limits)
+            case = _case(dict(stored), key, grid_path, limits)
+            return replace(case, ac=replace(case.ac, outage=outage))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
 

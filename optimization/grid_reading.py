@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from optimization.ac_check import AcGrid, branch_labels
+from optimization.ac_check import AcGrid
 from optimization.network import GridError
 from optimization.slots import Floats, Ints
+from optimization.switching import Outage, branch_labels, switched
 
 UNKNOWN_TABLES = ("trafo3w", "impedance", "tcsc", "vsc", "bus_dc", "xward")
 """Branches and buses of these have no place among lines and transformers."""
@@ -44,14 +45,15 @@ def read_ac_grid(path: Path) -> AcGrid:
     return extract(solved(opened(path), path), path).ac
 
 
-def opened(path: Path) -> Any:
-    """Open a pandapower file; raises `GridError`."""
+def opened(path: Path, outage: Outage | None = None) -> Any:
+    """Open a pandapower file, switched as it declares and as an outage makes it; raises `GridError`."""
     import pandapower  # noqa: PLC0415 - takes 5 s and 300 MB; a warm start finds the case in the cache instead
 
     try:
-        return pandapower.from_json(path)
+        net = pandapower.from_json(path)
     except Exception as error:
         raise GridError(f"{path} is no pandapower grid ({error}); write it with pandapower.to_json") from error
+    return switched(net, outage)
 
 
 def solved(net: Any, path: Path) -> Any:
@@ -65,10 +67,11 @@ def solved(net: Any, path: Path) -> Any:
     return net
 
 
-def extract(net: Any, path: Path) -> ReadGrid:
+def extract(net: Any, path: Path, outage: Outage | None = None) -> ReadGrid:
     """Take admittances, ratings, impedances and powers out of a solved grid; raises `GridError`."""
     _refuse_unknown(net, path)
     internal = net._ppc["internal"]  # noqa: SLF001 - where pandapower keeps them
+    _refuse_dead(net, path, outage)
     ends = internal["branch"][:, :2].real.astype(int)
     order, branches = _walk(ends, int(internal["ref"][0]), len(internal["bus"]), path)
     place = np.argsort(order)
@@ -96,6 +99,7 @@ def extract(net: Any, path: Path) -> ReadGrid:
         pct_lower=pct[lower_side, each],
         own_kva=own_kva,
         beyond=tuple(_beyond(net)),
+        outage=outage,
     )
     return ReadGrid(net, ac, place[ends[branches, 1 - lower_side]], internal["branch"][branches, 2:4].real.T)
 
@@ -108,12 +112,21 @@ def _refuse_unknown(net: Any, path: Path) -> None:
         idle = net[table].index[~net[table].in_service.astype(bool)].tolist()
         if idle:
             raise GridError(f"{path}: {table} {idle} out of service; delete these rows")
-    joined = net.switch.index[(~net.switch.closed.astype(bool)) | (net.switch.et == "b")].tolist()
+    joined = net.switch.index[net.switch.et == "b"].tolist()
     if joined:
-        raise GridError(f"{path}: switch {joined} open or between buses; delete the open line, merge the joined buses")
+        raise GridError(f"{path}: switch {joined} closed between buses; merge the joined buses")
     unrated = net.line.index[~(net.line.max_i_ka > 0)].tolist() + net.trafo.index[~(net.trafo.sn_mva > 0)].tolist()
     if unrated:
         raise GridError(f"{path}: line or trafo {unrated} without a rating; give max_i_ka or sn_mva")
+
+
+def _refuse_dead(net: Any, path: Path, outage: Outage | None) -> None:
+    ids = net.bus.index.to_numpy()
+    places = net._pd2ppc_lookups["bus"][ids]  # noqa: SLF001 - where pandapower keeps them
+    dead = ids[(places < 0) | (places >= len(net._ppc["internal"]["bus"]))].tolist()  # noqa: SLF001 - as above
+    if dead:
+        when = "" if outage is None else f" after the outage {outage.name!r}"
+        raise GridError(f"{path}: bus {dead} has no supply{when}; close a switch or delete it")
 
 
 def _beyond(net: Any) -> Iterator[str]:

@@ -22,7 +22,7 @@ from optimization.blocks.registry import BLOCKS
 from optimization.charges_block import add_charge
 from optimization.groups_block import add_groups
 from optimization.network import Network
-from optimization.network_block import add_network
+from optimization.network_block import BusPower, add_network
 from optimization.periods_block import add_carbon_budget, add_demand
 from optimization.reactive_block import add_inverter_rows, add_inverters, kvar_at
 from optimization.reserves_block import add_reserves
@@ -127,15 +127,30 @@ def _add_anchor(m: Any, shape: Structure) -> None:
 
 
 def _add_feeder(m: Any, shape: Structure, network: Network) -> Any:
-    """Add the feeder's rows; returns the price of what exceeds its limits."""
+    """Add the feeder's rows, and those of the feeder after outages; returns the price of what exceeds their limits."""
     n = len(shape.parent)
+    inverters = () if network.governed is None else network.governed.shapes
+    if inverters:
+        add_inverters(m, n, inverters, network)
+    add_network(m, network, range(n), *_bus_powers(m, shape, network))
+    add_coefficients(m, n, "grid_excess_cost")
+    excess = pyo.quicksum(m.grid_excess_cost[s] * m.grid_excess[s] for s in range(n))
+    if network.outages:
+        m.outage = pyo.Block(range(len(network.outages)))
+        for k, after in enumerate(network.outages):
+            add_network(m.outage[k], after, range(n), *_bus_powers(m, shape, after))
+            excess += pyo.quicksum(m.grid_excess_cost[s] * m.outage[k].grid_excess[s] for s in range(n))
+    return excess + add_inverter_rows(m, n, inverters, network) if inverters else excess
+
+
+def _bus_powers(m: Any, shape: Structure, network: Network) -> tuple[BusPower, BusPower]:
+    """Say what the assets at a place of a feeder take, active and reactive; with inverters also what is lost there."""
+    inverters = () if network.governed is None else network.governed.shapes
+    steered = {inverter.asset for inverter in inverters}
     at_bus: dict[int, list[int]] = {}
     for i, asset in enumerate(shape.assets):
         if asset.kind.has_power:
             at_bus.setdefault(network.position(asset.bus), []).append(i)
-
-    inverters = () if network.governed is None else network.governed.shapes
-    steered = {inverter.asset for inverter in inverters}
 
     def active(bus: int, s: int) -> Any:
         taken = pyo.quicksum(m.asset[i].power_kw[s] for i in at_bus.get(bus, ()))
@@ -146,9 +161,4 @@ def _add_feeder(m: Any, shape: Structure, network: Network) -> Any:
         own = pyo.quicksum(tan * m.asset[i].power_kw[s] for i, tan in ratio.items() if tan)
         return own + kvar_at(m, inverters, network, bus, s) + m.grid_loss_kvar[bus - 1, s] if inverters else own
 
-    if inverters:
-        add_inverters(m, n, inverters, network)
-    add_network(m, network, range(n), active, reactive)
-    add_coefficients(m, n, "grid_excess_cost")
-    excess = pyo.quicksum(m.grid_excess_cost[s] * m.grid_excess[s] for s in range(n))
-    return excess + add_inverter_rows(m, n, inverters, network) if inverters else excess
+    return active, reactive

@@ -89,6 +89,7 @@ class Network:
         tighten_v_pu: how much AC rounds cut the voltage band, upper and lower, shape (2, n slots, m).
         key: hash of the grid's content and limits, for caches.
         governed: inverters whose reactive power the planner steers or foresees; None for none.
+        outages: the feeder as outages make it, whose limits the same powers have to keep: those found to bind.
     """
 
     bus_ids: Ints
@@ -104,11 +105,13 @@ class Network:
     tighten_flow_kva: Floats | None = None
     tighten_v_pu: Floats | None = None
     governed: Governed | None = None
+    outages: tuple[Network, ...] = ()
 
     @property
     def shape_key(self) -> str:
         """Name what of it decides the shape of a model."""
-        return self.key if self.governed is None else f"{self.key} {self.governed.shapes}"
+        inverters = () if self.governed is None else (str(self.governed.shapes),)
+        return " ".join((self.key, *inverters, *(outage.key for outage in self.outages)))
 
     def position(self, bus_id: int) -> int:
         """Find the place 0..m-1 of a pandapower bus index; raises `GridError` for an unknown one."""

@@ -52,15 +52,21 @@ def add_network(m: ConcreteModel, network: Network, slots: Iterable[int], bus_p:
 def limit_params(network: Network, slots: int) -> Mapping[str, Floats]:
     """Values of the block's mutable Params: name -> array of shape (branches or buses, slots), as the Param's index.
 
-    `grid_flow_limit_kva[branch, slot]`, `grid_v_min[bus, slot]` and `grid_v_max[bus, slot]` [pu^2], and those of
-    governed inverters.
+    `grid_flow_limit_kva[branch, slot]`, `grid_v_min[bus, slot]` and `grid_v_max[bus, slot]` [pu^2], those of governed
+    inverters, and under `outage[k].` those of each outage.
     """
+    after = {
+        f"outage[{k}].{name}": values
+        for k, outage in enumerate(network.outages)
+        for name, values in limit_params(outage, slots).items()
+    }
     floor, ceiling = network.squared_band(slots)
     return {
         "grid_flow_limit_kva": network.flow_limits_kva(slots),
         "grid_v_min": floor[1:],
         "grid_v_max": ceiling[1:],
         **({} if network.governed is None else network.governed.terms),
+        **after,
     }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from optimization.grid_case import GridCase, case_key, load_case, planned_network, store_case
 from optimization.grid_reading import extract, opened, solved
 from optimization.network import GridError, GridLimits
+from optimization.switching import Outage
 
 REFUSED_TABLES = (
     "load", "sgen", "gen", "storage", "motor", "asymmetric_load", "asymmetric_sgen", "shunt", "svc", "ssc", "vsc",
@@ -22,24 +23,24 @@ REFUSED_TABLES = (
 SAME_PU = 1e-8
 
 
-def prepare(grid_path: Path, limits: GridLimits, cache_dir: Path) -> GridCase:
+def prepare(grid_path: Path, limits: GridLimits, cache_dir: Path, outage: Outage | None = None) -> GridCase:
     """Get a feeder ready: from the cache, or by pandapower (5-10 s to import), which then fills the cache.
 
-    Raises `GridError` for a grid that cannot be planned with.
+    Raises `GridError` for a grid that cannot be planned with, as it is declared or after an outage.
     """
-    case = load_case(grid_path, limits, cache_dir)
+    case = load_case(grid_path, limits, cache_dir, outage)
     if case is None:
-        case = read_grid(grid_path, limits)
+        case = read_grid(grid_path, limits, outage)
         store_case(case, cache_dir)
     return case
 
 
-def read_grid(grid_path: Path, limits: GridLimits) -> GridCase:
+def read_grid(grid_path: Path, limits: GridLimits, outage: Outage | None = None) -> GridCase:
     """Read a feeder with pandapower; raises `GridError` naming what is wrong and what to do."""
-    key = case_key(grid_path, limits)
-    net = opened(grid_path)
+    key = case_key(grid_path, limits, outage)
+    net = opened(grid_path, outage)
     _refuse_unsupported(net, grid_path)
-    read = extract(solved(net, grid_path), grid_path)
+    read = extract(solved(net, grid_path), grid_path, outage)
     branches, buses = len(read.upper), len(read.ac.bus_ids)
     if branches != buses - 1:
         raise GridError(f"{grid_path}: {branches} branches for {buses} buses; a feeder is radial: open its loops")

@@ -10,16 +10,17 @@ Law 4: nobody switches a fixed load off: what a solution leaves unserved is draw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from optimization.ac_rounds import WITHIN_KVA, AcRounds, Candidate
+from optimization.ac_rounds import WITHIN_KVA, AcRounds, AfterOutage, Aim, Candidate
 from optimization.assets import Load
-from optimization.excess import least_margin
 from optimization.extract import Solution
 from optimization.grid_case import GridCase
 from optimization.grid_rows import Linearisation
@@ -27,6 +28,7 @@ from optimization.network import GridError, GridLimits, Network
 from optimization.network_build import prepare
 from optimization.problem import AcVerdict, Plan, Problem, Refused
 from optimization.solve import SolveError, Solver
+from optimization.switching import Outage
 from optimization.tightening import blended
 from optimization.validation import faults
 from optimization.witness import Witness, asked_slots, denial
@@ -58,20 +60,20 @@ class Search:
     ac: AcRounds
     solver: SolvesProblems
 
-    def run(self, problem: Problem, aim: GridLimits) -> tuple[Candidate, int] | Refused:
+    def run(self, problem: Problem, aim: Aim) -> tuple[Candidate, int] | Refused:
         """Look for a solution within the limits aimed at.
 
         Args:
-            problem: with the network of these limits.
-            aim: the limits.
+            problem: its network gives way to that of the feeder.
+            aim: which limits.
 
         Returns:
             the best candidate, and how many AC rounds there were; or the solver's refusal.
         """
-        network: Network | None = self.ac.begun(problem, self.ac.case.network_within(aim))
+        network: Network | None = self.ac.begun(problem, aim)
         best: Candidate | None = None
-        rounds = 0
-        while network is not None and rounds < ROUNDS:
+        rounds, most = 0, ROUNDS
+        while network is not None and rounds < most:
             try:
                 newest = self._solved(replace(problem, network=network), aim)
             except SolveError:
@@ -82,7 +84,10 @@ class Search:
                 return newest
             rounds += 1
             best = newest if best is None or newest.rank <= best.rank else best
+            known = len(network.outages)
             network = self.ac.learned(problem, network, aim, newest, rounds)
+            # An outage that comes in is a new question: it has a round of its own.
+            most += network is not None and len(network.outages) > known
         assert best is not None
         return best, rounds
 
@@ -101,7 +106,7 @@ class Search:
         for _ in range(steps):
             share = (low + high) / 2.0
             try:
-                found = self._solved(blended(beyond.asked, verified.asked, share), self.ac.case.limits)
+                found = self._solved(blended(beyond.asked, verified.asked, share), _as_allowed)
             except SolveError:
                 break
             rounds += 1
@@ -114,13 +119,13 @@ class Search:
     def retreat(self, problem: Problem) -> Candidate | None:
         """Look for a solution that keeps far from every limit; None where AC power flow verifies none."""
         try:
-            network = self.ac.begun(problem, self.ac.case.network_within(self.ac.case.limits.far_inside))
-            found = self._solved(replace(problem, network=network), self.ac.case.limits)
+            network = self.ac.begun(problem, attrgetter("far_inside"))
+            found = self._solved(replace(problem, network=network), _as_allowed)
         except SolveError:
             return None
         return found if isinstance(found, Candidate) and found.within else None
 
-    def _solved(self, problem: Problem, aim: GridLimits) -> Candidate | Refused:
+    def _solved(self, problem: Problem, aim: Aim) -> Candidate | Refused:
         solution = self.solver.solve(problem)
         return solution if isinstance(solution, Refused) else self.ac.checked(problem, solution, aim)
 
@@ -137,6 +142,7 @@ class Planner:
             more caution is paid for than is needed; with any, a plan far inside the limits is looked for before a
             question goes without an answer.
         witness: which slots of a plan pandapower's `runpp` is asked about besides.
+        outages: what every plan has to survive without any change of powers (N-1).
 
     Raises:
         GridError: the grid cannot be planned with, or its limits are missing.
@@ -151,12 +157,16 @@ class Planner:
         *,
         bisections: int = 0,
         witness: Witness = Witness.NONE,
+        outages: Sequence[Outage] = (),
     ) -> None:
         if grid_path is not None and limits is None:
             raise GridError(f"no limits were given for {grid_path}; give the site's GridLimits")
         self._case = None if grid_path is None or limits is None else prepare(grid_path, limits, cache_dir)
         self._solver = solver or Solver(priced=True, cache_dir=cache_dir)
-        self._assets: Linearisation | None = None
+        self._outages = (
+            {} if grid_path is None else {each.name: _after(grid_path, cache_dir, limits, each) for each in outages}
+        )
+        self._ac: AcRounds | None = None
         self._bisections = bisections
         self._witness = witness
         self._plans = 0
@@ -184,8 +194,10 @@ class Planner:
     def _on_grid(self, case: GridCase, problem: Problem, now: datetime) -> Plan | Refused:
         if problem.inverters and (reasons := faults(replace(problem, network=None))):
             return Refused(reasons)
-        search = Search(AcRounds(case, self._linearisation(case, problem)), self._solver)
-        outcome = search.run(_weighted(problem, problem.weights.grid_limit), case.limits.planned)
+        if problem.inverters and self._outages:
+            return Refused(("inverters: a plan that survives outages cannot steer them yet; leave one of both out",))
+        search = Search(self._rounds(case, problem), self._solver)
+        outcome = search.run(_weighted(problem, problem.weights.grid_limit), attrgetter("planned"))
         if isinstance(outcome, Refused):
             return outcome
         best, rounds = outcome
@@ -198,7 +210,7 @@ class Planner:
     ) -> Plan | Refused:
         """Look for the least excess, as nothing was found within the limits."""
         careful = _weighted(problem, LIMIT_ABOVE_ALL * problem.weights.grid_limit)
-        outcome = search.run(careful, search.ac.case.limits)
+        outcome = search.run(careful, _as_allowed)
         if isinstance(outcome, Refused):
             return outcome
         least, more = outcome
@@ -212,25 +224,29 @@ class Planner:
         chosen = best if best.total_kva <= NO_WORSE * least.total_kva else least
         return self._checked(problem, now, chosen, "unavoidable_excess", rounds + more)
 
-    def _linearisation(self, case: GridCase, problem: Problem) -> Linearisation:
-        known = self._assets
-        if known is None or known.assets != problem.assets or known.inverters != problem.inverters:
-            known = self._assets = Linearisation(case, problem.assets, problem.inverters)
-        return known
+    def _rounds(self, case: GridCase, problem: Problem) -> AcRounds:
+        known = self._ac.assets if self._ac is not None else None
+        if self._ac is None or known is None or (known.assets, known.inverters) != (problem.assets, problem.inverters):
+            after = (
+                AfterOutage(name, each, Linearisation(each, problem.assets)) for name, each in self._outages.items()
+            )
+            self._ac = AcRounds(case, Linearisation(case, problem.assets, problem.inverters), tuple(after))
+        return self._ac
 
     def _checked(self, problem: Problem, now: datetime, chosen: Candidate, status: str, rounds: int) -> Plan | Refused:
         """Publish a candidate with its verdict and the rows about its AC solution, unless a witness denies it."""
         assert self._case is not None
-        assert self._assets is not None
-        margin = least_margin(self._case, chosen.result)
+        assert self._ac is not None
+        margin, place = self._ac.least_margin(chosen)
         asked = asked_slots(self._witness, len(problem.slots), margin.slot, self._plans)
-        denied = denial(self._case.ac, chosen, self._assets, asked)
+        denied = denial(self._case.ac, chosen, self._ac.assets, asked)
         if denied:
             return Refused((denied,))
-        words = f"{margin.words}: {margin.share:+.1%} at {problem.slots.starts[margin.slot]:%Y-%m-%dT%H:%MZ}"
+        words = f"{place}{margin.words}: {margin.share:+.1%} at {problem.slots.starts[margin.slot]:%Y-%m-%dT%H:%MZ}"
+        self._ac = self._ac.with_binding(chosen)
         plan = self._published(problem, now, chosen.solution)
-        rows = self._assets.rows(chosen.power_kw, chosen.result)
-        reactive, v_pu = self._assets.inverter_states(
+        rows = self._ac.assets.rows(chosen.power_kw, chosen.result)
+        reactive, v_pu = self._ac.assets.inverter_states(
             chosen.power_kw, chosen.result.v_pu, chosen.solution.reactive_kvar
         )
         verdict = AcVerdict(status, margin.share, words, rounds)
@@ -257,6 +273,16 @@ class Planner:
             held_reserves=solution.held_reserves,
             prices=solution.prices,
         )
+
+
+def _as_allowed(limits: GridLimits) -> GridLimits:
+    return limits
+
+
+def _after(grid_path: Path, cache_dir: Path, limits: GridLimits | None, outage: Outage) -> GridCase:
+    allowed = outage.limits or limits
+    assert allowed is not None
+    return prepare(grid_path, allowed, cache_dir, outage)
 
 
 def _weighted(problem: Problem, grid_limit: float) -> Problem:

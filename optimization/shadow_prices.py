@@ -120,11 +120,18 @@ def _on_the_way(network: Network | None, bus: int, tan: float, duals: Duals) -> 
     place = 0 if network is None else network.position(bus)
     if network is None or place == 0:
         return 0.0
-    branches = len(network.upper)
-    active = duals.demanded("flow_balance_kw", "flow_kw").reshape(branches, -1)
-    reactive = duals.demanded("flow_balance_kvar", "flow_kvar").reshape(branches, -1)
-    way: Floats = active[place - 1] + tan * reactive[place - 1]
+    way: Floats = _at(network, place, tan, duals, "")
+    for k, after in enumerate(network.outages):
+        way = way + _at(after, after.position(bus), tan, duals, f"outage[{k}].")
     return way
+
+
+def _at(network: Network, place: int, tan: float, duals: Duals, block: str) -> Floats:
+    branches = len(network.upper)
+    active = duals.demanded(f"{block}flow_balance_kw", f"{block}flow_kw").reshape(branches, -1)
+    reactive = duals.demanded(f"{block}flow_balance_kvar", f"{block}flow_kvar").reshape(branches, -1)
+    there: Floats = active[place - 1] + tan * reactive[place - 1]
+    return there
 
 
 def _of_connection(duals: Duals) -> Iterator[Limit]:

@@ -76,7 +76,10 @@ EDITS = {
     r"line \[3\] out of service; delete these rows": lambda net, pp: net.line.__setitem__(
         "in_service", [True, True, True, False]
     ),
-    r"switch \[0\] open or between buses": lambda net, pp: pp.create_switch(net, 1, 3, "l", closed=False),
+    r"bus \[5\] has no supply; close a switch or delete it": lambda net, pp: pp.create_switch(
+        net, 1, 3, "l", closed=False
+    ),
+    r"switch \[0\] closed between buses; merge the joined buses": lambda net, pp: pp.create_switch(net, 4, 5, "b"),
     r"line or trafo \[0\] without a rating; give max_i_ka": lambda net, pp: net.line.loc.__setitem__(
         (0, "max_i_ka"), 0.0
     ),
