@@ -101,9 +101,7 @@ def _span_kw(
             return loads_kw[name]
         case BatteryAsset():
             return (-asset.discharge_kw, asset.charge_kw) if safe_kw is None else (safe_kw, safe_kw)
-        case GensetAsset():
-            return (-asset.rated_kw, 0.0) if safe_kw is None else (safe_kw, safe_kw)
-        case PvAsset():
+        case PvAsset() | GensetAsset():
             return (-asset.rated_kw if safe_kw is None else safe_kw), 0.0
         case HeatPumpAsset(rated_kw=most_kw) | ChargePointAsset(charge_kw=most_kw):
             return 0.0, most_kw if safe_kw is None else safe_kw

@@ -37,6 +37,7 @@ def _add_set(setting: argparse.ArgumentParser) -> None:
     setting.add_argument("asset", metavar="ASSET", help="the charge point")
     setting.add_argument("--energy-kwh", type=float, required=True, metavar="KWH", help="still wanted in the battery")
     setting.add_argument("--departure", required=True, metavar="TIME", help="HH:MM, or ISO 8601; local without offset")
+    setting.add_argument("--shortfall-per-kwh", type=float, metavar="PRICE", help="what a kWh costs that it misses")
     setting.add_argument("--reason", default="told by the driver", metavar="TEXT", help="why, for the journal")
 
 
@@ -63,7 +64,9 @@ def _set(arguments: argparse.Namespace) -> int:
     if not isinstance(where.site.file.assets[asset], ChargePointAsset):
         raise denied(f"{asset} is no charge point; name one")
     energy_kwh, departure = _energy(arguments.energy_kwh), _departure(where, arguments.departure)
-    value = {"energy_kwh": energy_kwh, "departure": departure.isoformat()}
+    value: dict[str, Any] = {"energy_kwh": energy_kwh, "departure": departure.isoformat()}
+    if arguments.shortfall_per_kwh is not None:
+        value["shortfall_per_kwh"] = _price(arguments.shortfall_per_kwh)
     request = where.ask("ev", asset, value, arguments.reason, (departure - where.now).total_seconds())
     words = f"{asset} gives {energy_kwh:g} kWh before {departure.isoformat(timespec='minutes')}"
     return confirm("ev", request, words, as_json=arguments.json)
@@ -141,6 +144,12 @@ def _energy(kwh: float) -> float:
     if not 0 < kwh <= 1000:
         raise denied(f"{kwh:g} kWh is not what a car takes; give more than 0 and at most 1000 kWh")
     return kwh
+
+
+def _price(per_kwh: float) -> float:
+    if not 0 <= per_kwh <= 1000:
+        raise denied(f"{per_kwh:g} is not what a kWh is worth; give 0 to 1000 of the site's currency")
+    return per_kwh
 
 
 def _charge(kw: float) -> float:

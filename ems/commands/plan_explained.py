@@ -27,6 +27,7 @@ ASSET_KEYS: Mapping[tuple[str, str, str], str] = {
     ("battery", "charge_kw", "most"): "charge_kw",
     ("battery", "discharge_kw", "most"): "discharge_kw",
     ("charge_point", "charge_kw", "most"): "charge_kw",
+    ("genset", "generation_kw", "most"): "rated_kw",
     ("heat_pump", "heat_kw", "most"): "rated_kw",
     ("heat_pump", "comfort_low_c", "least"): "comfort",
     ("heat_pump", "comfort_high_c", "most"): "comfort",

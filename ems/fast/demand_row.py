@@ -73,7 +73,8 @@ def _car_price(spec: ChargePointAsset, asset: str, now: DemandNow, scene: Scene,
         return 0.0
     needed_h = car.wanted_kwh(spec.efficiency) / (spec.efficiency * car.most_kw)
     left_h = (car.ready_by(scene.snapshot.at) - now.running.end) / timedelta(hours=1)
-    price = site.file.planning.ev_shortfall_per_kwh if spec.shortfall_per_kwh is None else spec.shortfall_per_kwh
+    own = (car.wish.shortfall_price if car.wish else None, spec.shortfall_per_kwh)
+    price = next((each for each in own if each is not None), site.file.planning.ev_shortfall_per_kwh)
     return 0.0 if left_h >= needed_h else price * spec.efficiency
 
 

@@ -43,13 +43,17 @@ Record = Callable[[str, Mapping[str, Any]], object]
 
 @dataclass(frozen=True, slots=True)
 class CarWish:
-    """What was asked for a car: energy in its battery [kWh], UTC departure, power it accepts [kW] or None."""
+    """What was asked for a car: energy in its battery [kWh], UTC departure, power it accepts [kW] or None.
+
+    `shortfall_price` is what a kWh costs that it misses [currency/kWh]; None for that of its charge point.
+    """
 
     request: int
     energy_kwh: float
     departure: datetime
     at: datetime
     charge_kw: float | None = None
+    shortfall_price: float | None = None
 
 
 @dataclass(slots=True)
@@ -154,7 +158,8 @@ class Sessions:
     def _session(self, asset: str, car: Car, now: datetime) -> EvSession:
         wanted_kwh = car.wanted_kwh(self._points[asset].efficiency)
         departure = max(car.ready_by(now), now + timedelta(minutes=5))
-        return EvSession(car.arrived, departure, wanted_kwh, car.most_kw)
+        price = car.wish.shortfall_price if car.wish else None
+        return EvSession(car.arrived, departure, wanted_kwh, car.most_kw, shortfall_price=price)
 
     def _update_car(self, asset: str, snapshot: Snapshot) -> bool:
         state = snapshot.good(self._bindings.measure(asset, "state"))
@@ -227,5 +232,8 @@ def _wish(request: Request) -> CarWish | None:
         return None
     at = datetime.fromisoformat(str(departure))
     leaves = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    charge_kw = request.value.get("charge_kw")
-    return CarWish(request.id, float(energy_kwh), leaves, request.at, None if charge_kw is None else float(charge_kw))
+    charge_kw, price = (
+        None if (value := request.value.get(key)) is None else float(value)
+        for key in ("charge_kw", "shortfall_per_kwh")
+    )
+    return CarWish(request.id, float(energy_kwh), leaves, request.at, charge_kw, price)

@@ -21,6 +21,7 @@ from ems.balancing import Flex, Rows, balance
 from ems.clock import SimulatedClock
 from ems.config.binding import bind
 from ems.config.site import Site
+from ems.failsafe import failsafe_extremes
 from ems.fast.compressor import Compressor, least_kw, look, start_bounds
 from ems.fast.decisions import AssetKind, Bound, Held, Rung, Wish
 from ems.fast.levers import build_levers
@@ -227,3 +228,10 @@ def test_a_device_bound_leaves_room_above_zero_to_nobody() -> None:
     (bound,) = start_bounds(LEVER, seen(False, 0.0), 10_000.0)
     assert (bound.lower_kw, bound.upper_kw) == (0.0, inf)
     assert "the engine stands for at least 10 min" in bound.reason
+
+
+@pytest.mark.parametrize(("safe_kw", "least_kw"), [(0.0, 0.0), (-10.0, -10.0), (None, -20.0)])
+def test_with_nobody_steering_it_may_give_its_safe_power_or_nothing(safe_kw: float | None, least_kw: float) -> None:
+    site = make_site({"assets.set": SET, "devices.gateway": {**GATEWAY, "safe": {"setpoint_kw": safe_kw}}})
+    highest, lowest = failsafe_extremes(site, bind(site))
+    assert (highest.power_kw["set"], lowest.power_kw["set"]) == (0.0, least_kw)

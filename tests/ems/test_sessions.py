@@ -50,6 +50,15 @@ def test_a_car_that_comes_and_goes_is_news_each_time():
     assert [body["event"] for body in bay.journal.bodies("transition")] == ["plug_in", "unplug"]
 
 
+def test_a_car_has_the_price_that_was_asked_for_it_or_that_of_its_point():
+    bay = Bay()
+    bay.see(0, 1)
+    bay.see(10, 1, ask(20.0))
+    assert bay.sessions.stated(after(10))["car"][0].shortfall_price is None
+    bay.see(20, 1, ask(20.0, number=2, shortfall_per_kwh=7.5))
+    assert bay.sessions.stated(after(20))["car"][0].shortfall_price == 7.5
+
+
 def test_a_wish_is_news_once_and_counts_from_the_register_at_which_it_came():
     bay = Bay()
     bay.see(0, 1)

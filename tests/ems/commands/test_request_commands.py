@@ -164,6 +164,16 @@ def test_a_car_s_wish_is_stored_until_its_departure(ems: Run, state: Path) -> No
     assert request.expires_at == leaves
 
 
+def test_a_car_may_have_a_price_of_its_own(ems: Run, state: Path) -> None:
+    words = ("ev", "set", "SITE", "charge_point", "--energy-kwh", "20", "--departure", "23:59", "--shortfall-per-kwh")
+    assert ems(*words, "-1").status == Exit.DENIED
+    assert ems(*words, "nan").status == Exit.DENIED
+    assert not active(state)
+    assert ems(*words, "7.5").status == Exit.OK
+    (request,) = active(state)
+    assert request.value["shortfall_per_kwh"] == 7.5
+
+
 @pytest.mark.parametrize(
     ("asset", "energy", "departure", "status"),
     [
