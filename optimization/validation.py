@@ -13,7 +13,7 @@ from optimization.assets.asset import Asset
 from optimization.charges import charge_faults
 from optimization.faults import array, input_numbers, instant, number, own_numbers, series
 from optimization.groups import group_faults
-from optimization.problem import Problem
+from optimization.problem import Problem, ReactiveEnergy
 from optimization.reactive import inverter_faults
 from optimization.reserves import reserve_faults
 from optimization.slots import Slots
@@ -79,6 +79,8 @@ def _held(problem: Problem) -> Iterator[str]:
 def _inverters(problem: Problem) -> Iterator[str]:
     yield from inverter_faults(problem.inverters, {a.id: a.is_source for a in problem.assets if a.has_power})
     network = problem.network
+    if problem.inverters and any(isinstance(charge, ReactiveEnergy) for charge in problem.charges):
+        yield "inverters: a price of reactive energy counts assets at their power factors; leave one of both out"
     if problem.inverters and network is not None and network.governed is None:
         yield "inverters: the network knows nothing of them; put them in by optimization.reactive_terms.governed"
 

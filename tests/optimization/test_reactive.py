@@ -15,6 +15,7 @@ from optimization.affine import compile_model
 from optimization.assets import LoadInputs, PvInputs
 from optimization.model import build_model
 from optimization.network import FACET_SHARE, FACETS_DEG, SIDE_DEG
+from optimization.problem import ReactiveEnergy
 from optimization.reactive import CORNER_SHARE, Chosen, FactorOfPower, Inverter, Operating, ReactiveOfVoltage
 from optimization.reactive_terms import governed
 from optimization.solve import Solver, values_of
@@ -237,3 +238,10 @@ def test_an_inverter_that_cannot_be_is_refused_in_words(inverters, words):
 def test_a_network_that_knows_nothing_of_the_inverters_is_refused():
     refused = Solver().solve(replace(question(Inverter(40, 30, 30, Chosen())), network=FEEDER))
     assert "optimization.reactive_terms.governed" in refused.reasons[0]
+
+
+def test_a_price_of_reactive_energy_that_would_not_see_the_inverters_is_refused():
+    charge = ReactiveEnergy(np.zeros(N, dtype=int), 0.1, 0.01, np.zeros(1))
+    asked = replace(question(Inverter(40, 30, 30, Chosen())), charges=(charge,))
+    refused = Solver().solve(asked)
+    assert "a price of reactive energy counts assets at their power factors" in refused.reasons[0]
