@@ -57,8 +57,9 @@ class Grid:
         self.co2_price = case.get("cost_per_unit_co2", 0.0)
         self.limits_kw = case.get("max_import", 0.0) * self.up, case.get("max_export", 0.0) * self.up
         spec, self.genset = case["battery"], case.get("genset")
-        self.unserved, self.stored_kwh = case["loss_load_cost"], spec["charge"]
-        # The environment charges the cycle cost on what the cells take and give; what they give they have taken.
+        self.unserved, self.stored_kwh, self.cycle = case["loss_load_cost"], spec["charge"], spec["battery_cost_cycle"]
+        # The environment charges a price on what the cells take and on what they give. What they give they have taken,
+        # but for the difference between the year's start and its end, which the bound counts exactly.
         self.battery = Battery(
             "battery", spec["max_capacity"], spec["max_charge"] / spec["efficiency"],
             spec["max_discharge"] * spec["efficiency"], charge_efficiency=spec["efficiency"],
@@ -127,9 +128,10 @@ class Grid:
         rows.link(store, one, [(charge, gain, 0), (discharge, -loss, 0)], start)
         rows.cost[buy], rows.cost[sell] = self.buy + self.co2_price * self.co2, -self.sell
         rows.cost[discharge], rows.cost[lost] = battery.wear_per_kwh, self.unserved
+        rows.cost[store.stop - 1] = self.cycle
         rows.cost[made] = 0.0 if self.genset is None else self.genset["cost"]
         rows.solved()
-        return float(rows.bound)
+        return float(rows.bound) - self.cycle * self.stored_kwh
 
 
 def main() -> int:
