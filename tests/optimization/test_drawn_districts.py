@@ -149,7 +149,7 @@ def coverage(seeds, *, closely_every):
 
 
 def test_two_hundred_districts():
-    found = coverage(range(200), closely_every=10)
+    found = coverage(range(200), closely_every=20)
     assert found["over-constrained"] >= 60
     assert sum(name[0].isupper() for name in found) >= KINDS
 
