@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,13 @@ from planning_kit import feeds, prepare_grid
 from stage import NOW, SceneMaker, make_plan, make_site
 
 from drivers.points import Quality
-from ems.arbitration import RUNS_ON, arbitrate
 from ems.balancing import Flex, Rows, balance
 from ems.clock import SimulatedClock
 from ems.config.binding import bind
 from ems.config.site import Site
 from ems.failsafe import failsafe_extremes
-from ems.fast.compressor import Compressor, least_kw, look, start_bounds
-from ems.fast.decisions import AssetKind, Bound, Held, Rung, Wish
+from ems.fast.decisions import AssetKind, Bound, Rung
 from ems.fast.levers import build_levers
-from ems.fast.shedding import load_of, shed
 from ems.fast.steering import Steering
 from ems.plan_check import check_plan
 from ems.process_image import Reading, Snapshot
@@ -140,43 +136,6 @@ async def test_a_limit_of_the_connection_starts_it_and_its_least_power_binds(tmp
 # ---- the fast loop --------------------------------------------------------------------------------------------
 
 
-def seen(running_: bool, ago_s: float) -> Compressor:
-    return Compressor(running_, 10_000.0 - ago_s, 10_000.0)
-
-
-@pytest.mark.parametrize(
-    ("wish_kw", "engine", "expected_kw"),
-    [
-        (-12.0, seen(True, 60.0), -12.0),
-        (0.0, seen(True, 60.0), -8.0),
-        (0.0, seen(True, 700.0), 0.0),
-        (-12.0, seen(False, 60.0), 0.0),
-        (-12.0, seen(False, 700.0), -12.0),
-        (-5.0, seen(False, 700.0), -8.0),
-        (-3.0, seen(False, 700.0), 0.0),
-    ],
-)
-def test_an_engine_runs_and_stands_for_its_least_times(wish_kw, engine, expected_kw) -> None:
-    bounds = (RATING, *start_bounds(LEVER, engine, 10_000.0))
-    least = least_kw(LEVER, engine, 10_000.0)
-    told = arbitrate(LEVER, Wish(Rung.PLAN, wish_kw, "plan"), bounds, None, 10_000.0, least_kw=least)
-    assert told.kw == expected_kw
-    assert (told.reason == RUNS_ON) == (least > 0.0 and wish_kw == 0.0)
-
-
-def test_a_bound_stops_an_engine_at_once() -> None:
-    lockout = Bound(Rung.LOCKOUT, 0.0, 0.0, "locked out")
-    told = arbitrate(LEVER, Wish(Rung.PLAN, 0.0, "plan"), (RATING, lockout), None, 10_000.0, least_kw=8.0)
-    assert told.kw == 0.0
-
-
-def test_its_meter_shows_whether_it_runs() -> None:
-    first = look(None, LEVER, -9.0, None, 0.0)
-    assert first.running and first.starts_s == (0.0,)
-    assert not look(first, LEVER, -9.0, Held(0.0, 0.0), 10.0).running
-    assert look(first, LEVER, -9.0, Held(-9.0, 0.0), 10.0).running
-
-
 def flex(kw: float, lower_kw: float) -> Flex:
     return Flex("set", AssetKind.GENSET, kw, lower_kw=lower_kw, upper_kw=0.0, minimum_kw=8.0, step_kw=0.5)
 
@@ -204,10 +163,6 @@ def test_relief_asks_it_for_no_more_and_for_nothing_between(load_kw, kw, limit_k
     assert told == 0.0 or told <= -8.0 + 1e-9
 
 
-def test_nobody_sheds_it() -> None:
-    assert shed(5.0, [load_of(LEVER, -9.0), load_of(LEVER, 9.0)]).assets == ()
-
-
 def steered(plan: Plan | None, **measured: float) -> Any:
     steering = Steering(SITE, bind(SITE), build_levers(SITE, bind(SITE)))
     changes = {"gateway.power_kw": 0.0, **{name.replace("__", "."): v for name, v in measured.items()}}
@@ -222,12 +177,6 @@ def test_it_follows_the_plan_and_stands_without_one() -> None:
     alone = steered(None)
     assert (alone.kw, alone.rung) == (0.0, Rung.RULES)
     assert "stand" in alone.reason
-
-
-def test_a_device_bound_leaves_room_above_zero_to_nobody() -> None:
-    (bound,) = start_bounds(LEVER, seen(False, 0.0), 10_000.0)
-    assert (bound.lower_kw, bound.upper_kw) == (0.0, inf)
-    assert "the engine stands for at least 10 min" in bound.reason
 
 
 @pytest.mark.parametrize(("safe_kw", "least_kw"), [(0.0, 0.0), (-10.0, -10.0), (None, -20.0)])
