@@ -20,9 +20,9 @@ import numpy as np
 
 from ems.app import build
 from ems.clock import SimulatedClock
+from ems.config.asset_models import asset_models
 from ems.config.loading import load_site
 from ems.daemon import Daemon
-from ems.config.asset_models import asset_models
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.timetable import SimulatedRunner
 from ems.worker import NoSolver
