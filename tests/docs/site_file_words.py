@@ -155,8 +155,8 @@ WORDS: dict[str, dict[str, str]] = {
         "zone": "id of its zone",
     },
     "LoadAsset": {
-        "shed_rank": "in a shortage a lower rank is left unserved before a higher one, and what has none after them; the "
-        "alarm for a limit that cannot be kept names it in the same order, to be switched off by hand",
+        "shed_rank": "in a shortage a lower rank is left unserved before a higher one, and what has none after them; "
+        "the alarm for a limit that cannot be kept names it in the same order, to be switched off by hand",
         "critical": "it is left unserved last, and never named to be switched off",
         "kind": "fixed load that no device meters",
         "bus": "name of its bus in the grid file",
@@ -166,8 +166,8 @@ WORDS: dict[str, dict[str, str]] = {
         "zone": "id of its zone",
     },
     "MeteredLoad": {
-        "shed_rank": "in a shortage a lower rank is left unserved before a higher one, and what has none after them; the "
-        "alarm for a limit that cannot be kept names it in the same order, to be switched off by hand",
+        "shed_rank": "in a shortage a lower rank is left unserved before a higher one, and what has none after them; "
+        "the alarm for a limit that cannot be kept names it in the same order, to be switched off by hand",
         "critical": "it is left unserved last, and never named to be switched off",
         "zone": "id of its zone",
         "kind": "fixed load with a meter of its own",
