@@ -69,12 +69,16 @@ def run_seeds(
     with ProcessPoolExecutor(
         cores, mp_context=context, initializer=logging.disable, initargs=(logging.CRITICAL,)
     ) as pool:
-        running = [pool.submit(_run, task, seed, prepared) for seed in left]
-        for future in as_completed(running):
-            outcome = future.result()
-            done[outcome["seed"]] = outcome
-            _path(kept, key, outcome["seed"]).write_text(to_json(outcome) + "\n", encoding="utf-8")
-            tell(f"{len(done)} of {len(seeds)}: {line(outcome)}")
+        running = [pool.submit(_run, task, seed, prepared, _path(kept, key, seed)) for seed in left]
+        try:
+            for future in as_completed(running):
+                outcome = future.result()
+                done[outcome["seed"]] = outcome
+                tell(f"{len(done)} of {len(seeds)}: {line(outcome)}")
+        except BaseException:
+            # Who breaks off does not wait for all that has not begun; what ends meanwhile is kept.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return summary(task, [done[seed] for seed in sorted(done)])
 
 
@@ -115,8 +119,11 @@ def summary(task: Task, outcomes: Iterable[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _run(task: Task, seed: int, prepared: Path) -> dict[str, Any]:
-    return simulate(Order(load_site(task.folder), seed, task.seconds, plans=task.plans), prepared).as_json()
+def _run(task: Task, seed: int, prepared: Path, path: Path) -> dict[str, Any]:
+    """Live one seed, and keep what came of it before anybody is told."""
+    outcome = simulate(Order(load_site(task.folder), seed, task.seconds, plans=task.plans), prepared).as_json()
+    path.write_text(to_json(outcome) + "\n", encoding="utf-8")
+    return outcome
 
 
 def _path(kept: Path, key: str, seed: int) -> Path:

@@ -45,6 +45,18 @@ def test_kept_seeds_are_not_run_again_and_other_code_keeps_nothing(tmp_path: Pat
     assert seeds._read(tmp_path, task.key, 1) is None
 
 
+def test_what_ended_is_kept_though_the_run_is_broken_off(tmp_path: Path) -> None:
+    task = Task(HOUSE, 60.0, plans=False)
+
+    def broken_off(_: str) -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        run_seeds(task, range(1, 20), tmp_path, tell=broken_off, cores=1)
+    kept = [seed for seed in range(1, 20) if seeds._read(tmp_path, task.key, seed) is not None]
+    assert 1 <= len(kept) < 19
+
+
 def test_outcomes_are_added_up() -> None:
     broken = {"invariant": "I3", "at_s": 12.0, "facts": "too old"}
     found = summary(Task(HOUSE, 1000.0), [outcome(1), outcome(2, 50, (broken,))])
