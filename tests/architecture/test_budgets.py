@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import statistics
 from graphlib import TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 import grimp
@@ -53,3 +54,9 @@ def test_no_module_imports_itself_by_a_detour() -> None:
     graph = grimp.build_graph(*ROOMS, exclude_type_checking_imports=True, cache_dir=None)
     imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
     assert list(TopologicalSorter(imports).static_order())
+
+
+def test_every_file_of_tests_has_a_name_of_its_own() -> None:
+    """Folders of tests are no packages: of two files with one name only one would be collected."""
+    names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, following in pairwise(names) if name == following] == []

@@ -33,9 +33,12 @@ ROLE = {
     "solaredge_inverter": "limit_kw",
     "sunspec_battery": "setpoint_kw",
     "daikin_homehub": "sg_state",
+    "genset": "setpoint_kw",
 }
-VALUE = {"daikin_homehub": 3.0}
+VALUE = {"daikin_homehub": 3.0, "genset": -10.0}
 """What is commanded of one that does not take 10."""
+SAFE = {"genset": -8.0}
+"""The safe value of one that does not take 8."""
 
 
 class Bench:
@@ -109,7 +112,7 @@ def test_a_charge_point_gets_nothing_that_it_cannot_do_and_never_more_than_asked
 @pytest.mark.parametrize("name", IMAGES)
 def test_any_register_that_differs_breaks_the_proof(name: str) -> None:
     bench = Bench(name)
-    command = Command(bench.point, VALUE.get(name, 10.0), 8.0, 10)
+    command = Command(bench.point, VALUE.get(name, 10.0), SAFE.get(name, 8.0), 10)
     requests = command.requests(bench.scan(), bench.placed)
     bench.obey(requests)
     assert command.is_held(bench.scan(), bench.placed)
@@ -159,8 +162,10 @@ def test_a_lease_that_runs_down_is_still_proof_but_one_that_stands_at_zero_is_no
 @pytest.mark.parametrize("name", [name for name in IMAGES if Bench(name).point.released_when])
 def test_a_released_device_says_so(name: str) -> None:
     bench = Bench(name)
-    bench.obey(Command(bench.point, VALUE.get(name, 10.0), 8.0, 60).requests(bench.scan(), bench.placed))
-    release = Command(bench.point, None, 8.0, 60)
+    bench.obey(
+        Command(bench.point, VALUE.get(name, 10.0), SAFE.get(name, 8.0), 60).requests(bench.scan(), bench.placed)
+    )
+    release = Command(bench.point, None, SAFE.get(name, 8.0), 60)
     assert not release.is_held(bench.scan(), bench.placed)
     bench.obey(release.requests(bench.scan(), bench.placed))
     assert release.is_held(bench.scan(), bench.placed)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
 
 from drivers.feeds import FeedError
 from ems.clock import SimulatedClock
@@ -23,6 +22,8 @@ from ems.study.recorded import PublishedShelf, feeds, newest, snapshots
 AT = datetime(2025, 4, 20, 12, 5, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
 POINTS = ("battery_inverter.power_kw", "battery_inverter.soc_pct", "grid_meter.import_kwh", "grid_meter.power_kw")
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
