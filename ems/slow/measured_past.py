@@ -2,7 +2,8 @@
 
 Law 1: only good values count; a step without one is `nan`, never zero.
 Law 2: the history is read only for what lies before the first snapshot, so that no race with its writer decides.
-Law 3: it takes its memory at the start and never more, though the history comes piece by piece for hours.
+Law 3: what it collects takes its memory at the start, though the history comes piece by piece for hours; the table that
+is made of it grows until two weeks are known.
 """
 
 from __future__ import annotations
