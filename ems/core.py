@@ -24,12 +24,13 @@ from ems.exit_codes import CommandError, Exit
 from ems.operations.loop_watch import LoopWatch
 from ems.operations.supervisor import FEEDS_A_WATCHDOG, Supervisor
 from ems.ownership import NotOwner
-from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
+from ems.slow.planning_setup import feeder
 from ems.store.database import NewerStore, StoreError
 from ems.store.encoding import to_json
 from ems.timetable import LiveRunner
 from ems.wall_watch import until_set
 from ems.worker import WorkerSolver
+from optimization.witness import Witness
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ async def live(site: Site, state: Path, clock: Clock, arguments: argparse.Namesp
     """Run the core of a site and give its exit status; raises `CommandError` where another process steers it."""
     if isinstance(clock, SystemClock):
         await until_set(clock)
-    solver = WorkerSolver(grid_path(site), cache_dir(state), unhurried(clock), limits=grid_limits(site))
+    solver = WorkerSolver(feeder(site, state, Witness.LIVE), unhurried(clock))
     try:
         daemon = build(site, state, clock, solver, cycle_s=cycle_s, withheld=_objection(site, state))
     except (NotOwner, NewerStore) as error:

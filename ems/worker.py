@@ -16,6 +16,7 @@ import signal
 import struct
 import sys
 from asyncio.subprocess import PIPE, Process
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import NoneType
@@ -26,6 +27,7 @@ from ems.one_thread import ONE_THREAD
 from optimization.month_ahead import Ahead, MonthAhead
 from optimization.network import GridLimits
 from optimization.problem import Plan, Problem, Refused
+from optimization.witness import Witness
 
 logger = logging.getLogger(__name__)
 
@@ -81,17 +83,32 @@ class Planner(Protocol):
         """Answer a question."""
 
 
-class DirectSolver:
-    """Solves in this process, without a deadline: for lock-step, where wall time decides nothing.
+@dataclass(frozen=True, slots=True)
+class Feeder:
+    """Where plans are made for, and how they are verified there.
 
     Args:
         grid_path: the pandapower grid; None to plan without one.
         cache_dir: where prepared grids lie.
         limits: of the grid.
+        witness: of which plans pandapower's `runpp` is asked besides.
     """
 
-    def __init__(self, grid_path: Path | None, cache_dir: Path, limits: GridLimits | None = None) -> None:
-        self._grid_path, self._cache_dir, self._limits = grid_path, cache_dir, limits
+    grid_path: Path | None
+    cache_dir: Path
+    limits: GridLimits | None = None
+    witness: Witness = Witness.NONE
+
+
+class DirectSolver:
+    """Solves in this process, without a deadline: for lock-step, where wall time decides nothing.
+
+    Args:
+        feeder: where plans are made for.
+    """
+
+    def __init__(self, feeder: Feeder) -> None:
+        self._feeder = feeder
         self._planner: Planner | None = None
 
     @property
@@ -102,7 +119,7 @@ class DirectSolver:
     async def start(self) -> None:
         """Load the planner."""
         if self._planner is None:
-            self._planner = load_planner(self._grid_path, self._cache_dir, self._limits)
+            self._planner = load_planner(self._feeder)
 
     async def solve(self, problem: Problem, now: datetime, deadline_s: float) -> Plan | Refused | None:  # noqa: ARG002
         """Answer, however long it takes."""
@@ -118,11 +135,11 @@ class DirectSolver:
         self._planner = None
 
 
-def load_planner(grid_path: Path | None, cache_dir: Path, limits: GridLimits | None) -> Planner:
+def load_planner(feeder: Feeder) -> Planner:
     """Load the rolling optimisation; it imports Pyomo, so the control process never calls this."""
     from optimization.rolling import Planner as RollingPlanner  # noqa: PLC0415 - heavy, and not for the core
 
-    planner: Planner = RollingPlanner(grid_path, cache_dir, limits)
+    planner: Planner = RollingPlanner(feeder.grid_path, feeder.cache_dir, feeder.limits, witness=feeder.witness)
     return planner
 
 
@@ -141,24 +158,14 @@ class WorkerSolver:
     """Solves in a process of its own, in its own session, at a lower priority.
 
     Args:
-        grid_path: the pandapower grid; None to plan without one.
-        cache_dir: where prepared grids lie.
+        feeder: where plans are made for.
         clock: on which deadlines are waited for.
-        limits: of the grid.
         command: the worker's command line; None for the real one.
     """
 
-    def __init__(
-        self,
-        grid_path: Path | None,
-        cache_dir: Path,
-        clock: Clock,
-        *,
-        limits: GridLimits | None = None,
-        command: tuple[str, ...] | None = None,
-    ) -> None:
+    def __init__(self, feeder: Feeder, clock: Clock, *, command: tuple[str, ...] | None = None) -> None:
         self._clock = clock
-        self._task = (grid_path, cache_dir, limits)
+        self._feeder = feeder
         self._command = command or (sys.executable, "-P", "-m", "ems.worker_main")
         self._process: Process | None = None
         self._getting_ready: asyncio.Task[bool] | None = None
@@ -226,7 +233,7 @@ class WorkerSolver:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, stdin=PIPE, stdout=PIPE, start_new_session=True, env=_environment()
             )
-            if await self._clock.wait_for(self._exchange(self._task), START_LIMIT_S) == READY:
+            if await self._clock.wait_for(self._exchange(self._feeder), START_LIMIT_S) == READY:
                 return True
         except (TimeoutError, EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
             logger.error("the solver process cannot start: %s: %s; its stderr says why", type(error).__name__, error)

@@ -1,6 +1,6 @@
 """The solver process: reads questions from stdin, writes plans to stdout, crashes rather than guesses.
 
-Each message is a length of eight bytes and a pickle. The first one says which grid; the answer `ready` follows when
+Each message is a length of eight bytes and a pickle. The first one says which feeder; the answer `ready` follows when
 everything is loaded. An error ends the process with its traceback on stderr: its parent starts a fresh one.
 """
 
@@ -23,11 +23,10 @@ def main() -> int:
     """Serve questions until stdin ends."""
     source, sink = sys.stdin.buffer, _private_stdout()
     os.nice(NICE)
-    task = _receive(source)
-    if task is None:
+    feeder = _receive(source)
+    if feeder is None:
         return 0
-    grid_path, cache_dir, limits = task
-    planner = load_planner(grid_path, cache_dir, limits)
+    planner = load_planner(feeder)
     gc.freeze()
     _send(sink, READY)
     # A parent that was killed meanwhile wants no answer any more.

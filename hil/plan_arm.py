@@ -23,7 +23,7 @@ from ems.config.binding import bind
 from ems.config.loading import load_site
 from ems.config.site import Site
 from ems.daemon import Daemon
-from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
+from ems.slow.planning_setup import feeder
 from ems.store.requests import submit
 from ems.timetable import SimulatedRunner
 from ems.worker import DirectSolver
@@ -114,7 +114,7 @@ async def _daemon(case: Case, folder: Path, state: Path) -> tuple[Daemon, Simula
     _, scenario = case.load()
     clock = SimulatedClock(scenario.starts_at(ZoneInfo(site.file.site.timezone)))
     remember_peak(site, state, clock.now(), scenario.month_peak_before_kw)
-    solver = DirectSolver(grid_path(site), cache_dir(state), grid_limits(site))
+    solver = DirectSolver(feeder(site, state))
     cycle_s = scenario.cycle_s or site.file.control.simulated_cycle_s
     return build(site, state, clock, solver, cycle_s=cycle_s, durable=False), clock
 

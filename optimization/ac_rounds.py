@@ -23,6 +23,7 @@ from optimization.reactive import Operating
 from optimization.reactive_terms import expected_kw, governed
 from optimization.slots import Floats
 from optimization.tightening import tightened
+from optimization.witness import Solved
 
 WITHIN_KVA = 0.05
 """An excess below this, all limits of a slot together, is none [kVA]."""
@@ -140,12 +141,21 @@ class AcRounds:
             return None
         return replace(own or network, outages=outages)
 
-    def least_margin(self, chosen: Candidate) -> tuple[Margin, str]:
-        """Find the least margin of all, and say after which outage it is; nothing for none."""
-        found = [(least_margin(self.case, chosen.result), "")]
-        for outage, result in zip(self.after, chosen.after, strict=True):
-            found.append((least_margin(outage.case, result), f"after {outage.name}: "))
-        return min(found, key=lambda each: each[0].share)
+    def solved(self, chosen: Candidate) -> tuple[Solved, ...]:
+        """Give what AC power flow was asked and has found: on the feeder first, then after each outage."""
+        p_kw, q_kvar = self.assets.bus_powers(chosen.power_kw)
+        steered = self.assets.at_inverters(chosen.power_kw, chosen.result.v_pu, chosen.solution.reactive_kvar)
+        found = [Solved("", self.case.ac, p_kw, q_kvar + steered, chosen.result)]
+        for each, result in zip(self.after, chosen.after, strict=True):
+            found.append(Solved(each.name, each.case.ac, *each.assets.bus_powers(chosen.power_kw), result))
+        return tuple(found)
+
+    def least_margin(self, chosen: Candidate) -> tuple[Margin, int]:
+        """Find the least margin of all, and tell where: its place in `solved`."""
+        cases = (self.case, *(each.case for each in self.after))
+        margins = [least_margin(*pair) for pair in zip(cases, (chosen.result, *chosen.after), strict=True)]
+        place = min(range(len(margins)), key=lambda i: margins[i].share)
+        return margins[place], place
 
     def with_binding(self, chosen: Candidate) -> AcRounds:
         """Remember which outages have bound."""

@@ -283,12 +283,16 @@ class AcVerdict:
         worst_margin: least distance to a limit as a share of that limit; negative is an excess.
         worst: which slot and which element, in words.
         rounds: AC rounds that were needed.
+        witnessed: slots about which pandapower's `runpp` was asked besides, and agreed.
+        witness_off_pu: how far its voltages are from those of the AC check, at most [pu].
     """
 
     status: str
     worst_margin: float = 0.0
     worst: str = ""
     rounds: int = 0
+    witnessed: tuple[int, ...] = ()
+    witness_off_pu: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -31,7 +31,7 @@ from optimization.solve import SolveError, Solver
 from optimization.switching import Outage
 from optimization.tightening import blended
 from optimization.validation import faults
-from optimization.witness import Witness, asked_slots, denial
+from optimization.witness import Witness, testimony
 
 ROUNDS = 3
 NO_WORSE = 1.02
@@ -141,7 +141,7 @@ class Planner:
         bisections: how many solves more look between a plan beyond the limits and one that is verified, so that no
             more caution is paid for than is needed; with any, a plan far inside the limits is looked for before a
             question goes without an answer.
-        witness: which slots of a plan pandapower's `runpp` is asked about besides.
+        witness: of which plans pandapower's `runpp` is asked besides; one that it denies is refused.
         outages: what every plan has to survive without any change of powers (N-1).
 
     Raises:
@@ -235,21 +235,22 @@ class Planner:
 
     def _checked(self, problem: Problem, now: datetime, chosen: Candidate, status: str, rounds: int) -> Plan | Refused:
         """Publish a candidate with its verdict and the rows about its AC solution, unless a witness denies it."""
-        assert self._case is not None
         assert self._ac is not None
         margin, place = self._ac.least_margin(chosen)
-        asked = asked_slots(self._witness, len(problem.slots), margin.slot, self._plans)
-        denied = denial(self._case.ac, chosen, self._ac.assets, asked)
-        if denied:
-            return Refused((denied,))
-        words = f"{place}{margin.words}: {margin.share:+.1%} at {problem.slots.starts[margin.slot]:%Y-%m-%dT%H:%MZ}"
+        solved = self._ac.solved(chosen)
+        asked = {(0, 0): solved[0], (place, margin.slot): solved[place]} if self._witness.is_asked(self._plans) else {}
+        said = testimony((on, slot) for (_, slot), on in asked.items())
+        if said.denial:
+            return Refused((said.denial,))
+        after = f"after {solved[place].outage}: " if place else ""
+        words = f"{after}{margin.words}: {margin.share:+.1%} at {problem.slots.starts[margin.slot]:%Y-%m-%dT%H:%MZ}"
         self._ac = self._ac.with_binding(chosen)
         plan = self._published(problem, now, chosen.solution)
         rows = self._ac.assets.rows(chosen.power_kw, chosen.result)
         reactive, v_pu = self._ac.assets.inverter_states(
             chosen.power_kw, chosen.result.v_pu, chosen.solution.reactive_kvar
         )
-        verdict = AcVerdict(status, margin.share, words, rounds)
+        verdict = AcVerdict(status, margin.share, words, rounds, said.slots, said.off_pu)
         return replace(plan, ac=verdict, grid_rows=rows, reactive_kvar=reactive, inverter_v_pu=v_pu)
 
     def _published(self, problem: Problem, now: datetime, solution: Solution) -> Plan:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 
-from optimization.ac_check import AcGrid
-from optimization.ac_rounds import Candidate
-from optimization.grid_rows import Linearisation
+from optimization.ac_check import AcGrid, AcResult
+from optimization.slots import Floats
 
 SAME_PU = 1e-6
 SAME_PCT = 1e-2
@@ -16,37 +17,69 @@ SAMPLED_EVERY = 100
 
 
 class Witness(Enum):
-    """Which slots are asked about."""
+    """Of which plans `runpp` is asked: about the slot that is carried out next and the one nearest to a limit."""
 
     NONE = "none"
-    """No slot: what does not converge goes to `runpp` all the same."""
+    """Of no plan: what does not converge goes to `runpp` all the same."""
     LIVE = "live"
-    """The slot that is carried out next and the one nearest to a limit."""
+    """Of every plan."""
     SAMPLED = "sampled"
-    """One slot of a hundred, counted on from plan to plan."""
+    """Of one plan of a hundred, from the first on."""
+
+    def is_asked(self, plans: int) -> bool:
+        """Say whether it is asked about a plan before which so many were made."""
+        return self is Witness.LIVE or (self is Witness.SAMPLED and plans % SAMPLED_EVERY == 0)
 
 
-def asked_slots(witness: Witness, slots: int, worst: int, plans: int) -> tuple[int, ...]:
-    """Name the slots of a plan that are asked about; `plans` were made before it."""
-    match witness:
-        case Witness.NONE:
-            return ()
-        case Witness.LIVE:
-            return (0,) if worst == 0 else (0, worst)
-        case Witness.SAMPLED:
-            return tuple(range(-(plans * slots) % SAMPLED_EVERY, slots, SAMPLED_EVERY))
+@dataclass(frozen=True, slots=True, eq=False)
+class Solved:
+    """A feeder, what is drawn on it, and what the fast power flow says of that.
+
+    Args:
+        outage: what has failed on it; empty for nothing.
+        grid: the feeder.
+        p_kw: power into the assets of each bus, shape (m, n).
+        q_kvar: reactive power likewise, that of inverters included.
+        result: of all slots.
+    """
+
+    outage: str
+    grid: AcGrid
+    p_kw: Floats
+    q_kvar: Floats
+    result: AcResult
 
 
-def denial(grid: AcGrid, chosen: Candidate, assets: Linearisation, slots: tuple[int, ...]) -> str:
-    """Ask `runpp` about slots; says in words where it differs, nothing where it agrees."""
-    p_kw, q_kvar = assets.bus_powers(chosen.power_kw)
-    q_kvar = q_kvar + assets.at_inverters(chosen.power_kw, chosen.result.v_pu, chosen.solution.reactive_kvar)
-    for slot in slots:
-        seen = grid.witness(p_kw, q_kvar, slot)
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """What `runpp` says of some slots of a plan.
+
+    Args:
+        slots: that were asked about.
+        off_pu: how far its voltages are from those of the AC check, at most [pu].
+        denial: in words, where it differs; empty where it agrees.
+    """
+
+    slots: tuple[int, ...] = ()
+    off_pu: float = 0.0
+    denial: str = ""
+
+
+def testimony(asked: Iterable[tuple[Solved, int]]) -> Testimony:
+    """Ask `runpp` about slots; of one that it denies no other is asked after."""
+    slots: list[int] = []
+    most_off_pu = 0.0
+    for solved, slot in asked:
+        slots.append(slot)
+        place = f"slot {slot}" if not solved.outage else f"slot {slot} after {solved.outage}"
+        seen = solved.grid.witness(solved.p_kw, solved.q_kvar, slot)
         if seen is None:
-            return f"slot {slot}: runpp finds no power flow where the AC check found one; check the grid file"
-        off_pu = float(np.abs(seen[0] - chosen.result.v_pu[:, slot]).max())
-        off_pct = float(np.abs(seen[1] - chosen.result.loading_pct[:, slot]).max())
-        if off_pu > SAME_PU or off_pct > SAME_PCT:
-            return f"slot {slot}: runpp differs from the AC check by {off_pu:.1e} pu and {off_pct:.1e} %"
-    return ""
+            words = f"{place}: runpp finds no power flow where the AC check found one; check the grid file"
+            return Testimony(tuple(slots), np.inf, words)
+        off_pu = float(np.abs(seen[0] - solved.result.v_pu[:, slot]).max())
+        off_pct = float(np.abs(seen[1] - solved.result.loading_pct[:, slot]).max())
+        if not (off_pu <= SAME_PU and off_pct <= SAME_PCT):
+            words = f"{place}: runpp differs from the AC check by {off_pu:.1e} pu and {off_pct:.1e} %; report it"
+            return Testimony(tuple(slots), off_pu, words)
+        most_off_pu = max(most_off_pu, off_pu)
+    return Testimony(tuple(slots), most_off_pu)

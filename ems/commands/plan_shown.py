@@ -70,6 +70,8 @@ def table_lines(site: Site, kept: Kept, age_s: float | None) -> Iterator[str]:
     made_at = f"{plan.made_at.astimezone(zone):%Y-%m-%d %H:%M}"
     yield f"plan      {plan.id}, made at {made_at} ({age}), {kept.body['forecast']}"
     yield f"grid      {plan.ac.status}{': ' + plan.ac.worst if plan.ac.worst else ''}"
+    if plan.ac.witnessed:
+        yield f"witness   runpp agrees in {_slots(plan.ac.witnessed)} within {plan.ac.witness_off_pu:.0e} pu"
     yield f"solver    {plan.solve.get('status')}, cost {plan.objective:.2f} {currency}"
     for asset, why in kept.body["not_planned_with"].items():
         yield f"without   {asset}: {why}"
@@ -81,6 +83,11 @@ def table_lines(site: Site, kept: Kept, age_s: float | None) -> Iterator[str]:
     for s, start in enumerate(plan.slots.starts):
         values = (_told(values[s], width) for (_, values), width in zip(columns, widths, strict=True))
         yield f"{start.astimezone(zone):%d.%m. %H:%M}" + " " + "".join(values)
+
+
+def _slots(witnessed: tuple[int, ...]) -> str:
+    numbers = " and ".join(str(slot) for slot in dict.fromkeys(witnessed))
+    return f"slots {numbers}" if " " in numbers else f"slot {numbers}"
 
 
 def lost(kept: Kept) -> list[tuple[str, str, float]]:

@@ -31,7 +31,7 @@ def read_plan(body: Mapping[str, Any]) -> Plan:
         KeyError, TypeError, ValueError: it is no plan's record.
     """
     slots = chain(datetime.fromisoformat(body["start"]), body["duration_s"])
-    states, carbon = body["states"], body["carbon_excess_kg"]
+    states, carbon, ac = body["states"], body["carbon_excess_kg"], body["ac"]
 
     def rows(key: str) -> dict[str, Floats]:
         return {name: _row(row, len(slots)) for name, row in body.get(key, {}).items()}
@@ -49,7 +49,7 @@ def read_plan(body: Mapping[str, Any]) -> Plan:
         export_kw=_row(body["export_kw"], len(slots)),
         excess_kw=np.full(len(slots), float(body["excess_kw"])),
         objective=float(body["objective"]),
-        ac=AcVerdict(**body["ac"]),
+        ac=AcVerdict(**{**ac, "witnessed": tuple(ac.get("witnessed", ()))}),
         solve=dict(body["solve"]),
         demand_target_kw=body["demand_target_kw"],
         carbon_excess_kg=None if carbon is None else np.asarray(carbon, dtype=float),

@@ -32,13 +32,14 @@ from ems.store.journal import FILE as JOURNAL
 from ems.store.journal import latest_record, records_since
 from ems.store.reader import oldest, read_at_each, read_means
 from ems.store.segments import FOLDER
-from ems.worker import Solver
+from ems.worker import Feeder, Solver
 from optimization.assets import EvSession, HeatPump
 from optimization.forecast.past import empty
 from optimization.grid_case import bus_numbers, load_case
 from optimization.network import GridLimits, Network
 from optimization.periods import month_start
 from optimization.problem import Plan
+from optimization.witness import Witness
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +153,11 @@ def grid_limits(site: Site) -> GridLimits:
     """Give what a site allows on its feeder."""
     grid = site.file.grid
     return GridLimits(grid.voltage_min_pu, grid.voltage_max_pu, grid.loading_max_pct, grid.planning_margin_pct)
+
+
+def feeder(site: Site, state_dir: Path, witness: Witness = Witness.SAMPLED) -> Feeder:
+    """Say where the plans of a site are made for, and how they are verified there."""
+    return Feeder(grid_path(site), cache_dir(state_dir), grid_limits(site), witness)
 
 
 def network_source(site: Site, cache: Path) -> NetworkSource:

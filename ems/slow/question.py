@@ -40,6 +40,7 @@ from optimization.groups import PowerGroup
 from optimization.holding import hold, limited
 from optimization.network import Network
 from optimization.problem import (
+    AcVerdict,
     CarbonBudget,
     Charge,
     Connection,
@@ -118,7 +119,6 @@ class Questioner:
     ) -> Problem | Refused:
         """Put the question together; refused only while nothing at all is known of the load.
 
-        Of the previous plan it keeps what a plan can depend on: no grid rows, prices, charges or figures of its solve.
         What people override is held until the override's end, and what building automation limits keeps the limit that
         is foreseen; neither binds a device that is not steered. What the grid operator allows holds until its end.
         """
@@ -150,7 +150,7 @@ class Questioner:
             connection=self._connection(slots, limits),
             network=network,
             weights=self._weights(),
-            previous=None if previous is None else replace(previous, grid_rows=None, solve={}, prices=None, charged=()),
+            previous=None if previous is None else _kept(previous),
             held=held,
             demand=terms[0],
             carbon_budget=terms[1],
@@ -282,6 +282,11 @@ class Questioner:
             later_kw = safe_kw if safe_kw is not None else power_kw or 0.0
             demand = np.where(slots.offset_s < HELD_S, later_kw if power_kw is None else power_kw, later_kw)
         return Load(model.id, model.bus, model.power_factor), LoadInputs(demand)
+
+
+def _kept(plan: Plan) -> Plan:
+    """Leave of a plan what the next one can depend on."""
+    return replace(plan, ac=AcVerdict(plan.ac.status), grid_rows=None, solve={}, prices=None, charged=())
 
 
 def _priced(cars: tuple[EvSession, ...], price: float | None) -> tuple[EvSession, ...]:

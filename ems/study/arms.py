@@ -21,7 +21,7 @@ from ems.app import build
 from ems.clock import SimulatedClock, SystemClock
 from ems.config.site import Site
 from ems.daemon import Daemon
-from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
+from ems.slow.planning_setup import cache_dir, feeder, grid_limits, grid_path
 from ems.store.requests import submit
 from ems.study.bench import Bench, Period
 from ems.study.laddered import KnowsItsLoads, LadderForesight
@@ -134,15 +134,12 @@ async def _steer(
 def _daemon(
     site: Site, bench: Bench, controller: Controller, state: Path, clock: SimulatedClock, *, ladder: bool
 ) -> Daemon:
-    cache = cache_dir(state)
     # Rules keep the limits too: they are to know the feeder as well as a plan does.
-    prepare(grid_path(site), grid_limits(site), cache)
+    prepare(grid_path(site), grid_limits(site), cache_dir(state))
     if controller is Controller.RULES:
         # That nobody plans there is meant, so it is no warning.
         logging.getLogger("ems").setLevel(logging.ERROR)
-    solver: Solver = NoSolver() if controller is Controller.RULES else DirectSolver(
-        grid_path(site), cache, grid_limits(site)
-    )  # fmt: skip
+    solver: Solver = NoSolver() if controller is Controller.RULES else DirectSolver(feeder(site, state))
     daemon = build(
         site, state, clock, solver,
         cycle_s=site.file.control.simulated_cycle_s, durable=False, drivers=bench.drivers(clock), feeds=bench.feeds,

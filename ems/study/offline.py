@@ -24,7 +24,7 @@ from ems.exit_codes import CommandError
 from ems.planning import Foresees, Planning
 from ems.slow.feed_desk import Label
 from ems.slow.foresee import Cars, Foresight
-from ems.slow.planning_setup import build_planning, cache_dir, grid_limits, grid_path
+from ems.slow.planning_setup import build_planning, cache_dir, feeder, grid_limits, grid_path
 from ems.slow.question import plan_slots
 from ems.slow.situation import AssetNow
 from ems.study.recorded import feeds, snapshots
@@ -36,6 +36,7 @@ from optimization.network_build import prepare
 from optimization.problem import Plan, Problem, Refused
 from optimization.slots import Floats, Slots
 from optimization.solve import Solver
+from optimization.witness import Witness
 
 GIVEN = ("price", "carbon", "outdoor_c", "irradiance_w_m2", "load_kw")
 """Columns of a given table that are no asset's: as in `Foresight`, all unmetered loads together."""
@@ -91,7 +92,7 @@ async def _solve(site: Site, state: Path | None, occasion: Occasion, folder: Pat
     series, slots = occasion.series, plan_slots(occasion.at, site.file.planning)
     known = None if series is None else _known(site, series, slots)
     prepare(grid_path(site), grid_limits(site), cache_dir(folder))
-    journal, solver = _Kept(), _Asked(grid_path(site), cache_dir(folder), grid_limits(site))
+    journal, solver = _Kept(), _Asked(feeder(site, folder, Witness.LIVE))
     planning = build_planning(
         site, bindings, clock,
         solver=solver, journal=journal, state_dir=folder, feeds=feeds(site, occasion.at, clock),

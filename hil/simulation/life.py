@@ -28,7 +28,7 @@ from ems.config.binding import device_spec
 from ems.config.site import Site
 from ems.daemon import Daemon
 from ems.ownership import Owner
-from ems.slow.planning_setup import cache_dir, grid_limits, grid_path, history_path
+from ems.slow.planning_setup import feeder, history_path
 from ems.store.history import History
 from ems.store.requests import RequestBox
 from ems.stores import Stores, journal_path
@@ -277,7 +277,7 @@ class Life:
         if not self.setting.plans:
             return NoSolver()
         site, state = self.setting.site, self.setting.state
-        direct = DirectSolver(grid_path(site), cache_dir(state), grid_limits(site))
+        direct = DirectSolver(feeder(site, state))
         rng = Random(f"{self.setting.seed}/solver/{self.number}")
         return TroubledSolver(direct, self.clock, rng, self.setting.town.trouble.of_solver)
 

@@ -11,11 +11,12 @@ import pytest
 import pytest_asyncio
 from planning_kit import Loop, build_loop, demo_site, prepare_grid
 
-from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
+from ems.slow.planning_setup import feeder
 from ems.standing import Override
 from ems.worker import DirectSolver, WorkerSolver
 from optimization.assets import EvSession
 from optimization.problem import Plan
+from optimization.witness import SAME_PU, Witness
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def solver(state_dir: Path) -> AsyncIterator[DirectSolver]:
-    made = DirectSolver(grid_path(demo_site()), cache_dir(state_dir), grid_limits(demo_site()))
+    made = DirectSolver(feeder(demo_site(), state_dir))
     yield made
     await made.close()
 
@@ -94,7 +95,7 @@ async def test_an_override_is_planned_with_until_it_ends(state_dir: Path, solver
 async def test_equal_questions_in_equal_order_get_equal_plans(state_dir: Path) -> None:
     runs = []
     for _ in range(2):
-        solver = DirectSolver(grid_path(demo_site()), cache_dir(state_dir), grid_limits(demo_site()))
+        solver = DirectSolver(feeder(demo_site(), state_dir))
         loop = started(state_dir, solver, datetime(2025, 2, 4, 6, tzinfo=UTC))
         for minute in (5.0, 10.0):
             await loop.plan(minute, battery_inverter__soc_pct=40.0 + minute)
@@ -120,12 +121,15 @@ async def test_without_news_a_plan_does_not_move(state_dir: Path, solver: Direct
 async def test_over_the_process_border_with_the_grid(state_dir: Path) -> None:
     loop = build_loop(state_dir, at=datetime(2025, 2, 4, 6, tzinfo=UTC))
     site = demo_site()
-    worker = WorkerSolver(grid_path(site), cache_dir(state_dir), loop.clock, limits=grid_limits(site))
+    worker = WorkerSolver(feeder(site, state_dir, Witness.LIVE), loop.clock)
     loop.planning._solver = worker
     try:
         answer = await loop.plan()
         assert isinstance(answer, Plan)
         assert answer.grid_rows is not None
+        assert answer.ac.witnessed[0] == 0
+        assert 0.0 < answer.ac.witness_off_pu < SAME_PU
+        assert loop.journal.records[-1][1]["ac"] == answer.ac
         assert worker.ready
     finally:
         await worker.close()

@@ -20,7 +20,7 @@ from plan_samples import START, sample_problem
 
 from ems.clock import SimulatedClock, SystemClock
 from ems.plan_check import check_plan
-from ems.worker import DirectSolver, WorkerSolver
+from ems.worker import DirectSolver, Feeder, WorkerSolver
 from optimization.month_ahead import MonthAhead, Store
 from optimization.problem import Plan, Refused
 
@@ -45,7 +45,7 @@ async def worker(
     mode: str, folder: Path, clock: SystemClock | SimulatedClock | None = None
 ) -> AsyncIterator[WorkerSolver]:
     command = (sys.executable, str(HERE / "stand_in_worker.py"), mode, str(folder))
-    solver = WorkerSolver(None, folder, clock or SystemClock(), command=command)
+    solver = WorkerSolver(Feeder(None, folder), clock or SystemClock(), command=command)
     try:
         yield solver
     finally:
@@ -173,8 +173,8 @@ def month_ahead() -> MonthAhead:
 
 
 async def test_the_real_worker_and_the_direct_solver_agree(tmp_path: Path) -> None:
-    real = WorkerSolver(None, tmp_path, SimulatedClock(START))
-    direct = DirectSolver(None, tmp_path)
+    real = WorkerSolver(Feeder(None, tmp_path), SimulatedClock(START))
+    direct = DirectSolver(Feeder(None, tmp_path))
     try:
         answers = [await solver.solve(sample_problem(), START, 60.0) for solver in (real, direct)]
         first, second = answers

@@ -15,7 +15,7 @@ from optimization.grid_rows import Linearisation, drawn_kw
 from optimization.problem import Plan, Problem, Refused
 from optimization.rolling import ROUNDS, Planner
 from optimization.solve import SolveError, Solver
-from optimization.witness import SAMPLED_EVERY, Witness, asked_slots
+from optimization.witness import SAMPLED_EVERY, Witness
 
 STRESSED = with_fixed_load(winter_day(), 52.0, 40, 56)
 
@@ -116,24 +116,12 @@ def test_between_a_plan_that_pays_and_one_that_keeps_the_limits_lies_a_cheaper_o
     assert _cost(bisected, cheap) <= _cost(plain, cheap) + 1e-6
 
 
-SLOTS = [
-    (Witness.NONE, 96, 7, 0, ()),
-    (Witness.LIVE, 96, 7, 3, (0, 7)),
-    (Witness.LIVE, 96, 0, 3, (0,)),
-    (Witness.SAMPLED, 96, 7, 0, (0,)),
-    (Witness.SAMPLED, 96, 7, 1, (4,)),
-    (Witness.SAMPLED, 250, 7, 0, (0, 100, 200)),
-]
-
-
-@pytest.mark.parametrize(("witness", "slots", "worst", "plans", "expected"), SLOTS)
-def test_the_witness_is_asked_about_these_slots(witness, slots, worst, plans, expected) -> None:
-    assert asked_slots(witness, slots, worst, plans) == expected
-
-
-def test_a_sample_is_one_slot_of_a_hundred() -> None:
-    asked = [plan * 96 + slot for plan in range(200) for slot in asked_slots(Witness.SAMPLED, 96, 5, plan)]
-    assert asked == list(range(0, 200 * 96, SAMPLED_EVERY))
+@pytest.mark.parametrize(
+    ("witness", "asked"),
+    [(Witness.NONE, []), (Witness.LIVE, list(range(250))), (Witness.SAMPLED, [0, SAMPLED_EVERY, 2 * SAMPLED_EVERY])],
+)
+def test_the_witness_is_asked_about_these_plans(witness, asked) -> None:
+    assert [plans for plans in range(250) if witness.is_asked(plans)] == asked
 
 
 def test_a_plan_is_published_if_runpp_agrees_and_not_if_it_differs(case, cache_dir, monkeypatch) -> None:
@@ -150,6 +138,8 @@ def test_a_plan_is_published_if_runpp_agrees_and_not_if_it_differs(case, cache_d
     assert isinstance(plan, Plan)
     assert asked[0] == 0
     assert len(asked) == 2
+    assert plan.ac.witnessed == tuple(asked)
+    assert plan.ac.witness_off_pu <= 1e-8
     monkeypatch.setattr(AcGrid, "witness", lambda *all_of: seen(*all_of, off_pu=1e-5))
     denied = planner.plan(winter_day(), WINTER)
     assert isinstance(denied, Refused)

@@ -33,7 +33,7 @@ from ems.config.binding import bind
 from ems.config.loading import load_site
 from ems.exit_codes import Exit
 from ems.ownership import NotOwner, read_record
-from ems.worker import DirectSolver
+from ems.worker import DirectSolver, Feeder
 
 SAFE_KW = {"pv": -35.0, "battery": None, "charge_point": 4.14, "heat_pump": None}
 """What the devices of the demo feeder are told when nobody steers: declared values, or None to idle by themselves."""
@@ -88,7 +88,7 @@ def test_a_second_core_is_denied_at_once_and_leaves_everything_alone(town: Town,
 
     began_s = time.monotonic()
     with pytest.raises(NotOwner, match=f"process {before.pid} under epoch {before.epoch} owns"):
-        build(site, world.state, SystemClock(), DirectSolver(None, world.state), cycle_s=1.0)
+        build(site, world.state, SystemClock(), DirectSolver(Feeder(None, world.state)), cycle_s=1.0)
     assert time.monotonic() - began_s < 10.0, "it waits for no lease"
 
     with running(world, "run") as second:

@@ -17,7 +17,7 @@ from ems.app import build
 from ems.clock import SimulatedClock
 from ems.config.loading import load_site
 from ems.config.site import Site
-from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
+from ems.slow.planning_setup import feeder
 from ems.store.requests import submit
 from ems.timetable import SimulatedRunner
 from ems.worker import DirectSolver
@@ -59,7 +59,7 @@ async def plans(folder: Path, **altered: Any) -> list[dict[str, Any]]:
                 for request in car_requests(event.as_json()):
                     submit(state, request)
 
-        solver = DirectSolver(grid_path(site), cache_dir(state), grid_limits(site))
+        solver = DirectSolver(feeder(site, state))
         daemon = build(site, state, clock, solver, cycle_s=10.0, durable=False)
         await daemon.start()
         await SimulatedRunner(daemon.timetable, clock, advance).run_until(UNTIL_S)
