@@ -18,6 +18,8 @@ class NewerStore(StoreError):
 
 
 WAL_ATTEMPTS = 100
+CACHE_KIB = 256
+"""Who adds to a file keeps so much of it in memory: SQLite's own 2,000 kB would fill with pages that nobody reads."""
 RESTORING = ".restoring"
 """Stands in a state directory while a backup is put into it."""
 
@@ -79,6 +81,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, schema: Schema, *, dura
         _log_ahead(connection)
         _bring_up(connection, path, schema)
     connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     _probe(connection)
 
 

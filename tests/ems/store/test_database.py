@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,33 @@ def test_a_new_file_has_its_tables_its_version_and_a_log_beside_it(
     assert connection.execute("PRAGMA synchronous").fetchone() == (synchronous,)
     assert connection.execute("SELECT count(*) FROM note").fetchone() == (0,)
     connection.close()
+
+
+class _Mallinfo(ctypes.Structure):
+    """What glibc's `mallinfo2` gives: `hblkhd` are bytes in blocks that are mapped alone, `uordblks` in all others."""
+
+    _fields_ = (
+        *((name, ctypes.c_size_t) for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks")),
+        *((name, ctypes.c_size_t) for name in ("uordblks", "fordblks", "keepcost")),
+    )
+
+
+def _allocated() -> int:
+    """Count what the C code of this process holds [bytes]."""
+    ask = ctypes.CDLL(None).mallinfo2
+    ask.restype = _Mallinfo
+    found = ask()
+    return int(found.uordblks + found.hblkhd)
+
+
+def test_a_file_that_grows_takes_no_memory_for_what_was_added(tmp_path: Path) -> None:
+    connection = open_writable(tmp_path / "notes.db", SCHEMA, durable=False)
+    held = []
+    for number in range(200):
+        connection.execute("INSERT INTO note VALUES (?)", (f"{number} {'x' * 20_000}",))
+        held.append(_allocated())
+    connection.close()
+    assert held[-1] - held[20] < 100_000
 
 
 def test_many_may_meet_a_new_file_at_once(tmp_path: Path) -> None:
