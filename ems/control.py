@@ -19,7 +19,7 @@ from ems.clock import Clock
 from ems.config.assets import HeatPumpAsset
 from ems.config.binding import Bindings
 from ems.config.site import Site
-from ems.fast.ceilings import learn_ceiling
+from ems.fast.ceilings import Tapers, is_towards_end
 from ems.fast.conduct import Conduct
 from ems.fast.counters import Counters
 from ems.fast.decisions import AssetKind, Decision, Lever
@@ -49,10 +49,6 @@ logger = logging.getLogger(__name__)
 
 READ_SHARE = 0.45
 """A device's answer is awaited for so large a share of the cycle."""
-NEARLY_FULL_PCT = 80.0
-NEARLY_EMPTY_PCT = 20.0
-TAPER_STEP_KW = 1.0
-"""Room that is left above what a tapering battery takes [kW]."""
 WARM_ENOUGH_K = 0.5
 
 
@@ -109,7 +105,7 @@ class ControlLoop:
         self._commanded: set[str] = set()
         self._released = False
         self._adopted: Standing | None = None
-        self._tapers_kw: dict[str, float] = {}
+        self._tapers = Tapers()
         self._conduct = Conduct(parts.levers, parts.bindings, cycle_s)
         self._returning = Returning()
         self._standstill = Standstill(parts.site, parts.bindings)
@@ -196,7 +192,7 @@ class ControlLoop:
             prices=parts.prices(snapshot.at),
             cars=parts.sessions.cars,
             held=led_on(parts.levers, held, self._metered_kw(snapshot), snapshot.monotonic_s),
-            tapers_kw=self._tapers_kw,
+            tapers_kw=self._tapers.kw,
             demand=parts.demand.update(snapshot, in_force.plan if in_force else None),
             limits=allowed,
             compressors=self._conduct.compressors,
@@ -231,35 +227,21 @@ class ControlLoop:
             measured_kw = powers.metered_kw.get(asset)
             if point is None or measured_kw is None:
                 continue
-            self._learn_taper(asset, lever, powers, held.get(asset), snapshot.monotonic_s)
-            limited = self._is_limited(asset, lever, powers)
+            told = held.get(asset)
+            if lever.kind is AssetKind.BATTERY:
+                self._tapers.see(lever, powers.state.get(asset), measured_kw, told, snapshot.monotonic_s)
+            limited = self._is_limited(asset, lever, powers, told)
             measured_s = snapshot.read_s(point)
             self._parts.following.see(asset, measured_kw, measured_s, limited=limited, now_s=snapshot.monotonic_s)
 
-    def _is_limited(self, asset: str, lever: Lever, powers: Powers) -> bool:
+    def _is_limited(self, asset: str, lever: Lever, powers: Powers, held: tuple[float, float] | None) -> bool:
         """Tell whether an asset may take less than it is told, by its own state."""
         value, spec = powers.state.get(asset), self._parts.site.file.assets[asset]
         if value is None:
             return False
         if lever.kind is AssetKind.BATTERY:
-            return not NEARLY_EMPTY_PCT < value < NEARLY_FULL_PCT
+            return held is not None and is_towards_end(value, held[0])
         return isinstance(spec, HeatPumpAsset) and value > spec.comfort.high_c - WARM_ENOUGH_K
-
-    def _learn_taper(
-        self, asset: str, lever: Lever, powers: Powers, held: tuple[float, float] | None, now_s: float
-    ) -> None:
-        if lever.kind is not AssetKind.BATTERY or held is None or not self._is_limited(asset, lever, powers):
-            self._tapers_kw.pop(asset, None)
-            return
-        taken_kw = max(powers.metered_kw[asset] * (1.0 if held[0] >= 0.0 else -1.0), 0.0)
-        self._tapers_kw[asset] = learn_ceiling(
-            self._tapers_kw.get(asset, lever.rating_kw),
-            taken_kw,
-            abs(held[0]),
-            now_s - held[1],
-            step_kw=TAPER_STEP_KW,
-            rating_kw=lever.rating_kw,
-        )
 
     async def _act(self, standing: Standing, outcome: Outcome, snapshot: Snapshot, sensed_s: float) -> None:
         """Write what was decided to the devices that may be written, and hand back those that no longer may.

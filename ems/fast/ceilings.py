@@ -6,7 +6,13 @@ overestimate a relief, and judging them by it would call them disobedient.
 
 from __future__ import annotations
 
+from ems.fast.decisions import Lever
+
 SETTLED_S = 15.0
+NEARLY_FULL_PCT = 80.0
+NEARLY_EMPTY_PCT = 20.0
+TAPER_STEP_KW = 1.0
+"""Room that is left above what a tapering battery takes [kW]."""
 
 
 def learn_ceiling(
@@ -27,3 +33,46 @@ def learn_ceiling(
     if held_for_s > SETTLED_S and held_kw > measured_kw + 2.0 * step_kw:
         return measured_kw + step_kw
     return ceiling_kw
+
+
+def near_end(soc_pct: float | None) -> int:
+    """Tell which end of its charge a battery is near: 1 full, -1 empty, 0 neither or unknown."""
+    if soc_pct is None:
+        return 0
+    return int(soc_pct >= NEARLY_FULL_PCT) - int(soc_pct <= NEARLY_EMPTY_PCT)
+
+
+def is_towards_end(soc_pct: float | None, told_kw: float) -> bool:
+    """Tell whether a battery is told to go on towards the end of its charge that it is near, where it tapers."""
+    return near_end(soc_pct) * told_kw > 0.0
+
+
+class Tapers:
+    """What each battery takes at the most towards the end of its charge that it is near; `kw` by asset, a magnitude."""
+
+    def __init__(self) -> None:
+        self.kw: dict[str, float] = {}
+
+    def see(
+        self, lever: Lever, soc_pct: float | None, measured_kw: float, held: tuple[float, float] | None, now_s: float
+    ) -> None:
+        """Learn from one metered power; what is told the other way, where nothing tapers, teaches nothing.
+
+        Args:
+            lever: the battery.
+            soc_pct: its charge [%]; None where it cannot be read.
+            measured_kw: metered now.
+            held: the command in force [kW] and since when [monotonic s]; None without one.
+            now_s: the instant [monotonic s].
+        """
+        if not near_end(soc_pct):
+            self.kw.pop(lever.asset, None)
+        elif held is not None and is_towards_end(soc_pct, held[0]):
+            self.kw[lever.asset] = learn_ceiling(
+                self.kw.get(lever.asset, lever.rating_kw),
+                max(near_end(soc_pct) * measured_kw, 0.0),
+                abs(held[0]),
+                now_s - held[1],
+                step_kw=TAPER_STEP_KW,
+                rating_kw=lever.rating_kw,
+            )

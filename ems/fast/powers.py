@@ -26,6 +26,7 @@ from ems.config.assets import (
 )
 from ems.config.binding import Bindings
 from ems.config.site import Site
+from ems.fast.ceilings import near_end
 from ems.fast.decisions import Bound, Lever, Rung
 from ems.fast.phases import on
 from ems.fast.rules import BatteryView, CarView, RuleView, ZoneView
@@ -110,10 +111,14 @@ def bounds_of(site: Site, lever: Lever, scene: Scene, powers: Powers) -> tuple[B
     value = powers.state.get(lever.asset)
     match spec:
         case BatteryAsset() if value is not None:
-            most_kw = scene.tapers_kw.get(lever.asset, lever.rating_kw)
             least_kw, full_kw = _tapered_kw(spec, lever, value)
-            lower = 0.0 if value <= spec.soc_min_pct else max(least_kw, -most_kw)
-            upper = 0.0 if value >= spec.soc_max_pct else min(full_kw, most_kw)
+            most_kw = scene.tapers_kw.get(lever.asset, lever.rating_kw)
+            if near_end(value) > 0:
+                full_kw = min(full_kw, most_kw)
+            else:
+                least_kw = max(least_kw, -most_kw)
+            lower = 0.0 if value <= spec.soc_min_pct else least_kw
+            upper = 0.0 if value >= spec.soc_max_pct else full_kw
             bounds.append(Bound(Rung.DEVICE, lower, upper, f"battery at {value:.0f} % of its charge"))
         case ChargePointAsset():
             bounds.append(_car_bound(spec, lever, scene))

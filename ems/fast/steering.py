@@ -278,19 +278,21 @@ class Steering:
         result = balance(flexes, rows, fixed, soft)
         result = replace(result, because={asset: said.get(row, row) for asset, row in result.because.items()})
         decisions = dict(shaped)
-        for flex in flexes:
-            wanted, limits = shaped[flex.asset], bounds[flex.asset]
-            if flex.kind is AssetKind.PV:
-                worth_kw = self._worth_kw(scene, powers, self._levers[flex.asset])
-                safe_kw = self._levers[flex.asset].safe_kw if grid is None else None
-                row = result.because.get(flex.asset, "")
-                stood = row if row in said.values() else "the grid stands no more"
-                decisions[flex.asset] = self._final_pv(
-                    flex, wanted, result, limits, worth_kw=worth_kw, blind_kw=safe_kw, stood=stood
-                )
-            else:
-                rung = Rung.DEMAND if soft and result.because.get(flex.asset) == soft.name else Rung.GRID
-                decisions[flex.asset] = self._final(flex, wanted, result, limits, rung=rung)
+        plants = [flex for flex in flexes if flex.kind is AssetKind.PV]
+        others = [flex for flex in flexes if flex.kind is not AssetKind.PV]
+        for flex in others:
+            rung = Rung.DEMAND if soft and result.because.get(flex.asset) == soft.name else Rung.GRID
+            decisions[flex.asset] = self._final(flex, shaped[flex.asset], result, bounds[flex.asset], rung=rung)
+        told_kw = {flex.asset: decisions[flex.asset].kw for flex in others}
+        for flex in plants:
+            wanted, limits, lever = shaped[flex.asset], bounds[flex.asset], self._levers[flex.asset]
+            worth_kw = self._worth_kw(scene, powers.without([flex.asset], told_kw), lever)
+            safe_kw = lever.safe_kw if grid is None else None
+            row = result.because.get(flex.asset, "")
+            stood = row if row in said.values() else "the grid stands no more"
+            decisions[flex.asset] = self._final_pv(
+                flex, wanted, result, limits, worth_kw=worth_kw, blind_kw=safe_kw, stood=stood
+            )
         over = [name for name, excess in zip(rows.names, result.excess, strict=True) if excess > 1e-6]
         short_kw = float(result.excess[rows.names.index(IMPORT)])
         idle = [load_of(self._levers[a], powers.metered_kw[a]) for a in shaped if a not in movable]
@@ -349,15 +351,14 @@ class Steering:
             return at.plan.grid_rows, at.slot
         return self._eye({**powers.metered_kw, **powers.loads_kw}), 0
 
-    def _worth_kw(self, scene: Scene, powers: Powers, lever: Lever) -> float:
+    def _worth_kw(self, scene: Scene, taken_kw: float, lever: Lever) -> float:
         """Give the generation that is worth having: all of it, unless selling costs money and nobody plans to sell.
 
-        Then it is what the site takes now, and what the plan counts on, whichever is more.
+        Then it is what the site takes once it does what it is told now, and what the plan counts on, whichever is more.
         """
         price, at = scene.prices.export_price, self._plan_now(scene)
         if price is None or price >= 0.0 or at is None or at.grid_kw < -NOTHING_KW:
             return lever.rating_kw
-        taken_kw = (powers.grid_kw or 0.0) - powers.metered_kw[lever.asset]
         return max(taken_kw + SPARE_KW, -(at.power_kw(lever.asset) or 0.0), 0.0)
 
     def _final(

@@ -9,7 +9,6 @@ import pytest
 from stage import NOW, Journal, after, make_site, snapshot
 
 from ems.config.binding import bind
-from ems.fast.ceilings import learn_ceiling
 from ems.fast.sessions import METER_DOUBT, UNKNOWN_KWH, Sessions
 from ems.store.requests import Request
 
@@ -206,18 +205,3 @@ def test_what_the_car_takes_at_the_most_is_learned_from_a_limit_that_it_does_not
     assert bay.car.most_kw == pytest.approx(7.69)
     bay.see(40, 2, ask(20.0), power_kw=0.0, held=(20.7, 5.0))
     assert bay.car.most_kw == pytest.approx(4.14)
-
-
-@pytest.mark.parametrize(
-    ("ceiling", "measured", "held", "held_for_s", "expect"),
-    [
-        (22.0, 7.0, 20.0, 10.0, 22.0),
-        (22.0, 7.0, 20.0, 20.0, 8.0),
-        (22.0, 7.0, 8.5, 20.0, 22.0),
-        (8.0, 7.0, 8.0, 20.0, 8.0),
-        (8.0, 7.5, 8.0, 20.0, 9.5),
-        (8.0, 30.0, 30.0, 20.0, 22.0),
-    ],
-)
-def test_ceilings(ceiling, measured, held, held_for_s, expect):
-    assert learn_ceiling(ceiling, measured, held, held_for_s, step_kw=1.0, rating_kw=22.0) == pytest.approx(expect)

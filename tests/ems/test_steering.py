@@ -180,14 +180,21 @@ class TestLimits:
         rows = voltage_rows(limit_pu=1.2)
         held = {"pv": -60.0}
         bright = {"inverter.power_kw": -50.0, "meter.power_kw": -20.0}
-        costly = decide(bright, plan=make_plan(PLAN, grid_kw=0.0, rows=rows), prices=prices, held_kw=held)
-        assert costly.decisions["pv"].kw == pytest.approx(-32.0)
+        resting = make_standing(SITE, overrides={"battery": 0.0})
+        costly = decide(
+            bright, plan=make_plan(PLAN, grid_kw=0.0, rows=rows), prices=prices, held_kw=held, standing=resting
+        )
+        assert costly.decisions["heat"].kw == 3.0  # it takes 2 kW so far
+        assert costly.decisions["pv"].kw == pytest.approx(-33.0)
         assert "selling costs money" in costly.decisions["pv"].reason
+        stored = decide(bright, plan=make_plan(PLAN, grid_kw=0.0, rows=rows), prices=prices, held_kw=held)
+        kept_kw = 50.0 - 20.0 + 1.0 + stored.decisions["battery"].kw
+        assert stored.decisions["battery"].kw > 6.0
+        assert -stored.decisions["pv"].kw == pytest.approx(kept_kw + 2.0, abs=0.5)
         meant = decide(bright, plan=make_plan(PLAN, grid_kw=-20.0, rows=rows), prices=prices, held_kw=held)
         assert meant.decisions["pv"].kw == pytest.approx(-60.0)
-        planned = decide(
-            bright, plan=make_plan(PLAN | {"pv": -45.0}, grid_kw=0.0, rows=rows), prices=prices, held_kw=held
-        )
+        bold = make_plan(PLAN | {"pv": -45.0}, grid_kw=0.0, rows=rows)
+        planned = decide(bright, plan=bold, prices=prices, held_kw=held, standing=resting)
         assert planned.decisions["pv"].kw == pytest.approx(-45.0)
 
 
