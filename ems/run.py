@@ -12,6 +12,7 @@ from ems.clock import Clock, ScaledClock, SystemClock
 from ems.commands.options import duration_s, opened, parser
 from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
+from ems.lean_heap import keep_heap_lean
 from ems.operations.logs import begin as begin_logging
 from ems.ownership import NotOwner, refuse_second
 
@@ -30,6 +31,7 @@ def command(argv: Sequence[str]) -> int:
     clock = _clock(arguments.clock, site)
     fast = isinstance(clock, ScaledClock)
     default_s = site.file.control.simulated_cycle_s if fast else site.file.control.cycle_s
+    keep_heap_lean()
     # What the core consists of takes longer to import than a second core may take to see that it is one.
     from ems.core import live  # noqa: PLC0415
 

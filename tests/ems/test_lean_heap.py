@@ -1,0 +1,52 @@
+"""A heap that is told to stay lean, beside one that is not: each in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PLANS = """
+import ctypes, threading
+from pathlib import Path
+from ems.lean_heap import keep_heap_lean
+
+class Mallinfo(ctypes.Structure):
+    _fields_ = [("figures", ctypes.c_size_t * 10)]
+
+ask = ctypes.CDLL(None).mallinfo2
+ask.restype = Mallinfo
+def alone():
+    return ask().figures[4]
+
+def reserved():
+    return int(Path("/proc/self/statm").read_text().split()[0]) * 4096
+
+{settings}
+before = alone()
+larger = bytearray(1_000_000)
+del larger
+kept = bytearray(900_000)
+print(alone() - before)
+
+before, done = reserved(), threading.Event()
+crowd = [threading.Thread(target=lambda: (bytearray(1_000), done.wait())) for _ in range(4)]
+for one in crowd:
+    one.start()
+print(reserved() - before)
+done.set()
+"""
+"""Tells how much lies alone of a block that follows a larger one, and what four threads reserve [bytes]."""
+
+
+def played(settings: str) -> list[int]:
+    order = [sys.executable, "-c", PLANS.format(settings=settings)]
+    return [int(line) for line in subprocess.run(order, check=True, capture_output=True, text=True).stdout.split()]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks glibc")
+def test_a_large_block_lies_alone_whatever_was_before_and_threads_share_one_heap() -> None:
+    (alone, reserved), (usually_alone, usually_reserved) = played("keep_heap_lean()"), played("")
+    assert usually_alone < 900_000 <= alone
+    assert reserved < 64 * 2**20 < usually_reserved
