@@ -39,6 +39,7 @@ class Solution:
         prices: what a little more would be worth; None where nobody asked.
         reactive_kvar: of each inverter on the linear network, shape (n,) each, by asset id.
         held_reserves: what is held of each band, by its id.
+        branches: what would be done in each scenario but the nominal one, by its name.
     """
 
     schedules: Mapping[str, Schedule]
@@ -58,6 +59,7 @@ class Solution:
     prices: ShadowPrices | None = None
     reactive_kvar: Mapping[str, Floats] = field(default_factory=dict)
     held_reserves: Mapping[str, Held] = field(default_factory=dict)
+    branches: Mapping[str, Solution] = field(default_factory=dict)
 
 
 def extract(

@@ -15,6 +15,7 @@ from optimization.groups import PowerGroup
 from optimization.network import Network
 from optimization.reactive import Inverter
 from optimization.slots import Floats, Ints, Slots
+from optimization.uncertainty import Uncertainty
 from optimization.weights import Weights
 
 
@@ -216,6 +217,7 @@ class Problem:
             feeder.
         charges: what the connection costs besides; `month` is -1 in slots that a demand charge does not look at.
         reserves: power that stands ready, band by band.
+        uncertainty: what may come beside the inputs; None to plan for what is foreseen alone.
     """
 
     slots: Slots
@@ -233,6 +235,7 @@ class Problem:
     charges: tuple[Charge, ...] = ()
     inverters: Mapping[str, Inverter] = field(default_factory=dict)
     reserves: tuple[Reserve, ...] = ()
+    uncertainty: Uncertainty | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -341,7 +344,7 @@ class Plan:
         import_kw: grid import of each slot, shape (n,), never negative.
         export_kw: grid export of each slot, shape (n,), never negative.
         excess_kw: elastic excess over the connection limits, shape (n,).
-        objective: value of the objective [currency].
+        objective: value of the objective, of all scenarios together where there are any [currency].
         ac: the verdict of the AC power flow.
         grid_rows: linear rows for the fast loop; None without a grid.
         solve: figures of the solve: `status`, `iterations`, `wall_s`, `gap`, `start` (cold or warm).
@@ -357,6 +360,7 @@ class Plan:
         reactive_kvar: of each inverter as AC power flow has it, positive into the asset, shape (n,), by asset id.
         inverter_v_pu: voltage at each inverter there, likewise.
         held_reserves: what is held of each band, by its id.
+        branches: what would be done in each scenario but the nominal one, by its name.
     """
 
     id: str
@@ -379,6 +383,7 @@ class Plan:
     reactive_kvar: Mapping[str, Floats] = field(default_factory=dict)
     inverter_v_pu: Mapping[str, Floats] = field(default_factory=dict)
     held_reserves: Mapping[str, Held] = field(default_factory=dict)
+    branches: Mapping[str, Plan] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,11 @@ from optimization.assets import Load
 from optimization.extract import Solution
 from optimization.grid_case import GridCase
 from optimization.grid_rows import Linearisation
+from optimization.hedging import HedgingSolver
 from optimization.network import GridError, GridLimits, Network
 from optimization.network_build import prepare
 from optimization.problem import AcVerdict, Plan, Problem, Refused
-from optimization.solve import SolveError, Solver
+from optimization.solve import SolveError
 from optimization.switching import Outage
 from optimization.tightening import blended
 from optimization.validation import faults
@@ -162,7 +163,7 @@ class Planner:
         if grid_path is not None and limits is None:
             raise GridError(f"no limits were given for {grid_path}; give the site's GridLimits")
         self._case = None if grid_path is None or limits is None else prepare(grid_path, limits, cache_dir)
-        self._solver = solver or Solver(priced=True, cache_dir=cache_dir)
+        self._solver = solver or HedgingSolver(priced=True, cache_dir=cache_dir)
         self._outages = (
             {} if grid_path is None else {each.name: _after(grid_path, cache_dir, limits, each) for each in outages}
         )
@@ -255,25 +256,32 @@ class Planner:
 
     def _published(self, problem: Problem, now: datetime, solution: Solution) -> Plan:
         self._plans += 1
-        return Plan(
-            id=f"{now:%Y%m%dT%H%M%SZ}-{self._plans}",
-            made_at=now,
-            slots=problem.slots,
-            schedules=solution.schedules,
-            import_kw=solution.import_kw,
-            export_kw=solution.export_kw,
-            excess_kw=solution.excess_kw,
-            objective=solution.objective,
-            ac=AcVerdict("unchecked"),
-            solve=solution.solve,
-            demand_target_kw=None if problem.demand is None else float(solution.peak_kw[0]),
-            carbon_excess_kg=None if problem.carbon_budget is None else solution.carbon_excess_kg,
-            unheated_kw=solution.unheated_kw,
-            group_excess_kw=solution.group_excess_kw,
-            charged=solution.charged,
-            held_reserves=solution.held_reserves,
-            prices=solution.prices,
-        )
+        name = f"{now:%Y%m%dT%H%M%SZ}-{self._plans}"
+        branches = {each: _plan(f"{name}-{each}", problem, now, told) for each, told in solution.branches.items()}
+        return replace(_plan(name, problem, now, solution), branches=branches)
+
+
+def _plan(name: str, problem: Problem, now: datetime, solution: Solution) -> Plan:
+    """Make a plan of a solution; no AC power flow has seen it yet."""
+    return Plan(
+        id=name,
+        made_at=now,
+        slots=problem.slots,
+        schedules=solution.schedules,
+        import_kw=solution.import_kw,
+        export_kw=solution.export_kw,
+        excess_kw=solution.excess_kw,
+        objective=solution.objective,
+        ac=AcVerdict("unchecked"),
+        solve=solution.solve,
+        demand_target_kw=None if problem.demand is None else float(solution.peak_kw[0]),
+        carbon_excess_kg=None if problem.carbon_budget is None else solution.carbon_excess_kg,
+        unheated_kw=solution.unheated_kw,
+        group_excess_kw=solution.group_excess_kw,
+        charged=solution.charged,
+        held_reserves=solution.held_reserves,
+        prices=solution.prices,
+    )
 
 
 def _as_allowed(limits: GridLimits) -> GridLimits:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import highspy
 import numpy as np
@@ -96,12 +97,24 @@ class Answer:
     status: str = "optimal"
 
 
-@dataclass(slots=True, eq=False)
-class WarmModel:
-    """One compiled model with its solver and the basis of its last solve."""
+class Layout(Protocol):
+    """What a solve has to know of a model beside its numbers."""
 
-    affine: AffineModel
+    @property
+    def integers(self) -> Ints:
+        """Columns that are whole numbers."""
+
+
+Laid = TypeVar("Laid", bound=Layout)
+
+
+@dataclass(slots=True, eq=False)
+class WarmModel(Generic[Laid]):
+    """One compiled model with its solver and the basis of its last solve; `edges` are the pricing of warm solves."""
+
+    affine: Laid
     pairs: Pairs
+    edges: int | None = None
     highs: highspy.Highs = field(default_factory=highspy.Highs)
     basis: highspy.HighsBasis | None = None
     solves: int = 0
@@ -119,18 +132,15 @@ class WarmModel:
             return self._mixed(lp, replace(answer, x=x), broken, deadline_s)
         return replace(answer, x=x)
 
-    def duals(self, lp: Lp, head: int = 0) -> Duals:
-        """Read the duals of the last solve, a linear programme: in it whole numbers are held or cost nothing.
+    def slopes(self) -> tuple[Floats, Floats, Floats]:
+        """Read the last solve, a linear programme: its columns, and the slopes of the cost in columns and rows.
 
-        Args:
-            lp: what was asked, in the order of time.
-            head: the place of the first slot when it was solved.
+        In it whole numbers are held or cost nothing: they have no slope.
         """
-        found, of_columns = self.highs.getSolution(), self.affine.columns_in_time
-        cost = of_columns(np.array(found.col_dual), head)
+        found = self.highs.getSolution()
+        cost = np.array(found.col_dual)
         cost[self.affine.integers] = 0.0
-        x, row = of_columns(np.array(found.col_value), head), self.affine.rows_in_time(np.array(found.row_dual), head)
-        return Duals(self.affine, lp, x, cost, row)
+        return np.array(found.col_value), cost, np.array(found.row_dual)
 
     def _cleaned(self, lp: Lp, x: Floats) -> Floats:
         """Take off what cancels out, and round up what that costs nothing."""
@@ -153,9 +163,8 @@ class WarmModel:
         self._pass(lp, np.zeros(len(lp.cost), dtype=np.int32))
         if basis is not None:
             self.highs.setBasis(basis)
-        # Steepest edges have to be found anew for every row of a basis: in a ring that costs more than all its steps.
-        is_near = basis is not None and self.affine.turns is not None
-        self.highs.setOptionValue(EDGE_WEIGHTS, DEVEX if is_near else CHOSEN)
+        is_priced = basis is not None and self.edges is not None
+        self.highs.setOptionValue(EDGE_WEIGHTS, self.edges if is_priced else CHOSEN)
         answer = self._finish(lp, deadline_s, "cold" if basis is None else "warm")
         self.basis = self.highs.getBasis()
         return answer
@@ -285,7 +294,7 @@ class Solver:
         self._cross_check_every = cross_check_every
         self._priced = priced
         self._ring = ring
-        self._models: OrderedDict[Structure, WarmModel] = OrderedDict()
+        self._models: OrderedDict[Structure, WarmModel[AffineModel]] = OrderedDict()
 
     def solve(self, problem: Problem) -> Solution | Refused:
         """Solve a problem.
@@ -308,10 +317,10 @@ class Solver:
         solution = extract(problem, shape, columns, figures(answer))
         if not self._priced:
             return solution
-        duals = model.duals(model.affine.fill(values) if first else lp, first)
+        duals = _duals(model, model.affine.fill(values) if first else lp, first)
         return replace(solution, prices=shadow_prices(problem, shape, duals, solution.schedules))
 
-    def _laid_out(self, problem: Problem) -> tuple[Problem, Structure, WarmModel, int]:
+    def _laid_out(self, problem: Problem) -> tuple[Problem, Structure, WarmModel[AffineModel], int]:
         """Find the model of a problem, and the place of its first slot: in a ring if asked for, where it can stand."""
         slots = in_a_ring(problem.slots) if self._ring else None
         if slots is not None:
@@ -323,17 +332,19 @@ class Solver:
         shape = structure(problem)
         return problem, shape, self._model(shape, problem.network), 0
 
-    def _model(self, shape: Structure, network: Network | None) -> WarmModel:
+    def _model(self, shape: Structure, network: Network | None) -> WarmModel[AffineModel]:
         model = self._models.pop(shape, None)
         if model is None:
             affine = self._kept.compiled(shape, network)
-            model = WarmModel(affine, find_pairs(exclusive_groups(shape), affine.columns))
+            # Steepest edges have to be found anew for every row of a basis: in a ring that costs more than its steps.
+            edges = None if affine.turns is None else DEVEX
+            model = WarmModel(affine, find_pairs(exclusive_groups(shape), affine.columns), edges)
         self._models[shape] = model
         if len(self._models) > MODELS_KEPT:
             self._models.popitem(last=False)
         return model
 
-    def _checked(self, model: WarmModel, lp: Lp) -> Answer:
+    def _checked(self, model: WarmModel[AffineModel], lp: Lp) -> Answer:
         """Solve, and from time to time believe a warm optimum only if a cold one agrees."""
         answer = model.solve(lp, self._deadline_s)
         model.solves += 1
@@ -342,6 +353,13 @@ class Solver:
         cold = model.solve(lp, self._deadline_s, warm=False)
         agree = abs(cold.objective - answer.objective) <= OBJECTIVE_TOLERANCE * max(1.0, abs(cold.objective))
         return answer if agree else cold
+
+
+def _duals(model: WarmModel[AffineModel], lp: Lp, head: int) -> Duals:
+    """Put the slopes of the last solve into the order of time; `head` is the place of the first slot."""
+    x, cost, row = model.slopes()
+    in_time = model.affine.columns_in_time
+    return Duals(model.affine, lp, in_time(x, head), in_time(cost, head), model.affine.rows_in_time(row, head))
 
 
 def values_of(problem: Problem, shape: Structure) -> dict[str, Floats]:

@@ -17,6 +17,7 @@ from optimization.problem import Problem, ReactiveEnergy
 from optimization.reactive import inverter_faults
 from optimization.reserves import reserve_faults
 from optimization.slots import Slots
+from optimization.uncertainty import uncertainty_faults
 
 
 def faults(problem: Problem) -> tuple[str, ...]:
@@ -46,6 +47,7 @@ def _faults(problem: Problem) -> Iterator[str]:
     yield from _carbon_budget(problem)
     yield from charge_faults(problem.charges, len(problem.slots))
     yield from reserve_faults(problem.reserves, problem.assets, len(problem.slots))
+    yield from uncertainty_faults(problem.uncertainty, problem.assets, problem.inputs, len(problem.slots))
 
 
 def _slots(slots: Slots) -> Iterator[str]:

@@ -33,6 +33,7 @@ from ems.plan_check.commitment import check_least_times
 from ems.plan_check.groups import check_groups
 from ems.plan_check.inverter import check_inverters
 from ems.plan_check.reserves import check_reserves
+from ems.plan_check.scenarios import check_scenarios
 from ems.plan_check.words import POWER_TOLERANCE_KW, beyond
 from optimization.assets import (
     Asset,
@@ -79,7 +80,8 @@ def check_plan(problem: Problem, plan: Plan) -> tuple[str, ...]:
     for asset in problem.assets:
         found.extend(_asset_violations(asset, problem, plan.schedules[asset.id]))
     found += [*_heat_violations(problem, plan), *check_groups(problem, plan)]
-    return (*found, *check_inverters(problem, plan), *check_reserves(problem, plan))
+    found += [*check_inverters(problem, plan), *check_reserves(problem, plan)]
+    return (*found, *check_scenarios(problem, plan, check_plan))
 
 
 def _shape_violations(problem: Problem, plan: Plan) -> Iterator[str]:
