@@ -189,8 +189,14 @@ class AcRounds:
         at = self._operating(newest.power_kw, newest.result, self._ceiling_cuts(network, newest, rounds))
         steered = self.assets.at_inverters(newest.power_kw, at.v_pu, newest.solution.reactive_kvar)
         fresh = governed(problem, replace(network, tighten_flow_kva=None, tighten_v_pu=None), at)
-        powers = p_kw + at.loss_kw, q_kvar + steered + at.loss_kvar
-        return tightened(self.case, fresh, aim, powers, newest.result) or fresh
+        # Laid anew it is right where it is laid. How wrong it may be where the next solution lies, the newest one
+        # shows, but for the first round's error, which is mostly that of another place.
+        shown, about = (fresh, at) if rounds == 1 or network.governed is None else (network, network.governed.at)
+        powers = p_kw + about.loss_kw, q_kvar + steered + about.loss_kvar
+        cut = tightened(self.case, shown, aim, powers, newest.result)
+        if cut is None:
+            return fresh
+        return replace(fresh, tighten_flow_kva=cut.tighten_flow_kva, tighten_v_pu=cut.tighten_v_pu)
 
     def _ceiling_cuts(self, network: Network, newest: Candidate, rounds: int) -> dict[str, Floats]:
         """Cut what P(U) leaves by what AC shows beyond it; the first round's is mostly that of another place."""

@@ -11,10 +11,14 @@ from feeder_days import ASSETS, GRID, LIMITS, SUMMER, sunny_day
 
 from ems.plan_check.plan import check_plan
 from optimization import ac_check
+from optimization.ac_rounds import AcRounds
+from optimization.extract import Solution
 from optimization.grid_rows import Linearisation, drawn_kw
+from optimization.network import GridLimits
 from optimization.problem import Plan
 from optimization.reactive import Chosen, FactorOfPower, Inverter, ReactiveOfVoltage
 from optimization.rolling import Planner
+from optimization.solve import Solver
 
 DROOP = ReactiveOfVoltage(((0.93, -1.0), (0.97, 0.0), (1.01, 0.0), (1.05, 1.0)))
 UNITY = FactorOfPower(((0.0, 1.0),))
@@ -147,3 +151,25 @@ def test_a_rule_of_its_own_is_kept_apart_from_the_power_factor(case) -> None:
     place = case.network.position(4)
     assert steered[place] < plain[place]
     assert np.delete(steered, place) == pytest.approx(np.delete(plain, place))
+
+
+def test_a_network_laid_anew_keeps_away_by_the_error_that_the_last_one_showed(case) -> None:
+    """Laid about each AC round anew without that, plans of like worth took turns and none of three was verified."""
+    problem = replace(sunny_day(), inverters=INVERTERS["unity"])
+    rounds = AcRounds(case, Linearisation(case, problem.assets, problem.inverters))
+
+    def aim(limits: GridLimits) -> GridLimits:
+        return limits
+
+    network = rounds.begun(problem, aim)
+    asked = replace(problem, network=network)
+    solution = Solver().solve(asked)
+    assert isinstance(solution, Solution)
+    newest = rounds.checked(asked, solution, aim)
+    assert not newest.within
+    first, second = (rounds.learned(problem, network, aim, newest, number) for number in (1, 2))
+    beyond_pu = (newest.result.v_pu - case.limits.voltage_max_pu).T
+    above = beyond_pu > 1e-4
+    assert above.any()
+    assert (second.tighten_v_pu[0][above] >= beyond_pu[above]).all()
+    assert first.tighten_v_pu is None or (first.tighten_v_pu[0][above] < beyond_pu[above]).all()
