@@ -7,6 +7,7 @@ Law 2: no line carries a secret.
 from __future__ import annotations
 
 import json
+import linecache
 import logging
 import os
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any
 
 from ems.clock import SystemClock
 from ems.operations.redaction import redacted
@@ -27,7 +29,15 @@ KEPT_FILES = 10
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 
-class Plain(logging.Formatter):
+class _Formatter(logging.Formatter):
+    def formatException(self, ei: Any) -> str:
+        """Word an exception, and forget the files of source that its traceback was read from."""
+        words = super().formatException(ei)
+        linecache.clearcache()
+        return words
+
+
+class Plain(_Formatter):
     """Lines for people; in systemd's journal each begins with its priority and has no instant of its own."""
 
     def __init__(self, *, journal: bool) -> None:
@@ -44,7 +54,7 @@ class Plain(logging.Formatter):
         return f"{_at(record)} {record.levelname} {text}"
 
 
-class Json(logging.Formatter):
+class Json(_Formatter):
     """One JSON object a line.
 
     Args:

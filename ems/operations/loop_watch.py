@@ -103,5 +103,9 @@ class LoopWatch:
 
 
 def _stack(thread: int) -> str:
+    """Name the places without their lines of source: to show these Python reads whole files and keeps them."""
     frame = sys._current_frames().get(thread)  # noqa: SLF001 - the only way to see another thread's stack
-    return "".join(traceback.format_stack(frame)) if frame is not None else "the loop's thread is gone"
+    if frame is None:
+        return "the loop's thread is gone"
+    places = [(each.f_code, line) for each, line in traceback.walk_stack(frame)]
+    return "\n".join(f'  File "{code.co_filename}", line {line}, in {code.co_name}' for code, line in places[::-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import linecache
 import logging
 import os
 import signal
@@ -94,6 +95,7 @@ class Heard(logging.Handler):
 
 async def test_f19_a_stall_is_told_while_it_lasts_with_the_place_where_the_loop_stands() -> None:
     heard, watch = Heard(), LoopWatch(stall_s=0.2)
+    linecache.clearcache()
 
     async def beat_then_stall() -> None:
         beating = asyncio.ensure_future(watch.beat())
@@ -108,6 +110,7 @@ async def test_f19_a_stall_is_told_while_it_lasts_with_the_place_where_the_loop_
         logging.getLogger("ems.operations.loop_watch").removeHandler(heard)
     (told,) = heard.stands
     assert "stuck_here" in told, "the stack names the culprit"
+    assert __file__ not in linecache.cache, "a file of source that was read for it would stay in memory"
     assert "test_f19_loop_stall.py" in told
     assert watch.lag.max_s > 0.2
 

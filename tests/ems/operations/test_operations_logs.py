@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import linecache
 import logging
 import os
 import re
@@ -228,3 +229,14 @@ async def test_what_processes_say_is_kept_and_json_stays_json(
     lines = ["[run] all is well", '{"message": "well"}']
     assert (tmp_path / LOG_FILE).read_text().splitlines()[:2] == lines
     assert capsys.readouterr().err.splitlines()[:2] == lines
+
+
+@pytest.mark.parametrize("formatter", [Plain(journal=False), Json("run")], ids=["plain", "json"])
+def test_a_traceback_shows_its_lines_of_source_and_keeps_no_files_of_them(formatter: logging.Formatter) -> None:
+    told = record("it failed")
+    try:
+        float("much")
+    except ValueError as error:
+        told.exc_info = (ValueError, error, error.__traceback__)
+    assert 'float("much")' in formatter.format(told).replace('\\"', '"')
+    assert linecache.cache == {}
