@@ -23,7 +23,16 @@ import numpy as np
 from optimization.faults import array, number
 from optimization.net_charges import net_coefficients, net_faults
 from optimization.periods import Reach, demand_coefficients, reach
-from optimization.problem import Charge, DemandTerms, EnergyTiers, Envelope, Imbalance, ReactiveEnergy, Subscription
+from optimization.problem import (
+    Charge,
+    DemandTerms,
+    EnergyTiers,
+    Envelope,
+    Imbalance,
+    Ramping,
+    ReactiveEnergy,
+    Subscription,
+)
 from optimization.slots import Floats, Slots
 
 
@@ -64,7 +73,7 @@ def charge_coefficients(charge: Charge, shape: ChargeShape, slots: Slots, most_k
     if isinstance(charge, Subscription):
         n = len(slots)
         return {"over_cost": charge.price_per_kwh * slots.duration_h, "subscribed_kw": np.full(n, charge.subscribed_kw)}
-    if isinstance(charge, Envelope | Imbalance | ReactiveEnergy):
+    if isinstance(charge, Envelope | Imbalance | ReactiveEnergy | Ramping):
         return net_coefficients(charge, slots)
     hours = (charge.month == np.arange(shape.months)[:, None]) * slots.duration_h
     falling = list(shape.falling)
@@ -87,7 +96,7 @@ def charge_faults(charges: Sequence[Charge], n: int) -> Iterator[str]:
             yield from number(f"{name}.subscribed_kw", charge.subscribed_kw, low=0.0)
             yield from number(f"{name}.price_per_kwh", charge.price_per_kwh, low=0.0)
             continue
-        if isinstance(charge, Envelope | Imbalance | ReactiveEnergy):
+        if isinstance(charge, Envelope | Imbalance | ReactiveEnergy | Ramping):
             yield from net_faults(name, charge, n)
             continue
         if isinstance(charge, DemandTerms):

@@ -46,7 +46,7 @@ def build_model(shape: Structure, network: Network | None) -> Any:
         m.charge = pyo.Block(range(len(shape.charges)))
         tans = tuple(asset.reactive_per_active if asset.kind.has_power else 0.0 for asset in shape.assets)
         periods += pyo.quicksum(
-            add_charge(m, m.charge[k], len(shape.parent), charge, tans) for k, charge in enumerate(shape.charges)
+            add_charge(m, m.charge[k], shape.parent, charge, tans) for k, charge in enumerate(shape.charges)
         )
     heat = _add_heat(m, shape) if shape.heat_nodes else 0.0
     groups = add_groups(m, len(shape.parent), shape.groups) if shape.groups else 0.0

@@ -5,11 +5,14 @@
                 cost = price[s] * outside[s] * h[s]
     imbalance   short[s] >= net[s] - bought[s],  short >= 0
                 cost = (short_price[s] - long_price[s]) * short[s] * h[s] + long_price[s] * (net[s] - bought[s]) * h[s]
+    ramping     over[s] >= net[s] - from[s],  over[s] >= from[s] - net[s],  from[s] = link[s] * net[parent] + before[s]
+                cost = price[s] * over[s]
     kvarh       size[s] >= reactive[s],  size[s] >= -reactive[s]
                 over[m] >= sum over slots s of month m of (size[s] - share * import[s]) * h[s] - free[m],  over >= 0
                 cost = price * over[m]
 
-Symbols: net [kW] positive for import, low, high and bought [kW], short [kW] what is drawn beyond what was bought, size
+Symbols: net [kW] positive for import, low, high and bought [kW], short [kW] what is drawn beyond what was bought, over
+[kW] the change of the net power from the slot before, before [kW] what it is before the horizon, 0 in later slots, size
 [kvar] the magnitude of the reactive power of all assets at their own power factors (the feeder's own is left out),
 share [kvarh/kWh] what is free of it for each kWh bought, free [kvarh], h [h]. A deviation that is settled at one price
 has short_price = long_price; where the long price were higher, to be long and short at once would earn, so that is
@@ -25,10 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimization.faults import array, number
-from optimization.problem import Envelope, Imbalance, ReactiveEnergy
+from optimization.problem import Envelope, Imbalance, Ramping, ReactiveEnergy
 from optimization.slots import Floats, Slots
 
-NetCharge = Envelope | Imbalance | ReactiveEnergy
+NetCharge = Envelope | Imbalance | ReactiveEnergy | Ramping
 FAR_KW = 1e6
 """An envelope that asks for nothing on one side lies so far away [kW]."""
 
@@ -65,6 +68,12 @@ def net_coefficients(charge: NetCharge, slots: Slots) -> Mapping[str, Floats]:
             "net_cost": long_cost,
             "bought_cost": long_cost * charge.bought_kw,
         }
+    if isinstance(charge, Ramping):
+        return {
+            "before_link": slots.link,
+            "before_kw": (1.0 - slots.link) * charge.before_kw,
+            "over_cost": charge.price_per_kw,
+        }
     of_month = (charge.month == np.arange(len(charge.free_kvarh))[:, None]) * hours
     return {
         "size_hours": of_month,
@@ -78,6 +87,10 @@ def net_faults(name: str, charge: NetCharge, n: int) -> Iterator[str]:
     """Say what is wrong with the numbers of a charge."""
     if isinstance(charge, ReactiveEnergy):
         yield from _reactive_faults(name, charge, n)
+        return
+    if isinstance(charge, Ramping):
+        yield from number(f"{name}.before_kw", charge.before_kw)
+        yield from array(f"{name}.price_per_kw", charge.price_per_kw, n, not_negative=True)
         return
     wrong: list[str] = []
     for key in charge.__slots__:

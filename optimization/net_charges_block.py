@@ -6,7 +6,7 @@ from typing import Any
 
 import pyomo.environ as pyo
 
-from optimization.blocks.parts import add_coefficients
+from optimization.blocks.parts import add_coefficients, carried
 
 
 def add_envelope(m: Any, block: Any, n: int) -> Any:
@@ -26,6 +26,21 @@ def add_imbalance(m: Any, block: Any, n: int) -> Any:
     return pyo.quicksum(
         block.over_cost[s] * block.over_kw[s] + block.net_cost[s] * net(m, s) - block.bought_cost[s] for s in range(n)
     )
+
+
+def add_ramping(m: Any, block: Any, parent: tuple[int, ...]) -> Any:
+    """Add the changes of the net power; returns what they cost."""
+    slots = range(len(parent))
+    add_coefficients(block, len(parent), "before_link", "before_kw", "over_cost")
+    block.over_kw = pyo.Var(slots, bounds=(0.0, None))
+    taken = [net(m, s) for s in slots]
+
+    def change(b: Any, s: int) -> Any:
+        return taken[s] - carried(b.before_link, taken, parent[s], s)
+
+    block.up = pyo.Constraint(slots, rule=lambda b, s: change(b, s) - b.over_kw[s] <= b.before_kw[s])
+    block.down = pyo.Constraint(slots, rule=lambda b, s: change(b, s) + b.over_kw[s] >= b.before_kw[s])
+    return pyo.quicksum(block.over_cost[s] * block.over_kw[s] for s in slots)
 
 
 def add_reactive_energy(m: Any, block: Any, n: int, months: int, tans: tuple[float, ...]) -> Any:

@@ -154,7 +154,20 @@ class ReactiveEnergy:
     free_kvarh: Floats
 
 
-Charge: TypeAlias = EnergyTiers | DemandTerms | Subscription | Envelope | Imbalance | ReactiveEnergy
+@dataclass(frozen=True, slots=True, eq=False)
+class Ramping:
+    """What a change of the net power from one slot to the next costs, either way.
+
+    Args:
+        before_kw: net import before the horizon, negative for export.
+        price_per_kw: of each kW of change, shape (n,), never negative [currency/kW].
+    """
+
+    before_kw: float
+    price_per_kw: Floats
+
+
+Charge: TypeAlias = EnergyTiers | DemandTerms | Subscription | Envelope | Imbalance | ReactiveEnergy | Ramping
 """What a connection costs besides the price of each kWh: `optimization.charges`."""
 
 
@@ -305,7 +318,7 @@ class Limit:
     Args:
         asset: whose limit; empty for the connection, the feeder and groups.
         name: of what, with its unit: `import_limit_kw`, `voltage_pu:bus 5`, `flow_kva:line 3`, `power_kw:park` of a
-            group, `energy_kwh`.
+            group, `energy_kwh`; of the feeder after an outage followed by ` after ` and its name.
         side: `most` or `least` of it; `none` where it is at zero, and one unit of it would cost so much more;
             `session` where there is one worth for each session of a charge point.
         worth: of one unit during each slot, shape (n,), never negative [currency per unit].

@@ -15,6 +15,7 @@ from optimization.problem import (
     Imbalance,
     Plan,
     Problem,
+    Ramping,
     ReactiveEnergy,
     Subscription,
 )
@@ -75,6 +76,14 @@ def _imbalance(name: str, charge: Imbalance, plan: Plan, counted: Floats) -> Ite
     yield from beyond(f"{name}: power beyond what was bought", hidden_kw, POWER_TOLERANCE_KW, "kW")
 
 
+def _ramping(name: str, charge: Ramping, plan: Plan, counted: Floats) -> Iterator[str]:
+    net_kw, slots = plan.import_kw - plan.export_kw, plan.slots
+    earlier_kw = np.where(slots.link > 0.0, net_kw[slots.parent], charge.before_kw)
+    yield from beyond(
+        f"{name}: a change of the net power", np.abs(net_kw - earlier_kw) - counted, POWER_TOLERANCE_KW, "kW"
+    )
+
+
 def _reactive(name: str, charge: ReactiveEnergy, problem: Problem, plan: Plan, counted: Floats) -> Iterator[str]:
     """Add up the reactive energy of all assets at their power factors, month by month."""
     kvar = np.zeros(len(plan.slots))
@@ -129,5 +138,6 @@ CHECKS: Mapping[type[Charge], Callable[..., Iterator[str]]] = {
     Subscription: _subscription,
     Envelope: _envelope,
     Imbalance: _imbalance,
+    Ramping: _ramping,
 }
 """What is checked of each charge against the plan's own import."""

@@ -14,7 +14,7 @@ from scipy.optimize import linprog
 from ems.plan_check import check_plan
 from optimization.assets import Battery, BatteryInputs, Load, LoadInputs
 from optimization.net_charges import FAR_KW, demand_response
-from optimization.problem import Envelope, Imbalance, ReactiveEnergy, Refused
+from optimization.problem import Envelope, Imbalance, Ramping, ReactiveEnergy, Refused
 from optimization.solve import Solver
 from optimization.weights import Weights
 
@@ -124,6 +124,20 @@ def test_one_price_of_deviations_leaves_nothing_undetermined():
     assert solution.objective == pytest.approx(found, abs=1e-5)
 
 
+def test_ramping_against_an_independent_formulation():
+    before, price = DEMAND[0] + 3.0, 0.02 + 0.03 * (np.arange(N) % 2)
+    solution = solved(asked(Ramping(before, price)))
+    change = of_net(N) - np.vstack([0.0 * of_net(N)[:1], of_net(N)[:-1]])
+    first = before * (np.arange(N) == 0)
+    cost = np.concatenate([np.zeros(4 * N), price])
+    found = reference(cost, [change + minus(N), -change + minus(N)], [first, -first], N)
+    assert solution.objective == pytest.approx(found, abs=1e-5)
+    over = np.abs(np.diff(net_kw(solution), prepend=before))
+    np.testing.assert_allclose(solution.charged[0], over, atol=1e-6)
+    free = np.abs(np.diff(net_kw(solved(asked())), prepend=before))
+    assert 1.0 < over.sum() < free.sum() - 1.0
+
+
 def test_reactive_energy_against_an_independent_formulation():
     """The load exceeds what the battery can give, so that it is never worth while to buy and sell at once."""
     month, demand = np.array([0] * 5 + [1] * 3), DEMAND + 4.0
@@ -159,6 +173,7 @@ def test_any_district_has_a_plan_whatever_is_asked_of_its_connection(base, middl
         Envelope(kw - 5.0, kw + 5.0, np.full(n, price)),
         Imbalance(kw, np.full(n, price + 0.1), np.full(n, -price)),
         ReactiveEnergy(np.minimum(np.arange(n) // 3, 1), 0.4, price, np.array([1.0, -1.0])),
+        Ramping(middle, np.full(n, price)),
     )
     question = replace(base, charges=charges)
     solution = SOLVER.solve(question)
@@ -170,9 +185,16 @@ def test_a_plan_that_counts_wrongly_is_found_out():
         Envelope(np.full(N, 9.0), np.full(N, 9.5), np.full(N, 0.3)),
         Imbalance(DEMAND - 3.0, np.full(N, 0.3), np.full(N, 0.1)),
         ReactiveEnergy(np.zeros(N, int), 0.1, 0.01, np.zeros(1)),
+        Ramping(0.0, np.full(N, 0.05)),
     )
     plan = as_plan(question, solved(question))
-    for k, words in ((0, "outside of the envelope"), (1, "beyond what was bought"), (2, "beyond the free share")):
+    said_of = (
+        "outside of the envelope",
+        "beyond what was bought",
+        "beyond the free share",
+        "a change of the net power",
+    )
+    for k, words in enumerate(said_of):
         for off, said in ((-0.1, words), (-60.0, "less than nothing"), (np.nan, "finite numbers")):
             wrong = tuple(counted + off if k == i else counted for i, counted in enumerate(plan.charged))
             assert said in "; ".join(check_plan(question, replace(plan, charged=wrong)))
@@ -186,8 +208,9 @@ def test_wrong_charges_are_refused_with_all_reasons():
         Imbalance(one, one, 2.0 * one),
         Imbalance(np.full(N, np.nan), one, one),
         ReactiveEnergy(np.full(N, 3), -1.0, -1.0, np.array([np.nan])),
+        Ramping(np.nan, -one),
     )
     reasons = " | ".join(SOLVER.solve(question).reasons)
     for key in ("[0].low_kw", "[1].price_per_kwh", "[2].long_price", "[3].bought_kw", "[4].month", "[4].free_share",
-                "[4].price_per_kvarh", "[4].free_kvarh"):  # fmt: skip
+                "[4].price_per_kvarh", "[4].free_kvarh", "[5].before_kw", "[5].price_per_kw"):  # fmt: skip
         assert f"charges{key}" in reasons
