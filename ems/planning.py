@@ -25,6 +25,7 @@ from ems.plan_check import check_plan
 from ems.process_image import Snapshot
 from ems.slow.feed_desk import FeedDesk
 from ems.slow.foresee import Cars, Foreseer, Foresight, Sky
+from ems.slow.futures import Futures
 from ems.slow.measured_past import MeasuredPast, Table
 from ems.slow.period_desk import AccountsNow, PeriodDesk
 from ems.slow.plan_record import plan_record
@@ -102,6 +103,7 @@ class PlanningParts:
     questioner: Questioner
     network: NetworkSource | None
     periods: PeriodDesk
+    futures: Futures | None = None
 
 
 class Planning:
@@ -272,6 +274,8 @@ class Planning:
             terms=periods.terms(slots, now),
             tiers=periods.tiers(slots, now),
         )
+        if isinstance(problem, Problem) and own is not None and self._parts.futures is not None:
+            problem = self._parts.futures.added(problem, foresight, table, now)
         return _Question(problem, foresight, {name: a.blocked for name, a in situation.items() if a.blocked})
 
     async def _judge(
@@ -303,9 +307,9 @@ class Planning:
             self._say(f"the journal did not take the plan {plan.id}: {error}")
             return None
         self._count(plan, question.foresight)
-        self._published = plan
+        self._published = replace(plan, branches={})
         self._say("")
-        return plan
+        return self._published
 
     def _count(self, plan: Plan, foresight: Foresight) -> None:
         self.counts.published += 1

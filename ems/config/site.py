@@ -44,6 +44,18 @@ class Control(Strict):
     release_all_to_local: Switch = False
 
 
+class Uncertainty(Strict):
+    """Plans that know of several scenarios of loads and sun.
+
+    `scenarios` with what is foreseen; `risk_weight` is what the worst `tail_pct` of the probability [%] count against
+    the expected cost.
+    """
+
+    scenarios: Annotated[Whole, Field(ge=2, le=5)] = 5
+    risk_weight: Annotated[Finite, Field(ge=0, le=0.95)] = 0.5
+    tail_pct: Annotated[Finite, Field(gt=0, le=100)] = 20.0
+
+
 class Planning(Strict):
     """The slow loop and the prices of what is elastic.
 
@@ -65,6 +77,7 @@ class Planning(Strict):
     ev_shortfall_per_kwh: NotNegative = 3.0
     discomfort_per_kh: NotNegative = 1.0
     comfort_margin_k: NotNegative = 0.1
+    uncertainty: Uncertainty | None = later(None)
 
 
 class Grid(Strict):

@@ -86,7 +86,7 @@ def plan_record(problem: Problem, plan: Plan, foresight: Foresight, blocked: Map
         "demand_free_kw": None if problem.demand is None else np.round(problem.demand.free_kw, DECIMALS),
         "carbon_left_kg": None if problem.carbon_budget is None else problem.carbon_budget.left_kg,
         "carbon_excess_kg": plan.carbon_excess_kg,
-        **_further(plan),
+        **_further(problem, plan),
         "prices": None if plan.prices is None else _prices(plan.prices),
         "objective": plan.objective,
         "ac": plan.ac,
@@ -99,13 +99,20 @@ def plan_record(problem: Problem, plan: Plan, foresight: Foresight, blocked: Map
     }
 
 
-def _further(plan: Plan) -> dict[str, Any]:
-    """Write down what only some plans have: by group and by heat node, and what each charge counts."""
+def _further(problem: Problem, plan: Plan) -> dict[str, Any]:
+    """Write down what only some plans have: by group and by heat node, what each charge counts, and the scenarios."""
     rows = {"group_excess_kw": plan.group_excess_kw, "unheated_kw": plan.unheated_kw}
     found: dict[str, Any] = {
         key: {name: np.round(each, DECIMALS) for name, each in values.items()} for key, values in rows.items() if values
     }
-    return found | ({"charged": [np.round(each, DECIMALS) for each in plan.charged]} if plan.charged else {})
+    if plan.charged:
+        found["charged"] = [np.round(each, DECIMALS) for each in plan.charged]
+    if problem.uncertainty is not None and plan.branches:
+        found["scenarios"] = {
+            each.name: {"probability": each.probability, "cost": plan.branches[each.name].objective}
+            for each in problem.uncertainty.scenarios
+        }
+    return found
 
 
 def _prices(prices: ShadowPrices) -> dict[str, Any]:

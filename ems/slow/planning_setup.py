@@ -21,6 +21,7 @@ from ems.slow.accounts import Accounts
 from ems.slow.far_sight import FarSight
 from ems.slow.feed_desk import POINTS, Feed, FeedDesk
 from ems.slow.foresee import Foreseer, StoredPast
+from ems.slow.futures import Futures
 from ems.slow.measured_past import STEP_S, MeasuredPast
 from ems.slow.period_desk import PeriodDesk
 from ems.slow.plan_resumed import read_plan
@@ -89,7 +90,8 @@ def build_planning(
     accounts = _accounts(site, bindings, desk, clock, state_dir)
     periods = PeriodDesk(site, accounts, FarSight(site, foreseer, ZoneInfo(site.file.site.timezone)), journal.record)
     questioner = Questioner.of(site, bindings, site.tariff, bus_numbers(grid_path(site)))
-    parts = PlanningParts(measured, desk, foreseer, questioner, network_source(site, cache_dir(state_dir)), periods)
+    network, futures = network_source(site, cache_dir(state_dir)), Futures(site, foreseer)
+    parts = PlanningParts(measured, desk, foreseer, questioner, network, periods, futures)
     last = _last_plan(site, state_dir)
     return Planning(site, bindings, clock, solver=solver, journal=journal, parts=parts, last=last)
 

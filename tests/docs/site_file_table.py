@@ -30,6 +30,7 @@ PLACES = {
     "Identity": "`site`",
     "Control": "`control`",
     "Planning": "`planning`",
+    "Uncertainty": "`planning.uncertainty`",
     "Grid": "`grid`",
     "Island": "`island`",
     "GridOperator": "`grid_operator`",

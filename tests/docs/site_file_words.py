@@ -51,6 +51,13 @@ WORDS: dict[str, dict[str, str]] = {
         "ev_shortfall_per_kwh": "what a kWh costs that a car misses at departure [currency/kWh]",
         "discomfort_per_kh": "what a kelvin-hour outside the comfort band costs [currency/Kh]",
         "comfort_margin_k": "how far a plan stays inside the comfort bands, as no model is exact [K]",
+        "uncertainty": "plans know of several scenarios; null for what is foreseen alone; see [plans for several "
+        "scenarios](engineer.md#plans-for-several-scenarios)",
+    },
+    "Uncertainty": {
+        "scenarios": "of loads and sun, with what is foreseen",
+        "risk_weight": "what the mean cost of the worst part counts against the expected cost of all",
+        "tail_pct": "how much of the probability the worst part is",
     },
     "Grid": {
         "file": "pandapower grid (JSON) in the site folder",
