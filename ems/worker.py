@@ -27,6 +27,7 @@ from ems.one_thread import ONE_THREAD
 from optimization.month_ahead import Ahead, MonthAhead
 from optimization.network import GridLimits
 from optimization.problem import Plan, Problem, Refused
+from optimization.switching import Outage
 from optimization.witness import Witness
 
 logger = logging.getLogger(__name__)
@@ -92,12 +93,16 @@ class Feeder:
         cache_dir: where prepared grids lie.
         limits: of the grid.
         witness: of which plans pandapower's `runpp` is asked besides.
+        outages: what every plan has to survive.
+        bisections: how many solves more look for a plan where three rounds have found none within the limits.
     """
 
     grid_path: Path | None
     cache_dir: Path
     limits: GridLimits | None = None
     witness: Witness = Witness.NONE
+    outages: tuple[Outage, ...] = ()
+    bisections: int = 0
 
 
 class DirectSolver:
@@ -139,7 +144,14 @@ def load_planner(feeder: Feeder) -> Planner:
     """Load the rolling optimisation; it imports Pyomo, so the control process never calls this."""
     from optimization.rolling import Planner as RollingPlanner  # noqa: PLC0415 - heavy, and not for the core
 
-    planner: Planner = RollingPlanner(feeder.grid_path, feeder.cache_dir, feeder.limits, witness=feeder.witness)
+    planner: Planner = RollingPlanner(
+        feeder.grid_path,
+        feeder.cache_dir,
+        feeder.limits,
+        witness=feeder.witness,
+        outages=feeder.outages,
+        bisections=feeder.bisections,
+    )
     return planner
 
 

@@ -96,7 +96,7 @@ class FaultCourse:
 
     def _check(self, fault: Fault) -> None:
         gateways = [name for name, front in self._world.registers.items() if isinstance(front, LimitGateway)]
-        check_target(fault.kind, fault.device, tuple(self._world.wires), gateways)
+        check_target(fault.kind, fault.device, tuple(self._world.wires), gateways, list(self._world.plant.after))
 
     async def _do(self, fault: Fault, *, begins: bool) -> None:
         world = self._world
@@ -119,6 +119,9 @@ class FaultCourse:
                 gateway.allow(*((fault.import_limit_kw, fault.export_limit_kw) if begins else (None, None)))
             case FaultKind.OPERATOR_SILENT:
                 world.registers[fault.device].fall_silent(silent=begins)
+            case FaultKind.OUTAGE:
+                lasting = (one.device for one in self._running if one.kind is FaultKind.OUTAGE)
+                world.plant.fail(fault.device if begins else next(lasting, None))
             case _:
                 self._switch(fault.kind, begins=begins)
 
@@ -154,18 +157,24 @@ def check_faults(site: Site, scenario: Scenario, file: str) -> None:
     for number, fault in enumerate(scenario.faults):
         try:
             if fault.device != ANY:
-                check_target(fault.kind, fault.device, list(devices), gateways)
+                check_target(fault.kind, fault.device, list(devices), gateways, list(site.file.grid.outages))
         except WorldError as error:
             raise wrong_at(("faults", number), str(error), file, site.file.site.id) from error
 
 
-def check_target(kind: FaultKind, target: str, devices: Sequence[str], gateways: Sequence[str]) -> None:
+def check_target(
+    kind: FaultKind, target: str, devices: Sequence[str], gateways: Sequence[str], outages: Sequence[str]
+) -> None:
     """Make sure that a fault falls on something that is there; raises `WorldError`."""
     if kind in AT_THE_CONNECTION:
         return
-    known = FEEDS if kind is FaultKind.FEED_MISSING else devices
+    known = {FaultKind.FEED_MISSING: FEEDS, FaultKind.OUTAGE: outages}.get(kind, devices)
     if target not in known:
-        raise WorldError(f"{kind}: there is no {target!r}: choose one of {', '.join(known)}")
+        raise WorldError(f"{kind}: there is no {target!r}: {_choice(known)}")
     if kind in AT_A_GATEWAY and target not in gateways:
         words = ", ".join(gateways) or "none; add one to `plant:`, with the site's `grid_operator:`"
         raise WorldError(f"{kind}: {target} is no grid operator's gateway: those are {words}")
+
+
+def _choice(known: Sequence[str]) -> str:
+    return f"choose one of {', '.join(known)}" if known else "the site names none"

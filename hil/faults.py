@@ -15,7 +15,7 @@ FEEDS = ("price", "carbon", "weather")
 
 
 class FaultKind(StrEnum):
-    """What can go wrong: the first five on a device's wire, then on a feed, by a gateway, at the connection."""
+    """What can go wrong: the first five on a wire, then on a feed, by a gateway, at the connection, on the feeder."""
 
     UNPLUG = "unplug"
     REFUSE = "refuse"
@@ -28,6 +28,7 @@ class FaultKind(StrEnum):
     GRID_LOSS = "grid_loss"
     OPEN_CONNECTION = "open_connection"
     POWER_CUT = "power_cut"
+    OUTAGE = "outage"
 
 
 ON_A_WIRE = (FaultKind.UNPLUG, FaultKind.REFUSE, FaultKind.GARBAGE, FaultKind.DELAY, FaultKind.IGNORE)
@@ -40,7 +41,7 @@ class Fault(Strict):
 
     Args:
         at_s: when it begins [s since the start].
-        device: the device or feed; empty at the connection.
+        device: the device, feed or outage of the site's grid; empty at the connection.
         kind: what goes wrong.
         seconds: how long [s].
         import_limit_kw: what a grid operator allows meanwhile [kW]; None for the connection's own limit.
@@ -61,7 +62,7 @@ class OrderedFault(Strict):
     Args:
         at_s: when it begins [s since the start]; or
         between_s: two instants between which the seed draws it [s since the start].
-        device: the device, `any` for one that the seed draws; the feed of `feed_missing`.
+        device: the device, `any` for one that the seed draws; the feed of `feed_missing`; the name of an `outage`.
         kind: what goes wrong.
         seconds: how long [s].
         times: how many of them are drawn between the two instants.
@@ -89,6 +90,8 @@ class OrderedFault(Strict):
             yield "device", f"{self.device!r} is no feed; write one of {', '.join(FEEDS)} or {ANY}"
         if self.kind in (*ON_A_WIRE, *AT_A_GATEWAY) and not self.device:
             yield "kind", f"{self.kind} happens to a device; add `device:` with its id"
+        if self.kind is FaultKind.OUTAGE and self.device in ("", ANY):
+            yield "device", "an outage is one of the site's `grid.outages`; write its name"
         if self.kind in AT_THE_CONNECTION and self.device:
             yield "device", f"{self.kind} happens at the connection; leave `device:` out"
         limits = (self.import_limit_kw, self.export_limit_kw)

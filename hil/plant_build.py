@@ -35,7 +35,7 @@ from hil.plant.genset import Genset
 from hil.plant.hydronics import Hydronics
 from hil.plant.load import Load, demand, read_columns
 from hil.plant.market import Market
-from hil.plant.power_flow import PowerFlow, Witness, matrices, perturbed
+from hil.plant.power_flow import PowerFlow, Witness, failed, matrices, perturbed
 from hil.plant.pv import Pv
 from hil.plant.surroundings import Nature
 from hil.plant.weather import Era, Weather
@@ -68,11 +68,15 @@ def build_plant(
     nature = nature or drawn_nature(scenario, zone, era)
     draw = _Draw(site, scenario, era, nature)
     net = perturbed(site.folder / site.file.grid.file, stream(seed, "grid"))
+    # Before the switches of every day take lines out of service.
+    outages = {name: failed(net, spec.out, spec.closed) for name, spec in site.file.grid.outages.items()}
+    after = {name: PowerFlow(matrices(failed_net)) for name, failed_net in outages.items()}
     devices = draw.devices()
     return Plant(
         devices,
         nature,
         flow=PowerFlow(matrices(net)),
+        after=after,
         witness=Witness(net) if witness else None,
         zone=zone,
         parks=draw.parks(devices),

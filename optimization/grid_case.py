@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from optimization.ac_check import AcGrid, Complex
 from optimization.network import GridError, GridLimits, Network
 from optimization.slots import Floats
-from optimization.switching import Outage
+from optimization.switching import Outage, declared
 
 CACHE_VERSION = 2
 
@@ -64,12 +63,7 @@ class GridCase:
 
 def bus_numbers(grid_path: Path) -> dict[str, int]:
     """Read the names and indices of the buses from a pandapower JSON file; raises `GridError` naming the file."""
-    try:
-        table = json.loads(json.loads(grid_path.read_text())["_object"]["bus"]["_object"])
-        column = table["columns"].index("name")
-        return {str(row[column]): int(i) for i, row in zip(table["index"], table["data"], strict=True)}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise GridError(f"{grid_path} is no pandapower grid ({error}); write it with pandapower.to_json") from error
+    return dict(declared(grid_path).buses)
 
 
 def case_key(grid_path: Path, limits: GridLimits, outage: Outage | None = None) -> str:

@@ -90,6 +90,7 @@ class Network:
         key: hash of the grid's content and limits, for caches.
         governed: inverters whose reactive power the planner steers or foresees; None for none.
         outages: the feeder as outages make it, whose limits the same powers have to keep: those found to bind.
+        after: name of the outage that has made it so; empty for none.
     """
 
     bus_ids: Ints
@@ -106,6 +107,7 @@ class Network:
     tighten_v_pu: Floats | None = None
     governed: Governed | None = None
     outages: tuple[Network, ...] = ()
+    after: str = ""
 
     @property
     def shape_key(self) -> str:

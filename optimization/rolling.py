@@ -291,7 +291,8 @@ def _as_allowed(limits: GridLimits) -> GridLimits:
 def _after(grid_path: Path, cache_dir: Path, limits: GridLimits | None, outage: Outage) -> GridCase:
     allowed = outage.limits or limits
     assert allowed is not None
-    return prepare(grid_path, allowed, cache_dir, outage)
+    case = prepare(grid_path, allowed, cache_dir, outage)
+    return replace(case, network=replace(case.network, after=outage.name))
 
 
 def _weighted(problem: Problem, grid_limit: float) -> Problem:

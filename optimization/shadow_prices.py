@@ -141,22 +141,28 @@ def _of_connection(duals: Duals) -> Iterator[Limit]:
 
 def _of_network(problem: Problem, duals: Duals) -> Iterator[Limit]:
     """Name each voltage [currency/pu] and loading [currency/kVA]; the names are those of the fast loop's rows."""
-    network, n = problem.network, len(problem.slots)
-    if network is None:
+    if problem.network is None:
         return
+    yield from _of_feeder(problem.network, len(problem.slots), duals, "")
+    for k, after in enumerate(problem.network.outages):
+        yield from _of_feeder(after, len(problem.slots), duals, f"outage[{k}].")
+
+
+def _of_feeder(network: Network, n: int, duals: Duals, block: str) -> Iterator[Limit]:
+    after = f" after {network.after}" if network.after else ""
     floor, ceiling = (np.sqrt(band[1:]) for band in network.squared_band(n))
-    high = 2.0 * ceiling * duals.steepness("voltage_ceiling").reshape(-1, n)
-    low = 2.0 * floor * duals.steepness("voltage_floor").reshape(-1, n)
-    carried = FACET_SHARE / 2.0 * (1.0 + duals.value("v").reshape(-1, n))
-    loading = duals.steepness("flow_limit").reshape(len(FACETS_DEG), -1, n).sum(axis=0) * carried
+    high = 2.0 * ceiling * duals.steepness(f"{block}voltage_ceiling").reshape(-1, n)
+    low = 2.0 * floor * duals.steepness(f"{block}voltage_floor").reshape(-1, n)
+    carried = FACET_SHARE / 2.0 * (1.0 + duals.value(f"{block}v").reshape(-1, n))
+    loading = duals.steepness(f"{block}flow_limit").reshape(len(FACETS_DEG), -1, n).sum(axis=0) * carried
     if network.governed is not None:
         aside = duals.steepness("flow_limit_aside").reshape(len(SIDE_DEG), -1, n).sum(axis=0)
         loading += aside * CORNER_SHARE / 2.0 * (1.0 + duals.value("v").reshape(-1, n))
     for bus, most, least in zip(network.bus_ids[1:], high, low, strict=True):
-        yield Limit("", f"voltage_pu:bus {bus}", "most", most)
-        yield Limit("", f"voltage_pu:bus {bus}", "least", least)
+        yield Limit("", f"voltage_pu:bus {bus}{after}", "most", most)
+        yield Limit("", f"voltage_pu:bus {bus}{after}", "least", least)
     for branch, worth in zip(network.branch_names, loading, strict=True):
-        yield Limit("", f"flow_kva:{branch}", "most", worth)
+        yield Limit("", f"flow_kva:{branch}{after}", "most", worth)
 
 
 def _of_groups(problem: Problem, duals: Duals) -> Iterator[Limit]:

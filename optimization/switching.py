@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from optimization.network import GridError, GridLimits
+
+TABLES = ("line", "trafo", "switch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +19,7 @@ class Outage:
 
     Args:
         name: for messages.
-        out: names of the branches that fail.
+        out: names of the branches that fail, as in `Declared`.
         closed: indices of the switches that are closed then.
         limits: what is allowed until the repair; None for the limits of every day.
     """
@@ -23,6 +28,41 @@ class Outage:
     out: tuple[str, ...]
     closed: tuple[int, ...] = ()
     limits: GridLimits | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a grid file declares: buses, branches and switches.
+
+    Args:
+        buses: index of each bus, by its name.
+        branches: names of the lines, then of the transformers: their own where unique, else `line 3` or `trafo 0`.
+        switches: index of each switch, by its own name where unique, else `switch 3`.
+    """
+
+    buses: Mapping[str, int]
+    branches: tuple[str, ...]
+    switches: Mapping[str, int]
+
+
+def declared(grid_path: Path) -> Declared:
+    """Read what a pandapower JSON file declares, without pandapower; raises `GridError` naming the file."""
+    try:
+        tables = json.loads(grid_path.read_text())["_object"]
+        buses = _names(tables["bus"])
+        lines, trafos, switches = (_names(tables[name]) if name in tables else [] for name in TABLES)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GridError(f"{grid_path} is no pandapower grid ({error}); write it with pandapower.to_json") from error
+    labels = _labels([*(("line", *row) for row in lines), *(("trafo", *row) for row in trafos)])
+    named = _labels([("switch", *row) for row in switches])
+    numbers = (index for index, _ in switches)
+    return Declared({str(n): i for i, n in buses}, tuple(labels), dict(zip(named, numbers, strict=True)))
+
+
+def _names(table: Mapping[str, str]) -> list[tuple[int, Any]]:
+    rows = json.loads(table["_object"])
+    column = rows["columns"].index("name")
+    return [(int(i), row[column]) for i, row in zip(rows["index"], rows["data"], strict=True)]
 
 
 def switched(net: Any, outage: Outage | None) -> Any:
@@ -50,9 +90,12 @@ def switched(net: Any, outage: Outage | None) -> Any:
 
 def branch_labels(net: Any) -> list[str]:
     """Name the lines, then the transformers, of a pandapower grid: their own names where unique, else `line 3`."""
-    rows = [(f"line {i}", n) for i, n in net.line.name.items()] + [(f"trafo {i}", n) for i, n in net.trafo.name.items()]
-    names = [name for _, name in rows]
-    return [name if name and names.count(name) == 1 else fallback for fallback, name in rows]
+    return _labels([(kind, i, name) for kind in ("line", "trafo") for i, name in net[kind].name.items()])
+
+
+def _labels(rows: list[tuple[str, int, Any]]) -> list[str]:
+    names = [name for _, _, name in rows]
+    return [name if name and names.count(name) == 1 else f"{kind} {i}" for kind, i, name in rows]
 
 
 def _close(net: Any, outage: Outage) -> None:

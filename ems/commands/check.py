@@ -14,8 +14,10 @@ from ems.config.site import Site
 from ems.config.verdict import Verdict, write_verdict
 from ems.exit_codes import CommandError, Exit
 from ems.failsafe import is_steered, judge
+from ems.slow.planning_setup import cache_dir, grid_limits, grid_path, outages
 from ems.slow.series_files import SeriesError
 from optimization.network import GridError
+from optimization.network_build import prepare
 
 
 def command(argv: Sequence[str]) -> int:
@@ -27,6 +29,8 @@ def command(argv: Sequence[str]) -> int:
     facts = understood(site, bind(site), now)
     note("checking the grid with all devices in failsafe ...")
     try:
+        for outage in outages(site):
+            prepare(grid_path(site), outage.limits or grid_limits(site), cache_dir(state), outage)
         verdict = judge(site, state, now)
         write_verdict(state, verdict)
     except (GridError, SeriesError) as error:

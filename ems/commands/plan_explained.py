@@ -99,6 +99,9 @@ def _key(site: Site, plan: Plan, slot: int, *, asset: str, name: str, side: str)
         of, _, thing = name.partition(":")
         if of == "power_kw":
             return ("groups", thing, "limit_kw")
+        _, _, outage = thing.rpartition(" after ")
+        if outage in site.file.grid.outages:
+            return ("grid", "outages", outage)
         known = GRID_KEYS.get((of, side))
         return ("grid",) if known is None else ("grid", known)
     spec = site.file.assets.get(asset)

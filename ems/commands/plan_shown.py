@@ -72,6 +72,8 @@ def table_lines(site: Site, kept: Kept, age_s: float | None) -> Iterator[str]:
     yield f"grid      {plan.ac.status}{': ' + plan.ac.worst if plan.ac.worst else ''}"
     if plan.ac.witnessed:
         yield f"witness   runpp agrees in {_slots(plan.ac.witnessed)} within {plan.ac.witness_off_pu:.0e} pu"
+    for outage, slots in binding_outages(site, kept).items():
+        yield f"outage    {outage} binds in {slots} slot{'s' if slots > 1 else ''}"
     yield f"solver    {plan.solve.get('status')}, cost {plan.objective:.2f} {currency}"
     for asset, why in kept.body["not_planned_with"].items():
         yield f"without   {asset}: {why}"
@@ -83,6 +85,17 @@ def table_lines(site: Site, kept: Kept, age_s: float | None) -> Iterator[str]:
     for s, start in enumerate(plan.slots.starts):
         values = (_told(values[s], width) for (_, values), width in zip(columns, widths, strict=True))
         yield f"{start.astimezone(zone):%d.%m. %H:%M}" + " " + "".join(values)
+
+
+def binding_outages(site: Site, kept: Kept) -> dict[str, int]:
+    """Count the slots in which a limit of the feeder after an outage binds, by outage; those that bind nowhere not."""
+    limits = (kept.body.get("prices") or {"limits": []})["limits"]
+    at: dict[str, set[int]] = {}
+    for limit in limits:
+        outage = limit["name"].rpartition(" after ")[2]
+        if outage in site.file.grid.outages and not limit["asset"]:
+            at.setdefault(outage, set()).update(limit["at"])
+    return {outage: len(at[outage]) for outage in site.file.grid.outages if outage in at}
 
 
 def _slots(witnessed: tuple[int, ...]) -> str:

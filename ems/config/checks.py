@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from ems.config.documents import Keys
 from ems.config.parts import Complaint, Parts, number, text
 from ems.config.wording import did_you_mean, shown
-from optimization.grid_case import bus_numbers
 from optimization.network import GridError
+from optimization.switching import Declared, declared
 
 _ORDERED = (
     ("battery", "soc_min_pct", "soc_max_pct", True),
@@ -23,6 +23,7 @@ _ORDERED = (
     ("comfort", "occupied_low_c", "occupied_high_c", True),
     ("comfort", "occupied_from_h", "occupied_to_h", True),
     ("grid", "voltage_min_pu", "voltage_max_pu", True),
+    ("outage", "voltage_min_pu", "voltage_max_pu", True),
     ("control", "cycle_s", "lease_s", True),
     ("control", "simulated_cycle_s", "lease_s", True),
     ("control", "cycle_s", "stale_after_s", True),
@@ -47,7 +48,7 @@ def check_parts(parts: Parts, folder: Path) -> Iterator[Complaint]:
 
 def _order(parts: Parts) -> Iterator[Complaint]:
     for path, part in parts.sections.items():
-        name = text(part, "kind") or path[-1]
+        name = "outage" if path[:2] == ("grid", "outages") else text(part, "kind") or path[-1]
         for section, low, high, strictly in _ORDERED:
             lesser, greater = number(part, low), number(part, high)
             if section != name or lesser is None or greater is None:
@@ -201,12 +202,25 @@ def _buses(parts: Parts, folder: Path) -> Iterator[Complaint]:
     if name is None or not is_file(folder / name):
         return
     try:
-        known = bus_numbers(folder / name)
+        grid = declared(folder / name)
     except GridError as error:
         yield ("grid", "file"), str(error)
         return
+    yield from _outages(parts, name, grid)
+    known = list(grid.buses)
     for asset_id, asset in parts.named("assets"):
         bus = text(asset, "bus")
         if bus is not None and bus not in known:
             words = f"{name} has no bus {shown(bus)}{did_you_mean(bus, known)}; known are {', '.join(known)}"
             yield ("assets", asset_id, "bus"), words
+
+
+def _outages(parts: Parts, file: str, grid: Declared) -> Iterator[Complaint]:
+    """Find branches and switches of outages that the grid does not have."""
+    for outage_id, outage in parts.listed("grid", "outages"):
+        for key, what, known in (("out", "line or transformer", grid.branches), ("closed", "switch", grid.switches)):
+            for name in getattr(outage, key, ()):
+                if name not in known:
+                    has = f"known are {', '.join(known)}" if known else "it has none"
+                    words = f"{file} has no {what} {shown(name)}{did_you_mean(name, known)}; {has}"
+                    yield ("grid", "outages", outage_id, key), words

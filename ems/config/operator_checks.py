@@ -41,9 +41,9 @@ def check_grid_operator(parts: Parts) -> Iterator[Complaint]:
         yield SECTION, "names nothing through which limits come; add `api:`, `registers:` or `inputs:`"
     yield from _failsafe(parts, section)
     yield from _api(parts)
-    for name, source in parts.sources("registers"):
+    for name, source in parts.listed("grid_operator", "registers"):
         yield from _registers(parts, (*SECTION, "registers", name), source, declared)
-    for name, source in parts.sources("inputs"):
+    for name, source in parts.listed("grid_operator", "inputs"):
         yield from _input(parts, (*SECTION, "inputs", name), source, declared)
 
 

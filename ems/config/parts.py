@@ -17,7 +17,7 @@ from ems.config.audit import Audit, CheckpointMail, TimeStamping
 from ems.config.documents import Key, Keys
 from ems.config.grid_operator import GridOperator, LimitApi, LimitInput, LimitRegisters
 from ems.config.island import Island
-from ems.config.site import Control, Device, Feed, Feeds, Grid, Group, Identity, Planning, Series, SiteFile
+from ems.config.site import Control, Device, Feed, Feeds, Grid, Group, Identity, Outage, Planning, Series, SiteFile
 from ems.config.strict import Strict
 from ems.config.switched import PhaseSwitch, SgReady
 
@@ -40,6 +40,8 @@ _SECTIONS: Mapping[Keys, type[Strict]] = {
 }
 _NAMED: Mapping[str, type[Strict]] = {"devices": Device, "zones": DistrictZone, "groups": Group}
 """What stands under an id and has one schema."""
+_LISTED: Mapping[str, type[Strict]] = {"outages": Outage, "registers": LimitRegisters, "inputs": LimitInput}
+"""What stands under an id within a section."""
 _BLOCKS: Mapping[str, type[Strict]] = {"comfort": Comfort, "sg_ready": SgReady, "phase_switch": PhaseSwitch}
 """The blocks within an asset or a zone."""
 Complaint = tuple[Keys, str]
@@ -66,10 +68,10 @@ class Parts:
             if len(path) == 2 and path[0] == group and group != "feeds":
                 yield str(path[1]), part
 
-    def sources(self, group: str) -> Iterator[tuple[str, BaseModel]]:
-        """List the registers or the inputs of the grid operator by id, in the order of the file."""
+    def listed(self, section: str, group: str) -> Iterator[tuple[str, BaseModel]]:
+        """List what stands by id within a section, such as the grid operator's registers, in the order of the file."""
         for path, part in self.sections.items():
-            if path[:2] == ("grid_operator", group) and len(path) == 3:
+            if path[:2] == (section, group) and len(path) == 3:
                 yield str(path[2]), part
 
     def is_broken(self, path: Keys) -> bool:
@@ -88,8 +90,8 @@ def schema_at(path: Keys, raw: Mapping[str, Any]) -> type[Strict] | None:
             return ASSET_KINDS.get(_kind(raw, name))
         case ("assets" | "zones", _, str() as key) if key in _BLOCKS:
             return _BLOCKS[key]
-        case ("grid_operator", "registers" | "inputs" as group, _):
-            return LimitRegisters if group == "registers" else LimitInput
+        case ("grid" | "grid_operator", "outages" | "registers" | "inputs" as group, _):
+            return _LISTED[str(group)]
     return _SECTIONS.get(path)
 
 
@@ -124,9 +126,9 @@ def _paths(raw: Mapping[str, Any]) -> Iterator[Keys]:
         for name in _block(raw, (group,)) or {}:
             yield group, name
             yield from ((group, name, key) for key in _BLOCKS)
-    for group in ("registers", "inputs"):
-        for name in _block(raw, ("grid_operator", group)) or {}:
-            yield "grid_operator", group, name
+    for section, group in (("grid", "outages"), ("grid_operator", "registers"), ("grid_operator", "inputs")):
+        for name in _block(raw, (section, group)) or {}:
+            yield section, group, name
 
 
 def _block(raw: Mapping[str, Any], path: Keys) -> Mapping[str, Any] | None:

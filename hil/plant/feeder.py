@@ -43,6 +43,7 @@ class Plant:
         parks: car parks by id; their points are devices.
         automations: building automation systems by asset id.
         forming: the battery that holds an island; None where none can.
+        after: the power flow of the feeder after each outage, by its name.
 
     Attributes:
         elapsed_s: since the start of the world [s].
@@ -56,6 +57,7 @@ class Plant:
         self, devices: Mapping[str, Device], nature: Nature, *, flow: PowerFlow, witness: Witness | None,
         zone: ZoneInfo, parks: Mapping[str, CarPark] | None = None,
         automations: Mapping[str, Automation] | None = None, forming: str | None = None,
+        after: Mapping[str, PowerFlow] | None = None,
     ) -> None:  # fmt: skip
         self.devices, self.parks, self.automations = devices, parks or {}, automations or {}
         self.weather, self.market, self.witness = nature.sky, nature.market, witness
@@ -67,6 +69,7 @@ class Plant:
         self._real_kw: dict[str, float] = {}
         self.import_kwh = self.export_kwh = 0.0
         self._flow, self._local = flow, LocalTime(nature.sky.start, zone)
+        self._whole, self.after = flow, after or {}
         battery = devices[forming] if forming is not None else None
         self.connection = Connection(battery if isinstance(battery, Battery) else None)
         self._island = IslandFlow(flow.grid, devices[forming].bus) if forming is not None else None
@@ -134,6 +137,10 @@ class Plant:
             device.form(power_kw)
         else:
             self._real_kw[asset] = power_kw
+
+    def fail(self, outage: str | None) -> None:
+        """Switch the feeder as an outage leaves it, at once; None repairs it."""
+        self._flow = self._whole if outage is None else self.after[outage]
 
     def state(self, asset: str) -> Mapping[str, float]:
         """Tell what a sensor could know of a device."""
@@ -226,6 +233,7 @@ class Plant:
         self.records.append(row)
         self._sums.clear()
         due = len(self.records) % WITNESS_EVERY == 1 and self.connection.supply is Supply.GRID
+        due = due and self._flow is self._whole
         if self.witness is not None and due:
             self.witness.compare(self._p_kw, self._q_kvar, self.grid)
 

@@ -11,6 +11,7 @@ and their derivatives using complex matrix notation, MATPOWER Technical Note 2 (
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,34 @@ def perturbed(path: Path, rng: np.random.Generator, share: float = 0.05) -> Any:
     return net
 
 
+def failed(net: Any, out: Sequence[str], closed: Sequence[str]) -> Any:
+    """Copy a grid in which lines or transformers fail and switches are closed; raises `KeyError` for an unknown name.
+
+    Names are those of the grid's tables; one without a name of its own is `line 3`, `trafo 0` or `switch 3`.
+    """
+    net = deepcopy(net)
+    places = {name: (table, index) for table in ("line", "trafo") for name, index in _named(net, table)}
+    for name in out:
+        table, index = places[name]
+        net[table].loc[index, "in_service"] = False
+    switches = dict(_named(net, "switch"))
+    for name in closed:
+        net.switch.loc[switches[name], "closed"] = True
+    return net
+
+
+def _named(net: Any, table: str) -> list[tuple[str, int]]:
+    names = list(net[table]["name"])
+    rows = zip(net[table].index, names, strict=True)
+    return [(name if name and names.count(name) == 1 else f"{table} {i}", i) for i, name in rows]
+
+
 def matrices(net: Any) -> Matrices:
-    """Let pandapower build the admittances of a grid of lines and one transformer."""
+    """Let pandapower build the admittances of a grid of lines and one transformer.
+
+    What stands behind an open switch is taken out of service in the grid itself, and carries nothing.
+    """
+    alive = np.concatenate([_alive(net, "line", "l"), _alive(net, "trafo", "t")])
     pp.runpp(net, numba=False)
     inner = net._ppc["internal"]  # noqa: SLF001 -- pandapower offers no public way to its admittances
     place = net._pd2ppc_lookups["bus"]  # noqa: SLF001
@@ -100,14 +127,16 @@ def matrices(net: Any) -> Matrices:
     lines, trafos = len(net.line), len(net.trafo)
     base_kva = float(net.sn_mva) * 1000.0
     slack = list(net.bus.index).index(int(net.ext_grid["bus"].iloc[0]))
-    y_from, y_to = (np.asarray(inner[name].todense())[:, order] for name in ("Yf", "Yt"))
+    y_from, y_to = (np.zeros((lines + trafos, len(order)), dtype=complex) for _ in range(2))
+    for y, name in ((y_from, "Yf"), (y_to, "Yt")):
+        y[alive] = np.asarray(inner[name].todense())[: alive.sum(), order]
     full_from, full_to = _full_load(net, base_kva)
     return Matrices(
         buses=tuple(net.bus["name"]),
         branches=(*(f"line {n}" for n in net.line["name"]), *(f"trafo {n}" for n in net.trafo["name"])),
         y=np.asarray(inner["Ybus"].todense())[np.ix_(order, order)],
-        y_from=y_from[: lines + trafos],
-        y_to=y_to[: lines + trafos],
+        y_from=y_from,
+        y_to=y_to,
         full_load_from=full_from,
         full_load_to=full_to,
         transformer=lines if trafos else -1,
@@ -116,6 +145,14 @@ def matrices(net: Any) -> Matrices:
         idle_v=np.asarray(net.res_bus["vm_pu"] * np.exp(1j * np.radians(net.res_bus["va_degree"])), dtype=complex),
         base_kva=base_kva,
     )
+
+
+def _alive(net: Any, table: str, kind: str) -> NDArray[np.bool_]:
+    """Take branches behind an open switch out of service, and tell which of a table are in service then."""
+    is_open = (net.switch.et == kind) & ~net.switch.closed.astype(bool)
+    net[table].loc[net.switch.element[is_open].unique(), "in_service"] = False
+    alive: NDArray[np.bool_] = net[table]["in_service"].to_numpy(dtype=bool)
+    return alive
 
 
 def _full_load(net: Any, base_kva: float) -> tuple[Floats, Floats]:

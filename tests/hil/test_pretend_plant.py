@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from ems.config.site import Site
+from ems.config.sites import find_site
 from hil.plant.draws import stream
 from hil.plant.feeder import Plant
-from hil.plant.power_flow import PowerFlow, PowerFlowError, Witness, matrices, perturbed
+from hil.plant.power_flow import PowerFlow, PowerFlowError, Witness, failed, matrices, perturbed
 from hil.plant.records import Records
 from hil.plant_build import build_plant
 from hil.scenario import Scenario
@@ -56,6 +57,17 @@ class TestPowerFlow:
         assert state.loading_pct == pytest.approx(loading, abs=1e-5)
         assert state.import_kw == pytest.approx(-1000.0 * net.res_trafo["p_lv_mw"].iloc[0], abs=1e-5)
         assert state.source_kw == pytest.approx(1000.0 * net.res_ext_grid["p_mw"].sum(), abs=1e-5)
+
+    @pytest.mark.parametrize(("out", "closed"), [((), ()), (("busbar - barn",), ("tie at the barn",))])
+    def test_an_open_switch_and_a_failed_cable_carry_nothing(self, out, closed) -> None:
+        net = failed(perturbed(find_site("demo_ring") / "grid.json", stream(1, "grid")), out, closed)
+        flow, witness = PowerFlow(matrices(net)), Witness(net)
+        power = injections(flow, barn=-40.0, houses_far=12.0)
+        state = flow.solve(power, 0.2 * power)
+        assert witness.compare(power, 0.2 * power, state) < 1e-8
+        dead = flow.grid.branches.index("line busbar - barn" if out else "line houses_far - barn")
+        assert state.loading_pct[dead] == 0.0
+        assert np.count_nonzero(state.loading_pct) == len(flow.grid.branches) - 1
 
     def test_it_starts_warm(self, net) -> None:
         flow = PowerFlow(matrices(net))

@@ -133,6 +133,10 @@ def test_what_only_the_site_shows_to_be_wrong_has_its_place_too(tmp_path: Path, 
         match=r"mine.yaml:6:\d\d  sites.demo_feeder.faults.0: unplug: there is no 'toaster': choose one of",
     ):
         check_faults(site, load_scenario(mine, site.file.site.id), mine)
+    cable = "{here: {faults: [{at_s: 1, device: barn_cable, kind: outage, seconds: 5}]}}"
+    mine = written(tmp_path, sites=cable.replace("here", site.file.site.id))
+    with pytest.raises(ScenarioError, match=r"faults.0: outage: there is no 'barn_cable': the site names none"):
+        check_faults(site, load_scenario(mine, site.file.site.id), mine)
     mine = written(tmp_path, plant="{devices: {x: {port: 99}}}")
     with (
         pytest.raises(ScenarioError, match=r"with its `plant:` the site cannot be used(.|\n)*x.profile: is missing"),

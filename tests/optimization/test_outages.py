@@ -123,3 +123,14 @@ def test_an_outage_more_is_another_model_and_cuts_in_it_are_not():
     assert tight.objective == pytest.approx(
         with_scipy(FEEDER, replace(AFTER, v_max_pu=AFTER.v_max_pu - 0.01)), abs=1e-7
     )
+
+
+def test_the_price_of_a_limit_after_an_outage_is_the_slope_of_the_cost() -> None:
+    priced, storm, step_pu = Solver(priced=True), replace(AFTER, after="storm"), 1e-5
+    solution = priced.solve(question(storm))
+    found = {limit.name: limit for limit in solution.prices.limits if limit.name.endswith(" after storm")}
+    assert "voltage_pu:bus 11 after storm" in found
+    looser = priced.solve(question(replace(storm, v_max_pu=storm.v_max_pu + step_pu)))
+    worth = sum(limit.worth.sum() for limit in found.values() if limit.name.startswith("voltage_pu"))
+    assert worth > 0.0
+    assert solution.objective - looser.objective == pytest.approx(step_pu * worth, rel=0.02)

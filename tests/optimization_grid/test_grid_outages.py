@@ -7,8 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from feeder_days import ASSETS, GRID, LIMITS, WINTER, winter_day
+from feeder_days import ASSETS, GRID, LIMITS, SUMMER, WINTER, sunny_day, winter_day
 
+from ems.config.loading import load_site
+from ems.config.sites import find_site
+from ems.slow.plan_record import WORTH_KEPT
+from ems.slow.planning_setup import feeder
 from optimization.extract import Solution
 from optimization.grid_case import GridCase
 from optimization.grid_rows import Linearisation, drawn_kw
@@ -151,3 +155,15 @@ def test_inverters_and_outages_together_are_refused_in_words(plans) -> None:
     answer = plans["with"][1].plan(asked, WINTER)
     assert isinstance(answer, Refused)
     assert "a plan that survives outages cannot steer them yet" in answer.reasons[0]
+
+
+def test_on_the_shipped_ring_an_outage_binds_and_the_plan_says_which(cache_dir) -> None:
+    site = load_site(find_site("demo_ring"))
+    asked = feeder(site, cache_dir)
+    planner = Planner(asked.grid_path, cache_dir, asked.limits, Solver(priced=True), outages=asked.outages)
+    plan = planner.plan(sunny_day(), SUMMER)
+    assert isinstance(plan, Plan), plan
+    assert plan.ac.status == "feasible"
+    assert plan.ac.worst.startswith("after barn_cable: voltage at barn below 1.05 pu")
+    binds = [limit.worth > WORTH_KEPT for limit in plan.prices.limits if limit.name.endswith(" after barn_cable")]
+    assert np.any(binds, axis=0).mean() >= 0.05

@@ -10,7 +10,7 @@ from hil.run import run_case
 from hil.run_report import reported
 from hil.scenario_file import load_scenario
 
-SCENARIOS = ("emergency_drill", "device_failures", "information_loss", "operator_loss")
+SCENARIOS = ("emergency_drill", "device_failures", "information_loss", "operator_loss", "cable_failure")
 """Those of islands are `test_f24_...`, those of days `test_lock_step_runs.py`."""
 
 
