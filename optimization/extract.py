@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from optimization.bands import Held
 from optimization.blocks.parts import Columns
 from optimization.blocks.registry import BLOCKS
 from optimization.charges import ChargeShape
 from optimization.network import Network
 from optimization.network_block import PU_IN_KVA
-from optimization.problem import DemandTerms, EnergyTiers, Held, Problem, ReactiveEnergy, Schedule, ShadowPrices
+from optimization.problem import DemandTerms, EnergyTiers, Problem, ReactiveEnergy, Schedule, ShadowPrices
 from optimization.slots import Floats
 from optimization.structure import Structure
 

@@ -30,8 +30,8 @@ import numpy as np
 
 from optimization.assets import Asset, Battery, ChargePoint, Genset, Pv, Wind
 from optimization.assets.asset import Values
+from optimization.bands import Reserve
 from optimization.faults import array, number
-from optimization.problem import Reserve
 from optimization.slots import Floats, Slots
 
 SPARING = (Battery, Genset, Pv, Wind, ChargePoint)

@@ -19,7 +19,8 @@ from optimization.assets import (
     Wind,
     WindInputs,
 )
-from optimization.problem import Held, Plan, Problem, Reserve
+from optimization.bands import Held, Reserve
+from optimization.problem import Plan, Problem
 from optimization.slots import Floats
 
 

@@ -200,7 +200,7 @@ def test_it_shares_no_code_with_the_model() -> None:
     files = Path(check_plan.__code__.co_filename).parent.glob("*.py")
     text = "\n".join(path.read_text() for path in files)
     imported = {line.split()[1] for line in text.splitlines() if line.startswith("from optimization")}
-    data = {f"optimization.{name}" for name in ("assets", "problem", "reactive", "slots", "uncertainty")}
+    data = {f"optimization.{name}" for name in ("assets", "bands", "problem", "reactive", "slots", "uncertainty")}
     assert imported == data
     curves = text.partition("from optimization.reactive import ")[2].partition("\n")[0]
     # What an inverter is, and nothing of what it does.

@@ -25,8 +25,9 @@ from optimization.assets import (
     Pv,
     PvInputs,
 )
+from optimization.bands import Reserve
 from optimization.holding import hold
-from optimization.problem import Refused, Reserve
+from optimization.problem import Refused
 from optimization.solve import Solver
 from optimization.structure import structure
 from optimization.weights import Weights

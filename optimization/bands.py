@@ -1,0 +1,46 @@
+"""Power that stands ready, and what a plan holds of it: `optimization.reserves`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from optimization.slots import Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reserve:
+    """Power that stands ready, for somebody who has bought it or for the site itself.
+
+    Args:
+        id: of the band, unique.
+        members: ids of the assets that hold it.
+        up_kw: by how much less the connection must be able to take, shape (n,), never negative.
+        down_kw: by how much more, likewise.
+        hold_s: for how long [s].
+        missing_per_kwh: of what is not held, each hour [currency/kWh].
+    """
+
+    id: str
+    members: tuple[str, ...]
+    up_kw: Floats
+    down_kw: Floats
+    hold_s: float
+    missing_per_kwh: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """What a plan holds of a band.
+
+    Args:
+        up_kw: by member, shape (n,) each.
+        down_kw: likewise.
+        up_missing_kw: of what was asked for, shape (n,).
+        down_missing_kw: likewise.
+    """
+
+    up_kw: Mapping[str, Floats]
+    down_kw: Mapping[str, Floats]
+    up_missing_kw: Floats
+    down_missing_kw: Floats
