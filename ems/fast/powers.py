@@ -115,7 +115,7 @@ def bounds_of(site: Site, lever: Lever, scene: Scene, powers: Powers) -> tuple[B
             most_kw = scene.tapers_kw.get(lever.asset, lever.rating_kw)
             if near_end(value) > 0:
                 full_kw = min(full_kw, most_kw)
-            else:
+            elif near_end(value) < 0:
                 least_kw = max(least_kw, -most_kw)
             lower = 0.0 if value <= spec.soc_min_pct else least_kw
             upper = 0.0 if value >= spec.soc_max_pct else full_kw

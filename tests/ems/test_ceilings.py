@@ -67,11 +67,19 @@ class TestTapers:
         assert self.learned(90.0, -20.0, -20.0, tapers) == {"battery": 4.0}
         assert self.learned(70.0, 3.0, 20.0, tapers) == {}
 
-    @pytest.mark.parametrize(("soc_pct", "told_kw"), [(15.0, 20.0), (85.0, -20.0)])
-    def test_what_was_learned_bounds_one_way_only(self, soc_pct, told_kw):
-        steering, make = Steering(SITE, bind(SITE), LEVERS), SceneMaker(SITE)
-        for asked_kw, given_kw in ((told_kw, told_kw), (-told_kw, -told_kw / 20.0)):
-            asked = make_standing(SITE, overrides={"battery": asked_kw})
-            now = make({"store.soc_pct": soc_pct}, standing=asked)
-            decision = steering.decide(replace(now, tapers_kw={"battery": 1.0})).decisions["battery"]
-            assert decision.kw == given_kw
+    @pytest.mark.parametrize(
+        ("soc_pct", "asked_kw", "given_kw"),
+        [
+            (15.0, 20.0, 20.0),
+            (15.0, -20.0, -1.0),
+            (85.0, -20.0, -20.0),
+            (85.0, 20.0, 1.0),
+            (79.9, -20.0, -20.0),
+            (79.9, 20.0, 20.0),
+        ],
+    )
+    def test_what_was_learned_bounds_one_way_only_and_only_near_the_end(self, soc_pct, asked_kw, given_kw):
+        asked = make_standing(SITE, overrides={"battery": asked_kw})
+        now = SceneMaker(SITE)({"store.soc_pct": soc_pct}, standing=asked)
+        steering = Steering(SITE, bind(SITE), LEVERS)
+        assert steering.decide(replace(now, tapers_kw={"battery": 1.0})).decisions["battery"].kw == given_kw
