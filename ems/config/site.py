@@ -59,7 +59,8 @@ class Uncertainty(Strict):
 class Planning(Strict):
     """The slow loop and the prices of what is elastic.
 
-    Steps are `step_s` long [s], from `coarse_after_h` on [h] `coarse_step_s` [s]. `carbon_budget_kg_per_week` bounds
+    Steps are `step_s` long [s], from `coarse_after_h` on [h] `coarse_step_s` [s]. With `bisections` so many solves more
+    look for a plan that AC power flow verifies, where three rounds have found none. `carbon_budget_kg_per_week` bounds
     the emissions of a local week from Monday on [kg]; a kg beyond it costs `carbon_budget_price_per_kg`. A plan stays
     `comfort_margin_k` [K] inside every comfort band.
     """
@@ -77,7 +78,21 @@ class Planning(Strict):
     ev_shortfall_per_kwh: NotNegative = 3.0
     discomfort_per_kh: NotNegative = 1.0
     comfort_margin_k: NotNegative = 0.1
+    bisections: Annotated[Whole, Field(ge=0, le=10)] = later(3)
     uncertainty: Uncertainty | None = later(None)
+
+
+class Outage(Strict):
+    """Lines or transformers that may fail (`out`) and switches that are `closed` then: every plan has to survive it.
+
+    What is allowed until the repair is what is allowed every day, where it is not said.
+    """
+
+    out: Annotated[tuple[str, ...], Field(min_length=1)]
+    closed: tuple[str, ...] = ()
+    voltage_min_pu: Positive | None = None
+    voltage_max_pu: Positive | None = None
+    loading_max_pct: Positive | None = None
 
 
 class Grid(Strict):
@@ -90,6 +105,7 @@ class Grid(Strict):
     voltage_max_pu: Positive = 1.05
     loading_max_pct: Positive = 100.0
     planning_margin_pct: Percent = 5.0
+    outages: dict[Id, Outage] = later({})
 
 
 class Feed(Strict):

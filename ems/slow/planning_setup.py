@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from ems.clock import Clock
 from ems.config.asset_models import asset_models, planned_assets
 from ems.config.assets import BuildingAutomation, HeatPumpAsset, LoadAsset, MeteredLoad
 from ems.config.binding import Bindings
+from ems.config.site import Outage as OutageSpec
 from ems.config.site import Site
 from ems.planning import NetworkSource, PlanJournal, Planning, PlanningParts
 from ems.slow.accounts import Accounts
@@ -40,6 +42,7 @@ from optimization.grid_case import bus_numbers, load_case
 from optimization.network import GridLimits, Network
 from optimization.periods import month_start
 from optimization.problem import Plan
+from optimization.switching import Outage, declared
 from optimization.witness import Witness
 
 logger = logging.getLogger(__name__)
@@ -159,7 +162,24 @@ def grid_limits(site: Site) -> GridLimits:
 
 def feeder(site: Site, state_dir: Path, witness: Witness = Witness.SAMPLED) -> Feeder:
     """Say where the plans of a site are made for, and how they are verified there."""
-    return Feeder(grid_path(site), cache_dir(state_dir), grid_limits(site), witness)
+    bisections = site.file.planning.bisections
+    return Feeder(grid_path(site), cache_dir(state_dir), grid_limits(site), witness, outages(site), bisections)
+
+
+def outages(site: Site) -> tuple[Outage, ...]:
+    """Give the outages that the plans of a site have to survive; raises `GridError`."""
+    if not site.file.grid.outages:
+        return ()
+    switches, allowed = declared(grid_path(site)).switches, grid_limits(site)
+
+    def limits(spec: OutageSpec) -> GridLimits:
+        own = {key: getattr(spec, key) for key in ("voltage_min_pu", "voltage_max_pu", "loading_max_pct")}
+        return replace(allowed, **{key: value for key, value in own.items() if value is not None})
+
+    return tuple(
+        Outage(name, spec.out, tuple(switches[switch] for switch in spec.closed), limits(spec))
+        for name, spec in site.file.grid.outages.items()
+    )
 
 
 def network_source(site: Site, cache: Path) -> NetworkSource:

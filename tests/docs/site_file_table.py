@@ -32,6 +32,7 @@ PLACES = {
     "Planning": "`planning`",
     "Uncertainty": "`planning.uncertainty`",
     "Grid": "`grid`",
+    "Outage": "`grid.outages.<id>`",
     "Island": "`island`",
     "GridOperator": "`grid_operator`",
     "LimitApi": "`grid_operator.api`",

@@ -51,6 +51,8 @@ WORDS: dict[str, dict[str, str]] = {
         "ev_shortfall_per_kwh": "what a kWh costs that a car misses at departure [currency/kWh]",
         "discomfort_per_kh": "what a kelvin-hour outside the comfort band costs [currency/Kh]",
         "comfort_margin_k": "how far a plan stays inside the comfort bands, as no model is exact [K]",
+        "bisections": "solves more, at most, that look for a plan verified by AC power flow where three rounds have "
+        "found none within the limits",
         "uncertainty": "plans know of several scenarios; null for what is foreseen alone; see [plans for several "
         "scenarios](engineer.md#plans-for-several-scenarios)",
     },
@@ -67,6 +69,15 @@ WORDS: dict[str, dict[str, str]] = {
         "voltage_max_pu": "greatest bus voltage",
         "loading_max_pct": "greatest loading of a line or transformer",
         "planning_margin_pct": "share of every limit that a plan keeps free for what happens before the next plan",
+        "outages": "failures that every plan has to survive (N-1), by id; see [plans that survive an "
+        "outage](engineer.md#plans-that-survive-an-outage)",
+    },
+    "Outage": {
+        "out": "names of the lines or transformers that fail; one without a name of its own is `line 3` or `trafo 0`",
+        "closed": "names of the switches that are closed then; one without a name of its own is `switch 3`",
+        "voltage_min_pu": "least bus voltage until the repair; null for that of every day",
+        "voltage_max_pu": "greatest bus voltage until the repair; null for that of every day",
+        "loading_max_pct": "greatest loading until the repair; null for that of every day",
     },
     "Island": {
         "device": "the device that reads the connection's switch",
