@@ -77,7 +77,7 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
     limits = f"import to {grid['import_limit_kw']:g} kW, export to {grid['export_limit_kw']:g} kW"
     voltage = f"{grid['voltage_min_pu']:g} to {grid['voltage_max_pu']:g} pu"
     yield f"grid      {grid['file']}: {limits}, {voltage}, loading to {grid['loading_max_pct']:g} %"
-    for name, outage in grid["outages"].items():
+    for name, outage in grid.get("outages", {}).items():
         switched = f", {', '.join(outage['closed'])} closed" if outage["closed"] else ""
         yield f"outage    {name}: every plan survives the loss of {', '.join(outage['out'])}{switched}"
     if facts["grid_operator"] is not None:
