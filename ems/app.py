@@ -11,6 +11,7 @@ from drivers.driver import Driver
 from ems.clock import Clock
 from ems.config.asset_models import asset_models
 from ems.config.binding import Bindings, bind
+from ems.config.inverter_models import inverters
 from ems.config.site import Site
 from ems.control import Parts
 from ems.daemon import Daemon
@@ -153,7 +154,7 @@ def _door(wiring: _Wiring, parts: Parts) -> Door | None:
 def _eye(site: Site, state_dir: Path) -> GridEye:
     path = grid_path(site)
     assets = tuple(asset_models(site, bus_numbers(path)).values())
-    return GridEye(lambda: load_case(path, grid_limits(site), cache_dir(state_dir)), assets)
+    return GridEye(lambda: load_case(path, grid_limits(site), cache_dir(state_dir)), assets, inverters(site))
 
 
 def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, watchman: Watchman) -> Parts:

@@ -32,14 +32,17 @@ from ems.config.assets import (
     PvAsset,
 )
 from ems.config.binding import Bindings, bind
+from ems.config.inverter_models import inverters
 from ems.config.site import Mode, Site
 from ems.config.verdict import Verdict
 from ems.slow.measured_past import STEP_S
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.slow.series_files import read_load_file
-from optimization.ac_check import worst_case
+from optimization.ac_check import LocalKvar, worst_case
 from optimization.forecast.past import Past
+from optimization.grid_case import GridCase
 from optimization.network_build import prepare
+from optimization.slots import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def judge(site: Site, state_dir: Path, at: datetime) -> Verdict:
     problems: list[str] = []
     extremes = failsafe_extremes(site, bind(site))
     for extreme in extremes:
-        excesses = worst_case(case.ac, limits, _injections(site, extreme))
+        excesses = worst_case(case.ac, limits, _injections(site, extreme), _local(site, case, extreme))
         problems += [f"{extreme.name} extreme: {words}; {_remedy(site, extreme)}" for words in excesses]
     return Verdict(site.config_hash, at, not problems, tuple(map(str, extremes)), tuple(problems))
 
@@ -142,6 +145,24 @@ def _injections(site: Site, extreme: Extreme) -> dict[str, tuple[float, float]]:
         active_kw, reactive_kvar = sums.get(asset.bus, (0.0, 0.0))
         sums[asset.bus] = active_kw + power_kw, reactive_kvar + power_kw * math.tan(math.acos(factor))
     return sums
+
+
+def _local(site: Site, case: GridCase, extreme: Extreme) -> LocalKvar | None:
+    """Give the reactive power of inverters that follow curves of their own, by bus."""
+    found = [
+        (case.ac.bus_names.index(str(getattr(site.file.assets[name], "bus", ""))), extreme.power_kw[name], inverter)
+        for name, inverter in inverters(site).items()
+    ]
+    if not found:
+        return None
+
+    def local(v_pu: Floats) -> Floats:
+        kvar = np.zeros_like(v_pu)
+        for bus, power_kw, inverter in found:
+            kvar[bus] += inverter.kvar(np.full_like(v_pu[bus], power_kw), v_pu[bus])
+        return kvar
+
+    return local
 
 
 def _remedy(site: Site, extreme: Extreme) -> str:

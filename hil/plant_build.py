@@ -22,6 +22,7 @@ from ems.config.assets import (
     PoweredAsset,
     PvAsset,
 )
+from ems.config.inverter import InverterCurves
 from ems.config.site import Site
 from hil.plant.ambient import Device
 from hil.plant.automation import Automation, Rule, Spell, charging_programme, heating_programme
@@ -33,6 +34,7 @@ from hil.plant.draws import Floats, off, stream
 from hil.plant.feeder import Plant
 from hil.plant.genset import Genset
 from hil.plant.hydronics import Hydronics
+from hil.plant.inverter import Inverter
 from hil.plant.load import Load, demand, read_columns
 from hil.plant.market import Market
 from hil.plant.power_flow import PowerFlow, Witness, failed, matrices, perturbed
@@ -126,8 +128,9 @@ class _Draw:
                 return self._load(name, spec, rng)
             case PvAsset():
                 return Pv.drawn(
-                    rng, bus=spec.bus, rated_kw=spec.rated_kw, module_kw=spec.module_kw, per_k=spec.temperature_per_k
-                )
+                    rng, bus=spec.bus, rated_kw=spec.rated_kw, module_kw=spec.module_kw, per_k=spec.temperature_per_k,
+                    inverter=_inverter(spec.inverter, spec.rated_kw),
+                )  # fmt: skip
             case BatteryAsset():
                 return self._battery(spec, rng)
             case ChargePointAsset():
@@ -180,6 +183,7 @@ class _Draw:
             standby_kw=spec.standby_kw,
             soc_pct=self._scenario.battery_soc_pct,
             datasheet=_datasheet(spec),
+            inverter=_inverter(spec.inverter, max(spec.charge_kw, spec.discharge_kw)),
         )
 
     def _charge_point(self, name: str, spec: ChargePointAsset, rng: np.random.Generator) -> ChargePoint:
@@ -243,6 +247,14 @@ class _Draw:
     def _water(self, name: str, spec: HeatPumpAsset, rng: np.random.Generator) -> Hydronics | None:
         metered = {each.of for each in self._site.file.assets.values() if isinstance(each, HeatMeter)}
         return Hydronics.drawn(rng, spec.cop_0 * spec.rated_kw) if name in metered else None
+
+
+def _inverter(curves: InverterCurves | None, rated_kw: float) -> Inverter | None:
+    """Build an inverter with its curves as they are set: what is set is not drawn."""
+    if curves is None:
+        return None
+    said = curves.model_dump()
+    return Inverter(rated_kw=rated_kw, **said | {"most_kvar": said["most_kvar"] or 0.0})
 
 
 def _datasheet(spec: BatteryAsset) -> Datasheet:

@@ -214,7 +214,12 @@ def _of_slot(local: LocalKvar | None, slot: int, slots: int) -> LocalKvar | None
     return lambda v_pu: local(np.repeat(v_pu, slots, axis=1))[:, [slot]]
 
 
-def worst_case(grid: AcGrid, limits: GridLimits, injections: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
+def worst_case(
+    grid: AcGrid,
+    limits: GridLimits,
+    injections: Mapping[str, tuple[float, float]],
+    local: LocalKvar | None = None,
+) -> tuple[str, ...]:
     """Say in words which limits one state of the feeder exceeds.
 
     Args:
@@ -222,13 +227,14 @@ def worst_case(grid: AcGrid, limits: GridLimits, injections: Mapping[str, tuple[
         limits: what the site allows; the planning margin plays no part.
         injections: active and reactive power into the assets of a bus [kW, kvar], by the bus's name; raises
             `GridError` for a name the grid does not have.
+        local: reactive power besides that follows the voltage; None for none.
     """
     power = np.zeros((2, len(grid.bus_ids), 1))
     for bus, values in injections.items():
         if bus not in grid.bus_names:
             raise GridError(f"bus {bus!r} is not in {grid.source}; its buses are {', '.join(grid.bus_names)}")
         power[:, grid.bus_names.index(bus), 0] += values
-    result = grid.check(power[0], power[1])
+    result = grid.check(power[0], power[1], local)
     if not result.converged[0]:
         return ("the power flow has no solution: the feeder cannot carry this at all",)
     return (*_voltage_excesses(grid, limits, result), *_loading_excesses(grid, limits, result))

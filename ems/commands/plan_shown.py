@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from ems.commands.asking import SAME_CLOCK
 from ems.config.site import Site
 from ems.privacy import Discretion, discretion
+from ems.slow.plan_record import HELD
 from ems.slow.plan_resumed import read_plan
 from optimization.problem import Plan
 
@@ -39,8 +40,15 @@ class Kept:
 
 
 def _discreet(body: Mapping[str, Any], discretion: Discretion) -> dict[str, Any]:
-    by_asset = ("power_kw", "states", "slack", "not_planned_with")
-    told = {key: {a: v for a, v in body[key].items() if not discretion.hides(a)} for key in by_asset}
+    by_asset = ("power_kw", "states", "slack", "not_planned_with", "reactive_kvar", "inverter_v_pu")
+    told: dict[str, Any] = {
+        key: {a: v for a, v in body[key].items() if not discretion.hides(a)} for key in by_asset if key in body
+    }
+    if "held_reserves" in body:
+        told["held_reserves"] = {
+            band: held | {side: {a: kw for a, kw in held[side].items() if not discretion.hides(a)} for side in HELD}
+            for band, held in body["held_reserves"].items()
+        }
     prices = body.get("prices")
     if prices is not None:
         limits = [limit for limit in prices["limits"] if not discretion.hides(limit["asset"])]
@@ -117,6 +125,8 @@ def _columns(kept: Kept) -> list[tuple[str, Any]]:
         columns.append(("kwh_worth", kept.energy_value))
     for name, schedule in plan.schedules.items():
         columns.append((f"{name}_kw", schedule.power_kw))
+        if name in plan.reactive_kvar:
+            columns.append((f"{name}_kvar", plan.reactive_kvar[name]))
         columns += [(f"{name}_{state[-3:]}" if state == "energy_kwh" else f"{name}_c", schedule.states[state])
                     for state in STATES if state in schedule.states]  # fmt: skip
     return columns

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ems.config.inverter import InverterCurves
 from ems.config.strict import (
     Finite,
     HourOfDay,
@@ -135,6 +136,7 @@ class PvAsset(Placed):
     module_kw: Positive
     temperature_per_k: Finite = -0.004
     power_factor: Share = 1.0
+    inverter: InverterCurves | None = later(None)
 
 
 class BatteryAsset(Sheddable):
@@ -168,6 +170,7 @@ class BatteryAsset(Sheddable):
     warranty_kwh_per_day: Positive | None = later(None)
     over_warranty_per_kwh: NotNegative = later(0.0)
     end_value_per_kwh: NotNegative | None = later(None)
+    inverter: InverterCurves | None = later(None)
 
 
 class ChargePointAsset(Sheddable):

@@ -16,6 +16,7 @@ from ems.config.assets import ASSET_KINDS, Comfort, DistrictZone
 from ems.config.audit import Audit, CheckpointMail, TimeStamping
 from ems.config.documents import Key, Keys
 from ems.config.grid_operator import GridOperator, LimitApi, LimitInput, LimitRegisters
+from ems.config.inverter import InverterCurves
 from ems.config.island import Island
 from ems.config.site import Control, Device, Feed, Feeds, Grid, Group, Identity, Outage, Planning, Series, SiteFile
 from ems.config.strict import Strict
@@ -42,7 +43,12 @@ _NAMED: Mapping[str, type[Strict]] = {"devices": Device, "zones": DistrictZone, 
 """What stands under an id and has one schema."""
 _LISTED: Mapping[str, type[Strict]] = {"outages": Outage, "registers": LimitRegisters, "inputs": LimitInput}
 """What stands under an id within a section."""
-_BLOCKS: Mapping[str, type[Strict]] = {"comfort": Comfort, "sg_ready": SgReady, "phase_switch": PhaseSwitch}
+_BLOCKS: Mapping[str, type[Strict]] = {
+    "comfort": Comfort,
+    "sg_ready": SgReady,
+    "phase_switch": PhaseSwitch,
+    "inverter": InverterCurves,
+}
 """The blocks within an asset or a zone."""
 Complaint = tuple[Keys, str]
 """A path in a file, and what is wrong there."""

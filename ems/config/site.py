@@ -78,8 +78,8 @@ class Planning(Strict):
     ev_shortfall_per_kwh: NotNegative = 3.0
     discomfort_per_kh: NotNegative = 1.0
     comfort_margin_k: NotNegative = 0.1
-    bisections: Annotated[Whole, Field(ge=0, le=10)] = later(3)
     uncertainty: Uncertainty | None = later(None)
+    bisections: Annotated[Whole, Field(ge=0, le=10)] = later(3)
 
 
 class Outage(Strict):

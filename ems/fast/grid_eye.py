@@ -16,6 +16,7 @@ from optimization.grid_case import GridCase
 from optimization.grid_rows import Linearisation
 from optimization.network import GridError
 from optimization.problem import GridRows
+from optimization.reactive import Inverter
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +29,17 @@ class GridEye:
     Args:
         load: gives the prepared feeder, None while it is not prepared.
         assets: everything that has a power, in the planner's words.
+        inverters: of them, those that follow curves of their own, by asset id; None for none.
     """
 
-    def __init__(self, load: Callable[[], GridCase | None], assets: Sequence[Asset]) -> None:
+    def __init__(
+        self,
+        load: Callable[[], GridCase | None],
+        assets: Sequence[Asset],
+        inverters: Mapping[str, Inverter] | None = None,
+    ) -> None:
         self._load = load
-        self._assets = assets
+        self._assets, self._inverters = assets, inverters
         self._lines: Linearisation | None = None
         self._wait_cycles = 0
 
@@ -51,7 +58,7 @@ class GridEye:
             self._wait_cycles = LOOK_AGAIN_CYCLES
             try:
                 case = self._load()
-                self._lines = None if case is None else Linearisation(case, self._assets)
+                self._lines = None if case is None else Linearisation(case, self._assets, self._inverters)
             except GridError as error:
                 logger.debug("the prepared feeder cannot be used: %s", error)
         self._wait_cycles = max(self._wait_cycles - 1, 0)

@@ -11,9 +11,15 @@ from typing import Any
 import numpy as np
 
 from ems.slow.foresee import Foresight
+from optimization.bands import Held
 from optimization.problem import Plan, Problem, ShadowPrices
 
 DECIMALS = 4
+ROWS = ("group_excess_kw", "unheated_kw", "reactive_kvar", "inverter_v_pu")
+"""What only some plans have: a row of numbers each, by name."""
+V_DECIMALS = 6
+HELD, MISSING = ("up_kw", "down_kw"), ("up_missing_kw", "down_missing_kw")
+"""What of a band of reserve is told by member, and what in all."""
 WORTH_KEPT = 1e-3
 WORTH_DECIMALS = 3
 """A limit that is worth less than `WORTH_KEPT` in a slot is not written down [currency per unit]."""
@@ -101,10 +107,13 @@ def plan_record(problem: Problem, plan: Plan, foresight: Foresight, blocked: Map
 
 def _further(problem: Problem, plan: Plan) -> dict[str, Any]:
     """Write down what only some plans have: by group and by heat node, what each charge counts, and the scenarios."""
-    rows = {"group_excess_kw": plan.group_excess_kw, "unheated_kw": plan.unheated_kw}
     found: dict[str, Any] = {
-        key: {name: np.round(each, DECIMALS) for name, each in values.items()} for key, values in rows.items() if values
+        key: {name: np.round(each, _decimals(key)) for name, each in values.items()}
+        for key in ROWS
+        if (values := getattr(plan, key))
     }
+    if plan.held_reserves:
+        found["held_reserves"] = {name: _held(held) for name, held in plan.held_reserves.items()}
     if plan.charged:
         found["charged"] = [np.round(each, DECIMALS) for each in plan.charged]
     if problem.uncertainty is not None and plan.branches:
@@ -113,6 +122,16 @@ def _further(problem: Problem, plan: Plan) -> dict[str, Any]:
             for each in problem.uncertainty.scenarios
         }
     return found
+
+
+def _decimals(key: str) -> int:
+    return V_DECIMALS if key.endswith("_pu") else DECIMALS
+
+
+def _held(held: Held) -> dict[str, Any]:
+    """Write down what is held of a band, by member, and what is missing of it."""
+    by_member = {side: {n: np.round(kw, DECIMALS) for n, kw in getattr(held, side).items()} for side in HELD}
+    return by_member | {key: np.round(getattr(held, key), DECIMALS) for key in MISSING}
 
 
 def _prices(prices: ShadowPrices) -> dict[str, Any]:

@@ -15,7 +15,9 @@ import numpy as np
 
 from ems.config.assets import BatteryAsset, HeatPumpAsset
 from ems.config.site import Site
+from ems.slow.plan_record import HELD, MISSING
 from ems.slow.situation import AssetNow
+from optimization.bands import Held
 from optimization.problem import AcVerdict, Plan, Schedule
 from optimization.slots import Floats, chain
 
@@ -55,8 +57,16 @@ def read_plan(body: Mapping[str, Any]) -> Plan:
         carbon_excess_kg=None if carbon is None else np.asarray(carbon, dtype=float),
         unheated_kw=rows("unheated_kw"),
         group_excess_kw=rows("group_excess_kw"),
+        reactive_kvar=rows("reactive_kvar"),
+        inverter_v_pu=rows("inverter_v_pu"),
+        held_reserves={name: _held(held, len(slots)) for name, held in body.get("held_reserves", {}).items()},
         charged=tuple(np.asarray(each, dtype=float) for each in body.get("charged", ())),
     )
+
+
+def _held(body: Mapping[str, Any], count: int) -> Held:
+    up, down = ({name: _row(row, count) for name, row in body[side].items()} for side in HELD)
+    return Held(up, down, *(_row(body[key], count) for key in MISSING))
 
 
 def _row(values: Any, count: int) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ from ems.comfort import comfort_band, inside
 from ems.config.asset_models import PlannedAsset, asset_models, planned_assets
 from ems.config.assets import BatteryAsset, ChargePointAsset, GensetAsset, HeatPumpAsset, LoadAsset, MeteredLoad
 from ems.config.binding import Bindings
+from ems.config.inverter_models import inverters, planned_inverters
 from ems.config.site import Planning, Site
 from ems.limits.in_force import InForce, foreseen
 from ems.slow.foresee import Foresight
@@ -52,6 +53,7 @@ from optimization.problem import (
     Subscription,
     TariffSeries,
 )
+from optimization.reactive import Inverter
 from optimization.slots import Floats, Slots, chain
 from optimization.tariff import Tariff
 from optimization.weights import Weights
@@ -92,17 +94,19 @@ class Questioner:
         bindings: declares the safe values.
         tariff: turns published prices into what is paid.
         models: the planner's description of every asset, by id.
+        inverters: those that follow curves of their own, by asset id.
     """
 
     site: Site
     bindings: Bindings
     tariff: Tariff
     models: Mapping[str, Asset]
+    inverters: Mapping[str, Inverter] = field(default_factory=dict)
 
     @classmethod
     def of(cls, site: Site, bindings: Bindings, tariff: Tariff, buses: Mapping[str, int]) -> Questioner:
         """Make one; `buses` maps bus names to the grid's indices."""
-        return cls(site, bindings, tariff, asset_models(site, buses))
+        return cls(site, bindings, tariff, asset_models(site, buses), inverters(site))
 
     def ask(
         self,
@@ -156,6 +160,7 @@ class Questioner:
             carbon_budget=terms[1],
             charges=self._charges(tiers),
             groups=self._groups(slots),
+            inverters={} if network is None else planned_inverters(self.inverters, assets),
         )
 
     def _tariff(self, slots: Slots, foresight: Foresight) -> TariffSeries:
@@ -286,7 +291,10 @@ class Questioner:
 
 def _kept(plan: Plan) -> Plan:
     """Leave of a plan what the next one can depend on."""
-    return replace(plan, ac=AcVerdict(plan.ac.status), grid_rows=None, solve={}, prices=None, charged=())
+    return replace(
+        plan, ac=AcVerdict(plan.ac.status), grid_rows=None, solve={}, prices=None, charged=(),
+        reactive_kvar={}, inverter_v_pu={}, held_reserves={},
+    )  # fmt: skip
 
 
 def _priced(cars: tuple[EvSession, ...], price: float | None) -> tuple[EvSession, ...]:

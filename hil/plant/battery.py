@@ -19,6 +19,7 @@ import numpy as np
 
 from hil.plant.ambient import Ambient, approach
 from hil.plant.draws import off
+from hil.plant.inverter import Inverter
 
 LAG_S = 2.0
 
@@ -99,6 +100,7 @@ class Battery:
     setpoint_kw: float | None = None
     formed_kw: float | None = None
     datasheet: Datasheet = Datasheet()
+    inverter: Inverter | None = None
 
     @classmethod
     def drawn(
@@ -112,13 +114,14 @@ class Battery:
         standby_kw: float,
         soc_pct: float,
         datasheet: Datasheet = Datasheet(),
+        inverter: Inverter | None = None,
     ) -> Battery:
         """Draw the true battery around its site-file figures (`loss`: one minus the one-way efficiency)."""
         capacity_kwh = off(rng, capacity_kwh, 0.05, 0.10)
         true_loss = off(rng, loss)
         return cls(
             bus, capacity_kwh, *rated_kw, 0.6 * true_loss, 0.8 * true_loss, off(rng, standby_kw),
-            capacity_kwh * soc_pct / 100.0, datasheet=datasheet.drawn(rng),
+            capacity_kwh * soc_pct / 100.0, datasheet=datasheet.drawn(rng), inverter=inverter,
         )  # fmt: skip
 
     @property
@@ -128,8 +131,8 @@ class Battery:
 
     @property
     def reactive_kvar(self) -> float:
-        """Reactive power [kvar]: none."""
-        return 0.0
+        """Reactive power [kvar]: that of its inverter's curves; none without any."""
+        return self.inverter.kvar if self.inverter is not None else 0.0
 
     def command(self, power_kw: float | None) -> None:
         """Set the power [kW], positive charges; None idles."""
@@ -152,6 +155,8 @@ class Battery:
         self.power_kw = approach(self.power_kw, target if ambient.feeds(self.bus) else 0.0, dt_s, LAG_S)
         if self.formed_kw is not None:
             self.power_kw = self.formed_kw
+        if self.inverter is not None:
+            self.inverter.step(self.power_kw, ambient.voltage_pu.get(self.bus, 1.0), dt_s)
         rated = self.charge_kw if self.power_kw > 0.0 else self.discharge_kw
         told = self.datasheet.loss_kw(self.power_kw)
         loss = (

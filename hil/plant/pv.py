@@ -17,6 +17,7 @@ import numpy as np
 
 from hil.plant.ambient import Ambient, approach
 from hil.plant.draws import Floats, off
+from hil.plant.inverter import Inverter
 
 LAG_S = 2.0
 CELL_LAG_S = 300.0
@@ -41,16 +42,21 @@ class Pv:
     energy_kwh: float = 0.0
     limit_kw: float | None = None
     cell_c: float | None = None
+    inverter: Inverter | None = None
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, *, bus: str, rated_kw: float, module_kw: float, per_k: float) -> Pv:
+    def drawn(
+        cls, rng: np.random.Generator, *, bus: str, rated_kw: float, module_kw: float, per_k: float,
+        inverter: Inverter | None = None,
+    ) -> Pv:  # fmt: skip
         """Draw the true plant around its site-file figures; dirt and ageing only ever take power away."""
-        return cls(bus, rated_kw, module_kw * (1.0 - float(rng.uniform(0.05, 0.10))), off(rng, per_k))
+        module_kw *= 1.0 - float(rng.uniform(0.05, 0.10))
+        return cls(bus, rated_kw, module_kw, off(rng, per_k), inverter=inverter)
 
     @property
     def reactive_kvar(self) -> float:
-        """Reactive power [kvar]: none, the inverter runs at unity."""
-        return 0.0
+        """Reactive power [kvar]: that of its inverter's curves; none without any."""
+        return self.inverter.kvar if self.inverter is not None else 0.0
 
     def available_kw(self, irradiance_w_m2: float | Floats, cell_c: float | Floats) -> Floats:
         """Give the AC power that sun and inverter allow [kW]."""
@@ -70,6 +76,9 @@ class Pv:
         share = ambient.pv_share if ambient.feeds(self.bus) else 0.0
         available = share * self._available_kw(ambient.irradiance_w_m2, self.cell_c)
         target = available if self.limit_kw is None else min(available, self.limit_kw)
+        if self.inverter is not None:
+            self.inverter.step(self.power_kw, ambient.voltage_pu.get(self.bus, 1.0), dt_s)
+            target = min(target, self.inverter.most_given_kw)
         self.power_kw = max(-available, approach(self.power_kw, -target, dt_s, LAG_S))
         self.energy_kwh -= self.power_kw * dt_s / 3600.0
 

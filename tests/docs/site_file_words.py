@@ -20,6 +20,15 @@ WORDS: dict[str, dict[str, str]] = {
         "assets": "every physical thing that takes or gives power, and what meters or limits it, by id",
         "groups": "assets behind one fuse or cable of their own, by id",
     },
+    "InverterCurves": {
+        "rated_kva": "apparent power; active power goes before reactive",
+        "cos_phi_of_power": "its cos phi (P): pairs of a share of its rated power and cos phi, under-excited; one pair "
+        "is a fixed cos phi",
+        "reactive_of_voltage": "its Q(U): pairs of a voltage and a share of `most_kvar`, from -1 (gives) to 1 (takes "
+        "reactive power) [pu, -]",
+        "most_kvar": "reactive power either way that Q(U) refers to [kvar]",
+        "power_of_voltage": "its P(U): pairs of a voltage and the share of its rated power that it may give there [pu, -]",
+    },
     "Group": {
         "members": "ids of the assets; one may be in several groups",
         "limit_kw": "greatest magnitude of their power together",
@@ -202,6 +211,8 @@ WORDS: dict[str, dict[str, str]] = {
         "temperature_per_k": "change of the power for each kelvin above 25 degC, as a share",
         "power_factor": "cosine of the phase angle",
         "zone": "id of its zone",
+        "inverter": "curves by which its inverter sees to its reactive power, in place of `power_factor`; see "
+        "[inverters](engineer.md#inverters-with-curves-of-their-own)",
     },
     "BatteryAsset": {
         "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
@@ -233,6 +244,8 @@ WORDS: dict[str, dict[str, str]] = {
         "over_warranty_per_kwh": "cost of a kWh discharged beyond that [currency/kWh]",
         "end_value_per_kwh": "what a kWh left at the end of a plan is worth; null to take it from the prices "
         "[currency/kWh]",
+        "inverter": "curves by which its inverter sees to its reactive power; see "
+        "[inverters](engineer.md#inverters-with-curves-of-their-own)",
     },
     "ChargePointAsset": {
         "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
