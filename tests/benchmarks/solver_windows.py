@@ -5,8 +5,9 @@ Each question begins a step after the one before, from the state and the plan th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from optimization.assets import (
     Pv,
     PvInputs,
 )
+from optimization.extract import Solution
 from optimization.network import Network
 from optimization.problem import AcVerdict, Connection, Plan, Problem, TariffSeries
 from optimization.slots import chain
@@ -75,6 +77,24 @@ def device(i: int, bus: int, kinds: tuple[str, ...], *, whole: bool) -> object:
     return HeatPump(f"pump{i}", 6.0, 4.0 + spread / 10, 30.0, 0.25, 1.5, 4.0, bus)
 
 
+class Answers(Protocol):
+    """Whose answers a district follows."""
+
+    def solve(self, problem: Problem) -> Solution | Plan:
+        """Answer a question."""
+
+
+def a_winter_day(hour: np.ndarray) -> dict[str, np.ndarray]:
+    """Foresee a winter day in rough shapes, the same every day; `hour` counts from the start."""
+    of_day = hour % 24
+    return {
+        "price": 0.24 + 0.07 * np.sin((hour - 14) / 24 * 4 * np.pi) + 0.02 * np.sin(hour * 1.7),
+        "sun": np.clip(np.sin((of_day - 7) / 10 * np.pi), 0, None) * ((of_day > 7) & (of_day < 17)),
+        "load": 3 + 2 * np.exp(-(((of_day - 19) / 3) ** 2)),
+        "outdoor": 3 + 3 * np.sin((hour - 9) / 24 * 2 * np.pi),
+    }
+
+
 class District:
     """Rolls a horizon over one district.
 
@@ -83,23 +103,30 @@ class District:
         durations_s: of the slots [s].
         whole: whether gensets and least powers of cars are planned.
         solver: whose plans are followed.
+        foresee: gives price, sun, load and outdoor temperature of hours since the start.
     """
 
     def __init__(
-        self, devices: int, durations_s: tuple[float, ...] = DAY, *, whole: bool = False, solver: Solver | None = None
+        self,
+        devices: int,
+        durations_s: tuple[float, ...] = DAY,
+        *,
+        whole: bool = False,
+        solver: Answers | None = None,
+        foresee: Callable[[np.ndarray], dict[str, np.ndarray]] = a_winter_day,
     ) -> None:
         branches = max(3, devices * 11 // 30)
         kinds = FEW if devices < len(KINDS) else KINDS
         self.network = feeder(branches)
         self.assets = tuple(device(i, 1 + i % branches, kinds, whole=whole) for i in range(devices))
-        self._durations_s = durations_s
+        self._durations_s, self._foresee = durations_s, foresee
         self._solver = Solver(ring=True) if solver is None else solver
 
-    def windows(self, count: int) -> Iterator[Problem]:
-        """Ask one question after the other."""
+    def windows(self, count: int, first: int = 0) -> Iterator[Problem]:
+        """Ask one question after the other, from the step of this number on."""
         state: dict = {}
         previous = None
-        for step in range(count):
+        for step in range(first, first + count):
             asked = self._asked(step, state, previous)
             yield asked
             solution = self._solver.solve(asked)
@@ -111,7 +138,7 @@ class District:
         slots = chain(START + timedelta(seconds=STEP_S * step), list(self._durations_s))
         hour = (step * STEP_S + slots.offset_s + slots.duration_s / 2.0) / 3600.0
         rng = np.random.default_rng(step)
-        seen = _foreseen(hour)
+        seen = self._foresee(hour)
         scale = len(self.assets) / 30.0
         price = seen["price"]
         return Problem(
@@ -123,17 +150,6 @@ class District:
             self.network,
             previous=previous,
         )
-
-
-def _foreseen(hour: np.ndarray) -> dict[str, np.ndarray]:
-    """Foresee a winter day in rough shapes."""
-    of_day = hour % 24
-    return {
-        "price": 0.24 + 0.07 * np.sin((hour - 14) / 24 * 4 * np.pi) + 0.02 * np.sin(hour * 1.7),
-        "sun": np.clip(np.sin((of_day - 7) / 10 * np.pi), 0, None) * ((of_day > 7) & (of_day < 17)),
-        "load": 3 + 2 * np.exp(-(((of_day - 19) / 3) ** 2)),
-        "outdoor": 3 + 3 * np.sin((hour - 9) / 24 * 2 * np.pi),
-    }
 
 
 def _inputs(asset: object, i: int, hour: np.ndarray, seen: dict, state: dict, rng: np.random.Generator) -> object:
@@ -148,7 +164,8 @@ def _inputs(asset: object, i: int, hour: np.ndarray, seen: dict, state: dict, rn
         return GensetInputs(*state.get(asset.id, (False, 7200.0)), np.full(len(hour), 0.1))
     if isinstance(asset, ChargePoint):
         left = state.get(asset.id, {})
-        evenings = [START + timedelta(days=d, hours=17) for d in range(-1, 9)]
+        today = int(hour[0] // 24)
+        evenings = [START + timedelta(days=today + d, hours=17) for d in range(-1, 9)]
         stays = [(at, at + timedelta(hours=12 + (i % 30) / 10)) for at in evenings]
         begin, end = START + timedelta(hours=float(hour[0])), START + timedelta(hours=float(hour[-1]))
         here = [stay for stay in stays if stay[1] > begin and stay[0] < end]
