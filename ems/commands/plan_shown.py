@@ -83,6 +83,10 @@ def table_lines(site: Site, kept: Kept, age_s: float | None) -> Iterator[str]:
     for outage, slots in binding_outages(site, kept).items():
         yield f"outage    {outage} binds in {slots} slot{'s' if slots > 1 else ''}"
     yield f"solver    {plan.solve.get('status')}, cost {plan.objective:.2f} {currency}"
+    if "scenarios" in kept.body:
+        tail, expected = plan.solve["tail_cost"], plan.solve["expected_cost"]
+        count = 1 + len(kept.body["scenarios"])
+        yield f"scenarios {count}, expected to cost {expected:.2f}, in their worst part {tail:.2f} {currency}"
     for asset, why in kept.body["not_planned_with"].items():
         yield f"without   {asset}: {why}"
     for asset, name, amount in lost(kept):

@@ -37,6 +37,7 @@ RATIOS: dict[str, tuple[tuple[str, str], ...]] = {
         ("ring_overhead_ms_M", "CPU of a re-solve in a ring, HiGHS left out [ms]"),
         ("ring_growth_exponent", "a re-solve in a ring grows with the devices to the power of"),
         ("week_over_day_M", "a re-solve of 128 slots for a week / of 96 for a day"),
+        ("hedged_over_plain_M", "a re-solve for five scenarios / for what is foreseen alone"),
         ("milp_p95_s_M", "CPU with whole gensets and cars to a gap of 0.5 %, 95th percentile [s]"),
     ),
     "grid": (

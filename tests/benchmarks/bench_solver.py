@@ -13,18 +13,21 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import highspy
 import numpy as np
 from pyomo.contrib.appsi.solvers import Highs
 
 from optimization import solve
+from optimization.assets import LoadInputs, PvInputs
 from optimization.extract import Solution
+from optimization.hedging import HedgingSolver
 from optimization.model import build_model
 from optimization.problem import Problem
 from optimization.solve import OPTIONS, Solver, values_of
 from optimization.structure import structure
+from optimization.uncertainty import Scenario, Uncertainty
 from tests.benchmarks.raw_solver import Raw
 from tests.benchmarks.solver_windows import DAY, WEEK, District
 
@@ -33,6 +36,9 @@ QUESTIONS = {"S": 60, "M": 40, "L": 6}
 PLAIN_L, REBUILDS, WEEKS, WHOLE = 3, 2, 10, 12
 GAP = 5e-3
 """Of the mixed-integer programmes."""
+HEDGED = 13
+OTHER_TIMES = (0.7, 0.9, 1.1, 1.35)
+"""What loads are in the scenarios, of what was foreseen."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +72,11 @@ class Stopwatch:
 
         highspy.Highs.run = timed
 
-    def samples(self, solver: Solver, questions: Sequence[Problem]) -> list[Sample]:
+    def samples(self, solver: Solver | HedgingSolver, questions: Sequence[Problem]) -> list[Sample]:
         """Ask one question after the other; the first is answered cold."""
         return [self.ask(solver, question)[1] for question in questions]
 
-    def ask(self, solver: Solver, question: Problem) -> tuple[Solution, Sample]:
+    def ask(self, solver: Solver | HedgingSolver, question: Problem) -> tuple[Solution, Sample]:
         """Ask one question."""
         before_s, begin_s = self.spent_s, time.process_time()
         answer = solver.solve(question)
@@ -217,12 +223,43 @@ def whole(watch: Stopwatch) -> dict:
     }
 
 
+def hedged(watch: Stopwatch, questions: list[Problem], plain: list[Sample], size: str) -> dict:
+    """Ask the same with five scenarios of loads and sun, the feeder's limits in three, and a tail."""
+    asked = [replace(each, uncertainty=other_times(each)) for each in questions[:HEDGED]]
+    samples = watch.samples(HedgingSolver(), asked)
+    ratios = [h.resolve_s / p.resolve_s for h, p in zip(samples[1:], plain[1:], strict=False)]
+    return {
+        f"hedged_questions_{size}": len(ratios),
+        f"hedged_ms_{size}": 1e3 * middle(each.resolve_s for each in samples[1:]),
+        f"hedged_cold_ms_{size}": 1e3 * samples[0].resolve_s,
+        f"hedged_over_plain_{size}": middle(iter(ratios)),
+        f"hedged_over_plain_worst_{size}": max(ratios),
+    }
+
+
+def other_times(question: Problem) -> Uncertainty:
+    """Let loads be less or more than foreseen, and the sun the more or less."""
+    scenarios = []
+    for factor in OTHER_TIMES:
+        series = {}
+        for name, inputs in question.inputs.items():
+            if isinstance(inputs, LoadInputs):
+                series[name] = {"demand_kw": factor * inputs.demand_kw}
+            elif isinstance(inputs, PvInputs):
+                series[name] = {"available_kw": (2.0 - factor) * inputs.available_kw}
+        is_extreme = factor in (min(OTHER_TIMES), max(OTHER_TIMES))
+        scenarios.append(Scenario(f"times {factor}", 0.2, series, is_extreme))
+    return Uncertainty(tuple(scenarios), 0.5, 0.2)
+
+
 def measure(sizes: str = "SML") -> dict:
     """Measure all, or some of the sizes."""
     watch, figures = Stopwatch(), {}
     for size in sizes:
         found, questions, plain = of_size(size, watch)
         figures |= found
+        if size != "L":
+            figures |= hedged(watch, questions, plain, size)
         if size == "M":
             figures |= raw(questions, plain) | rebuilding(questions, plain)
             figures |= devex(watch, questions, figures["ring_resolve_ms_M"]) | week(watch) | whole(watch)

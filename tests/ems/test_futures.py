@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from planning_kit import NOW, Loop, build_loop, demo_site
 
+from ems.commands.plan_shown import Kept, table_lines
 from ems.config.errors import SiteError
 from ems.config.loading import load_site
 from ems.config.site import Site, Uncertainty
 from ems.plan_check import check_plan
-from ems.slow.futures import LEAST_PATHS
+from ems.slow import futures
 from ems.slow.plan_record import plan_record
-from ems.slow.plan_resumed import read_plan
 from ems.store.encoding import to_json
 from optimization.assets import LoadInputs
 from optimization.problem import Plan, Problem
@@ -25,6 +25,13 @@ from optimization.rolling import Planner
 from optimization.uncertainty import shared_slots
 
 LOADS = ("houses_near", "houses_far", "office_load")
+LEAST = 3
+
+
+@pytest.fixture(autouse=True)
+def _sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a few days be enough: with each plan one more is looked at."""
+    monkeypatch.setattr(futures, "LEAST_PATHS", LEAST)
 
 
 def uncertain(**keys: Any) -> Site:
@@ -48,8 +55,8 @@ async def test_a_site_that_does_not_ask_plans_for_what_is_foreseen(tmp_path: Pat
 
 
 async def test_a_site_that_asks_has_scenarios_as_soon_as_enough_days_are_known(tmp_path: Path) -> None:
-    loop, told = await asked(tmp_path, uncertain(scenarios=4, risk_weight=0.3, tail_pct=25.0), LEAST_PATHS + 2)
-    assert [problem.uncertainty is not None for problem in told] == [False] * LEAST_PATHS + [True, True]
+    loop, told = await asked(tmp_path, uncertain(scenarios=4, risk_weight=0.3, tail_pct=25.0), LEAST + 2)
+    assert [problem.uncertainty is not None for problem in told] == [False] * LEAST + [True, True]
     before, problem = told[-2:]
     assert problem.uncertainty is not None and before.uncertainty is not None
     assert (problem.uncertainty.weight, problem.uncertainty.tail) == (0.3, 0.25)
@@ -92,18 +99,20 @@ def assert_planned(loop: Loop, problem: Problem, folder: Path) -> None:
         name: branch.objective for name, branch in plan.branches.items()
     }
     assert body["solve"]["tail_cost"] > body["solve"]["expected_cost"]
-    assert read_plan(json.loads(to_json(body))).branches == {}
+    kept = Kept.of(json.loads(to_json(body)), demo_site())
+    assert kept.plan.branches == {}
+    told = f"scenarios {len(problem.uncertainty.names)}, expected to cost {body['solve']['expected_cost']:.2f}"
+    assert any(line.startswith(told) for line in table_lines(demo_site(), kept, 0.0))
 
 
 async def test_a_published_plan_leaves_its_branches_behind_and_a_roof_nobody_steers_is_as_foreseen(
     tmp_path: Path,
 ) -> None:
-    loop = build_loop(tmp_path, uncertain())
+    loop, _ = await asked(tmp_path, uncertain(scenarios=3), LEAST)
     planner = Planner(None, tmp_path / "cache")
     loop.solver.answer = lambda problem, now: planner.plan(replace(problem, network=None), now)
     loop.planning._parts = replace(loop.planning._parts, network=None)
-    for minute in range(0, 5 * (LEAST_PATHS + 1), 5):
-        published = await loop.plan(minute, pv_inverter__power_kw=None)
+    published = await loop.plan(5 * LEAST, pv_inverter__power_kw=None)
     problem = loop.problem
     assert problem.uncertainty is not None
     assert all(set(each.inputs) == set(LOADS) for each in problem.uncertainty.scenarios)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -73,6 +73,7 @@ def test_a_path_says_the_same_of_the_same_hours_as_time_moves_on():
 paths_kw = arrays(float, st.tuples(st.integers(1, 9), st.just(4)), elements=st.integers(-9, 9).map(float))
 
 
+@settings(max_examples=40)
 @given(paths_kw, st.integers(1, 4))
 def test_a_few_stand_for_all(net, count):
     chosen, p = representatives(net, np.array([0.25, 0.25, 1.0, 1.0]), count)
