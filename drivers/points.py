@@ -22,7 +22,7 @@ class Quality(StrEnum):
 
 
 CANONICAL_UNITS = frozenset(
-    {"kW", "kvar", "kWh", "A", "V", "Hz", "degC", "pct", "s", "pu", "state", "W/m2", "kg/kWh", "EUR/kWh"}
+    {"kW", "kvar", "kWh", "A", "V", "Hz", "degC", "pct", "s", "pu", "state", "W/m2", "m/s", "kg/kWh", "EUR/kWh"}
 )
 """Drivers turn vendor units into these at their edge; past it no other unit exists."""
 

@@ -24,12 +24,14 @@ import numpy as np
 from ems.config.assets import (
     BatteryAsset,
     ChargePointAsset,
+    DeferrableAsset,
     GensetAsset,
     HeatPumpAsset,
     LoadAsset,
     MeteredLoad,
     Onlooker,
     PvAsset,
+    WindAsset,
 )
 from ems.config.binding import Bindings, bind
 from ems.config.inverter_models import inverters
@@ -104,10 +106,13 @@ def _span_kw(
             return loads_kw[name]
         case BatteryAsset():
             return (-asset.discharge_kw, asset.charge_kw) if safe_kw is None else (safe_kw, safe_kw)
-        case PvAsset() | GensetAsset():
+        case PvAsset() | WindAsset() | GensetAsset():
             return (-asset.rated_kw if safe_kw is None else safe_kw), 0.0
         case HeatPumpAsset(rated_kw=most_kw) | ChargePointAsset(charge_kw=most_kw):
             return 0.0, most_kw if safe_kw is None else safe_kw
+        case DeferrableAsset():
+            # A run that has begun and that nothing may interrupt goes on, whatever the safe value.
+            return 0.0, asset.most_kw if safe_kw is None or asset.piece_s is None else safe_kw
         case _:
             return 0.0, 0.0
 

@@ -10,12 +10,15 @@ from ems.config.assets import (
     BatteryAsset,
     BuildingAutomation,
     ChargePointAsset,
+    DeferrableAsset,
     GensetAsset,
     GridMeter,
     HeatMeter,
     HeatPumpAsset,
     MeteredLoad,
     PvAsset,
+    SourceAsset,
+    WindAsset,
 )
 from ems.config.grid_operator import GridOperator
 from ems.config.site import Device, Site
@@ -26,6 +29,7 @@ from hil.endpoints.charge_boxes import BenderBox, VestelBox
 from hil.endpoints.genset import GensetGateway
 from hil.endpoints.home_hub import HomeHub
 from hil.endpoints.limit_gateway import LimitGateway
+from hil.endpoints.machine import MachineGateway
 from hil.endpoints.solaredge import SolarEdgeInverter
 from hil.endpoints.sunspec_devices import BatteryInverter, Meter, PvInverter, SubMeter
 from hil.endpoints.wallbox import Wallbox
@@ -117,7 +121,7 @@ def _sub_meter(fronts: Fronts, asset: str, spec: MeteredLoad, _: Device) -> SubM
     return SubMeter(fronts.plant, asset, spec.bus)
 
 
-def _pv(fronts: Fronts, asset: str, spec: PvAsset, _: Device) -> PvInverter:
+def _pv(fronts: Fronts, asset: str, spec: SourceAsset, _: Device) -> PvInverter:
     return PvInverter(fronts.plant, asset, spec.bus, spec.rated_kw)
 
 
@@ -147,6 +151,10 @@ def _genset(fronts: Fronts, asset: str, spec: GensetAsset, _: Device) -> GensetG
     return GensetGateway(fronts.plant, asset, rated_kw=spec.rated_kw)
 
 
+def _machine(fronts: Fronts, asset: str, spec: DeferrableAsset, _: Device) -> MachineGateway:
+    return MachineGateway(fronts.plant, asset, run_kw=spec.most_kw)
+
+
 def _building(fronts: Fronts, asset: str, _: BuildingAutomation, device: Device) -> bacnet_device.BuildingAutomation:
     link, instance = fronts.link(device), device.device_instance or 0
     return bacnet_device.BuildingAutomation(fronts.plant, asset, LIMIT_ROLES, link=link, instance=instance)
@@ -165,7 +173,7 @@ def _box(make: Callable[..., Any]) -> Builder:
 
 _BUILDERS: Mapping[str, Mapping[type, Builder]] = {
     "sunspec_meter": {GridMeter: _meter, MeteredLoad: _sub_meter},
-    "sunspec_pv": {PvAsset: _pv},
+    "sunspec_pv": {PvAsset: _pv, WindAsset: _pv},
     "solaredge_inverter": {PvAsset: _solaredge},
     "sunspec_battery": {BatteryAsset: _battery},
     "alfen_ng9xx": {ChargePointAsset: _box(AlfenSocket)},
@@ -177,5 +185,6 @@ _BUILDERS: Mapping[str, Mapping[type, Builder]] = {
     "heat_pump": {HeatPumpAsset: _heat_pump},
     "daikin_homehub": {HeatPumpAsset: _home_hub},
     "genset": {GensetAsset: _genset},
+    "deferrable_load": {DeferrableAsset: _machine},
     "building_automation": {BuildingAutomation: _building},
 }

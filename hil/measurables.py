@@ -109,6 +109,9 @@ MEASURABLES: Mapping[str, Measurable] = MappingProxyType({
         "", "drivers that the rules leave short, which serve first come, first served",
         _of(Arm.RULES, "drivers", "short"), _RULES,
     ),
+    "runs_ended": Measurable("", "runs of deferrable loads that ended", _plan("runs", "ended")),
+    "runs_late": Measurable("", "runs that had not begun when they should have", _plan("runs", "late")),
+    "runs_disturbed": Measurable("", "orders to wait in a run that nothing interrupts", _plan("runs", "disturbed")),
     "automation_excess_kwh": Measurable(
         "kWh", "energy beyond what building automation allowed, after 60 s of grace", _plan("automation_excess_kwh")
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from ems.config.assets import (
     BatteryAsset,
     BuildingAutomation,
     ChargePointAsset,
+    DeferrableAsset,
     GensetAsset,
     HeatMeter,
     HeatPumpAsset,
@@ -21,6 +23,7 @@ from ems.config.assets import (
     Onlooker,
     PoweredAsset,
     PvAsset,
+    WindAsset,
 )
 from ems.config.inverter import InverterCurves
 from ems.config.site import Site
@@ -36,11 +39,14 @@ from hil.plant.genset import Genset
 from hil.plant.hydronics import Hydronics
 from hil.plant.inverter import Inverter
 from hil.plant.load import Load, demand, read_columns
+from hil.plant.machine import Machine
 from hil.plant.market import Market
 from hil.plant.power_flow import PowerFlow, Witness, failed, matrices, perturbed
 from hil.plant.pv import Pv
 from hil.plant.surroundings import Nature
 from hil.plant.weather import Era, Weather
+from hil.plant.wind import Turbine
+from hil.ready_runs import asked_of, begin_by_s, daily
 from hil.scenario import Scenario, ScenarioError
 from hil.visits import draw_cars, places
 
@@ -123,26 +129,45 @@ class _Draw:
 
     def _device(self, name: str, spec: PoweredAsset) -> Device:
         rng = stream(self._era.seed, name)
+        drawn: Device
         match spec:
             case LoadAsset() | MeteredLoad():
-                return self._load(name, spec, rng)
+                drawn = self._load(name, spec, rng)
             case PvAsset():
-                return Pv.drawn(
+                drawn = Pv.drawn(
                     rng, bus=spec.bus, rated_kw=spec.rated_kw, module_kw=spec.module_kw, per_k=spec.temperature_per_k,
                     inverter=_inverter(spec.inverter, spec.rated_kw),
                 )  # fmt: skip
+            case WindAsset():
+                speeds_m_s = (spec.cut_in_m_s, spec.rated_m_s, spec.cut_out_m_s)
+                drawn = Turbine.drawn(
+                    rng, bus=spec.bus, rated_kw=spec.rated_kw, hub_m=spec.hub_m, speeds_m_s=speeds_m_s
+                )
             case BatteryAsset():
-                return self._battery(spec, rng)
+                drawn = self._battery(spec, rng)
             case ChargePointAsset():
-                return self._charge_point(name, spec, rng)
+                drawn = self._charge_point(name, spec, rng)
             case HeatPumpAsset():
-                return self._building(name, spec, rng)
+                drawn = self._building(name, spec, rng)
             case GensetAsset():
                 tan_phi = math.tan(math.acos(spec.power_factor))
                 fuel = (spec.fuel_idle_kw, spec.fuel_per_kw)
-                return Genset.drawn(
+                drawn = Genset.drawn(
                     rng, bus=spec.bus, rated_kw=spec.rated_kw, least_kw=spec.minimum_kw, fuel=fuel, tan_phi=tan_phi
                 )
+            case DeferrableAsset():
+                drawn = self._machine(name, spec, rng)
+        return drawn
+
+    def _machine(self, name: str, spec: DeferrableAsset, rng: np.random.Generator) -> Machine:
+        zone, sky = ZoneInfo(self._site.file.site.timezone), self._nature.sky
+        ordered = self._scenario.runs
+        ready = daily(spec, rng, sky.start, self._span_s, zone) if ordered is None else asked_of(name, ordered)
+        asked = [(at_s, begin_by_s(spec, sky.start + timedelta(seconds=at_s), zone, sky.start)) for at_s in ready]
+        return Machine.drawn(
+            rng, bus=spec.bus, steps=spec.run, whole=spec.piece_s is None, asked=asked,
+            tan_phi=math.tan(math.acos(spec.power_factor)),
+        )  # fmt: skip
 
     def _load(self, name: str, spec: LoadAsset | MeteredLoad, rng: np.random.Generator) -> Load:
         demand_kw = self._demand_kw(name, spec, rng)

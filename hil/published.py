@@ -18,6 +18,7 @@ from hil.plant.draws import Floats
 from hil.plant.feeder import Plant
 from hil.plant.market import Market
 from hil.plant.weather import Weather
+from hil.plant.wind import Turbine
 from hil.scenario import ScenarioError
 
 HOURS = 48
@@ -126,10 +127,14 @@ class DrawnPublished(_Shelf):
         weather = self._sky
         outdoor = weather.foreseen_outdoor_c(issued, issued, HOURS)
         sun = weather.foreseen_irradiance_w_m2(issued, issued, HOURS)
-        return [
+        told = [
             self._series("outdoor_c", "degC", issued, outdoor, issued),
             self._series("irradiance_w_m2", "W/m2", issued, sun, issued),
         ]
+        if any(isinstance(device, Turbine) for device in self._plant.devices.values()):
+            wind = weather.foreseen_wind_m_s(issued, issued, HOURS)
+            told.append(self._series("wind_m_s", "m/s", issued, wind, issued))
+        return told
 
     def _series(self, point: str, unit: str, issued: int, values: Floats, first: int) -> dict[str, Any]:
         origin = self._sky.first_hour

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from ems.config.strict import Finite, NotNegative, Percent, Positive, Share, Strict
+from ems.config.strict import Finite, NotNegative, Percent, Positive, Share, Strict, later
 from hil.faults import OrderedFault
 from hil.functions import Function
 from hil.plant.weather import Cloud, Kind
@@ -73,6 +73,13 @@ class Visit(Strict):
     charge_kw: Positive = 22.0
 
 
+class OrderedRun(Strict):
+    """A run that somebody makes ready: at which deferrable load, when [s since the start]."""
+
+    asset: str
+    at_s: NotNegative
+
+
 class Limit(Strict):
     """What a measurable must not pass.
 
@@ -101,6 +108,7 @@ class Scenario(Strict):
         load_scale: factor on the site's load series.
         battery_soc_pct: state of charge at the start [%]. zone_c: air and mass of the buildings at the start [degC].
         cars: visits in place of the site's recorded sessions; None for the recorded ones.
+        runs: when deferrable loads are made ready to run; None for once a day, about when their windows open.
         clouds: clouds besides those of chance. faults: what goes wrong.
         limits: limits that building automation publishes besides its programme. price_spells: prices against all
             expectation.
@@ -124,6 +132,7 @@ class Scenario(Strict):
     battery_soc_pct: Percent = 50.0
     zone_c: Finite = 20.0
     cars: tuple[Visit, ...] | None = None
+    runs: tuple[OrderedRun, ...] | None = later(None)
     clouds: tuple[PassingCloud, ...] = ()
     faults: tuple[OrderedFault, ...] = ()
     limits: tuple[OrderedLimit, ...] = ()

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from ems.config.assets import BatteryAsset, ChargePointAsset, GensetAsset, HeatPumpAsset
+from ems.config.assets import BatteryAsset, ChargePointAsset, DeferrableAsset, GensetAsset, HeatPumpAsset
 from ems.config.site import Site
 from hil.plant.draws import Floats
 from hil.plant.feeder import Plant
@@ -84,6 +84,7 @@ def judge(site: Site, plant: Plant, *, from_s: float = 0.0, peak_before_kw: floa
         "violation_share": float(limits.violated.mean()) if len(limits.violated) else 0.0,
         "carbon_over_budget_kg": carbon_over_budget_kg(site, plant),
         **people,
+        **_runs_of_loads(site, plant),
         "plant_limits": {
             "steps_judged": len(limits.violated),
             "worst_margin": float(limits.margin.min()) if len(limits.margin) else 1.0,
@@ -158,6 +159,7 @@ def _cost_parts(site: Site, plant: Plant, people: Mapping[str, Any], peak_before
         "ev_shortfall": planning.ev_shortfall_per_kwh * people["ev_shortfall_kwh"],
         "discomfort": planning.discomfort_per_kh * people["comfort_kh"],
         **_fuel(site, plant),
+        **_not_run(site, plant),
         "stored": -mean_price * _stored_kwh(site, plant),
         "demand_ahead": -demand_ahead(site.tariff.demand, times, imported, peak_before_kw=peak_before_kw, zone=zone)
         - sum(demand_ahead(charge, times, imported, zone=zone) for charge in site.tariff.further_demands),
@@ -175,6 +177,26 @@ def _fuel(site: Site, plant: Plant) -> dict[str, float]:
         total += state["fuel_kwh"] * (spec.fuel_price_per_kwh + carbon_price * spec.fuel_kg_per_kwh)
         total += state["starts"] * spec.start_cost + state["run_h"] * spec.run_cost_per_h
     return {"fuel": total}
+
+
+def _not_run(site: Site, plant: Plant) -> dict[str, float]:
+    """Give what runs cost that did not begin in their window; nothing where no load may wait."""
+    loads = _deferrable(site)
+    return {"not_run": sum(s.not_run_cost * plant.state(n)["runs_late"] for n, s in loads.items())} if loads else {}
+
+
+def _runs_of_loads(site: Site, plant: Plant) -> dict[str, Any]:
+    """Count runs that ended, began too late, paused, were told to wait in vain; nothing where no load may wait."""
+    states = [plant.state(name) for name in _deferrable(site)]
+    if not states:
+        return {}
+    return {
+        "runs": {key: sum(state[f"runs_{key}"] for state in states) for key in ("ended", "late", "paused", "disturbed")}
+    }
+
+
+def _deferrable(site: Site) -> dict[str, DeferrableAsset]:
+    return {name: spec for name, spec in site.file.assets.items() if isinstance(spec, DeferrableAsset)}
 
 
 def _stored_kwh(site: Site, plant: Plant) -> float:

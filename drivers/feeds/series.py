@@ -20,6 +20,7 @@ BELIEVABLE: Mapping[str, tuple[float, float]] = {
     "kg/kWh": (0.0, 3.0),
     "degC": (-60.0, 60.0),
     "W/m2": (0.0, 1600.0),
+    "m/s": (0.0, 100.0),
 }
 """Canonical unit -> least and greatest value that a feed may publish."""
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from ems.config.asset_models import asset_model
-from ems.config.assets import ASSET_KINDS, PoweredAsset
+from ems.config.assets import ASSET_KINDS, DeferrableAsset, PoweredAsset
 from ems.config.documents import Key
 from ems.config.parts import Complaint, Parts, text
 from ems.config.site import with_zone_comfort
@@ -45,7 +45,23 @@ def check_groups(parts: Parts) -> Iterator[Complaint]:
                 yield path, f"there is no asset {shown(member)}{did_you_mean(member, powered)}"
 
 
+def _run_faults(name: str, spec: DeferrableAsset) -> Iterator[Complaint]:
+    """Check that a run fits into its window, and that one that may pause has pieces and one power."""
+    said, length_min = ("assets", name), spec.length_s / 60.0
+    if spec.length_s > spec.window_s:
+        hours = f"{spec.run_from_h:g} and {spec.run_to_h:g} o'clock"
+        yield (*said, "run"), f"takes {length_min:g} min, which do not fit between {hours}; write a longer window"
+    if spec.piece_s is not None and len(spec.run) > 1:
+        words = f"stands beside {len(spec.run)} steps; a run that may pause has one power: write one step, or null"
+        yield (*said, "piece_s"), words
+    elif spec.piece_s is not None and spec.piece_s >= spec.length_s:
+        words = f"{spec.piece_s:g} s are no piece of a run of {spec.length_s:g} s; write less, or null"
+        yield (*said, "piece_s"), words
+
+
 def _own_faults(name: str, spec: Any) -> Iterator[Complaint]:
+    if isinstance(spec, DeferrableAsset):
+        yield from _run_faults(name, spec)
     model = asset_model(name, spec)
     for fault in (*own_numbers(model), *model.faults()):
         label, _, words = fault.partition(": ")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ems.config.assets import (
     BatteryAsset,
     ChargePointAsset,
+    DeferrableAsset,
     GensetAsset,
     HeatPumpAsset,
     LoadAsset,
@@ -14,9 +16,12 @@ from ems.config.assets import (
     Onlooker,
     PoweredAsset,
     PvAsset,
+    SourceAsset,
+    WindAsset,
 )
 from ems.config.site import Site
-from optimization.assets import Asset, Battery, ChargePoint, Genset, HeatPump, Load, Pv
+from optimization.assets import Asset, Battery, ChargePoint, Deferrable, Genset, HeatPump, Load, Pv, Wind
+from optimization.assets.deferrable import Programme, interruptible
 
 PlannedAsset = PoweredAsset
 
@@ -33,19 +38,16 @@ def asset_models(site: Site, buses: Mapping[str, int]) -> dict[str, Asset]:
 
 def asset_model(name: str, spec: PlannedAsset, bus: int = -1) -> Asset:
     """Give the planner's description of one asset at a bus of the grid, by its index."""
-    match spec:
-        case LoadAsset() | MeteredLoad():
-            return Load(name, bus, spec.power_factor, spec.shed_rank, spec.critical)
-        case PvAsset():
-            return Pv(name, spec.rated_kw, bus, spec.power_factor)
-        case BatteryAsset():
-            return _battery(name, spec, bus)
-        case ChargePointAsset():
-            return _charge_point(name, spec, bus)
-        case HeatPumpAsset():
-            return _heat_pump(name, spec, bus)
-        case GensetAsset():
-            return _genset(name, spec, bus)
+    return _MODELS[type(spec)](name, spec, bus)
+
+
+def _load(name: str, spec: LoadAsset | MeteredLoad, bus: int) -> Load:
+    return Load(name, bus, spec.power_factor, spec.shed_rank, spec.critical)
+
+
+def _source(name: str, spec: SourceAsset, bus: int) -> Pv | Wind:
+    made = Wind if isinstance(spec, WindAsset) else Pv
+    return made(name, spec.rated_kw, bus, spec.power_factor)
 
 
 def _battery(name: str, spec: BatteryAsset, bus: int) -> Battery:
@@ -114,3 +116,25 @@ def _genset(name: str, spec: GensetAsset, bus: int) -> Genset:
         run_per_h=spec.run_cost_per_h,
         power_factor=spec.power_factor,
     )
+
+
+def _deferrable(name: str, spec: DeferrableAsset, bus: int) -> Deferrable:
+    if spec.piece_s is not None:
+        programmes = interruptible(spec.most_kw, spec.length_s, spec.piece_s)
+    else:
+        powers_kw, lengths_s = zip(*spec.run, strict=True)
+        programmes = (Programme(powers_kw, lengths_s),)
+    return Deferrable(name, programmes, spec.not_run_cost, bus, spec.power_factor)
+
+
+_MODELS: Mapping[type, Callable[[str, Any, int], Asset]] = {
+    LoadAsset: _load,
+    MeteredLoad: _load,
+    PvAsset: _source,
+    WindAsset: _source,
+    BatteryAsset: _battery,
+    ChargePointAsset: _charge_point,
+    HeatPumpAsset: _heat_pump,
+    GensetAsset: _genset,
+    DeferrableAsset: _deferrable,
+}

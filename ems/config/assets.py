@@ -139,6 +139,24 @@ class PvAsset(Placed):
     inverter: InverterCurves | None = later(None)
 
 
+class WindAsset(Placed):
+    """A wind turbine, or a park of equal ones that give `rated_kw`; symbols as in optimization/forecast/wind.py.
+
+    It gives nothing below `cut_in_m_s`, its rating from `rated_m_s` on, and stands from `cut_out_m_s` on: wind at the
+    hub, `hub_m` above the ground.
+    """
+
+    kind: Literal["wind"]
+    device: str
+    bus: str
+    rated_kw: Positive
+    hub_m: Positive
+    cut_in_m_s: NotNegative = 3.0
+    rated_m_s: Positive = 12.0
+    cut_out_m_s: Positive = 25.0
+    power_factor: Share = 1.0
+
+
 class BatteryAsset(Sheddable):
     """A stationary battery; symbols as in optimization/assets/battery.py.
 
@@ -261,20 +279,61 @@ class GensetAsset(Placed):
     power_factor: Share = 1.0
 
 
+class DeferrableAsset(Sheddable):
+    """A load whose run may wait; symbols as in optimization/assets/deferrable.py.
+
+    `run` is what it draws from its start on: pairs of power [kW] and length [s]. It shall run between `run_from_h` and
+    `run_to_h`, hours of the local day that may pass midnight. Nothing interrupts a run that has begun, unless `piece_s`
+    says after how long it may pause [s]; it has one power then. A run that is not begun in its window costs
+    `not_run_cost` [currency].
+    """
+
+    kind: Literal["deferrable"]
+    device: str
+    bus: str
+    run: Annotated[tuple[tuple[Positive, Positive], ...], Field(min_length=1)]
+    run_from_h: HourOfDay = 0.0
+    run_to_h: HourOfDay = 24.0
+    piece_s: Positive | None = None
+    not_run_cost: NotNegative
+    power_factor: Share = 0.97
+
+    @property
+    def length_s(self) -> float:
+        """From its start to its end [s]."""
+        return sum(seconds for _, seconds in self.run)
+
+    @property
+    def most_kw(self) -> float:
+        """Greatest power of any step [kW]."""
+        return max(kw for kw, _ in self.run)
+
+    @property
+    def window_s(self) -> float:
+        """Length of the window in which it shall run [s]."""
+        return ((self.run_to_h - self.run_from_h) % 24.0 or 24.0) * 3600.0
+
+
 AssetSpec = Annotated[
     GridMeter
     | LoadAsset
     | MeteredLoad
     | PvAsset
+    | WindAsset
     | BatteryAsset
     | ChargePointAsset
     | HeatPumpAsset
     | GensetAsset
+    | DeferrableAsset
     | HeatMeter
     | BuildingAutomation,
     Field(discriminator="kind"),
 ]
-PoweredAsset = LoadAsset | MeteredLoad | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset | GensetAsset
+SourceAsset = PvAsset | WindAsset
+"""What gives as much as sun or wind allow, and can be told to give less."""
+SteeredAsset = SourceAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset | GensetAsset | DeferrableAsset
+"""What can be commanded."""
+PoweredAsset = LoadAsset | MeteredLoad | SteeredAsset
 """What takes or gives power at a bus."""
 Onlooker = GridMeter | HeatMeter | BuildingAutomation
 """What only tells: it takes no power of its own."""
@@ -283,10 +342,12 @@ ASSET_KINDS: Mapping[str, type[Strict]] = {
     "load": LoadAsset,
     "metered_load": MeteredLoad,
     "pv": PvAsset,
+    "wind": WindAsset,
     "battery": BatteryAsset,
     "charge_point": ChargePointAsset,
     "heat_pump": HeatPumpAsset,
     "genset": GensetAsset,
+    "deferrable": DeferrableAsset,
     "heat_meter": HeatMeter,
     "building_automation": BuildingAutomation,
 }

@@ -1,11 +1,12 @@
 """Which point of which device carries each quantity of an asset, and the turn from asset power to the device's unit.
 
-    value = kw * per_kw      charge point: 1000 / (n * U);  PV limit: -1 (a limit on generation);  any other: 1
+    value = kw * per_kw      charge point: 1000 / (n * U);  PV, wind: -1 (a limit on generation);  any other: 1
 
 Symbols: kw [kW] into the asset, n phases, U voltage between phase and neutral [V], value in the point's unit (kW or A).
 A value between zero and the least at which the device runs becomes zero: the device pauses.
 A charge point that switches phases is reckoned with the phases in force.
-A heat pump with `sg_ready` is told the number of an SG Ready state instead: the one whose power is next below.
+A heat pump with `sg_ready` is told the number of an SG Ready state instead: the one whose power is next below. A
+deferrable load is told 1 to run, and 0 to wait.
 """
 
 from __future__ import annotations
@@ -18,24 +19,29 @@ from drivers.registry import DeviceSpec, ProfileInfo, profile_points
 from ems.config.assets import (
     BatteryAsset,
     ChargePointAsset,
+    DeferrableAsset,
     GensetAsset,
     HeatPumpAsset,
     LoadAsset,
     MeteredLoad,
     Onlooker,
     PvAsset,
+    SteeredAsset,
+    WindAsset,
 )
 from ems.config.site import Device, Site
 
-DeviceAsset = Onlooker | MeteredLoad | PvAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset | GensetAsset
+DeviceAsset = Onlooker | MeteredLoad | SteeredAsset
 
 MEASURED_ROLES: Mapping[str, tuple[str, ...]] = {
     "grid_meter": ("power_kw",),
     "pv": ("power_kw",),
+    "wind": ("power_kw",),
     "battery": ("power_kw", "soc_pct"),
     "charge_point": ("power_kw", "state"),
     "heat_pump": ("power_kw", "temperature_c"),
     "genset": ("power_kw",),
+    "deferrable": ("power_kw", "state", "run_s"),
     "metered_load": ("power_kw",),
     "heat_meter": ("heat_kw",),
     "building_automation": (),
@@ -44,10 +50,12 @@ MEASURED_ROLES: Mapping[str, tuple[str, ...]] = {
 
 COMMANDED_ROLE: Mapping[str, str] = {
     "pv": "limit_kw",
+    "wind": "limit_kw",
     "battery": "setpoint_kw",
     "charge_point": "limit_a",
     "heat_pump": "setpoint_kw",
     "genset": "setpoint_kw",
+    "deferrable": "run_state",
 }
 """How each kind is commanded; a grid meter and a load are not."""
 PHASES_ROLE = "phases"
@@ -56,6 +64,10 @@ SG_ROLE = "sg_state"
 """How a heat pump is commanded that has `sg_ready`."""
 BLOCKED, NORMAL, RECOMMENDED, FORCED = 1.0, 2.0, 3.0, 4.0
 """The states of SG Ready by their numbers; the normal one is a release."""
+WAIT, RUN = 0.0, 1.0
+"""What a deferrable load is told."""
+WAITS, RUNS = 1.0, 2.0
+"""What it tells of itself: it waits for its start, or for the rest of its run; it runs. 0 is nothing to run."""
 
 
 class CommandKind(StrEnum):
@@ -73,7 +85,7 @@ class CommandBinding:
         asset: id of the asset.
         device: id of its device.
         point: id of the writable point.
-        role: `setpoint_kw`, `limit_kw`, `limit_a` or `sg_state`.
+        role: `setpoint_kw`, `limit_kw`, `limit_a`, `sg_state` or `run_state`.
         kind: setpoint or limit.
         lower_kw: least power that may be commanded [kW into the asset].
         upper_kw: greatest power that may be commanded [kW into the asset].
@@ -162,7 +174,8 @@ def bind(site: Site) -> Bindings:
         if (command := _command(name, asset, points[name])) is not None:
             commands[name] = command
             value = device.safe.get(command.role)
-            safe[name] = None if value is None or (command.states and value == NORMAL) else command.to_kw(value)
+            released = value is None or (command.role == SG_ROLE and value == NORMAL)
+            safe[name] = None if value is None or released else command.to_kw(value)
     return Bindings(points, devices, commands, safe)
 
 
@@ -180,6 +193,8 @@ def _command(name: str, asset: DeviceAsset, points: Mapping[str, str]) -> Comman
     range_ = command_range(asset)
     kind = CommandKind.SETPOINT if role in ("setpoint_kw", SG_ROLE) else CommandKind.LIMIT
     states = () if sg_ready is None else _states(sg_ready.recommended_kw, range_[1])
+    if isinstance(asset, DeferrableAsset):
+        states = ((0.0, WAIT), (asset.most_kw, RUN))
     return CommandBinding(name, asset.device, points[role], role, kind, *range_, states)
 
 
@@ -189,21 +204,23 @@ def _states(recommended_kw: float, rated_kw: float) -> tuple[tuple[float, float]
 
 def command_range(asset: DeviceAsset) -> tuple[float, float, float, float]:
     """Give the lower and upper power [kW], the point's unit per kW and the least running value of an asset."""
+    found = (0.0, 0.0, 1.0, 0.0)
     match asset:
         case BatteryAsset():
-            return -asset.discharge_kw, asset.charge_kw, 1.0, 0.0
-        case PvAsset():
-            return -asset.rated_kw, 0.0, -1.0, 0.0
+            found = -asset.discharge_kw, asset.charge_kw, 1.0, 0.0
+        case PvAsset() | WindAsset():
+            found = -asset.rated_kw, 0.0, -1.0, 0.0
         case HeatPumpAsset():
             least_kw = asset.minimum_kw if asset.sg_ready is None else asset.sg_ready.recommended_kw
-            return 0.0, asset.rated_kw, 1.0, least_kw
+            found = 0.0, asset.rated_kw, 1.0, least_kw
         case GensetAsset():
-            return -asset.rated_kw, 0.0, 1.0, asset.minimum_kw
+            found = -asset.rated_kw, 0.0, 1.0, asset.minimum_kw
+        case DeferrableAsset():
+            found = 0.0, asset.most_kw, 1.0, asset.most_kw
         case ChargePointAsset():
             per_kw = 1000.0 / (asset.most_phases * asset.voltage_v)
-            return 0.0, min(asset.charge_kw, asset.maximum_a / per_kw), per_kw, asset.minimum_a
-        case _:
-            return 0.0, 0.0, 1.0, 0.0
+            found = 0.0, min(asset.charge_kw, asset.maximum_a / per_kw), per_kw, asset.minimum_a
+    return found
 
 
 def device_spec(device: Device, *, writable: bool) -> DeviceSpec:

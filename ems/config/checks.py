@@ -19,6 +19,8 @@ _ORDERED = (
     ("charge_point", "minimum_a", "maximum_a", False),
     ("heat_pump", "minimum_kw", "rated_kw", False),
     ("genset", "minimum_kw", "rated_kw", False),
+    ("wind", "cut_in_m_s", "rated_m_s", True),
+    ("wind", "rated_m_s", "cut_out_m_s", True),
     ("comfort", "low_c", "high_c", True),
     ("comfort", "occupied_low_c", "occupied_high_c", True),
     ("comfort", "occupied_from_h", "occupied_to_h", True),

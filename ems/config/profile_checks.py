@@ -8,7 +8,17 @@ from pydantic import BaseModel
 
 from drivers.driver import DriverError
 from drivers.registry import ProfileInfo, RoleInfo, known_profiles, profile_points
-from ems.config.binding import COMMANDED_ROLE, FORCED, MEASURED_ROLES, NORMAL, PHASES_ROLE, RECOMMENDED, SG_ROLE
+from ems.config.binding import (
+    COMMANDED_ROLE,
+    FORCED,
+    MEASURED_ROLES,
+    NORMAL,
+    PHASES_ROLE,
+    RECOMMENDED,
+    RUN,
+    SG_ROLE,
+    WAIT,
+)
 from ems.config.district_checks import block
 from ems.config.parts import Complaint, Parts, number, text
 from ems.config.wording import did_you_mean, shown
@@ -22,20 +32,25 @@ ROLE_UNITS = {
     "v": "V",
     "hz": "Hz",
     "state": "state",
+    "s": "s",
 }
 """The unit that the last word of a role's name stands for."""
 
 _SAFE_RANGE_KEYS = {
     "battery": ("discharge_kw", "charge_kw", ""),
     "pv": ("", "rated_kw", ""),
+    "wind": ("", "rated_kw", ""),
     "charge_point": ("", "maximum_a", "minimum_a"),
     "heat_pump": ("", "rated_kw", "minimum_kw"),
     "genset": ("rated_kw", "", ""),
 }
 """Which keys of an asset bound its command: below zero, above, and the least running value."""
 
-_SAFE_STATES = (NORMAL, RECOMMENDED, FORCED)
-"""The states of SG Ready in which a heat pump may be left; blocked it may be for two hours only."""
+_SAFE_STATES: Mapping[str, tuple[tuple[float, ...], str]] = {
+    SG_ROLE: ((NORMAL, RECOMMENDED, FORCED), "is no state that a heat pump may be left in; write 2, 3 or 4"),
+    COMMANDED_ROLE["deferrable"]: ((WAIT, RUN), "is neither 0, which waits, nor 1, which runs; write one of them"),
+}
+"""The states in which a device may be left, and what is said of others; SG Ready blocks for two hours only."""
 
 
 def check_profiles(parts: Parts) -> Iterator[Complaint]:
@@ -137,12 +152,13 @@ def _safe_values(parts: Parts, name: str, asset: BaseModel) -> Iterator[Complain
             f"declares no safe {command}; add `safe: {{{command}: ...}}` (null releases to the device's own control)"
         )
         yield ("devices", name, "safe"), words
-    value, bounds = safe.get(command), _safe_range(asset, kind)
-    if command == SG_ROLE:
-        if isinstance(value, int | float) and value not in _SAFE_STATES:
-            words = f"{value:g} is no state that a heat pump may be left in; write 2, 3 or 4, or null to release it"
-            yield ("devices", name, "safe", command), words
+    value = safe.get(command)
+    if command in _SAFE_STATES:
+        states, words = _SAFE_STATES[command]
+        if isinstance(value, int | float) and value not in states:
+            yield ("devices", name, "safe", command), f"{value:g} {words}, or null to release it"
         return
+    bounds = _safe_range(asset, kind)
     if isinstance(value, int | float) and bounds is not None and not _within(value, *bounds):
         lower, upper, least = bounds
         floor = f"0 or {least:g}" if least > 0 else f"{lower:g}"
@@ -160,7 +176,7 @@ def _safe_range(asset: BaseModel, kind: str) -> tuple[float, float, float] | Non
     lower, upper, least = (number(asset, key) if key else 0.0 for key in (lower_key, upper_key, least_key))
     if lower is None or upper is None or least is None or least > upper:
         return None
-    return -lower, upper, least
+    return 0.0 - lower, upper, least
 
 
 def _points(profile: ProfileInfo) -> Mapping[str, RoleInfo]:

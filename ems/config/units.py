@@ -19,6 +19,8 @@ SUFFIX_WORDS = (
     ("_kw", "the power in kW"),
     ("_pct", "a percentage from 0 to 100"),
     ("_pu", "the voltage per unit of nominal, for example 0.95"),
+    ("_m_s", "the wind speed in m/s"),
+    ("_m", "the height in metres"),
     ("_a", "the current in A"),
     ("_v", "the voltage in V"),
     ("_s", "the time in seconds"),

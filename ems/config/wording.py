@@ -46,6 +46,8 @@ def say(error: Mapping[str, Any], model: Model | None) -> str:
     if kind in _LIMIT_WORDS:
         bound, words = _LIMIT_WORDS[kind]
         return f"{shown(value)} {words} {error['ctx'][bound]:g}; write {wanted(key)}"
+    if kind == "too_short" and error["ctx"]["min_length"] == 1:
+        return "names nothing; write at least one"
     if kind in {"too_long", "too_short"} or (kind == "missing" and key.isdigit()):
         return "a pair of numbers is expected; write `[a, b]`"
     speak = _SPEAKERS.get(kind)
@@ -95,6 +97,8 @@ def _wanted_of(annotation: Any, key: str) -> str:
     """Say what a key wants by its type, and a number by its unit."""
     if annotation is str:
         return "its text"
+    if get_origin(annotation) is tuple:
+        return "pairs of numbers, `[[a, b], ...]`"
     if annotation is datetime:
         return f"a date and time, {_INSTANT}"
     if isinstance(annotation, EnumType):

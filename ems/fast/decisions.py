@@ -31,12 +31,13 @@ class Rung(StrEnum):
 
 
 class AssetKind(StrEnum):
-    """What sort of thing is commanded."""
+    """What sort of thing is commanded; a wind turbine is one with a PV plant: both are told what they may give."""
 
     BATTERY = "battery"
     CHARGE_POINT = "charge_point"
     HEAT_PUMP = "heat_pump"
     GENSET = "genset"
+    DEFERRABLE = "deferrable"
     PV = "pv"
 
 
@@ -96,6 +97,7 @@ class Lever:
         switching: how it changes its phases; None for one that cannot. Its powers follow the phases in force.
         phases: the phases in force, of a charge point that switches them; None for anything else.
         reserve_pct: charge that is kept for an outage, of a battery [%].
+        is_whole: whether nothing interrupts a run of it that has begun.
     """
 
     asset: str
@@ -115,6 +117,7 @@ class Lever:
     switching: Switching | None = None
     phases: int | None = None
     reserve_pct: float = 0.0
+    is_whole: bool = False
 
     @property
     def side(self) -> float:

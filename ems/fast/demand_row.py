@@ -9,12 +9,13 @@ from zoneinfo import ZoneInfo
 
 from ems.balancing import Flex, Soft
 from ems.comfort import is_occupied
-from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset
+from ems.config.assets import BatteryAsset, ChargePointAsset, DeferrableAsset, HeatPumpAsset
 from ems.config.site import Site
 from ems.fast.decisions import AssetKind
 from ems.fast.demand import DemandNow
 from ems.fast.powers import Powers
 from ems.fast.scene import Scene
+from ems.run_window import run_window
 
 RELIEF_SHARE = 0.03
 """Relief goes so far below what may be drawn, as a share of the target: small swings then change no command."""
@@ -63,6 +64,9 @@ def _price(flex: Flex, now: DemandNow, scene: Scene, powers: Powers, site: Site)
             return _car_price(spec, flex.asset, now, scene, site)
         case HeatPumpAsset():
             return _heat_price(spec, flex.asset, scene, powers, site)
+        case DeferrableAsset():
+            window = run_window(spec, scene.snapshot.at, ZoneInfo(site.file.site.timezone))
+            return 0.0 if window.latest >= now.running.end else None
     return None
 
 

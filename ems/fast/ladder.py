@@ -94,6 +94,8 @@ def action(kind: AssetKind, kw: float) -> str:
             return "do not heat" if kw == 0.0 else f"heat with {kw:.1f} kW"
         case AssetKind.GENSET:
             return "stand" if kw == 0.0 else f"generate {abs(kw):.1f} kW"
+        case AssetKind.DEFERRABLE:
+            return "let its run wait" if kw == 0.0 else "run"
         case AssetKind.PV:
             return f"generate up to {abs(kw):.1f} kW"
 

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 
-from ems.config.assets import BatteryAsset, ChargePointAsset, GensetAsset, HeatPumpAsset, PvAsset, Sheddable
-from ems.config.binding import Bindings
+from ems.config.assets import (
+    BatteryAsset,
+    ChargePointAsset,
+    DeferrableAsset,
+    GensetAsset,
+    HeatPumpAsset,
+    Sheddable,
+    SteeredAsset,
+    WindAsset,
+)
+from ems.config.binding import SG_ROLE, Bindings
 from ems.config.site import Site
+from ems.fast.compressor import HOUR_S
 from ems.fast.decisions import AssetKind, Lever, Rest, Switching
 
-STEERED = BatteryAsset | ChargePointAsset | HeatPumpAsset | GensetAsset | PvAsset
 STEP_KW: Mapping[AssetKind, float] = {AssetKind.BATTERY: 0.1, AssetKind.PV: 0.5, AssetKind.GENSET: 0.5}
 """The finest useful change of a kind [kW]; a charge point goes by whole amperes."""
+KEEP_KW: Mapping[AssetKind, float] = {
+    AssetKind.BATTERY: 1.0,
+    AssetKind.CHARGE_POINT: 1.4,
+    AssetKind.HEAT_PUMP: 0.6,
+    AssetKind.GENSET: 0.5,
+    AssetKind.DEFERRABLE: 0.0,
+    AssetKind.PV: 0.0,
+}
+"""Commands this near to what relief asks for are not re-issued [kW]."""
 HEAT_STEPS_KW = (0.2, 0.1, 0.05)
 HEAT_STEP_SHARE = 0.02
 """A heat pump takes the first of these steps that is no more than this share of its rating, else the last one: what
@@ -23,9 +42,9 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
     levers = {}
     for asset, spec in site.file.assets.items():
         command = bindings.command(asset)
-        if command is None or not isinstance(spec, STEERED):
+        if command is None or not isinstance(spec, SteeredAsset):
             continue
-        kind = AssetKind(spec.kind)
+        kind = AssetKind.PV if isinstance(spec, WindAsset) else AssetKind(spec.kind)
         step_kw = STEP_KW.get(kind, 1.0 / abs(command.per_kw))
         rest, dwell_s = None, 0.0
         if isinstance(spec, HeatPumpAsset):
@@ -33,6 +52,9 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
             dwell_s = spec.sg_ready.dwell_s if spec.sg_ready is not None else 0.0
         if isinstance(spec, HeatPumpAsset | GensetAsset):
             rest = Rest(spec.minimum_on_s, spec.minimum_off_s, spec.starts_per_h)
+        if isinstance(spec, DeferrableAsset):
+            step_kw = spec.most_kw
+            rest = None if spec.piece_s is None else Rest(spec.piece_s, 0.0, ceil(HOUR_S / spec.piece_s))
         levers[asset] = Lever(
             asset=asset,
             device=command.device,
@@ -46,10 +68,11 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
             rest=rest,
             shed_rank=spec.shed_rank if isinstance(spec, Sheddable) else None,
             critical=isinstance(spec, Sheddable) and spec.critical,
-            levels_kw=tuple(kw for kw, _ in command.states),
+            levels_kw=tuple(kw for kw, _ in command.states) if command.role == SG_ROLE else (),
             dwell_s=dwell_s,
             switching=_switching(spec, site) if isinstance(spec, ChargePointAsset) else None,
             reserve_pct=spec.outage_reserve_pct if isinstance(spec, BatteryAsset) else 0.0,
+            is_whole=isinstance(spec, DeferrableAsset) and spec.piece_s is None,
         )
     return levers
 

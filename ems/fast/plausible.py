@@ -6,7 +6,7 @@ that takes 6 kW is measured to give 30.
 
 from __future__ import annotations
 
-from ems.config.assets import BatteryAsset, ChargePointAsset, GensetAsset, GridMeter, HeatPumpAsset, PvAsset
+from ems.config.assets import GridMeter, SteeredAsset
 from ems.config.binding import Bindings, command_range
 from ems.config.site import Site
 
@@ -33,7 +33,7 @@ def plausible_ranges(site: Site, bindings: Bindings) -> dict[str, Range]:
     ranges: dict[str, Range] = {}
     rated_kw: dict[str, float] = {}
     for asset, spec in site.file.assets.items():
-        if isinstance(spec, BatteryAsset | PvAsset | ChargePointAsset | HeatPumpAsset | GensetAsset):
+        if isinstance(spec, SteeredAsset):
             lower_kw, upper_kw, _, _ = command_range(spec)
             rated_kw[asset] = max(abs(lower_kw), abs(upper_kw))
             _put(ranges, bindings, asset, "power_kw", _around(TIMES_RATED * rated_kw[asset]))

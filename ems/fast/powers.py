@@ -16,6 +16,7 @@ from ems.config.assets import (
     BatteryAsset,
     ChargePointAsset,
     Comfort,
+    DeferrableAsset,
     FixedLoad,
     GensetAsset,
     GridMeter,
@@ -23,19 +24,27 @@ from ems.config.assets import (
     LoadAsset,
     Onlooker,
     PvAsset,
+    WindAsset,
 )
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.fast.ceilings import near_end
 from ems.fast.decisions import Bound, Lever, Rung
 from ems.fast.phases import on
-from ems.fast.rules import BatteryView, CarView, RuleView, ZoneView
+from ems.fast.rules import BatteryView, CarView, RuleView, RunView, ZoneView
+from ems.fast.runs import may_run, run_bounds
 from ems.fast.scene import Scene
 from ems.fast.shedding import Load
 from ems.limits.in_force import narrowed
 from ems.process_image import Snapshot
+from ems.run_window import run_window
 
-NEEDED: Mapping[type, str] = {BatteryAsset: "soc_pct", ChargePointAsset: "state", HeatPumpAsset: "temperature_c"}
+NEEDED: Mapping[type, str] = {
+    BatteryAsset: "soc_pct",
+    ChargePointAsset: "state",
+    HeatPumpAsset: "temperature_c",
+    DeferrableAsset: "state",
+}
 """The role that steering an asset needs besides its power."""
 TOO_WARM_K = 0.3
 PREHEAT = timedelta(hours=2)
@@ -122,6 +131,8 @@ def bounds_of(site: Site, lever: Lever, scene: Scene, powers: Powers) -> tuple[B
             bounds.append(Bound(Rung.DEVICE, lower, upper, f"battery at {value:.0f} % of its charge"))
         case ChargePointAsset():
             bounds.append(_car_bound(spec, lever, scene))
+        case DeferrableAsset():
+            bounds += run_bounds(lever, value)
         case HeatPumpAsset() if value is not None:
             bounds.append(_comfort_bound(spec, lever, value, site, scene))
         case _:
@@ -167,7 +178,7 @@ def rule_view(site: Site, scene: Scene, powers: Powers, levers: Mapping[str, Lev
     price = scene.prices.import_price or 0.0
     known = scene.prices.known if scene.prices.import_price is not None else ()
     local = scene.snapshot.at.astimezone(zone)
-    batteries, cars, zones, plants = {}, {}, {}, {}
+    batteries, cars, zones, plants, runs = {}, {}, {}, {}, {}
     for asset in levers:
         spec, value = site.file.assets[asset], powers.state.get(asset)
         match spec:
@@ -183,15 +194,27 @@ def rule_view(site: Site, scene: Scene, powers: Powers, levers: Mapping[str, Lev
                 low_c, high_c = _band(spec.comfort, occupied=is_occupied(spec.comfort, local))
                 coming_c, _ = _band(spec.comfort, occupied=is_occupied(spec.comfort, local + PREHEAT))
                 zones[asset] = ZoneView(value, low_c, high_c, coming_c, spec.rated_kw)
-            case PvAsset():
+            case PvAsset() | WindAsset():
                 plants[asset] = spec.rated_kw
+            case DeferrableAsset() if run_starts(site, scene, powers, levers[asset]):
+                latest = run_window(spec, scene.snapshot.at, zone).latest
+                runs[asset] = RunView(spec.most_kw, (latest - scene.snapshot.at) / timedelta(hours=1))
             case _:
                 pass
-    seen = {**batteries, **cars, **zones}
+    seen = {**batteries, **cars, **zones, **runs}
     uncontrolled_kw = (powers.grid_kw or 0.0) - sum(kw for asset, kw in powers.metered_kw.items() if asset in seen)
-    idle = [a for a in levers if isinstance(site.file.assets[a], ChargePointAsset | GensetAsset) and a not in cars]
+    may_idle = ChargePointAsset | GensetAsset | DeferrableAsset
+    idle = [a for a in levers if isinstance(site.file.assets[a], may_idle) and a not in {*cars, *runs}]
     limit_kw, _ = narrowed((site.file.grid.import_limit_kw, site.file.grid.export_limit_kw), scene.limits)
-    return RuleView(price, known, uncontrolled_kw, limit_kw, batteries, cars, zones, idle, plants)
+    return RuleView(price, known, uncontrolled_kw, limit_kw, batteries, cars, zones, runs, idle, plants)
+
+
+def run_starts(site: Site, scene: Scene, powers: Powers, lever: Lever) -> bool:
+    """Tell whether plan or rules may let a deferrable load run now, or go on."""
+    spec, now = site.file.assets[lever.asset], scene.snapshot.at
+    if not isinstance(spec, DeferrableAsset):
+        return False
+    return may_run(powers.state.get(lever.asset), run_window(spec, now, ZoneInfo(site.file.site.timezone)), now)
 
 
 def _battery_view(spec: BatteryAsset, soc_pct: float) -> BatteryView:

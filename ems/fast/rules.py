@@ -11,8 +11,10 @@ published prices, and nothing else.
    otherwise they wait.
 5. *Heating*: a thermostat between the comfort floor and a raised set point: higher in cheap hours, at the floor in dear
    ones, and early enough for a higher floor to come.
-6. *Gensets* stand: whether their fuel pays is the plan's to reckon.
-7. *PV* is never curtailed by a rule; the balancing does that at the limits.
+6. *Deferrable loads*: at once when energy is cheap or enough sun is left over, at the latest instant at which the run
+   still ends in its window; otherwise they wait.
+7. *Gensets* stand: whether their fuel pays is the plan's to reckon.
+8. *PV and wind* are never curtailed by a rule; the balancing does that at the limits.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ class RuleSettings:
         comfort_k: how far above the floor it is kept otherwise.
         gain_kw_per_k: thermostat's power a kelvin below its set point.
         late_start: a car starts when the time left is this many times the time needed at full power.
+        late_run_h: a run that waits starts so long before its latest instant.
     """
 
     cheap_share: float = 0.35
@@ -44,6 +47,7 @@ class RuleSettings:
     comfort_k: float = 1.0
     gain_kw_per_k: float = 30.0
     late_start: float = 1.5
+    late_run_h: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,14 @@ class ZoneView:
 
 
 @dataclass(frozen=True, slots=True)
+class RunView:
+    """A run that may start now, or go on: its power [kW], hours to the latest instant at which it may start [h]."""
+
+    power_kw: float
+    latest_in_h: float
+
+
+@dataclass(frozen=True, slots=True)
 class RuleView:
     """Everything the rules may know.
 
@@ -91,7 +103,9 @@ class RuleView:
         uncontrolled_kw: fixed load less generation, positive when it must be served [kW].
         import_limit_kw: limit of the connection [kW].
         batteries: by asset id. cars: charge points with a car, by asset id. zones: heat pumps, by asset id.
-        idle: charge points without a car, gensets. plants: PV plants by asset id with their rating [kW].
+        runs: deferrable loads whose run may start, by asset id.
+        idle: charge points without a car, loads with nothing to run yet, gensets.
+        plants: what gives sun or wind power, by asset id with its rating [kW].
     """
 
     import_price: float
@@ -101,6 +115,7 @@ class RuleView:
     batteries: Mapping[str, BatteryView] = field(default_factory=dict)
     cars: Mapping[str, CarView] = field(default_factory=dict)
     zones: Mapping[str, ZoneView] = field(default_factory=dict)
+    runs: Mapping[str, RunView] = field(default_factory=dict)
     idle: Sequence[str] = ()
     plants: Mapping[str, float] = field(default_factory=dict)
 
@@ -125,6 +140,9 @@ def decide(view: RuleView, settings: RuleSettings = RuleSettings()) -> dict[str,
     limit_kw = settings.shave_share * view.import_limit_kw
     for asset, car in view.cars.items():
         wishes[asset] = charge_car(car, sense, limit_kw - net_kw, -net_kw, settings)
+        net_kw += wishes[asset]
+    for asset, run in view.runs.items():
+        wishes[asset] = start_run(run, sense, limit_kw - net_kw, -net_kw, settings)
         net_kw += wishes[asset]
     for asset, battery in view.batteries.items():
         wishes[asset] = run_battery(battery, sense, net_kw, limit_kw, settings)
@@ -159,6 +177,12 @@ def charge_car(car: CarView, sense: PriceSense, room_kw: float, surplus_kw: floa
         return car.charge_kw
     power_kw = min(car.charge_kw, room_kw if sense.cheap else surplus_kw)
     return power_kw if power_kw >= car.minimum_kw else 0.0
+
+
+def start_run(run: RunView, sense: PriceSense, room_kw: float, surplus_kw: float, settings: RuleSettings) -> float:
+    """Run when it is cheap and there is room, when the surplus bears it, or when it is late; otherwise wait."""
+    late = run.latest_in_h <= settings.late_run_h
+    return run.power_kw if late or run.power_kw <= (room_kw if sense.cheap else surplus_kw) else 0.0
 
 
 def run_battery(

@@ -15,6 +15,7 @@ from ems.fast.decisions import AssetKind, Lever
 RANKS: Mapping[AssetKind, int] = {
     AssetKind.BATTERY: 1,
     AssetKind.CHARGE_POINT: 2,
+    AssetKind.DEFERRABLE: 2,
     AssetKind.HEAT_PUMP: 3,
     AssetKind.GENSET: 0,
     AssetKind.PV: 4,

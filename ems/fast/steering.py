@@ -35,23 +35,17 @@ from ems.fast.ladder import (
     share_by_room,
 )
 from ems.fast.levels import Debt, owe, running_at
+from ems.fast.levers import KEEP_KW
 from ems.fast.phases import order_of, stand_bounds
-from ems.fast.powers import Powers, bounds_of, ranked_loads, read_powers, rule_view
+from ems.fast.powers import Powers, bounds_of, ranked_loads, read_powers, rule_view, run_starts
 from ems.fast.rows import EXPORT, IMPORT, RowsMaker
+from ems.fast.runs import GOES_ON, goes_on
 from ems.fast.scene import Scene
 from ems.fast.sg_ready import Block, why_released
 from ems.fast.shedding import load_of, shed
 from ems.limits.in_force import Direction, InForce, narrowed
 from optimization.problem import GridRows
 
-KEEP_KW: Mapping[AssetKind, float] = {
-    AssetKind.BATTERY: 1.0,
-    AssetKind.CHARGE_POINT: 1.4,
-    AssetKind.HEAT_PUMP: 0.6,
-    AssetKind.GENSET: 0.5,
-    AssetKind.PV: 0.0,
-}
-"""Commands this near to what relief asks for are not re-issued [kW]."""
 SETTLES = "the grid meter has not given three good readings in a row yet"
 SPARE_KW = 2.0
 """Where selling costs money, a plant may give so much more than the site takes, so that it can find a use."""
@@ -181,12 +175,14 @@ class Steering:
         for asset, lever in levers.items():
             if asset in scene.foreign:
                 wishes[asset] = safe_wish(lever, f"somebody else steers it: {scene.foreign[asset]}")
+            elif goes_on(lever, powers.state.get(asset)):
+                wishes[asset] = Wish(Rung.DEVICE, lever.upper_kw, GOES_ON)
             elif asset in scene.snapshot.unavailable:
                 wishes[asset] = safe_wish(lever, f"{asset} does not follow its commands")
             elif powers.missing.get(asset):
                 wishes[asset] = safe_wish(lever, f"no good value of {powers.missing[asset]}")
             elif at is not None and at.power_kw(asset) is not None:
-                wishes[asset] = self._follow_plan(scene, lever, at)
+                wishes[asset] = self._follow_plan(scene, lever, at, powers)
             else:
                 if rules is None:
                     view = rule_view(self._site, scene, powers, levers, ZoneInfo(self._site.file.site.timezone))
@@ -245,7 +241,7 @@ class Steering:
             for asset, kw in planned.items()
         }
 
-    def _follow_plan(self, scene: Scene, lever: Lever, at: PlanNow) -> Wish:
+    def _follow_plan(self, scene: Scene, lever: Lever, at: PlanNow, powers: Powers) -> Wish:
         kw = at.power_kw(lever.asset) or 0.0
         match lever.kind:
             case AssetKind.PV:
@@ -253,6 +249,8 @@ class Steering:
             case AssetKind.CHARGE_POINT:
                 car = scene.cars.get(lever.asset)
                 kw = self._quota.power_kw(lever, at, car.register_kwh, scene.snapshot.at) if car else 0.0
+            case AssetKind.DEFERRABLE:
+                kw = lever.upper_kw if kw > 0.0 and run_starts(self._site, scene, powers, lever) else 0.0
             case AssetKind.BATTERY | AssetKind.HEAT_PUMP | AssetKind.GENSET:
                 pass
         return plan_wish(at, lever, kw, scene.prices, self._teller)
@@ -309,8 +307,9 @@ class Steering:
 
     def _is_movable(self, decision: Decision, scene: Scene) -> bool:
         """Tell whether balancing may move an asset: it is written to, it follows, and it is not at its safe value."""
-        steered = scene.standing.may_write(self._levers[decision.asset].device)
-        return steered and decision.kw is not None and decision.rung is not Rung.SAFE
+        lever = self._levers[decision.asset]
+        firm = decision.rung is Rung.SAFE or (lever.is_whole and decision.rung is Rung.DEVICE)
+        return scene.standing.may_write(lever.device) and decision.kw is not None and not firm
 
     def _flex(self, lever: Lever, decision: Decision, bounds: tuple[Bound, ...], scene: Scene, powers: Powers) -> Flex:
         """Describe how far an asset may be moved: within the bounds that rank above the grid's."""
@@ -323,9 +322,9 @@ class Steering:
             power_kw = min(powers.metered_kw[lever.asset], 0.0)
         overridden = lever.asset in scene.standing.overrides
         keeps = 0.0 < lever.reserve_pct >= powers.state.get(lever.asset, 0.0) and not overridden
-        if lever.kind is AssetKind.GENSET:
-            # Relief may lower what it gives; to ask for more is the plan's, as a start takes too long.
-            lower_kw = max(lower_kw, min(power_kw, 0.0))
+        if lever.kind in {AssetKind.GENSET, AssetKind.DEFERRABLE}:
+            # Relief may lower it; to start it is the plan's, as that takes too long or cannot be taken back.
+            lower_kw, upper_kw = max(lower_kw, min(power_kw, 0.0)), min(upper_kw, max(power_kw, 0.0))
         return Flex(
             asset=lever.asset,
             kind=lever.kind,

@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ems.config.assets import BatteryAsset, ChargePointAsset, GensetAsset, HeatPumpAsset, Privacy, PvAsset
+from ems.config.assets import (
+    BatteryAsset,
+    ChargePointAsset,
+    DeferrableAsset,
+    GensetAsset,
+    HeatPumpAsset,
+    Privacy,
+    PvAsset,
+    WindAsset,
+)
 from ems.config.binding import Bindings, bind
 from ems.config.site import Site
 
@@ -22,10 +31,12 @@ class Flow(StrEnum):
     GRID_IMPORT = "grid_import"
     GRID_EXPORT = "grid_export"
     PV = "pv"
+    WIND = "wind"
     BATTERY_CHARGE = "battery_charge"
     BATTERY_DISCHARGE = "battery_discharge"
     EV = "ev"
     HEAT_PUMP = "heat_pump"
+    DEFERRABLE = "deferrable"
     METERED_LOAD = "metered_load"
 
 
@@ -33,14 +44,16 @@ SIGN = {
     Flow.GRID_IMPORT: 1.0,
     Flow.GRID_EXPORT: -1.0,
     Flow.PV: 1.0,
+    Flow.WIND: 1.0,
     Flow.BATTERY_CHARGE: -1.0,
     Flow.BATTERY_DISCHARGE: 1.0,
     Flow.EV: -1.0,
     Flow.HEAT_PUMP: -1.0,
+    Flow.DEFERRABLE: -1.0,
     Flow.METERED_LOAD: -1.0,
 }
 """What a flow gives to the site (+) or takes from it (-): what is left over is unaccounted for."""
-END_USES = (Flow.EV, Flow.HEAT_PUMP, Flow.METERED_LOAD)
+END_USES = (Flow.EV, Flow.HEAT_PUMP, Flow.DEFERRABLE, Flow.METERED_LOAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +98,11 @@ class _Way:
 _WAYS: Mapping[str, tuple[_Way, ...]] = {
     "grid_meter": (_Way(Flow.GRID_IMPORT, "import_kwh", 1.0), _Way(Flow.GRID_EXPORT, "export_kwh", -1.0)),
     "pv": (_Way(Flow.PV, "energy_kwh", -1.0),),
+    "wind": (_Way(Flow.WIND, "energy_kwh", -1.0),),
     "battery": (_Way(Flow.BATTERY_CHARGE, None, 1.0), _Way(Flow.BATTERY_DISCHARGE, None, -1.0)),
     "charge_point": (_Way(Flow.EV, "energy_kwh", 1.0),),
     "heat_pump": (_Way(Flow.HEAT_PUMP, "energy_kwh", 1.0),),
+    "deferrable": (_Way(Flow.DEFERRABLE, "energy_kwh", 1.0),),
     "metered_load": (_Way(Flow.METERED_LOAD, "import_kwh", 1.0),),
 }
 """By kind of asset; an asset of another kind has no meter of electricity."""
@@ -121,11 +136,13 @@ def _meters(site: Site, bindings: Bindings) -> Iterator[Meter]:
 def _largest_kw(site: Site, asset: object) -> float:
     grid = site.file.grid
     match asset:
-        case PvAsset() | HeatPumpAsset() | GensetAsset():
+        case PvAsset() | WindAsset() | HeatPumpAsset() | GensetAsset():
             return ROOM * asset.rated_kw
         case BatteryAsset():
             return ROOM * max(asset.charge_kw, asset.discharge_kw)
         case ChargePointAsset():
             return ROOM * asset.charge_kw
+        case DeferrableAsset():
+            return ROOM * asset.most_kw
         case _:
             return GRID_ROOM * max(grid.import_limit_kw, grid.export_limit_kw)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ems.config.asset_models import asset_models, planned_assets
-from ems.config.assets import GensetAsset, GridMeter, LoadAsset, MeteredLoad, PoweredAsset, PvAsset
+from ems.config.assets import GensetAsset, GridMeter, LoadAsset, MeteredLoad, PoweredAsset, SourceAsset
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.process_image import Snapshot
@@ -146,7 +146,7 @@ class Estimator:
             expected = spec.residual_share * residual_kw
             sigma, sign = max(spec.sigma_share * expected, LEAST_KW), 1
         else:
-            expected, sign = kw or 0.0, -1 if isinstance(spec, PvAsset | GensetAsset) else 0
+            expected, sign = kw or 0.0, -1 if isinstance(spec, SourceAsset | GensetAsset) else 0
             sigma = UNSEEN_SHARE * _rating_kw(spec) if kw is None else 10.0 * _meter_sigma(expected)
         return Injection(
             name, self._place[spec.bus], expected, sigma, tan, REACTIVE_SHARE * abs(expected) if tan else 0.0, sign
@@ -187,5 +187,5 @@ def _meter_sigma(kw: float) -> float:
 
 
 def _rating_kw(spec: PoweredAsset) -> float:
-    ratings = (getattr(spec, word, 0.0) for word in ("rated_kw", "charge_kw", "discharge_kw"))
+    ratings = (getattr(spec, word, 0.0) for word in ("rated_kw", "charge_kw", "discharge_kw", "most_kw"))
     return max(*ratings, 1.0)

@@ -35,10 +35,12 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     "weather": ("outdoor_c", "irradiance_w_m2"),
 }
 """Which series each feed of the site file publishes."""
+WIND = "wind_m_s"
+"""What the weather feed publishes besides where a wind turbine stands: the wind 10 m above the ground."""
 
-SMOOTH = frozenset(POINTS["weather"])
+SMOOTH = frozenset({*POINTS["weather"], WIND})
 
-DEFAULTS: Mapping[str, float] = {"price": 0.1, "carbon": 0.4, "outdoor_c": 10.0, "irradiance_w_m2": 0.0}
+DEFAULTS: Mapping[str, float] = {"price": 0.1, "carbon": 0.4, "outdoor_c": 10.0, "irradiance_w_m2": 0.0, WIND: 0.0}
 """Flat values where nothing was ever published, in the series' units."""
 
 
@@ -93,6 +95,7 @@ class FeedDesk:
         max_age_h: by name, the age past which an issue is not used [h].
         clock: bounds every fetch.
         limit_s: bound of a fetch [s].
+        windy: whether the weather feed shall publish the wind too.
         on_issue: told every issue once, when it is first seen.
     """
 
@@ -103,6 +106,7 @@ class FeedDesk:
         clock: Clock,
         limit_s: float,
         *,
+        windy: bool = False,
         on_issue: Callable[[ForecastSeries], None] = lambda _series: None,
     ) -> None:
         self._feeds = feeds
@@ -111,14 +115,15 @@ class FeedDesk:
         self._limit_s = limit_s
         self._on_issue = on_issue
         self._lost: set[str] = set()
-        self._shelves = {point: _Shelf() for points in POINTS.values() for point in points}
+        self._points = {**POINTS, "weather": (*POINTS["weather"], WIND)} if windy else POINTS
+        self._shelves = {point: _Shelf() for points in self._points.values() for point in points}
 
     async def refresh(self, now: datetime) -> None:
         """Fetch all feeds at once, each within its bound; keeps the last good series where a feed fails."""
         await asyncio.gather(*(self._refresh(name, feed, now) for name, feed in self._feeds.items()))
 
     async def _refresh(self, name: str, feed: Feed, now: datetime) -> None:
-        expected = POINTS[name]
+        expected = self._points[name]
         for point in expected:
             self._shelves[point].fresh = False
         try:
@@ -147,7 +152,7 @@ class FeedDesk:
 
     def foresee(self, point: str, slots: Slots, now: datetime) -> tuple[Filled, Label]:
         """Lay a series on slots, every gap filled by the ladder; also says how good it is."""
-        shelf, max_age = self._shelves[point], self._max_age[_feed_of(point)]
+        shelf, max_age = self._shelves[point], self._max_age[self._feed_of(point)]
         usable = [(series, issue) for series, issue in shelf.kept if now - series.issued_at <= max_age]
         start_s = epoch_s(slots.start) + slots.offset_s
         fresh = shelf.fresh and bool(usable)
@@ -157,13 +162,12 @@ class FeedDesk:
         newest = usable[0][0] if usable else None
         return filled, Label(rung) if newest is None else Label(rung, newest.issued_at, newest.source, newest.version)
 
+    def _feed_of(self, point: str) -> str:
+        return next(name for name, points in self._points.items() if point in points)
+
     def published(self, point: str, start_s: Floats, step_s: float) -> Floats:
         """Give what was published of steps, `nan` where nothing was, shape of `start_s` [s since 1970]."""
         return on_slots([issue for _, issue in self._shelves[point].kept], start_s, np.full(start_s.shape, step_s))
-
-
-def _feed_of(point: str) -> str:
-    return next(name for name, points in POINTS.items() if point in points)
 
 
 def _issue(series: ForecastSeries, older: Sequence[Issue]) -> Issue:

@@ -23,10 +23,12 @@ from ems.config.assets import (
     LoadAsset,
     MeteredLoad,
     PvAsset,
+    SourceAsset,
+    WindAsset,
 )
 from ems.config.binding import Bindings
 from ems.config.site import Site
-from ems.slow.feed_desk import FeedDesk, Label
+from ems.slow.feed_desk import POINTS, WIND, FeedDesk, Label
 from ems.slow.measured_past import STEP_S, MeasuredPast, Table
 from ems.slow.running import running
 from ems.slow.situation import AssetNow
@@ -39,6 +41,7 @@ from optimization.forecast.load import foresee_load
 from optimization.forecast.past import DAY_S, Past, empty, epoch_s, merge, slot_means, slot_middles_s, slot_pieces
 from optimization.forecast.published import Rung
 from optimization.forecast.pv import PvPlant, apply_calibration, calibrate, pv_power_kw
+from optimization.forecast.wind import WindPlant, wind_at_hub_m_s, wind_power_kw
 from optimization.slots import Floats, Slots
 
 OUTDOOR_DECAY_S = 3.0 * 3600.0
@@ -49,6 +52,9 @@ HEADROOM = 1.1
 OVERSTAY = timedelta(hours=1)
 LIMIT_HELD_S = 3600.0
 """A limit of building automation is taken to stay as it is for so long."""
+
+WIND_M = 10.0
+"""Height of the published wind above the ground [m]."""
 
 Cars = Mapping[str, tuple[EvSession, ...]]
 
@@ -84,7 +90,7 @@ class Foresight:
         outdoor_c: outdoor temperature [degC].
         irradiance: on the plane of the modules [W/m2].
         load_kw: what no device meters, all `load` assets together [kW]; None while nothing is known of it.
-        pv_kw: generation that sun and inverter allow, by asset id [kW].
+        pv_kw: generation that sun or wind and the rating allow, by asset id [kW].
         cars: present and expected, by asset id.
         mass_c: building mass now, by asset id [degC]; a zone never measured is missing.
         labels: how good each published series and the load are.
@@ -158,6 +164,8 @@ class Foreseer:
         self._site, self._bindings = site, bindings
         self._desk, self._measured, self._stored, self._zones = desk, measured, stored, zones
         self._zone = ZoneInfo(site.file.site.timezone)
+        windy = any(isinstance(spec, WindAsset) for spec in site.file.assets.values())
+        self._weather = (*POINTS["weather"], WIND) if windy else POINTS["weather"]
         self._meter = next((n for n, a in site.file.assets.items() if isinstance(a, GridMeter)), "")
         self._car_since: dict[str, datetime] = {}
 
@@ -165,21 +173,20 @@ class Foreseer:
         """Foresee everything; `sessions` are the cars that stand there and have said what they want, by asset id."""
         table = self._measured.table(now)
         series, labels = {}, {}
-        for point in ("price", "carbon", "outdoor_c", "irradiance_w_m2"):
+        for point in ("price", "carbon", *self._weather):
             filled, labels[point] = self._desk.foresee(point, slots, now)
             series[point] = filled.value
-        sun = np.maximum(series["irradiance_w_m2"], 0.0)
-        outdoor = self._corrected_outdoor(series["outdoor_c"], slots, situation)
+        air = self._air(series, slots, situation)
         load, labels["load"] = self._load(table, slots, now)
-        past_sun = self._desk.published("irradiance_w_m2", table.at_s, STEP_S)
-        mass_c, unknown_kw = self._heated(table, slots, now, past_sun)
+        past = {point: self._desk.published(point, table.at_s, STEP_S) for point in self._weather}
+        mass_c, unknown_kw = self._heated(table, slots, now, past["irradiance_w_m2"])
         return Foresight(
             price=series["price"],
             carbon=series["carbon"],
-            outdoor_c=outdoor,
-            irradiance=sun,
+            outdoor_c=air["outdoor_c"],
+            irradiance=air["irradiance_w_m2"],
             load_kw=load,
-            pv_kw=self._pv(table, slots, now, past_sun=past_sun, foreseen=(sun, outdoor)),
+            pv_kw=self._generated(table, slots, now, past=past, foreseen=air),
             cars=self._cars(table, slots, now, situation=situation, sessions=sessions),
             mass_c=mass_c,
             labels=labels,
@@ -193,11 +200,18 @@ class Foreseer:
     def foresee_sky(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]) -> Sky:
         """Foresee nothing but the weather and what follows from it; a cloud that just passes does not count."""
         table = self._measured.table(now)
-        sun, outdoor = (self._desk.foresee(point, slots, now)[0].value for point in ("irradiance_w_m2", "outdoor_c"))
-        sun, outdoor = np.maximum(sun, 0.0), self._corrected_outdoor(outdoor, slots, situation)
-        past_sun = self._desk.published("irradiance_w_m2", table.at_s, STEP_S)
-        pv_kw = self._pv(table, slots, now, past_sun=past_sun, foreseen=(sun, outdoor), calm=True)
-        return Sky(slots, pv_kw, outdoor, sun, *self._heated(table, slots, now, past_sun))
+        told = {point: self._desk.foresee(point, slots, now)[0].value for point in self._weather}
+        air = self._air(told, slots, situation)
+        past = {point: self._desk.published(point, table.at_s, STEP_S) for point in self._weather}
+        pv_kw = self._generated(table, slots, now, past=past, foreseen=air, calm=True)
+        heated = self._heated(table, slots, now, past["irradiance_w_m2"])
+        return Sky(slots, pv_kw, air["outdoor_c"], air["irradiance_w_m2"], *heated)
+
+    def _air(self, told: Mapping[str, Floats], slots: Slots, situation: Mapping[str, AssetNow]) -> dict[str, Floats]:
+        """Take the weather as published, without negative sun, corrected by what is measured outdoors."""
+        sun = np.maximum(told["irradiance_w_m2"], 0.0)
+        outdoor = self._corrected_outdoor(told["outdoor_c"], slots, situation)
+        return {**{point: told[point] for point in self._weather}, "irradiance_w_m2": sun, "outdoor_c": outdoor}
 
     def _corrected_outdoor(self, published: Floats, slots: Slots, situation: Mapping[str, AssetNow]) -> Floats:
         """Shift the published temperature by what is measured outdoors, fading out over hours."""
@@ -273,30 +287,28 @@ class Foreseer:
         foreseen = foresee_load(past, np.maximum(at_s, epoch_s(now)), epoch_s(now), self._zone)
         return None if foreseen is None else slot_means(foreseen, slot)
 
-    def _pv(
+    def _generated(
         self,
         table: Table,
         slots: Slots,
         now: datetime,
         *,
-        past_sun: Floats,
-        foreseen: tuple[Floats, Floats],
+        past: Mapping[str, Floats],
+        foreseen: Mapping[str, Floats],
         calm: bool = False,
     ) -> dict[str, Floats]:
-        past_outdoor = self._desk.published("outdoor_c", table.at_s, STEP_S)
         ahead_s = slot_middles_s(slots) - epoch_s(now)
         found = {}
         for name, spec in planned_assets(self._site).items():
-            if isinstance(spec, PvAsset):
-                plant = PvPlant(spec.module_kw, spec.rated_kw, spec.temperature_per_k)
+            if isinstance(spec, SourceAsset):
                 generated = table.past(self._bindings.measure(name, "power_kw"))
                 measured = Past(generated.at_s, -generated.value, STEP_S)
                 limit_kw = table.past(self._bindings.measure(name, "limit_kw")).value
-                computed = pv_power_kw(plant, past_sun, past_outdoor)
+                computed = generation_kw(spec, past)
                 limited = (measured.value >= HELD_BACK * limit_kw) | (limit_kw < HEADROOM * computed)
-                share = calibrate(measured, computed, limited.astype(float), plant, epoch_s(now))
+                share = calibrate(measured, computed, limited.astype(float), spec, epoch_s(now))
                 share = replace(share, short=share.usual) if calm else share
-                found[name] = apply_calibration(pv_power_kw(plant, *foreseen), share, ahead_s, spec.rated_kw)
+                found[name] = apply_calibration(generation_kw(spec, foreseen), share, ahead_s, spec.rated_kw)
         return found
 
     def _heated(
@@ -354,6 +366,15 @@ class Foreseer:
         given_kwh = spec.efficiency * float(power.value.sum()) * STEP_S / 3600.0
         charge_kw = given[0].charge_kw if given else None
         return [replace(guest, energy_kwh=max(0.0, guest.energy_kwh - given_kwh), charge_kw=charge_kw)]
+
+
+def generation_kw(spec: SourceAsset, air: Mapping[str, Floats]) -> Floats:
+    """Compute what a plant gives in some weather [kW]: sun [W/m2], outdoor temperature [degC], wind at 10 m [m/s]."""
+    if isinstance(spec, PvAsset):
+        plant = PvPlant(spec.module_kw, spec.rated_kw, spec.temperature_per_k)
+        return pv_power_kw(plant, air["irradiance_w_m2"], air["outdoor_c"])
+    turbine = WindPlant(spec.rated_kw, spec.cut_in_m_s, spec.rated_m_s, spec.cut_out_m_s)
+    return wind_power_kw(turbine, wind_at_hub_m_s(air[WIND], WIND_M, spec.hub_m))
 
 
 def _staying(car: EvSession, now: datetime) -> EvSession:

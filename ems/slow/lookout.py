@@ -18,7 +18,7 @@ import numpy as np
 
 from ems.comfort import is_occupied
 from ems.config.asset_models import asset_models, planned_assets
-from ems.config.assets import BatteryAsset, ChargePointAsset, Comfort, HeatPumpAsset, LoadAsset, PvAsset
+from ems.config.assets import BatteryAsset, ChargePointAsset, Comfort, HeatPumpAsset, LoadAsset, PvAsset, WindAsset
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.limits.in_force import InForce, foreseen, narrowed
@@ -46,7 +46,7 @@ RESERVE_SHARE = 0.1
 """Reserve below this share of the import limit is too little."""
 RESERVE_H = 0.5
 """A battery counts with the power that it can give for so long [h]."""
-FLEXIBLE = (BatteryAsset, ChargePointAsset, PvAsset)
+FLEXIBLE = (BatteryAsset, ChargePointAsset, PvAsset, WindAsset)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,7 +172,7 @@ class Lookout:
             match spec:
                 case BatteryAsset():
                     helped[row] = self._could_take_kw(name, spec, view.snapshot, towards)
-                case PvAsset():
+                case PvAsset() | WindAsset():
                     helped[row] = 0.0 if towards > 0 else power[row]
                 case _:
                     helped[row] = power[row] if towards > 0 else 0.0

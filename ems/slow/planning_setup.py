@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from drivers.feeds import FileFeed, ForecastSeries, HttpFeed
 from ems.clock import Clock
 from ems.config.asset_models import asset_models, planned_assets
-from ems.config.assets import BuildingAutomation, HeatPumpAsset, LoadAsset, MeteredLoad
+from ems.config.assets import BuildingAutomation, HeatPumpAsset, LoadAsset, MeteredLoad, WindAsset
 from ems.config.binding import Bindings
 from ems.config.site import Outage as OutageSpec
 from ems.config.site import Site
@@ -86,7 +86,8 @@ def build_planning(
     max_age_h = {name: getattr(file.feeds, name).max_age_h for name in POINTS}
     limit_s = FETCH_SHARE * file.planning.every_s
     opened = open_feeds(site, clock) if feeds is None else feeds
-    desk = FeedDesk(opened, max_age_h, clock, limit_s, on_issue=on_issue)
+    windy = any(isinstance(asset, WindAsset) for asset in file.assets.values())
+    desk = FeedDesk(opened, max_age_h, clock, limit_s, windy=windy, on_issue=on_issue)
     measured = MeasuredPast(measured_points(site, bindings), partial(read_means, history_path(state_dir)))
     zones = ZoneWatch(watched_zones(site), bindings)
     foreseer = Foreseer(site, bindings, desk=desk, measured=measured, stored=stored_past(site), zones=zones)

@@ -11,12 +11,22 @@ import numpy as np
 
 from ems.comfort import comfort_band, inside
 from ems.config.asset_models import PlannedAsset, asset_models, planned_assets
-from ems.config.assets import BatteryAsset, ChargePointAsset, GensetAsset, HeatPumpAsset, LoadAsset, MeteredLoad
+from ems.config.assets import (
+    BatteryAsset,
+    ChargePointAsset,
+    DeferrableAsset,
+    GensetAsset,
+    HeatPumpAsset,
+    LoadAsset,
+    MeteredLoad,
+)
 from ems.config.binding import Bindings
 from ems.config.inverter_models import inverters, planned_inverters
 from ems.config.site import Planning, Site
 from ems.limits.in_force import InForce, foreseen
+from ems.run_window import run_window
 from ems.slow.foresee import Foresight
+from ems.slow.running import begun
 from ems.slow.situation import AssetNow
 from ems.standing import Override
 from optimization.assets import (
@@ -25,6 +35,8 @@ from optimization.assets import (
     BatteryInputs,
     ChargePoint,
     ChargePointInputs,
+    Deferrable,
+    DeferrableInputs,
     EvSession,
     Genset,
     GensetInputs,
@@ -34,8 +46,9 @@ from optimization.assets import (
     Load,
     LoadInputs,
     Pv,
-    PvInputs,
+    Wind,
 )
+from optimization.assets.deferrable import StartWindow
 from optimization.forecast.building import cop, zone_gains_kw
 from optimization.groups import PowerGroup
 from optimization.holding import hold, limited
@@ -140,11 +153,13 @@ class Questioner:
         assets, inputs, held = [], {}, {}
         for name, spec in planned_assets(self.site).items():
             asset, given = self._planned(name, spec, slots, situation.get(name), foresight, tariff=tariff)
+            if isinstance(given, DeferrableInputs) and overrides and name in overrides:
+                given = asked_for(given, slots, overrides[name])
             assets.append(asset)
             inputs[name] = given
-            if overrides and name in overrides and not isinstance(asset, Load):
+            if overrides and name in overrides and asset.is_chosen:
                 held[name] = hold(asset, given, slots, overrides[name].kw, overrides[name].until)
-            if name in foresight.limit_kw and not isinstance(asset, Load):
+            if name in foresight.limit_kw and asset.is_chosen:
                 held[name] = limited(asset, given, slots, foresight.limit_kw[name], held.get(name))
         return Problem(
             slots=slots,
@@ -218,8 +233,8 @@ class Questioner:
         tariff: TariffSeries,
     ) -> Inputs:
         match model:
-            case Pv():
-                return PvInputs(foresight.pv_kw[model.id])
+            case Pv() | Wind():
+                return model.given(foresight.pv_kw[model.id])
             case Battery() if isinstance(spec, BatteryAsset):
                 return self._store(model, spec, slots, now, foresight, tariff=tariff)
             case ChargePoint() if isinstance(spec, ChargePointAsset):
@@ -230,6 +245,10 @@ class Questioner:
                 carbon_price = self.site.file.planning.carbon_price_per_kg * spec.fuel_kg_per_kwh
                 fuel_price = np.full(len(slots), spec.fuel_price_per_kwh + carbon_price)
                 return GensetInputs(*foresight.running[model.id], fuel_price)
+            case Deferrable() if isinstance(spec, DeferrableAsset):
+                window = run_window(spec, slots.start, ZoneInfo(self.site.file.site.timezone))
+                done, running_s = begun(spec, now.values["state"], now.values["run_s"], len(model.programmes))
+                return DeferrableInputs((window,) * len(model.programmes), mean_price(tariff, slots), done, running_s)
         raise TypeError(f"{model.id}: nothing is known of planning a {type(model).__name__}")
 
     def _store(
@@ -280,7 +299,7 @@ class Questioner:
         """Plan around a device that nobody steers: its power is foreseen, not chosen."""
         safe_kw = self.bindings.safe_kw(model.id)
         power_kw = now.values.get("power_kw") if now is not None else None
-        if isinstance(model, Pv):
+        if isinstance(model, Pv | Wind):
             limit_kw = model.rated_kw if power_kw is not None or safe_kw is None else -safe_kw
             demand = -np.minimum(foresight.pv_kw[model.id], limit_kw)
         else:
@@ -321,6 +340,23 @@ def stored_value(tariff: TariffSeries, slots: Slots) -> float:
     share = np.concatenate([[0.0], np.cumsum(slots.duration_s[order])]) / slots.duration_s.sum()
     within = np.diff(np.clip(share, 0.25, 0.5))
     return max(0.0, float(price[order] @ within / within.sum()))
+
+
+def mean_price(tariff: TariffSeries, slots: Slots) -> float:
+    """Give what a kWh costs in the mean of the horizon, carbon included [currency/kWh]."""
+    price = tariff.import_price + tariff.carbon_price * tariff.carbon_kg_per_kwh
+    return float(np.average(price, weights=slots.duration_s))
+
+
+def asked_for(given: DeferrableInputs, slots: Slots, override: Override) -> DeferrableInputs:
+    """Let a run begin now that somebody asks for, or not before the end of his request."""
+    if given.running_s is not None or given.done == len(given.windows):
+        return given
+    if override.kw > 0.0:
+        return replace(given, running_s=0.0)
+    until = override.until or slots.end
+    windows = tuple(StartWindow(max(w.earliest, until), max(w.latest, until)) for w in given.windows)
+    return replace(given, windows=windows)
 
 
 def heat_value(model: HeatPump, tariff: TariffSeries, slots: Slots, outdoor_c: Floats, low_c: Floats) -> float:

@@ -16,7 +16,17 @@ import numpy as np
 
 from ems.comfort import is_occupied
 from ems.config.asset_models import asset_models, planned_assets
-from ems.config.assets import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, LoadAsset, MeteredLoad, PvAsset
+from ems.config.assets import (
+    BatteryAsset,
+    ChargePointAsset,
+    GridMeter,
+    HeatPumpAsset,
+    LoadAsset,
+    MeteredLoad,
+    PvAsset,
+    SourceAsset,
+    WindAsset,
+)
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.limits.in_force import InForce
@@ -131,7 +141,7 @@ class ScenarioMaker:
         self._meter = next((n for n, a in site.file.assets.items() if isinstance(a, GridMeter)), "")
         assumed = {LOAD: ASSUMED["load"]}
         for name, spec in self._specs.items():
-            assumed[name] = ASSUMED["pv"] if isinstance(spec, PvAsset) else ASSUMED["load"]
+            assumed[name] = ASSUMED["pv"] if isinstance(spec, SourceAsset) else ASSUMED["load"]
             assumed[name + AIR] = ASSUMED["zone"]
         self.errors = Errors(SLOT_S, SLOTS, assumed)
         self._older = {name: coarser(past) for name, past in {LOAD: stored.load, **stored.metered}.items()}
@@ -151,7 +161,9 @@ class ScenarioMaker:
         issued = self.learn(view)
         drawn = self.errors.draw(tuple(issued.foreseen), issued.at_s, issued.kind, SCENARIOS)
         paths = {n: issued.foreseen[n] + issued.scale[n] * drawn[n] for n in issued.foreseen}
-        paths |= {n: np.minimum(paths[n], issued.scale[n]) for n in paths if isinstance(self._specs.get(n), PvAsset)}
+        paths |= {
+            n: np.minimum(paths[n], issued.scale[n]) for n in paths if isinstance(self._specs.get(n), SourceAsset)
+        }
         cars = self._cars(view)
         power = {n: self._power(n, view, paths, cars) for n in self._specs}
         return Scenarios(power, {n: paths[n + AIR] for n in self._specs if n + AIR in paths})
@@ -169,7 +181,7 @@ class ScenarioMaker:
                 found[name] = measured
             if isinstance(spec, HeatPumpAsset):
                 found[name + AIR] = table.past(self._bindings.measure(name, "temperature_c"))
-            if isinstance(spec, PvAsset):
+            if isinstance(spec, SourceAsset):
                 limit_kw = table.past(self._bindings.measure(name, "limit_kw")).value
                 # A limit of zero that a released inverter reports is none; a limited one tells nothing of the sun.
                 limited = (limit_kw > 0.0) & (-measured.value >= HELD_BACK * limit_kw) & (limit_kw < spec.rated_kw)
@@ -182,10 +194,12 @@ class ScenarioMaker:
         now_s, one = epoch_s(view.now), np.ones(SLOTS)
         for name, past in came.items():
             spec = self._specs.get(name)
-            if isinstance(spec, PvAsset):
+            if isinstance(spec, SourceAsset):
                 foreseen[name] = view.laid(view.sky.slots, view.sky.pv_kw[name])
                 clear = np.fmax(most_seen(coarser(past), view.middles_s, CLEAR_NEAR_S), foreseen[name])
-                scale[name] = clear + PV_FLOOR * spec.rated_kw
+                # Wind knows no clear sky: at any hour it may blow.
+                most = clear + PV_FLOOR * spec.rated_kw if isinstance(spec, PvAsset) else spec.rated_kw
+                scale[name] = np.broadcast_to(most, foreseen[name].shape)
                 continue
             if isinstance(spec, HeatPumpAsset) or name.endswith(AIR):
                 continue
@@ -227,7 +241,7 @@ class ScenarioMaker:
         match spec:
             case LoadAsset():
                 return self._split[name] * np.maximum(paths.get(LOAD, np.zeros((SCENARIOS, SLOTS))), 0.0)
-            case PvAsset():
+            case PvAsset() | WindAsset():
                 sun = np.clip(paths[name], 0.0, spec.rated_kw)
                 return -(sun if planned is None else np.minimum(sun, self._allowed(name, spec, view, -planned)))
             case _ if planned is not None:
@@ -245,7 +259,7 @@ class ScenarioMaker:
             return None
         return view.laid(view.plan.slots, view.plan.schedules[name].power_kw)
 
-    def _allowed(self, name: str, spec: PvAsset, view: View, planned_kw: Floats) -> Floats:
+    def _allowed(self, name: str, spec: SourceAsset, view: View, planned_kw: Floats) -> Floats:
         """Give what the plan lets a plant generate: where it does not curtail, everything [kW]."""
         foreseen = view.laid(view.sky.slots, view.sky.pv_kw[name])
         return np.where(planned_kw < HELD_BACK * foreseen, planned_kw, spec.rated_kw)

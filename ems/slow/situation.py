@@ -12,10 +12,12 @@ from ems.process_image import Snapshot
 
 NEEDED_ROLES: Mapping[str, tuple[str, ...]] = {
     "pv": ("power_kw",),
+    "wind": ("power_kw",),
     "battery": ("power_kw", "soc_pct"),
     "charge_point": ("power_kw", "state"),
     "heat_pump": ("power_kw", "temperature_c"),
     "genset": ("power_kw",),
+    "deferrable": ("power_kw", "state", "run_s"),
     "metered_load": ("power_kw",),
 }
 """Without a good value of each of these an asset is not planned with."""

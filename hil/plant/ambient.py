@@ -19,6 +19,7 @@ class Ambient:
         outdoor_c: outdoor temperature [degC].
         irradiance_w_m2: on the plane of the PV plant [W/m2].
         voltage_pu: by bus name.
+        wind_m_s: 10 m above the ground [m/s]; 0 where no turbine asks.
         dark: buses without power.
         live_s: for how long the others have had it [s].
         pv_share: which share of its power a PV plant may give.
@@ -29,6 +30,7 @@ class Ambient:
     weekday: int = 0
     outdoor_c: float = 0.0
     irradiance_w_m2: float = 0.0
+    wind_m_s: float = 0.0
     voltage_pu: Mapping[str, float] = field(default_factory=dict)
     dark: frozenset[str] = frozenset()
     live_s: float = math.inf

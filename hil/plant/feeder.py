@@ -26,6 +26,7 @@ from hil.plant.power_flow import GridState, PowerFlow, Witness
 from hil.plant.pv import Pv
 from hil.plant.records import RECORD_S, Records
 from hil.plant.surroundings import Nature
+from hil.plant.wind import Turbine
 
 SUBSTEP_S = 2.0
 WITNESS_EVERY = 500
@@ -79,7 +80,7 @@ class Plant:
         self._loads = LoadTable([(d, bus) for d, bus in placed if isinstance(d, Load)], len(place))
         self._placed = [(d, bus) for d, bus in placed if not isinstance(d, Load)]
         self._p_kw, self._q_kvar = (np.zeros(len(place)) for _ in range(2))
-        self._ambient = Ambient()
+        self._ambient, self._windy = Ambient(), any(isinstance(device, Turbine) for device in devices.values())
         self._look_around()
         self.grid: GridState = self._solve()
         self.began = {name: device.state() for name, device in devices.items()}
@@ -193,6 +194,8 @@ class Plant:
         around.elapsed_s = elapsed_s
         around.outdoor_c = self.weather.outdoor_c(elapsed_s)
         around.irradiance_w_m2 = self.weather.irradiance_w_m2(elapsed_s)
+        if self._windy:
+            around.wind_m_s = self.weather.wind_m_s(elapsed_s)
         around.weekday, around.local_hour = self._local.at(elapsed_s)
         if self.connection.events:
             switch = self.connection
@@ -242,7 +245,7 @@ class Plant:
 
         Returns:
             `elapsed_s` (start of each step), `outdoor_c`, `irradiance_w_m2`, `price` [currency/kWh], `carbon` [kg/kWh],
-            `kw:<asset>` of fixed loads and `available_kw:<asset>` of PV; shape (steps,) each.
+            `kw:<asset>` of fixed loads and `available_kw:<asset>` of PV and wind; shape (steps,) each.
         """
         starts = np.arange((start - self.start).total_seconds(), (end - self.start).total_seconds() - 1e-6, step_s)
         fine = starts[:, None] + np.arange(0.0, step_s, RECORD_S)
@@ -258,6 +261,9 @@ class Plant:
                 told[f"kw:{name}"] = device.demand_kw[index].mean(axis=1)
             elif isinstance(device, Pv):
                 told[f"available_kw:{name}"] = device.available_kw(sun, outdoor + 0.03 * sun).mean(axis=1)
+            elif isinstance(device, Turbine):
+                wind = np.vectorize(weather.wind_m_s)(fine)
+                told[f"available_kw:{name}"] = device.available_kw(wind, outdoor).mean(axis=1)
         return told
 
 

@@ -93,6 +93,10 @@ class RecordedWeather:
         """Give the recorded irradiance on the plane [W/m2]."""
         return float(self._irradiance_w_m2[self._index(elapsed_s)])
 
+    def wind_m_s(self, elapsed_s: float) -> float:
+        """Refuse: no history holds the wind yet; raises `RecordError`."""
+        raise RecordError(f"wind: nothing is recorded of it {elapsed_s:g} s after the start; leave the turbine out")
+
     def _index(self, elapsed_s: float) -> int:
         return min(int(elapsed_s / STEP_S), len(self._outdoor_c) - 1)
 

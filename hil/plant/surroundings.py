@@ -24,6 +24,9 @@ class Sky(Protocol):
     def irradiance_w_m2(self, elapsed_s: float) -> float:
         """Give the true irradiance on the plane of the PV plants [W/m2] so long after the start [s]."""
 
+    def wind_m_s(self, elapsed_s: float) -> float:
+        """Give the true wind 10 m above the ground [m/s] so long after the start [s]."""
+
 
 class Exchange(Protocol):
     """The market as it truly is."""

@@ -1,10 +1,11 @@
-"""Weather: outdoor temperature and the irradiance on the plane of the PV plant, with fast clouds.
+"""Weather: outdoor temperature, wind, and the irradiance on the plane of the PV plant, with fast clouds.
 
     poa(t) = clear(t) * kc(t),     kc = slow hourly clearness (foreseeable in part) + fast clouds (not foreseeable)
 
 Sun position from declination, hour angle and the equation of time (Spencer, Fourier series representation of the
 position of the sun, Search 2 (1971) 172). Clear beam: 1353 * 0.7^(AM^0.678) W/m2 (Meinel and Meinel, Applied Solar
-Energy, 1976), plus a tenth of it as diffuse light.
+Energy, 1976), plus a tenth of it as diffuse light. Wind 10 m above the ground: a slow hourly part, and gusts whose
+standard deviation is `GUSTS` of it (turbulence intensity over open land). It is drawn when somebody first asks for it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 
@@ -24,6 +26,8 @@ LATITUDE, LONGITUDE = math.radians(52.4), 9.7
 TILT = math.radians(30.0)
 STEP_S = 10.0
 FORESIGHT_H = 96
+GUSTS, GUST_S = 0.15, 30.0
+CALM_M_S = 0.3
 NODES_S = 7200.0
 """The truth is drawn between hourly nodes, counted from a full hour: a node reaches this far back at the most."""
 
@@ -40,7 +44,7 @@ class Kind(StrEnum):
 class Climate:
     """Figures of a kind of day: temperatures [degC], clearness (share of the clear sky) and passing clouds [1/h].
 
-    `season_k` is how far the mean of a day strays over the year, coldest on 20 January [K].
+    `season_k` is how far the mean of a day strays over the year, coldest on 20 January [K]; `wind_m_s` the mean wind.
     """
 
     mean_c: float
@@ -49,11 +53,12 @@ class Climate:
     unrest: float
     clouds_per_h: float
     season_k: float = 0.0
+    wind_m_s: float = 4.5
 
 
 CLIMATES = {
-    Kind.WINTER: Climate(mean_c=-3.0, swing_c=2.5, clearness=0.4, unrest=0.07, clouds_per_h=1.0),
-    Kind.SUNNY: Climate(mean_c=17.0, swing_c=6.0, clearness=0.95, unrest=0.015, clouds_per_h=0.4),
+    Kind.WINTER: Climate(mean_c=-3.0, swing_c=2.5, clearness=0.4, unrest=0.07, clouds_per_h=1.0, wind_m_s=6.0),
+    Kind.SUNNY: Climate(mean_c=17.0, swing_c=6.0, clearness=0.95, unrest=0.015, clouds_per_h=0.4, wind_m_s=3.5),
     Kind.SEASON: Climate(mean_c=9.5, swing_c=4.0, clearness=0.62, unrest=0.08, clouds_per_h=0.7, season_k=9.0),
 }
 
@@ -140,6 +145,7 @@ class Weather:
         hourly = era.later(NODES_S)
         self.outdoor = _outdoor(self.hours, climate, hourly)
         self.clearness = _clearness(len(self.hours), climate, hourly)
+        self._climate, self._era, self._hourly_era = climate, era, hourly
         self._lead_s = (start - self.first_hour).total_seconds()
         count = math.ceil(duration_s / STEP_S) + 1
         since_hour_s = np.asarray(np.arange(count) * STEP_S + self._lead_s, dtype=float)
@@ -153,6 +159,30 @@ class Weather:
     def irradiance_w_m2(self, elapsed_s: float) -> float:
         """Give the true irradiance on the plane [W/m2]."""
         return float(self._poa_w_m2[self._index(elapsed_s)])
+
+    def wind_m_s(self, elapsed_s: float) -> float:
+        """Give the true wind 10 m above the ground [m/s]."""
+        return float(self._wind_m_s[self._index(elapsed_s)])
+
+    @cached_property
+    def wind(self) -> Hourly:
+        """The slow part of the wind 10 m above the ground [m/s]."""
+        mean, hours = self._climate.wind_m_s, len(self.hours)
+        strays = self._hourly_era.wandering("wind", hours, step_s=3600.0, memory=0.95, deviation=0.45 * mean)
+        return Hourly(np.full(hours, mean), strays, 0.95, lower=CALM_M_S)
+
+    @cached_property
+    def _wind_m_s(self) -> Floats:
+        since_hour_s = np.arange(len(self._outdoor_c)) * STEP_S + self._lead_s
+        slow = np.interp(since_hour_s / 3600.0, np.arange(len(self.hours)), self.wind.truth)
+        gusts = self._era.wandering(
+            "gusts", len(slow), step_s=STEP_S, memory=math.exp(-STEP_S / GUST_S), deviation=GUSTS
+        )
+        return np.asarray(slow * np.maximum(1.0 + gusts, 0.0), dtype=float)
+
+    def foreseen_wind_m_s(self, issued: int, first: int, hours: int) -> Floats:
+        """Foresee hourly means of the wind 10 m above the ground [m/s]; indices count full hours."""
+        return _means(self.wind.forecast(issued, first, hours + 1))
 
     def hour_index(self, at: datetime) -> int:
         """Give the number of the full hour that holds an instant."""

@@ -24,7 +24,9 @@ KINDS = {
     "pv": "PV plants",
     "charge_point": "Charge points",
     "heat_pump": "Heat pumps",
+    "wind": "Wind turbines",
     "genset": "Gensets",
+    "deferrable": "Deferrable loads",
 }
 
 

@@ -3,8 +3,8 @@
     rest = grid - sum of measured powers of the assets;  sum of commands + rest must lie within the limits
 
 An asset that is not moved (its safe value, not steered, not read) counts with what it is measured to take; a plant's
-limit counts where it is nearer to nothing than what is measured. Powers in kW, positive into the asset, import
-positive.
+limit counts where it is nearer to nothing than what is measured; a run that nothing interrupts counts with what it
+takes. Powers in kW, positive into the asset, import positive.
 A limit that nothing is left to relieve is no command over it: what could still give way is what counts.
 """
 
@@ -13,7 +13,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ems.config.assets import BatteryAsset, ChargePointAsset, HeatPumpAsset, PvAsset
+from ems.config.assets import (
+    BatteryAsset,
+    ChargePointAsset,
+    DeferrableAsset,
+    GensetAsset,
+    HeatPumpAsset,
+    PvAsset,
+    SourceAsset,
+    WindAsset,
+)
 from ems.config.site import Site
 from ems.fast.decisions import Decision, Rung
 from ems.standing import Standing
@@ -68,15 +77,16 @@ def commanded(
             and decision.kw is not None
             and decision.rung is not Rung.SAFE
             and standing.may_write(getattr(spec, "device", ""))
+            and not (isinstance(spec, DeferrableAsset) and decision.rung is Rung.DEVICE)
         )
         kw = decision.kw if moved and decision is not None and decision.kw is not None else now_kw
-        if isinstance(spec, PvAsset):
+        if isinstance(spec, SourceAsset):
             kw = max(kw, now_kw)
         total += kw
         if moved:
             lower, upper = _reach(spec, kw, soc_pct.get(asset))
             less, more = less + max(kw - lower, 0.0), more + max(upper - kw, 0.0)
-            if isinstance(spec, ChargePointAsset | HeatPumpAsset):
+            if isinstance(spec, ChargePointAsset | HeatPumpAsset | DeferrableAsset):
                 stops.append(min(lower, kw))
     return Sum(total, less, more, tuple(stops))
 
@@ -91,8 +101,10 @@ def _reach(spec: object, kw: float, soc_pct: float | None) -> tuple[float, float
             return min(kw, spec.minimum_kw), kw
         case ChargePointAsset():
             return min(kw, spec.minimum_a * spec.least_phases * spec.voltage_v / 1000.0), kw
-        case PvAsset():
+        case PvAsset() | WindAsset():
             return kw, 0.0
+        case GensetAsset():
+            return kw, max(kw, -spec.minimum_kw)
         case _:
             return kw, kw
 

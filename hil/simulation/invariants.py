@@ -22,10 +22,11 @@ from ems.config.assets import (
     BatteryAsset,
     BuildingAutomation,
     ChargePointAsset,
+    DeferrableAsset,
     GridMeter,
     HeatMeter,
     HeatPumpAsset,
-    PvAsset,
+    SourceAsset,
 )
 from ems.config.binding import PHASES_ROLE, Bindings, CommandBinding, bind
 from ems.config.site import Site
@@ -33,7 +34,7 @@ from ems.fast.decisions import Decision
 from ems.standing import Standing
 from hil.simulation.connection import commanded, excess, tolerance_kw
 from hil.simulation.operator_watch import OperatorWatch
-from hil.simulation.possible import able_kw, possible
+from hil.simulation.possible import able_kw, cuts_run, possible
 from hil.simulation.stillness import Stillness
 
 SAME = 1e-4
@@ -49,7 +50,7 @@ RAMPS_KW_PER_S = {"charge_point": 0.5, "heat_pump": 0.2}
 LONGEST_RAMP_S = 30.0
 RAMPED = frozenset({"plan", "shifted_plan", "rules", "operator"})
 """A command of these rungs is nobody's emergency: it moves at the asset's ramp."""
-NEEDED = {BatteryAsset: "soc_pct", ChargePointAsset: "state", HeatPumpAsset: "temperature_c"}
+NEEDED = {BatteryAsset: "soc_pct", ChargePointAsset: "state", HeatPumpAsset: "temperature_c", DeferrableAsset: "state"}
 
 
 class Invariant(StrEnum):
@@ -186,6 +187,9 @@ class Judge:
                 continue
             kw = self._kw(binding, setpoint.value)
             self._bounds(binding, kw, now_s)
+            state, intent = self._fresh(self.bindings.measure(binding.asset, "state")), self.intents.get(setpoint.point)
+            if cuts_run(self.site.file.assets[binding.asset], kw, state, intent.rung if intent else ""):
+                self._say(Invariant.BOUNDS, now_s, f"{setpoint.point} is told to wait in a run that nothing interrupts")
             self._stale(binding, setpoint, now_s)
             self._reserve(binding, kw, now_s)
             self._lease(setpoint, lease_s, now_s)
@@ -267,7 +271,7 @@ class Judge:
         lease_s = self.site.file.control.lease_s
         for asset, kw in sorted(commands.items()):
             spec = self.site.file.assets[asset]
-            if kw is None or not isinstance(spec, BatteryAsset | PvAsset):
+            if kw is None or not isinstance(spec, BatteryAsset | SourceAsset):
                 continue
             silent_s = now_s - written_s[spec.device]
             if silent_s > lease_s + TIMER_S and not self._is_safe_kw(asset, kw):

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ems.config.assets import BatteryAsset, ChargePointAsset, GridMeter, HeatPumpAsset, PvAsset
+from ems.config.assets import (
+    BatteryAsset,
+    ChargePointAsset,
+    DeferrableAsset,
+    GridMeter,
+    HeatPumpAsset,
+    PvAsset,
+    WindAsset,
+)
 from ems.config.binding import Bindings
 from ems.config.site import Site
 
@@ -42,7 +50,7 @@ def able_kw(spec: object) -> tuple[float, float, float] | None:
     match spec:
         case BatteryAsset():
             return -spec.discharge_kw, spec.charge_kw, 0.0
-        case PvAsset():
+        case PvAsset() | WindAsset():
             return -spec.rated_kw, 0.0, 0.0
         case HeatPumpAsset():
             return 0.0, spec.rated_kw, spec.minimum_kw
@@ -50,17 +58,26 @@ def able_kw(spec: object) -> tuple[float, float, float] | None:
             per_a = spec.voltage_v / 1000.0
             upper_kw = min(spec.charge_kw, spec.maximum_a * spec.most_phases * per_a)
             return 0.0, upper_kw, spec.minimum_a * spec.least_phases * per_a
+        case DeferrableAsset():
+            return 0.0, spec.most_kw, spec.most_kw
         case _:
             return None
+
+
+def cuts_run(spec: object, kw: float | None, state: float | None, rung: str) -> bool:
+    """Tell whether a command [kW] interrupts a run that nothing may interrupt; a safe value is its device's affair."""
+    return isinstance(spec, DeferrableAsset) and spec.piece_s is None and kw == 0.0 and state == 2.0 and rung != "safe"
 
 
 def _rating_kw(spec: object) -> float:
     match spec:
         case BatteryAsset():
             return max(spec.charge_kw, spec.discharge_kw)
-        case PvAsset() | HeatPumpAsset():
+        case PvAsset() | WindAsset() | HeatPumpAsset():
             return spec.rated_kw
         case ChargePointAsset():
             return spec.charge_kw
+        case DeferrableAsset():
+            return spec.most_kw
         case _:
             return 0.0

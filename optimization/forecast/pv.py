@@ -12,6 +12,7 @@ sun shone and the inverter was not limited, bounded to 0.3..1.5. Source of the c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -36,6 +37,14 @@ class PvPlant:
     temperature_per_k: float
 
 
+class Rated(Protocol):
+    """A plant with a rating: of sun or of wind."""
+
+    @property
+    def rated_kw(self) -> float:
+        """Greatest power [kW]."""
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """Measured over computed energy: of the last days and of the last hour [1].
@@ -55,7 +64,7 @@ def pv_power_kw(plant: PvPlant, irradiance_w_m2: Floats, outdoor_c: Floats) -> F
     return np.clip(power_kw, 0.0, plant.rated_kw)
 
 
-def calibrate(measured: Past, computed_kw: Floats, limited: Floats, plant: PvPlant, now_s: float) -> Calibration:
+def calibrate(measured: Past, computed_kw: Floats, limited: Floats, plant: Rated, now_s: float) -> Calibration:
     """Compare measured with computed generation.
 
     Args:

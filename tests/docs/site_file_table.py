@@ -54,8 +54,8 @@ PLACES = {
     "SgReady": "`assets.<id>.sg_ready`",
     "Comfort": "`zones.<id>.comfort`, `assets.<id>.comfort`",
 }
-UNITS = {"_s": "s", "_h": "h", "_kw": "kW", "_kwh": "kWh", "_pct": "%", "_pu": "pu", "_c": "degC", "_a": "A",
-         "_v": "V", "_m2": "m2"}  # fmt: skip
+UNITS = {"_m_s": "m/s", "_m": "m", "_s": "s", "_h": "h", "_kw": "kW", "_kwh": "kWh", "_pct": "%", "_pu": "pu",
+         "_c": "degC", "_a": "A", "_v": "V", "_m2": "m2"}  # fmt: skip
 
 
 def page() -> str:

@@ -60,10 +60,10 @@ WORDS: dict[str, dict[str, str]] = {
         "ev_shortfall_per_kwh": "what a kWh costs that a car misses at departure [currency/kWh]",
         "discomfort_per_kh": "what a kelvin-hour outside the comfort band costs [currency/Kh]",
         "comfort_margin_k": "how far a plan stays inside the comfort bands, as no model is exact [K]",
-        "bisections": "solves more, at most, that look for a plan verified by AC power flow where three rounds have "
-        "found none within the limits",
         "uncertainty": "plans know of several scenarios; null for what is foreseen alone; see [plans for several "
         "scenarios](engineer.md#plans-for-several-scenarios)",
+        "bisections": "solves more, at most, that look for a plan verified by AC power flow where three rounds have "
+        "found none within the limits",
     },
     "Uncertainty": {
         "scenarios": "of loads and sun, with what is foreseen",
@@ -125,7 +125,8 @@ WORDS: dict[str, dict[str, str]] = {
     "Feeds": {
         "price": "published energy price [currency/kWh]",
         "carbon": "carbon intensity of grid energy [kg/kWh]",
-        "weather": "outdoor temperature [degC] and irradiance on the PV plane [W/m2]",
+        "weather": "outdoor temperature [degC], irradiance on the PV plane [W/m2] and, for wind turbines, the wind at "
+        "10 m [m/s]",
     },
     "Series": {
         "load": "file in `series/` with the stored load of earlier days: `total_kw`, or a column `<id>_kw` a load",
@@ -202,6 +203,18 @@ WORDS: dict[str, dict[str, str]] = {
         "bus": "name of its bus in the grid file",
         "power_factor": "cosine of the phase angle, lagging",
     },
+    "WindAsset": {
+        "zone": "id of its zone",
+        "kind": "wind turbine, or a park of equal ones",
+        "device": "id of its device",
+        "bus": "name of its bus in the grid file",
+        "rated_kw": "greatest power that it gives",
+        "hub_m": "height of the hub above the ground",
+        "cut_in_m_s": "wind at the hub below which it gives nothing",
+        "rated_m_s": "wind at the hub from which on it gives its rating",
+        "cut_out_m_s": "wind at the hub from which on it stands",
+        "power_factor": "cosine of the phase angle",
+    },
     "PvAsset": {
         "kind": "photovoltaic plant",
         "device": "id of its inverter",
@@ -216,7 +229,7 @@ WORDS: dict[str, dict[str, str]] = {
     },
     "BatteryAsset": {
         "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
-        "null for its kind's: batteries 1, charge points 2, heat pumps 3",
+        "null for its kind's: batteries 1, charge points and deferrable loads 2, heat pumps 3",
         "critical": "no limit of the connection or the feeder lowers what it takes",
         "kind": "stationary battery",
         "device": "id of its inverter",
@@ -249,7 +262,7 @@ WORDS: dict[str, dict[str, str]] = {
     },
     "ChargePointAsset": {
         "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
-        "null for its kind's: batteries 1, charge points 2, heat pumps 3",
+        "null for its kind's: batteries 1, charge points and deferrable loads 2, heat pumps 3",
         "critical": "no limit of the connection or the feeder lowers what it takes",
         "kind": "charge point for cars",
         "device": "id of its device",
@@ -323,9 +336,24 @@ WORDS: dict[str, dict[str, str]] = {
         "run_cost_per_h": "what an hour of running costs besides its fuel [currency/h]",
         "power_factor": "cosine of the phase angle",
     },
+    "DeferrableAsset": {
+        "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
+        "null for its kind's: batteries 1, charge points and deferrable loads 2, heat pumps 3",
+        "critical": "no limit of the connection or the feeder delays it",
+        "zone": "id of its zone",
+        "kind": "load whose run may wait: a machine, a pump, a process",
+        "device": "id of its device",
+        "bus": "name of its bus in the grid file",
+        "run": "what it draws from its start on, step by step: pairs of power [kW] and length [s]",
+        "run_from_h": "begin of the window in which it shall run, local",
+        "run_to_h": "end of that window, local; past midnight where it is not after the begin",
+        "piece_s": "a run may pause after pieces of so long; null for one that nothing interrupts",
+        "not_run_cost": "what it costs that a run does not begin in its window [currency]",
+        "power_factor": "cosine of the phase angle",
+    },
     "HeatPumpAsset": {
         "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
-        "null for its kind's: batteries 1, charge points 2, heat pumps 3",
+        "null for its kind's: batteries 1, charge points and deferrable loads 2, heat pumps 3",
         "critical": "no limit of the connection or the feeder lowers what it takes",
         "kind": "heat pump or air handler with its building zone",
         "device": "id of its device",

@@ -59,6 +59,13 @@ def genset_image() -> dict[tuple[int, int], int]:
     return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
 
 
+def machine_image() -> dict[tuple[int, int], int]:
+    """A load that runs at 2.1 kW for 600 s now, has used 70.002 kWh in 41 runs, and was told to run."""
+    told = (0, 2_100, *words32(70_002), 0, 600, 0, 41, 2, 0x0100)
+    held = (1, 1, 60, 0)
+    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
+
+
 def home_hub_image() -> dict[tuple[int, int], int]:
     """A heat pump that takes 2.31 kW in a room of 20.75 degC and was recommended to run."""
     return {(INPUT, 49): 2075, (INPUT, 50): 231, (HOLDING, 55): 2}
@@ -83,4 +90,5 @@ MAKERS = {
     "heat_meter": heat_meter_image,
     "limit_gateway": limit_gateway_image,
     "genset": genset_image,
+    "deferrable_load": machine_image,
 }

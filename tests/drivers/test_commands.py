@@ -34,10 +34,11 @@ ROLE = {
     "sunspec_battery": "setpoint_kw",
     "daikin_homehub": "sg_state",
     "genset": "setpoint_kw",
+    "deferrable_load": "run_state",
 }
-VALUE = {"daikin_homehub": 3.0, "genset": -10.0}
+VALUE = {"daikin_homehub": 3.0, "genset": -10.0, "deferrable_load": 1.0}
 """What is commanded of one that does not take 10."""
-SAFE = {"genset": -8.0}
+SAFE = {"genset": -8.0, "deferrable_load": 0.0}
 """The safe value of one that does not take 8."""
 
 

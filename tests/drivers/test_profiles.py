@@ -48,6 +48,7 @@ ROLES = {
         "engine_state": "state",
         "setpoint_kw": "kW",
     },
+    "deferrable_load": {"power_kw": "kW", "energy_kwh": "kWh", "run_s": "s", "state": "state", "run_state": "state"},
     "limit_gateway": {
         "import_limit_kw": "kW",
         "export_limit_kw": "kW",
@@ -76,6 +77,7 @@ WATCHDOG = {
     "daikin_homehub": False,
     "heat_meter": False,
     "genset": True,
+    "deferrable_load": True,
     "limit_gateway": False,
     "building_automation": False,
     "heat_pump": False,
@@ -85,6 +87,7 @@ COMMANDED = {
     "limit_a": RoleKind.LIMIT,
     "setpoint_kw": RoleKind.SETPOINT,
     "sg_state": RoleKind.SETPOINT,
+    "run_state": RoleKind.LIMIT,
     "phases": RoleKind.SETPOINT,
 }
 

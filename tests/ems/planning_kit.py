@@ -93,7 +93,8 @@ class StoredFeed:
     def _series(
         self, point: str, formula: Callable[[float], float | None], issued: datetime, start: datetime
     ) -> ForecastSeries:
-        units = {"price": "EUR/kWh", "carbon": "kg/kWh", "outdoor_c": "degC", "irradiance_w_m2": "W/m2"}
+        units = {"price": "EUR/kWh", "carbon": "kg/kWh", "outdoor_c": "degC", "irradiance_w_m2": "W/m2",
+                 "wind_m_s": "m/s"}  # fmt: skip
         hours = start.timestamp() / 3600.0 + np.arange(self.hours)
         values = tuple(formula(float(h)) for h in hours)
         return ForecastSeries(point, units[point], issued, start, 3600.0, values, source="formula", version="1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planning_kit import feeds, prepare_grid
+from question_kit import asked
 from stage import NOW, SceneMaker, make_plan, make_site
 
-from drivers.points import Quality
 from ems.balancing import Flex, Rows, balance
-from ems.clock import SimulatedClock
 from ems.config.binding import bind
 from ems.config.site import Site
 from ems.failsafe import failsafe_extremes
@@ -24,12 +21,10 @@ from ems.fast.decisions import AssetKind, Bound, Rung
 from ems.fast.levers import build_levers
 from ems.fast.steering import Steering
 from ems.plan_check import check_plan
-from ems.process_image import Reading, Snapshot
-from ems.slow.planning_setup import build_planning
 from ems.slow.running import running
 from optimization.assets import Genset, GensetInputs
 from optimization.forecast.past import Past
-from optimization.problem import Plan, Problem
+from optimization.problem import Plan
 from optimization.rolling import Planner
 
 SET = {
@@ -80,32 +75,9 @@ def test_for_how_long_it_runs_or_stands_is_read_off_its_power(past, now_kw, expe
 # ---- question and plan ----------------------------------------------------------------------------------------
 
 
-async def asked(folder: Path, site: Site, power_kw: float) -> Problem:
-    from planning_kit import IdleSolver, ListJournal
-
-    solver = IdleSolver(answer=lambda _problem, _now: None)
-    prepare_grid(site, folder)
-    clock, bindings = SimulatedClock(NOW), bind(site)
-    planning = build_planning(
-        site, bindings, clock, solver=solver, journal=ListJournal(), state_dir=folder, feeds=feeds()
-    )
-    measured = {
-        "meter.power_kw": 20.0, "inverter.power_kw": -10.0, "store.power_kw": 0.0, "store.soc_pct": 50.0,
-        "wallbox.power_kw": 0.0, "wallbox.state": 0.0, "heater.power_kw": 2.0, "heater.temperature_c": 21.0,
-        "gateway.power_kw": power_kw,
-    }  # fmt: skip
-    for minutes in (0, 5, 10):
-        at = NOW + timedelta(minutes=minutes)
-        clock.advance_to(minutes * 60.0)
-        readings = {p: Reading(p, v, at, minutes * 60.0, Quality.GOOD) for p, v in measured.items()}
-        planning.observe(Snapshot(at, minutes * 60.0, readings))
-    await planning.plan_once(Snapshot(at, minutes * 60.0, readings), {})
-    return solver.asked[-1]
-
-
 @pytest.mark.parametrize("power_kw", [0.0, -12.0])
 async def test_the_question_tells_whether_it_runs_and_what_its_fuel_costs(tmp_path: Path, power_kw: float) -> None:
-    problem = await asked(tmp_path, SITE, power_kw)
+    problem = await asked(tmp_path, SITE, {"gateway.power_kw": power_kw})
     (model,) = [asset for asset in problem.assets if isinstance(asset, Genset)]
     told = problem.inputs["set"]
     assert isinstance(told, GensetInputs)
@@ -115,7 +87,7 @@ async def test_the_question_tells_whether_it_runs_and_what_its_fuel_costs(tmp_pa
 
 
 async def test_a_limit_of_the_connection_starts_it_and_its_least_power_binds(tmp_path: Path) -> None:
-    problem = await asked(tmp_path, yard(fuel_price_per_kwh=0.3), 0.0)
+    problem = await asked(tmp_path, yard(fuel_price_per_kwh=0.3), {"gateway.power_kw": 0.0})
     # By day the sun serves the load of 28 kW.
     night = (problem.slots.offset_s > 12.0 * 3600.0) & (problem.slots.offset_s < 15.0 * 3600.0)
     short = replace(problem.connection, import_limit_kw=np.where(night, 24.0, 60.0))

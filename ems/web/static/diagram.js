@@ -93,10 +93,12 @@ function Voltage({ x, y, voltage, bus, context, start }) {
 
 const RANGE = {
   pv: ({ rated_kw }) => [-rated_kw, 0],
+  wind: ({ rated_kw }) => [-rated_kw, 0],
   battery: ({ charge_kw, discharge_kw }) => [-discharge_kw, charge_kw],
   charge_point: ({ charge_kw }) => [0, charge_kw],
   heat_pump: ({ rated_kw }) => [0, rated_kw],
   genset: ({ rated_kw }) => [-rated_kw, 0],
+  deferrable: ({ most_kw }) => [0, most_kw],
 };
 
 function Asset({ spot, context }) {
@@ -129,8 +131,9 @@ function detail(asset, live, context) {
   const { snapshot, t, language } = context;
   if (asset.kind === "battery") return withUnit(pointOf(live, "soc_pct", snapshot), "pct", language);
   if (asset.kind === "heat_pump") return withUnit(pointOf(live, "temperature_c", snapshot), "degC", language);
+  if (asset.kind === "deferrable") return t.known(`deferrable.${pointOf(live, "state", snapshot)}`, DASH);
   if (asset.kind === "charge_point") return t.known(`charge_point.${pointOf(live, "state", snapshot)}`, DASH);
-  if (asset.kind === "pv" && isNumber(live.command_kw) && live.command_kw > -asset.rated_kw + STILL_KW) {
+  if ((asset.kind === "pv" || asset.kind === "wind") && isNumber(live.command_kw) && live.command_kw > -asset.rated_kw + STILL_KW) {
     return t("oneline.limited", { limit: withUnit(-live.command_kw, "kW", language, 1) });
   }
   return "";

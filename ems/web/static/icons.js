@@ -17,10 +17,12 @@ export const SYMBOLS = {
   load: "M3 8l5-5 5 5M4.5 7v6.5h7V7M7 13.5V10h2v3.5",
   metered_load: "M3 8l5-5 5 5M4.5 7v6.5h7V7M6 11h4M6 9h4",
   pv: "M2.5 3.5h11v9h-11zM2.5 8h11M6.2 3.5v9M9.8 3.5v9",
+  wind: "M8 8V14M6.5 14h3M8 7V1.5L9.2 6zM8.6 8.4l4.8 2.7-4.8-1.2zM7.4 8.4l-4.8 2.7 4-3.1z",
   battery: "M2.5 4.5h10v7h-10zM12.5 6.5h1.5v3h-1.5M5 6.5v3M7.5 6.5v3M10 6.5v3",
   charge_point: "M3.5 13.5v-11h6v11M2.5 13.5h8M5 5h3M9.5 8h2v3.5a1 1 0 0 0 2 0V6l-2-2",
   heat_pump: "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11zM4.5 9c1.5-2.5 2.3-2.5 3.5 0s2 2.5 3.5 0",
   genset: "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11zM10.5 6.2A3 3 0 1 0 11 9H8.5",
+  deferrable: "M3 2.5h10v11H3zM8 6a3 3 0 1 0 0 6 3 3 0 0 0 0-6zM5 4.3h2M8 7.6V9l1.2 .8",
   heat_meter: "M2.5 2.5h11v11h-11zM5.5 11V5M10.5 11V5M5.5 8h5",
   building_automation: "M3 13.5v-11h10v11zM5.5 5h1.5M9 5h1.5M5.5 8h1.5M9 8h1.5M7 13.5V11h2v2.5",
 };
