@@ -13,6 +13,9 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+# NumPy's median and quantile load it when they are first called: a mebibyte, an hour or a day after the start.
+import numpy.ma  # noqa: F401
+
 from ems.app import build
 from ems.clock import Clock, SystemClock, unhurried
 from ems.commands.output import note
@@ -21,6 +24,7 @@ from ems.config.site import Site
 from ems.config.verdict import read_verdict
 from ems.daemon import Daemon
 from ems.exit_codes import CommandError, Exit
+from ems.lean_heap import give_back
 from ems.operations.loop_watch import LoopWatch
 from ems.operations.supervisor import FEEDS_A_WATCHDOG, Supervisor
 from ems.ownership import NotOwner
@@ -36,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 OWNER_CHECK_S = 0.5
 LOOK_S = 1.0
+GIVE_BACK_S = 60.0
 LATE_CYCLES = 2.0
 """A decision older than so many cycles is a missed deadline, and the watchdog is not fed for it."""
 CHECKING = "the grid's worst case is being checked; until it has passed, devices in control are only advised"
@@ -71,6 +76,7 @@ async def live(site: Site, state: Path, clock: Clock, arguments: argparse.Namesp
             _watch("ownership", _stop_when_lost(daemon, runner)),
             _watch("worst case", _clear(site, state, daemon)),
             _watch("loop", loop_watch.beat()),
+            _watch("heap", _keep_lean()),
             _watch("systemd", keep_alive(daemon, clock, supervisor)),
         ]
         await runner.run(arguments.for_s)
@@ -117,6 +123,14 @@ async def _stop_when_lost(daemon: Daemon, runner: LiveRunner) -> None:
     while daemon.is_owner:
         await clock.sleep(OWNER_CHECK_S)
     runner.stop()
+
+
+async def _keep_lean() -> None:
+    """Give back what the last plans needed for a moment."""
+    clock = SystemClock()
+    while True:
+        await clock.sleep(GIVE_BACK_S)
+        give_back()
 
 
 async def keep_alive(daemon: Daemon, clock: Clock, supervisor: Supervisor) -> None:

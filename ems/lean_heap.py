@@ -26,3 +26,10 @@ def keep_heap_lean() -> None:
     if mallopt is not None:
         for name, value in _SETTINGS.items():
             mallopt(name, value)
+
+
+def give_back() -> None:
+    """Give the machine every whole page in which nothing lies, also between what stays; takes about a millisecond."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
