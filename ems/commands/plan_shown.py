@@ -15,6 +15,8 @@ from ems.slow.plan_record import HELD
 from ems.slow.plan_resumed import read_plan
 from optimization.problem import Plan
 
+TOLD_KWH = 0.05
+"""Less of a band that is missing is not told [kWh]."""
 STATES = ("energy_kwh", "temperature_c")
 """What is shown beside the power of an asset."""
 
@@ -82,6 +84,7 @@ def table_lines(site: Site, kept: Kept, age_s: float | None) -> Iterator[str]:
         yield f"witness   runpp agrees in {_slots(plan.ac.witnessed)} within {plan.ac.witness_off_pu:.0e} pu"
     for outage, slots in binding_outages(site, kept).items():
         yield f"outage    {outage} binds in {slots} slot{'s' if slots > 1 else ''}"
+    yield from _flexibility(site, kept)
     yield f"solver    {plan.solve.get('status')}, cost {plan.objective:.2f} {currency}"
     if "scenarios" in kept.body:
         tail, expected = plan.solve["tail_cost"], plan.solve["expected_cost"]
@@ -108,6 +111,22 @@ def binding_outages(site: Site, kept: Kept) -> dict[str, int]:
         if outage in site.file.grid.outages and not limit["asset"]:
             at.setdefault(outage, set()).update(limit["at"])
     return {outage: len(at[outage]) for outage in site.file.grid.outages if outage in at}
+
+
+def _flexibility(site: Site, kept: Kept) -> Iterator[str]:
+    """Say of each band how much of it is missing, and of each envelope how much energy lies outside."""
+    hours, held = kept.plan.slots.duration_h, kept.plan.held_reserves
+    for name, band in site.file.reserves.items():
+        if name in held:
+            up, down = (float(hours @ kw) for kw in (held[name].up_missing_kw, held[name].down_missing_kw))
+            told = "is held" if up + down < TOLD_KWH else f"misses {up:.1f} kWh up and {down:.1f} kWh down"
+            yield f"reserve   {name}: {band.up_kw:g} kW up, {band.down_kw:g} kW down {told}"
+        else:
+            yield f"reserve   {name}: nothing is held, none of its members is steered"
+    count = len(site.file.envelopes)
+    outside = kept.plan.charged[-count:] if count and len(kept.plan.charged) >= count else ()
+    for name, kw in zip(site.file.envelopes, outside, strict=False):
+        yield f"envelope  {name}: {float(hours @ kw):.1f} kWh outside"
 
 
 def _slots(witnessed: tuple[int, ...]) -> str:

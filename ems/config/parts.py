@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from ems.config.assets import ASSET_KINDS, Comfort, DistrictZone
 from ems.config.audit import Audit, CheckpointMail, TimeStamping
 from ems.config.documents import Key, Keys
+from ems.config.flexibility import PowerEnvelope, ReserveBand
 from ems.config.grid_operator import GridOperator, LimitApi, LimitInput, LimitRegisters
 from ems.config.inverter import InverterCurves
 from ems.config.island import Island
@@ -39,7 +40,13 @@ _SECTIONS: Mapping[Keys, type[Strict]] = {
     ("audit", "mail"): CheckpointMail,
     ("audit", "timestamp"): TimeStamping,
 }
-_NAMED: Mapping[str, type[Strict]] = {"devices": Device, "zones": DistrictZone, "groups": Group}
+_NAMED: Mapping[str, type[Strict]] = {
+    "devices": Device,
+    "zones": DistrictZone,
+    "groups": Group,
+    "reserves": ReserveBand,
+    "envelopes": PowerEnvelope,
+}
 """What stands under an id and has one schema."""
 _LISTED: Mapping[str, type[Strict]] = {"outages": Outage, "registers": LimitRegisters, "inputs": LimitInput}
 """What stands under an id within a section."""
@@ -69,7 +76,7 @@ class Parts:
     broken: frozenset[Keys]
 
     def named(self, group: str) -> Iterator[tuple[str, BaseModel]]:
-        """List the zones, devices, assets or groups by id, in the order of the file."""
+        """List the zones, devices, assets, groups, bands or envelopes by id, in the order of the file."""
         for path, part in self.sections.items():
             if len(path) == 2 and path[0] == group and group != "feeds":
                 yield str(path[1]), part
@@ -90,8 +97,8 @@ def schema_at(path: Keys, raw: Mapping[str, Any]) -> type[Strict] | None:
     match path:
         case ():
             return SiteFile
-        case ("devices" | "zones" | "groups" as group, _):
-            return _NAMED[str(group)]
+        case (str() as group, _) if group in _NAMED:
+            return _NAMED[group]
         case ("assets", name):
             return ASSET_KINDS.get(_kind(raw, name))
         case ("assets" | "zones", _, str() as key) if key in _BLOCKS:
@@ -128,7 +135,7 @@ def text(part: BaseModel | None, key: str) -> str | None:
 
 def _paths(raw: Mapping[str, Any]) -> Iterator[Keys]:
     yield from _SECTIONS
-    for group in ("zones", "devices", "assets", "groups"):
+    for group in ("assets", *_NAMED):
         for name in _block(raw, (group,)) or {}:
             yield group, name
             yield from ((group, name, key) for key in _BLOCKS)

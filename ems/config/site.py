@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ems.config.assets import AssetSpec, DistrictZone
 from ems.config.audit import Audit
+from ems.config.flexibility import PowerEnvelope, ReserveBand
 from ems.config.grid_operator import GridOperator
 from ems.config.island import Island
 from ems.config.retention import Retention
@@ -191,6 +192,8 @@ class SiteFile(Strict):
     devices: dict[Id, Device]
     assets: dict[Id, AssetSpec]
     groups: dict[Id, Group] = later({})
+    reserves: dict[Id, ReserveBand] = later({})
+    envelopes: dict[Id, PowerEnvelope] = later({})
 
     @model_validator(mode="before")
     @classmethod

@@ -21,6 +21,7 @@ from ems.config.assets import (
     MeteredLoad,
 )
 from ems.config.binding import Bindings
+from ems.config.flexibility_models import envelopes, reserves
 from ems.config.inverter_models import inverters, planned_inverters
 from ems.config.site import Planning, Site
 from ems.limits.in_force import InForce, foreseen
@@ -116,6 +117,11 @@ class Questioner:
     models: Mapping[str, Asset]
     inverters: Mapping[str, Inverter] = field(default_factory=dict)
 
+    @property
+    def zone(self) -> ZoneInfo:
+        """Zone of the site's wall clock."""
+        return ZoneInfo(self.site.file.site.timezone)
+
     @classmethod
     def of(cls, site: Site, bindings: Bindings, tariff: Tariff, buses: Mapping[str, int]) -> Questioner:
         """Make one; `buses` maps bus names to the grid's indices."""
@@ -173,9 +179,10 @@ class Questioner:
             held=held,
             demand=terms[0],
             carbon_budget=terms[1],
-            charges=self._charges(tiers),
+            charges=(*self._charges(tiers), *envelopes(self.site.file, slots, self.zone)),
             groups=self._groups(slots),
             inverters={} if network is None else planned_inverters(self.inverters, assets),
+            reserves=reserves(self.site.file, slots, self.zone, assets),
         )
 
     def _tariff(self, slots: Slots, foresight: Foresight) -> TariffSeries:

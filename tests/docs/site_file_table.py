@@ -50,6 +50,8 @@ PLACES = {
     **{model.__name__: f"`assets.<id>` of kind `{kind}`" for kind, model in ASSET_KINDS.items()},
     "Group": "`groups.<id>`",
     "InverterCurves": "`assets.<id>.inverter`",
+    "ReserveBand": "`reserves.<id>`",
+    "PowerEnvelope": "`envelopes.<id>`",
     "PhaseSwitch": "`assets.<id>.phase_switch`",
     "SgReady": "`assets.<id>.sg_ready`",
     "Comfort": "`zones.<id>.comfort`, `assets.<id>.comfort`",

@@ -19,6 +19,27 @@ WORDS: dict[str, dict[str, str]] = {
         "devices": "every device on its wire, by id",
         "assets": "every physical thing that takes or gives power, and what meters or limits it, by id",
         "groups": "assets behind one fuse or cable of their own, by id",
+        "reserves": "power that is kept ready, by id; see [bands and envelopes](engineer.md#bands-and-envelopes)",
+        "envelopes": "between which powers somebody outside wants the connection, by id; see [bands and envelopes]"
+        "(engineer.md#bands-and-envelopes)",
+    },
+    "ReserveBand": {
+        "from_h": "local hour at which it begins, in quarters",
+        "to_h": "local hour at which it ends, in quarters; past midnight where it is less than the begin",
+        "days": "days of the week on which it begins, 0 is Monday",
+        "members": "ids of the batteries, plants, turbines, generating sets and charge points that keep it ready",
+        "up_kw": "by how much less the site must be able to take, or give more",
+        "down_kw": "by how much more the site must be able to take, or give less",
+        "hold_s": "for how long once it is called",
+        "missing_per_kwh": "what a kWh that is not held costs in plans, for every hour [currency/kWh]",
+    },
+    "PowerEnvelope": {
+        "from_h": "local hour at which it begins, in quarters",
+        "to_h": "local hour at which it ends, in quarters; past midnight where it is less than the begin",
+        "days": "days of the week on which it begins, 0 is Monday",
+        "low_kw": "least import that is wanted, negative for export; null for the export limit",
+        "high_kw": "most import that is wanted; null for the import limit",
+        "price_per_kwh": "what a kWh outside of it costs in plans, besides its own price [currency/kWh]",
     },
     "InverterCurves": {
         "rated_kva": "apparent power; active power goes before reactive",
@@ -27,7 +48,8 @@ WORDS: dict[str, dict[str, str]] = {
         "reactive_of_voltage": "its Q(U): pairs of a voltage and a share of `most_kvar`, from -1 (gives) to 1 (takes "
         "reactive power) [pu, -]",
         "most_kvar": "reactive power either way that Q(U) refers to [kvar]",
-        "power_of_voltage": "its P(U): pairs of a voltage and the share of its rated power that it may give there [pu, -]",
+        "power_of_voltage": "its P(U): pairs of a voltage and the share of its rated power that it may give there "
+        "[pu, -]",
     },
     "Group": {
         "members": "ids of the assets; one may be in several groups",
