@@ -25,6 +25,8 @@ NOT_BY_SLOT = frozenset(
 )
 """Variables that are not counted by slots, or not by all of them; of all others the slot is the last index."""
 DROPPED = -1
+MOST_SCALE = 100.0
+"""Limits cost a thousand times as much as energy: what is multiplied further the solver no longer tells apart."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,11 +45,16 @@ class Stake:
 
     @property
     def scale(self) -> float:
-        """What all costs are multiplied by, so that those of the first scenario weigh no less than in its own plan.
+        """What all costs are multiplied by, so that those of the first scenario weigh as much as in its own plan.
 
         The solver's tolerance is that of a cost: ties that are broken by little must stay above it.
         """
-        return float(1.0 / ((1.0 - self.weight) * self.probability[0]))
+        return float(min(MOST_SCALE, 1.0 / ((1.0 - self.weight) * self.probability[0])))
+
+    @property
+    def counts(self) -> Floats:
+        """What each scenario's own cost counts in the joint programme, but for the tail, shape (scenarios,)."""
+        return self.scale * (1.0 - self.weight) * self.probability
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +90,7 @@ class Tree:
         parts, offset = [], 0.0
         for k in reversed(range(len(programmes))):  # the first scenario's bounds are those of the stem
             lp, column, row = programmes[k], self.columns[k], self.rows[k]
-            counted = stake.scale * (1.0 - stake.weight) * float(stake.probability[k])
+            counted = float(stake.counts[k])
             cost[column] += counted * lp.cost
             offset += counted * lp.offset
             low[column], high[column] = lp.col_lower, lp.col_upper
@@ -114,7 +121,7 @@ class Tree:
         In the stem a slope is what all scenarios pay together, each as much as it counts; after it what the first one
         would pay alone, were it to come.
         """
-        counts = 1.0 - float(row[self.height]) if stake.weight else 1.0
+        counts = float(stake.counts[0]) - (float(row[self.height]) if stake.weight else 0.0)
         is_stem_row = np.ones(len(self.rows[0]), dtype=bool)
         is_stem_row[self.beyond] = False
         return (

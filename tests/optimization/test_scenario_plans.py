@@ -14,6 +14,7 @@ from scipy.optimize import linprog
 from ems.plan_check import check_plan, scenarios
 from optimization import uncertainty
 from optimization.assets import Battery, BatteryInputs, LoadInputs, PvInputs
+from optimization.assets.asset import PowerBand
 from optimization.hedging import HedgingSolver, questions
 from optimization.holding import hold
 from optimization.model import build_model
@@ -178,6 +179,20 @@ def test_a_price_in_the_stem_is_what_all_pay_and_later_what_the_nominal_pays():
             # The nominal one is not in the tail: it counts by its part of the expected cost alone.
             counts = 1.0 if s < SHARED else 0.4 * (1.0 - weight)
             assert value * counts == pytest.approx(rise, rel=1e-3)
+
+
+def test_a_scenario_that_hardly_counts_is_planned_and_priced_all_the_same():
+    asked = house(0.95)
+    rare = tuple(
+        replace(each, probability=p) for each, p in zip(asked.uncertainty.scenarios, (0.4, 0.4, 0.199), strict=True)
+    )
+    asked = replace(asked, uncertainty=Uncertainty(rare, 0.95, 0.2))
+    solution = HedgingSolver(priced=True).solve(asked)
+    held = {"battery": PowerBand(*[np.where(np.arange(N) < SHARED, solution.schedules["battery"].power_kw, kw)
+                                   for kw in (-10.0, 10.0)])}  # fmt: skip
+    alone = Solver(priced=True).solve(replace(asked, uncertainty=None, held=held))
+    assert solution.solve["nominal_cost"] == pytest.approx(alone.objective, rel=1e-6)
+    np.testing.assert_allclose(solution.prices.energy_value[SHARED:], alone.prices.energy_value[SHARED:], rtol=1e-4)
 
 
 def hedged_plan(asked, solution):
