@@ -147,6 +147,14 @@ def spread_out(lp: Lp, integers: Ints, x: Floats) -> Floats:
     return whole[integers]
 
 
+def a_slot_on(integers: Ints, wholes: Floats) -> Floats:
+    """Move whole numbers on by a slot: neighbouring columns are the slots of one thing, and its last one stays."""
+    moved = wholes.copy()
+    following = np.flatnonzero(np.diff(integers) == 1)
+    moved[following] = wholes[following + 1]
+    return moved
+
+
 def with_wholes(lp: Lp, integers: Ints, x: Floats) -> Lp:
     """Hold whole numbers where they are."""
     lower, upper = lp.col_lower.copy(), lp.col_upper.copy()

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from optimization.affine import AffineModel
+from optimization.answer import figures
 from optimization.assets.asset import PowerBand
 from optimization.exclusive import find_pairs
 from optimization.extract import Solution, extract
@@ -23,7 +24,7 @@ from optimization.problem import Problem, Refused
 from optimization.scenario_tree import Stake, Tree, grown
 from optimization.shadow_prices import Duals, shadow_prices
 from optimization.slots import Floats
-from optimization.solve import DEVEX, Solver, WarmModel, figures, values_of
+from optimization.solve import DEVEX, Solver, WarmModel, values_of
 from optimization.structure import Structure, structure
 from optimization.uncertainty import Uncertainty, risk_adjusted, shared_slots, tail_mean, turned_out
 from optimization.validation import faults

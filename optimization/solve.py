@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimization.affine import AffineModel, Lp
+from optimization.answer import Answer, added_up, figures
 from optimization.coefficients import coefficients
 from optimization.exclusive import (
     Pairs,
+    a_slot_on,
     find_pairs,
     fractional,
     netted,
@@ -72,31 +74,6 @@ class SolveError(Exception):
     """The solver gave no usable answer to a valid question; the message says how it ended."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Answer:
-    """What the solver found.
-
-    Args:
-        x: values of the columns.
-        objective: value of the objective, offset included.
-        iterations: simplex iterations.
-        run_s: the solver's own time [s].
-        start: `warm` or `cold`.
-        binaries: how many binaries were needed.
-        gap: relative gap that was left.
-        status: how the solver ended; with binaries also at a limit, with the best plan found so far.
-    """
-
-    x: Floats
-    objective: float
-    iterations: int
-    run_s: float
-    start: str
-    binaries: int = 0
-    gap: float = 0.0
-    status: str = "optimal"
-
-
 class Layout(Protocol):
     """What a solve has to know of a model beside its numbers."""
 
@@ -117,6 +94,7 @@ class WarmModel(Generic[Laid]):
     edges: int | None = None
     highs: highspy.Highs = field(default_factory=highspy.Highs)
     basis: highspy.HighsBasis | None = None
+    wholes: Floats | None = None
     solves: int = 0
 
     def __post_init__(self) -> None:
@@ -178,26 +156,43 @@ class WarmModel(Generic[Laid]):
         spent, guess, whole = [relaxed], relaxed.x, self._wholes(relaxed.x)
         which = broken if len(broken) <= FEW else self.pairs.of_the_same_things(broken)
         while True:
-            spread = spread_out(lp, whole, guess)
-            at = np.concatenate([whole[: len(spread)], len(lp.cost) + np.arange(len(which))]).astype(np.int32)
-            start = np.concatenate([spread, self._start(guess, which)])
-            mixed = self._run_mixed(with_binaries(lp, self.pairs, which), at, start, whole, deadline_s)
+            at = np.concatenate([whole, len(lp.cost) + np.arange(len(which))]).astype(np.int32)
+            start = np.concatenate([self._whole_start(lp, whole, guess, deadline_s), self._start(guess, which)])
+            mixed = self._run_mixed(with_binaries(lp, self.pairs, which), at, start, deadline_s)
+            self.wholes = mixed.x[self.affine.integers]
             decided = without_losers(lp, self.pairs, which, mixed.x[len(lp.cost) :] > 0.5)
             settled = self._run(with_wholes(decided, whole, mixed.x), deadline_s, self.basis)
             spent += [mixed, settled]
             guess = self._cleaned(lp, settled.x)
             more, whole = np.setdiff1d(self.pairs.broken(guess), which), np.union1d(whole, self._wholes(guess))
             if not more.size and not fractional(guess, self.affine.integers).size:
-                return _added_up(spent, guess, len(which) + len(whole))
+                return added_up(spent, guess, len(which) + len(whole))
             which = self.pairs.of_the_same_things(np.union1d(which, more))
 
-    def _run_mixed(self, lp: Lp, at: NDArray[np.int32], start: Floats, whole: Ints, deadline_s: float | None) -> Answer:
-        """Solve with whole numbers, the binaries among them, from a start at some of these columns."""
+    def _whole_start(self, lp: Lp, whole: Ints, guess: Floats, deadline_s: float | None) -> Floats:
+        """Give what is to be whole a start: rounded, or as in the last solve, in place or a slot on; empty for none."""
+        spread = spread_out(lp, whole, guess)
+        if len(spread) == len(whole) or self.wholes is None or len(whole) != len(self.wholes):
+            return spread
+        best, least = spread, np.inf
+        for tried in (self.wholes, a_slot_on(whole, self.wholes)):
+            x = guess.copy()
+            x[whole] = tried
+            try:
+                cost = self._run(with_wholes(lp, whole, x), deadline_s, self.basis).objective
+            except SolveError:
+                continue  # it cannot be kept any more
+            best, least = (tried, cost) if cost < least else (best, least)
+        return np.round(best)
+
+    def _run_mixed(self, lp: Lp, at: NDArray[np.int32], start: Floats, deadline_s: float | None) -> Answer:
+        """Solve with whole numbers at some columns, from a start where there is one for all of them."""
         integral = np.zeros(len(lp.cost), dtype=np.int32)
         integral[at] = 1
-        integral[whole] = 1
         self._pass(lp, integral)
-        self.highs.setSolution(len(start), at, start)
+        if len(start) == len(at):
+            # Where any is missing, HiGHS would first solve everything once more to make the start whole.
+            self.highs.setSolution(len(start), at, start)
         # With `simplex` HiGHS would solve the relaxation and ignore the integrality.
         self.highs.setOptionValue("solver", "choose")
         try:
@@ -259,14 +254,6 @@ class WarmModel(Generic[Laid]):
 
     def _ended(self) -> str:
         return str(self.highs.modelStatusToString(self.highs.getModelStatus())).lower()
-
-
-def _added_up(spent: list[Answer], x: Floats, binaries: int) -> Answer:
-    """Report the last of several runs, with the effort of all of them and the gap of the last binaries."""
-    relaxed, mixed, settled = spent[0], spent[-2], spent[-1]
-    iterations, run_s = sum(each.iterations for each in spent), sum(each.run_s for each in spent)
-    effort = replace(settled, x=x, iterations=iterations, run_s=run_s, start=relaxed.start)
-    return replace(effort, binaries=binaries, gap=mixed.gap, status=mixed.status)
 
 
 class Solver:
@@ -378,16 +365,3 @@ def worst_residual(lp: Lp, x: Floats) -> float:
 def _excess(value: Floats, lower: Floats, upper: Floats) -> float:
     over = np.maximum(lower - value, value - upper) / (1.0 + np.abs(value))
     return float(over.max(initial=0.0))
-
-
-def figures(answer: Answer) -> dict[str, float | str]:
-    """Put the figures of a solve into words for the record."""
-    return {
-        "status": answer.status,
-        "objective": answer.objective,
-        "iterations": float(answer.iterations),
-        "wall_s": answer.run_s,
-        "gap": answer.gap,
-        "start": answer.start,
-        "binaries": float(answer.binaries),
-    }

@@ -20,12 +20,13 @@ from equation_mutants import all_mutants, put_in, right_code
 
 from ems.plan_check import check_plan
 from optimization.affine import compile_model
+from optimization.answer import figures
 from optimization.blocks.parts import Columns
 from optimization.exclusive import find_pairs
 from optimization.extract import extract
 from optimization.model import build_model, exclusive_groups
 from optimization.problem import AcVerdict
-from optimization.solve import SolveError, WarmModel, figures, values_of
+from optimization.solve import SolveError, WarmModel, values_of
 from optimization.structure import structure
 
 NEAR = 0.05

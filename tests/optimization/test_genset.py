@@ -11,9 +11,10 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from ems.plan_check import check_plan
 from optimization.assets import Genset, GensetInputs, HeatLoad, HeatLoadInputs, LoadInputs
+from optimization.exclusive import a_slot_on
 from optimization.holding import hold, limited
 from optimization.problem import Refused
-from optimization.solve import Solver
+from optimization.solve import Solver, WarmModel
 
 N, H = 12, 0.25
 ENGINE = Genset(
@@ -107,6 +108,33 @@ def test_it_runs_by_whole_starts_and_only_while_power_is_dear() -> None:
     _, solution = solved([(LOAD, LoadInputs(np.full(N, 40.0))), (ENGINE, now())], price)
     assert solution.schedules["engine"].states["is_running"].tolist() == [0.0] * 4 + [1.0] * 4 + [0.0] * 4
     assert solution.schedules["engine"].power_kw[4:8].tolist() == pytest.approx([-30.0] * 4)
+
+
+def test_the_next_plan_starts_from_what_the_last_one_ran(monkeypatch) -> None:
+    given: list[tuple[int, int]] = []
+    run, start = WarmModel._run_mixed, WarmModel._whole_start
+
+    def seen(self, lp, whole, guess, deadline_s):
+        found = start(self, lp, whole, guess, deadline_s)
+        given.append((len(found), len(whole)))
+        return found
+
+    def told(self, lp, at, begun, deadline_s):
+        assert len(begun) <= len(at)
+        return run(self, lp, at, begun, deadline_s)
+
+    monkeypatch.setattr(WarmModel, "_whole_start", seen)
+    monkeypatch.setattr(WarmModel, "_run_mixed", told)
+    price, solver = np.linspace(0.1, 0.6, N), Solver()
+    asked = problem([(ENGINE, now()), (LOAD, LoadInputs(np.full(N, 10.0)))], price)
+    first, second = solver.solve(asked), solver.solve(asked)
+    assert given == [(0, N), (N, N)]
+    assert second.objective <= first.objective + 1e-6
+
+
+def test_whole_numbers_move_on_within_their_own_thing() -> None:
+    moved = a_slot_on(np.array([3, 4, 5, 9, 10]), np.array([0.0, 1.0, 2.0, 7.0, 8.0]))
+    assert moved.tolist() == [1.0, 2.0, 2.0, 8.0, 8.0]
 
 
 def test_a_unit_that_has_just_started_goes_on() -> None:

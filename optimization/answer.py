@@ -1,0 +1,53 @@
+"""What a solve brought, and what it took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from optimization.slots import Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What the solver found.
+
+    Args:
+        x: values of the columns.
+        objective: value of the objective, offset included.
+        iterations: simplex iterations.
+        run_s: the solver's own time [s].
+        start: `warm` or `cold`.
+        binaries: how many binaries were needed.
+        gap: relative gap that was left.
+        status: how the solver ended; with binaries also at a limit, with the best plan found so far.
+    """
+
+    x: Floats
+    objective: float
+    iterations: int
+    run_s: float
+    start: str
+    binaries: int = 0
+    gap: float = 0.0
+    status: str = "optimal"
+
+
+def added_up(spent: list[Answer], x: Floats, binaries: int) -> Answer:
+    """Report the last of several runs, with the effort of all of them and the gap of the last binaries."""
+    relaxed, mixed, settled = spent[0], spent[-2], spent[-1]
+    iterations, run_s = sum(each.iterations for each in spent), sum(each.run_s for each in spent)
+    effort = replace(settled, x=x, iterations=iterations, run_s=run_s, start=relaxed.start)
+    return replace(effort, binaries=binaries, gap=mixed.gap, status=mixed.status)
+
+
+def figures(answer: Answer) -> dict[str, float | str]:
+    """Put the figures of a solve into words for the record."""
+    return {
+        "status": answer.status,
+        "objective": answer.objective,
+        "iterations": float(answer.iterations),
+        "wall_s": answer.run_s,
+        "gap": answer.gap,
+        "start": answer.start,
+        "binaries": float(answer.binaries),
+    }
