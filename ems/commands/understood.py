@@ -20,6 +20,8 @@ _PRIVACY = {
     "internal": "single values for the staff",
     "personal": "sums only",
 }
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+CURVES = {"cos_phi_of_power": "cos phi (P)", "reactive_of_voltage": "Q(U)", "power_of_voltage": "P(U)"}
 EXAMPLE_PRICE = 0.10
 """A published price for the echo of the tariff [currency/kWh]."""
 
@@ -34,6 +36,8 @@ def understood(site: Site, bindings: Bindings, now: datetime) -> dict[str, Any]:
         "zones": {name: zone.model_dump(mode="json") for name, zone in file.zones.items()},
         "devices": {name: _device(site, name) for name in file.devices},
         "assets": {name: _asset(site, bindings, name) for name in file.assets},
+        "reserves": {name: band.model_dump() for name, band in file.reserves.items()},
+        "envelopes": {name: envelope.model_dump() for name, envelope in file.envelopes.items()},
         "tariff": tariff_echo(site, now),
         "clock_changes": list(clock_changes(ZoneInfo(file.site.timezone), now)),
     }
@@ -91,11 +95,31 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
     for name, asset in facts["assets"].items():
         where = f" at {asset['bus']}" if asset["bus"] else ""
         yield f"asset     {name}: {asset['kind']}{where}{_wiring(asset)}"
+    for name, asset in facts["assets"].items():
+        if "curves" in asset:
+            yield f"curves    {name}: its inverter follows {' and '.join(asset['curves'])} by itself"
+    for name, band in facts["reserves"].items():
+        power = f"{band['up_kw']:g} kW up and {band['down_kw']:g} kW down for {band['hold_s']:g} s"
+        yield f"reserve   {name}: {', '.join(band['members'])} keep {power} ready, {_hours(band)}"
+    for name, envelope in facts["envelopes"].items():
+        low, high = (None if envelope[key] is None else f"{envelope[key]:g} kW" for key in ("low_kw", "high_kw"))
+        bounds = " and ".join(f"{word} {kw}" for word, kw in (("at least", low), ("at most", high)) if kw is not None)
+        yield f"envelope  {name}: {bounds} of import are wanted, {_hours(envelope)}"
     at = f"{datetime.fromisoformat(echo['local']):%H:%M} local ({echo['utc']:%H:%M} UTC)"
     prices = f"import {echo['import_per_kwh']:.4f}, export {echo['export_per_kwh']:.4f} {echo['currency']}/kWh"
     yield f"tariff    {at} at a published {echo['published_per_kwh']:.4f}: {prices}"
     changes = [f"{one['at']:%Y-%m-%d %H:%M} UTC (a day of {one['day_h']:g} h)" for one in facts["clock_changes"]]
     yield f"clock     next changes of local time: {', '.join(changes) or 'none'}"
+
+
+def _hours(part: dict[str, Any]) -> str:
+    """Say when something is asked for, by the local clock."""
+    days = "every day" if len(set(part["days"])) == len(DAYS) else ", ".join(DAYS[day] for day in part["days"])
+    return f"{days} from {_clock(part['from_h'])} to {_clock(part['to_h'])}"
+
+
+def _clock(hour: float) -> str:
+    return f"{int(hour):02d}:{round(60.0 * (hour % 1.0)):02d}"
 
 
 def _operator(said: dict[str, Any]) -> str:
@@ -128,6 +152,8 @@ def _asset(site: Site, bindings: Bindings, name: str) -> dict[str, Any]:
     facts: dict[str, Any] = {"kind": asset.kind, "bus": getattr(asset, "bus", None), "zone": asset.zone}
     if isinstance(asset, LoadAsset):
         return facts | {"residual_share": asset.residual_share}
+    if (curves := getattr(asset, "inverter", None)) is not None:
+        facts["curves"] = [words for key, words in CURVES.items() if getattr(curves, key)]
     facts |= {"device": asset.device, "points": bindings.points[name]}
     if isinstance(asset, BuildingAutomation):
         facts |= {"limits": dict(asset.limits), "fallback_kw": dict(asset.fallback_kw)}

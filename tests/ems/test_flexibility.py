@@ -14,6 +14,8 @@ import pytest
 from planning_kit import build_loop, demo_site
 
 from ems.commands.plan_shown import Kept, table_lines
+from ems.commands.understood import describe, understood
+from ems.config.binding import bind
 from ems.config.flexibility import PowerEnvelope, ReserveBand
 from ems.config.flexibility_models import envelopes, reserves
 from ems.config.site import Site
@@ -78,3 +80,13 @@ async def test_a_plan_of_the_site_holds_what_it_can_and_tells_what_is_missing(si
     held = wanted.price_per_kwh > 0.0
     least = {name: (one.import_kw - one.export_kw)[held].min() for name, one in (("with", plan), ("without", free))}
     assert least["with"] >= 6.0 - 1e-3 > least["without"], least
+
+
+def test_what_was_understood_is_said_back(site: Site) -> None:
+    facts = understood(site, bind(site), AT)
+    facts["assets"]["pv"]["curves"] = ["Q(U)", "P(U)"]
+    lines = list(describe(facts))
+    power = "12 kW up and 4 kW down for 900 s"
+    assert f"reserve   spinning: battery, pv keep {power} ready, every day from 11:00 to 14:00" in lines
+    assert "envelope  noon: at least 6 kW of import are wanted, every day from 11:00 to 13:30" in lines
+    assert "curves    pv: its inverter follows Q(U) and P(U) by itself" in lines

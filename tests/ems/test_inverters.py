@@ -14,7 +14,9 @@ import pytest
 from plan_samples import N, sample_plan, sample_problem
 from planning_kit import build_loop
 
+from ems.commands.understood import describe, understood
 from ems.config.asset_models import asset_models
+from ems.config.binding import bind
 from ems.config.inverter_models import inverters
 from ems.config.loading import load_site
 from ems.config.site import Site
@@ -80,6 +82,10 @@ def test_the_failsafe_check_counts_with_the_curves(site: Site, tmp_path: Path) -
     without = judge(plain, tmp_path, AT)
     assert not [words for words in told.problems if "voltage" in words], told.problems
     assert [words for words in without.problems if "voltage at barn" in words and "above 1.05" in words]
+
+
+def test_what_was_understood_of_the_curves_is_said_back(site: Site) -> None:
+    assert "curves    pv: its inverter follows Q(U) by itself" in describe(understood(site, bind(site), AT))
 
 
 def test_the_fast_loop_sees_the_feeder_with_the_curves(site: Site, tmp_path: Path) -> None:
