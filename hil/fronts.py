@@ -25,6 +25,7 @@ from ems.config.site import Device, Site
 from hil.endpoints import bacnet_device, heat_meter
 from hil.endpoints.alfen import AlfenSocket
 from hil.endpoints.bacnet_links import BacnetLink, DirectLink, Router
+from hil.endpoints.bidirectional import BidirectionalGateway
 from hil.endpoints.charge_boxes import BenderBox, VestelBox
 from hil.endpoints.genset import GensetGateway
 from hil.endpoints.home_hub import HomeHub
@@ -164,6 +165,10 @@ def _limit_gateway(fronts: Fronts, _: str, __: GridOperator, ___: Device) -> Lim
     return LimitGateway(*fronts.connection_kw)
 
 
+def _bidirectional(fronts: Fronts, asset: str, spec: ChargePointAsset, _: Device) -> BidirectionalGateway:
+    return BidirectionalGateway(fronts.plant, asset, charge_kw=spec.charge_kw, discharge_kw=spec.discharge_kw)
+
+
 def _box(make: Callable[..., Any]) -> Builder:
     def build(fronts: Fronts, asset: str, spec: ChargePointAsset, _: Device) -> Any:
         return make(fronts.plant, asset, spec.bus, phases=spec.most_phases, voltage_v=spec.voltage_v)
@@ -178,6 +183,7 @@ _BUILDERS: Mapping[str, Mapping[type, Builder]] = {
     "sunspec_battery": {BatteryAsset: _battery},
     "alfen_ng9xx": {ChargePointAsset: _box(AlfenSocket)},
     "amperfied_wallbox": {ChargePointAsset: _box(Wallbox)},
+    "bidirectional_charger": {ChargePointAsset: _bidirectional},
     "bender_cc612": {ChargePointAsset: _box(BenderBox)},
     "vestel_evc04": {ChargePointAsset: _box(VestelBox)},
     "heat_meter": {HeatMeter: _heat_meter},

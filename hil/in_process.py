@@ -117,7 +117,8 @@ def told_by(plant: Plant, asset: str, spec: AssetSpec) -> dict[str, float]:
             return dict(plant.published_limits(asset))
         case ChargePointAsset():
             told = dict(plant.state(asset))
-            return told | {"state": told["connected"] * (2.0 if told["power_kw"] > CHARGING_KW else 1.0)}
+            moving = 2.0 if told["power_kw"] > CHARGING_KW else 3.0 if told["power_kw"] < -CHARGING_KW else 1.0
+            return told | {"state": told["connected"] * moving}
         case _:
             return dict(plant.state(asset))
 

@@ -36,6 +36,7 @@ from hil.plant.charge_point import Car, ChargePoint
 from hil.plant.draws import Floats, off, stream
 from hil.plant.feeder import Plant
 from hil.plant.genset import Genset
+from hil.plant.giving_point import GivingPoint
 from hil.plant.hydronics import Hydronics
 from hil.plant.inverter import Inverter
 from hil.plant.load import Load, demand, read_columns
@@ -212,7 +213,8 @@ class _Draw:
         )
 
     def _charge_point(self, name: str, spec: ChargePointAsset, rng: np.random.Generator) -> ChargePoint:
-        return ChargePoint.drawn(
+        made = GivingPoint if spec.discharge_kw > 0.0 else ChargePoint
+        point = made.drawn(
             rng,
             bus=spec.bus,
             maximum_a=spec.maximum_a,
@@ -221,6 +223,10 @@ class _Draw:
             voltage_v=spec.voltage_v,
             cars=() if spec.park else self._cars[name],
         )
+        if isinstance(point, GivingPoint):
+            point.discharge_kw = spec.discharge_kw
+            point.back_efficiency = 1.0 - off(rng, 1.0 - spec.discharge_efficiency)
+        return point
 
     def _automation(self, name: str, spec: BuildingAutomation) -> Automation:
         return Automation({role: self._rule(name, role, asset) for role, asset in spec.limits.items()})

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from ems.config.asset_models import asset_model
-from ems.config.assets import ASSET_KINDS, DeferrableAsset, PoweredAsset
+from ems.config.assets import ASSET_KINDS, ChargePointAsset, DeferrableAsset, PoweredAsset
 from ems.config.documents import Key
 from ems.config.parts import Complaint, Parts, text
 from ems.config.site import with_zone_comfort
@@ -59,9 +59,20 @@ def _run_faults(name: str, spec: DeferrableAsset) -> Iterator[Complaint]:
         yield (*said, "piece_s"), words
 
 
+def _giving_faults(name: str, spec: ChargePointAsset) -> Iterator[Complaint]:
+    """Check that a charge point that takes power back is told kW, which knows no phases."""
+    if spec.discharge_kw > 0.0 and spec.least_phases < spec.most_phases:
+        words = (
+            f"{spec.discharge_kw:g} stands beside `phases: [1, 3]`; one that takes power back switches none: write 3"
+        )
+        yield ("assets", name, "discharge_kw"), words
+
+
 def _own_faults(name: str, spec: Any) -> Iterator[Complaint]:
     if isinstance(spec, DeferrableAsset):
         yield from _run_faults(name, spec)
+    if isinstance(spec, ChargePointAsset):
+        yield from _giving_faults(name, spec)
     model = asset_model(name, spec)
     for fault in (*own_numbers(model), *model.faults()):
         label, _, words = fault.partition(": ")

@@ -83,6 +83,7 @@ def _charge_point(name: str, spec: ChargePointAsset, bus: int) -> ChargePoint:
         efficiency=spec.efficiency,
         power_factor=spec.power_factor,
         keeps_minimum=spec.keeps_minimum,
+        discharge_kw=spec.discharge_kw,
     )
 
 

@@ -196,6 +196,8 @@ class ChargePointAsset(Sheddable):
 
     With `keeps_minimum` a plan runs it at its least power or more, or not at all; else the fast loop alone sees to
     that. `shortfall_per_kwh` is what a kWh costs that a car misses here [currency/kWh]; None for that of `planning`.
+    One that takes power back gives `discharge_kw` at the most, of cars whose drivers said what they want, and leaves
+    them `least_soc_pct` at any time; a kWh given costs `give_back_per_kwh` in wear [currency/kWh].
     """
 
     kind: Literal["charge_point"]
@@ -212,6 +214,10 @@ class ChargePointAsset(Sheddable):
     park: Id | None = None
     keeps_minimum: Switch = later(False)
     shortfall_per_kwh: NotNegative | None = later(None)
+    discharge_kw: NotNegative = later(0.0)
+    discharge_efficiency: Share = later(0.92)
+    least_soc_pct: Percent = later(50.0)
+    give_back_per_kwh: NotNegative = later(0.0)
 
     @property
     def least_phases(self) -> int:

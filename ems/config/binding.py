@@ -4,7 +4,7 @@
 
 Symbols: kw [kW] into the asset, n phases, U voltage between phase and neutral [V], value in the point's unit (kW or A).
 A value between zero and the least at which the device runs becomes zero: the device pauses.
-A charge point that switches phases is reckoned with the phases in force.
+A charge point that switches phases is reckoned with the phases in force; one that takes power back is told kW.
 A heat pump with `sg_ready` is told the number of an SG Ready state instead: the one whose power is next below. A
 deferrable load is told 1 to run, and 0 to wait.
 """
@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from pydantic import BaseModel
 
 from drivers.registry import DeviceSpec, ProfileInfo, profile_points
 from ems.config.assets import (
@@ -58,6 +60,8 @@ COMMANDED_ROLE: Mapping[str, str] = {
     "deferrable": "run_state",
 }
 """How each kind is commanded; a grid meter and a load are not."""
+GIVING_ROLES = ("soc_pct", "capacity_kwh", "discharge_kwh")
+"""What a charge point that takes power back must measure besides."""
 PHASES_ROLE = "phases"
 """Where a charge point tells on how many phases it charges, and is told so if it can switch them."""
 SG_ROLE = "sg_state"
@@ -185,13 +189,31 @@ def role_points(device_id: str, device: Device, profile: ProfileInfo) -> Mapping
     return {role: f"{device_id}.{name}" for role, name in names.items()}
 
 
+def measured_roles(asset: BaseModel) -> tuple[str, ...]:
+    """Give the roles that an asset's device must measure; of an asset that may be half a one."""
+    roles = MEASURED_ROLES.get(str(getattr(asset, "kind", "")), ())
+    return (*roles, *GIVING_ROLES) if _gives_back(asset) else roles
+
+
+def commanded_role(asset: BaseModel) -> str | None:
+    """Give the role by which an asset is commanded, of one that may be half a one; None for one that is not."""
+    if getattr(asset, "sg_ready", None) is not None:
+        return SG_ROLE
+    return "setpoint_kw" if _gives_back(asset) else COMMANDED_ROLE.get(str(getattr(asset, "kind", "")))
+
+
+def _gives_back(asset: BaseModel) -> bool:
+    return getattr(asset, "kind", "") == "charge_point" and getattr(asset, "discharge_kw", 0.0) > 0.0
+
+
 def _command(name: str, asset: DeviceAsset, points: Mapping[str, str]) -> CommandBinding | None:
     sg_ready = asset.sg_ready if isinstance(asset, HeatPumpAsset) else None
-    role = SG_ROLE if sg_ready is not None else COMMANDED_ROLE.get(asset.kind, "")
-    if role not in points:
+    role = commanded_role(asset)
+    if role is None or role not in points:
         return None
     range_ = command_range(asset)
-    kind = CommandKind.SETPOINT if role in ("setpoint_kw", SG_ROLE) else CommandKind.LIMIT
+    follows = role in ("setpoint_kw", SG_ROLE) and not isinstance(asset, ChargePointAsset)
+    kind = CommandKind.SETPOINT if follows else CommandKind.LIMIT
     states = () if sg_ready is None else _states(sg_ready.recommended_kw, range_[1])
     if isinstance(asset, DeferrableAsset):
         states = ((0.0, WAIT), (asset.most_kw, RUN))
@@ -217,6 +239,9 @@ def command_range(asset: DeviceAsset) -> tuple[float, float, float, float]:
             found = -asset.rated_kw, 0.0, 1.0, asset.minimum_kw
         case DeferrableAsset():
             found = 0.0, asset.most_kw, 1.0, asset.most_kw
+        case ChargePointAsset() if asset.discharge_kw > 0.0:
+            least_kw = asset.minimum_a * asset.least_phases * asset.voltage_v / 1000.0
+            found = -asset.discharge_kw, asset.charge_kw, 1.0, least_kw
         case ChargePointAsset():
             per_kw = 1000.0 / (asset.most_phases * asset.voltage_v)
             found = 0.0, min(asset.charge_kw, asset.maximum_a / per_kw), per_kw, asset.minimum_a

@@ -11,13 +11,14 @@ from drivers.registry import ProfileInfo, RoleInfo, known_profiles, profile_poin
 from ems.config.binding import (
     COMMANDED_ROLE,
     FORCED,
-    MEASURED_ROLES,
     NORMAL,
     PHASES_ROLE,
     RECOMMENDED,
     RUN,
     SG_ROLE,
     WAIT,
+    commanded_role,
+    measured_roles,
 )
 from ems.config.district_checks import block
 from ems.config.parts import Complaint, Parts, number, text
@@ -41,6 +42,7 @@ _SAFE_RANGE_KEYS = {
     "pv": ("", "rated_kw", ""),
     "wind": ("", "rated_kw", ""),
     "charge_point": ("", "maximum_a", "minimum_a"),
+    "charge_point setpoint_kw": ("", "charge_kw", ""),
     "heat_pump": ("", "rated_kw", "minimum_kw"),
     "genset": ("rated_kw", "", ""),
 }
@@ -86,20 +88,15 @@ def _overrides(name: str, device: BaseModel, profile: ProfileInfo) -> Iterator[C
             yield path, f"{point} is in {offered[point].unit}, not in {unit}; bind a point in {unit}"
 
 
-def _commanded_role(asset: BaseModel) -> str | None:
-    """Give the role by which an asset is commanded; None for one that is not."""
-    return SG_ROLE if getattr(asset, "sg_ready", None) is not None else COMMANDED_ROLE.get(str(text(asset, "kind")))
-
-
 def _roles(parts: Parts, name: str, profile: ProfileInfo, asset: BaseModel) -> Iterator[Complaint]:
     device, kind = parts.sections["devices", name], str(text(asset, "kind"))
     bound = {role: info.point for role, info in profile.roles.items()} | block(device, "roles")
-    missing = [role for role in MEASURED_ROLES.get(kind, ()) if role not in bound]
+    missing = [role for role in measured_roles(asset) if role not in bound]
     if missing:
         lacking = f"{text(device, 'profile')} has no role {' nor '.join(missing)}"
         yield ("devices", name, "profile"), f"{lacking}, which a {kind} needs; choose a profile for a {kind}"
         return
-    command, mode = _commanded_role(asset), text(device, "mode")
+    command, mode = commanded_role(asset), text(device, "mode")
     if mode == "monitor":
         return
     yield from _switched(name, profile, asset)
@@ -139,7 +136,7 @@ def _limits(device: BaseModel, profile: ProfileInfo, asset_id: str, asset: BaseM
 
 def _safe_values(parts: Parts, name: str, asset: BaseModel) -> Iterator[Complaint]:
     device, kind = parts.sections["devices", name], str(text(asset, "kind"))
-    command, safe = _commanded_role(asset), block(device, "safe")
+    command, safe = commanded_role(asset), block(device, "safe")
     for role in safe:
         if role != command:
             remedy = f"write {command}" if command else "remove it"
@@ -158,7 +155,7 @@ def _safe_values(parts: Parts, name: str, asset: BaseModel) -> Iterator[Complain
         if isinstance(value, int | float) and value not in states:
             yield ("devices", name, "safe", command), f"{value:g} {words}, or null to release it"
         return
-    bounds = _safe_range(asset, kind)
+    bounds = _safe_range(asset, f"{kind} {command}" if f"{kind} {command}" in _SAFE_RANGE_KEYS else kind)
     if isinstance(value, int | float) and bounds is not None and not _within(value, *bounds):
         lower, upper, least = bounds
         floor = f"0 or {least:g}" if least > 0 else f"{lower:g}"

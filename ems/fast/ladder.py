@@ -89,7 +89,8 @@ def action(kind: AssetKind, kw: float) -> str:
         case AssetKind.BATTERY:
             return "rest" if kw == 0.0 else f"{'charge' if kw > 0 else 'discharge'} {abs(kw):.1f} kW"
         case AssetKind.CHARGE_POINT:
-            return "let the car wait" if kw == 0.0 else f"let the car charge at {kw:.1f} kW"
+            does = "charge at" if kw > 0.0 else "give back"
+            return "let the car wait" if kw == 0.0 else f"let the car {does} {abs(kw):.1f} kW"
         case AssetKind.HEAT_PUMP:
             return "do not heat" if kw == 0.0 else f"heat with {kw:.1f} kW"
         case AssetKind.GENSET:

@@ -47,6 +47,8 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
         kind = AssetKind.PV if isinstance(spec, WindAsset) else AssetKind(spec.kind)
         step_kw = STEP_KW.get(kind, 1.0 / abs(command.per_kw))
         rest, dwell_s = None, 0.0
+        if isinstance(spec, ChargePointAsset) and spec.discharge_kw > 0.0:
+            step_kw = STEP_KW[AssetKind.BATTERY]
         if isinstance(spec, HeatPumpAsset):
             step_kw = next((s for s in HEAT_STEPS_KW if s <= HEAT_STEP_SHARE * spec.rated_kw), HEAT_STEPS_KW[-1])
             dwell_s = spec.sg_ready.dwell_s if spec.sg_ready is not None else 0.0

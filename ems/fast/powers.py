@@ -159,10 +159,11 @@ def _car_bound(spec: ChargePointAsset, lever: Lever, scene: Scene) -> Bound:
     car = scene.cars.get(lever.asset)
     if car is None:
         return Bound(Rung.DEVICE, 0.0, 0.0, "no car stands here")
+    lower_kw = lever.lower_kw if car.may_give(spec, scene.snapshot.at) else 0.0
     if car.wanted_kwh(spec.efficiency) <= 0.0:
-        return Bound(Rung.DEVICE, 0.0, lever.minimum_kw, "the car has what was asked for")
+        return Bound(Rung.DEVICE, lower_kw, lever.minimum_kw, "the car has what was asked for")
     steps = -(-(car.most_kw - 1e-6) // lever.step_kw)
-    return Bound(Rung.DEVICE, 0.0, min(steps * lever.step_kw, lever.upper_kw), "as much as the car takes")
+    return Bound(Rung.DEVICE, lower_kw, min(steps * lever.step_kw, lever.upper_kw), "as much as the car takes")
 
 
 def _comfort_bound(spec: HeatPumpAsset, lever: Lever, value: float, site: Site, scene: Scene) -> Bound:

@@ -21,6 +21,7 @@ from ems.fast.ceilings import learn_ceiling
 from ems.process_image import Snapshot
 from ems.store.requests import Request
 from optimization.assets import EvSession
+from optimization.assets.ev_session import GivesBack
 
 ANNOUNCED = timedelta(minutes=10)
 """A request may come so long before the car."""
@@ -28,6 +29,8 @@ UNKNOWN_STAY = timedelta(hours=8)
 UNKNOWN_KWH = 15.0
 """A car that nobody described is assumed to want so much and to stay so long, until it says otherwise."""
 
+SPARE_TO_GIVE = 1.2
+"""A car gives nothing back that has less than so many times the time left that it needs to fill."""
 METER_DOUBT = 0.03
 """What a car's own losses leave unknown of its energy: offered on top, for a full car stops by itself."""
 FILLING_KWH = 6.0
@@ -67,6 +70,7 @@ class Car:
         ceiling_kw: most that it was seen to take.
         wish: what was asked for it; None as long as nobody did.
         others_wait: whether other cars wait for a point of the same park.
+        soc_pct, capacity_kwh: of its battery, where its point tells both; None elsewhere.
     """
 
     arrived: datetime
@@ -75,6 +79,8 @@ class Car:
     ceiling_kw: float
     wish: CarWish | None = None
     others_wait: bool = False
+    soc_pct: float | None = None
+    capacity_kwh: float | None = None
 
     def wanted_kwh(self, efficiency: float) -> float:
         """Give the energy that its battery still wants, doubt included [kWh]."""
@@ -91,6 +97,28 @@ class Car:
     def departure(self) -> datetime:
         """Give the instant at which it leaves, as far as is known."""
         return self.wish.departure if self.wish else self.arrived + UNKNOWN_STAY
+
+    def gives_back(self, spec: ChargePointAsset) -> GivesBack | None:
+        """Say what it may give back at its point; None of one whose driver said nothing or whose charge is unknown."""
+        if spec.discharge_kw <= 0.0 or self.wish is None or self.soc_pct is None or not self.capacity_kwh:
+            return None
+        share = self.capacity_kwh / 100.0
+        return GivesBack(
+            discharge_kw=spec.discharge_kw,
+            stored_kwh=self.soc_pct * share,
+            capacity_kwh=self.capacity_kwh,
+            floor_kwh=spec.least_soc_pct * share,
+            efficiency=spec.discharge_efficiency,
+            wear_per_kwh=spec.give_back_per_kwh,
+        )
+
+    def may_give(self, spec: ChargePointAsset, now: datetime) -> bool:
+        """Tell whether it may give power back now: it has more than it keeps, and time to take back what it wants."""
+        giving = self.gives_back(spec)
+        if giving is None or giving.spare_kwh <= 0.0:
+            return False
+        needed_h = SPARE_TO_GIVE * self.wanted_kwh(spec.efficiency) / (spec.efficiency * self.most_kw)
+        return self.ready_by(now) - now > timedelta(hours=needed_h)
 
     def ready_by(self, now: datetime) -> datetime:
         """Give the instant by which it is to have its energy: somewhat before it leaves, at once while others wait."""
@@ -158,8 +186,8 @@ class Sessions:
     def _session(self, asset: str, car: Car, now: datetime) -> EvSession:
         wanted_kwh = car.wanted_kwh(self._points[asset].efficiency)
         departure = max(car.ready_by(now), now + timedelta(minutes=5))
-        price = car.wish.shortfall_price if car.wish else None
-        return EvSession(car.arrived, departure, wanted_kwh, car.most_kw, shortfall_price=price)
+        price, giving = car.wish.shortfall_price if car.wish else None, car.gives_back(self._points[asset])
+        return EvSession(car.arrived, departure, wanted_kwh, car.most_kw, shortfall_price=price, gives_back=giving)
 
     def _update_car(self, asset: str, snapshot: Snapshot) -> bool:
         state = snapshot.good(self._bindings.measure(asset, "state"))
@@ -180,11 +208,20 @@ class Sessions:
             return True
         if car is not None:
             car.register_kwh = register_kwh
+            told = (snapshot.good(self._bindings.measure(asset, role)) for role in ("soc_pct", "capacity_kwh"))
+            car.soc_pct, car.capacity_kwh = told
         return False
 
     def _register(self, asset: str, snapshot: Snapshot) -> float:
-        """Give the meter register; where there is none, the power integrated since the start."""
-        measured = snapshot.good(self._bindings.measure(asset, "energy_kwh"))
+        """Give the meter register; where there is none, the power integrated since the start.
+
+        What a car has given back is taken off: as much as it has to take to have it again.
+        """
+        measured, spec = snapshot.good(self._bindings.measure(asset, "energy_kwh")), self._points[asset]
+        if spec.discharge_kw > 0.0 and measured is not None:
+            given_kwh = snapshot.good(self._bindings.measure(asset, "discharge_kwh"))
+            again = spec.efficiency * spec.discharge_efficiency
+            measured = None if given_kwh is None else measured - given_kwh / again
         begun = self._told_kwh.get(asset, 0.0), snapshot.monotonic_s
         kwh, last_s = self._last_kwh.get(asset, begun)
         if measured is None and self._bindings.measure(asset, "energy_kwh") is None:
@@ -211,7 +248,7 @@ class Sessions:
         phases = snapshot.good(self._bindings.measure(asset, "phases"))
         step_kw = spec.most_phases * spec.voltage_v / 1000.0
         # What it takes on one phase does not tell what it would take on three.
-        if measured_kw is None or (phases is not None and phases < spec.most_phases):
+        if measured_kw is None or (phases is not None and phases < spec.most_phases) or (held and held[0] < 0.0):
             return
         held_kw, since_s = held or (0.0, snapshot.monotonic_s)
         ceiling_kw = learn_ceiling(

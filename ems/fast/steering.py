@@ -248,7 +248,8 @@ class Steering:
                 kw = lever.lower_kw
             case AssetKind.CHARGE_POINT:
                 car = scene.cars.get(lever.asset)
-                kw = self._quota.power_kw(lever, at, car.register_kwh, scene.snapshot.at) if car else 0.0
+                if kw >= 0.0:
+                    kw = self._quota.power_kw(lever, at, car.register_kwh, scene.snapshot.at) if car else 0.0
             case AssetKind.DEFERRABLE:
                 kw = lever.upper_kw if kw > 0.0 and run_starts(self._site, scene, powers, lever) else 0.0
             case AssetKind.BATTERY | AssetKind.HEAT_PUMP | AssetKind.GENSET:
@@ -322,9 +323,11 @@ class Steering:
             power_kw = min(powers.metered_kw[lever.asset], 0.0)
         overridden = lever.asset in scene.standing.overrides
         keeps = 0.0 < lever.reserve_pct >= powers.state.get(lever.asset, 0.0) and not overridden
-        if lever.kind in {AssetKind.GENSET, AssetKind.DEFERRABLE}:
-            # Relief may lower it; to start it is the plan's, as that takes too long or cannot be taken back.
-            lower_kw, upper_kw = max(lower_kw, min(power_kw, 0.0)), min(upper_kw, max(power_kw, 0.0))
+        if lever.kind in {AssetKind.GENSET, AssetKind.DEFERRABLE, AssetKind.CHARGE_POINT}:
+            # Relief may lower it; to start it, or to let a car give, is the plan's.
+            lower_kw = max(lower_kw, min(power_kw, 0.0))
+        if lever.kind is AssetKind.DEFERRABLE:
+            upper_kw = min(upper_kw, max(power_kw, 0.0))
         return Flex(
             asset=lever.asset,
             kind=lever.kind,

@@ -35,6 +35,7 @@ class Flow(StrEnum):
     BATTERY_CHARGE = "battery_charge"
     BATTERY_DISCHARGE = "battery_discharge"
     EV = "ev"
+    EV_DISCHARGE = "ev_discharge"
     HEAT_PUMP = "heat_pump"
     DEFERRABLE = "deferrable"
     METERED_LOAD = "metered_load"
@@ -48,6 +49,7 @@ SIGN = {
     Flow.BATTERY_CHARGE: -1.0,
     Flow.BATTERY_DISCHARGE: 1.0,
     Flow.EV: -1.0,
+    Flow.EV_DISCHARGE: 1.0,
     Flow.HEAT_PUMP: -1.0,
     Flow.DEFERRABLE: -1.0,
     Flow.METERED_LOAD: -1.0,
@@ -88,11 +90,15 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """How a kind of asset is metered: the flow, the role of its register (if any), the sign of its power."""
+    """How a kind of asset is metered: the flow, the role of its register (if any), the sign of its power.
+
+    `only_so` is a flow that is there only where its register is.
+    """
 
     flow: Flow
     register: str | None
     power_sign: float
+    only_so: bool = False
 
 
 _WAYS: Mapping[str, tuple[_Way, ...]] = {
@@ -100,7 +106,7 @@ _WAYS: Mapping[str, tuple[_Way, ...]] = {
     "pv": (_Way(Flow.PV, "energy_kwh", -1.0),),
     "wind": (_Way(Flow.WIND, "energy_kwh", -1.0),),
     "battery": (_Way(Flow.BATTERY_CHARGE, None, 1.0), _Way(Flow.BATTERY_DISCHARGE, None, -1.0)),
-    "charge_point": (_Way(Flow.EV, "energy_kwh", 1.0),),
+    "charge_point": (_Way(Flow.EV, "energy_kwh", 1.0), _Way(Flow.EV_DISCHARGE, "discharge_kwh", -1.0, only_so=True)),
     "heat_pump": (_Way(Flow.HEAT_PUMP, "energy_kwh", 1.0),),
     "deferrable": (_Way(Flow.DEFERRABLE, "energy_kwh", 1.0),),
     "metered_load": (_Way(Flow.METERED_LOAD, "import_kwh", 1.0),),
@@ -119,7 +125,7 @@ def _meters(site: Site, bindings: Bindings) -> Iterator[Meter]:
         is_personal = bool(zone) and site.file.zones[zone].privacy is Privacy.PERSONAL
         for way in _WAYS.get(asset.kind, ()):
             register = bindings.measure(name, way.register) if way.register else None
-            point = register or bindings.measure(name, "power_kw")
+            point = register if way.only_so else register or bindings.measure(name, "power_kw")
             if point is not None:
                 yield Meter(
                     asset=name,

@@ -19,7 +19,7 @@ _RATINGS = {
     "pv": ("rated_kw",),
     "wind": ("rated_kw",),
     "battery": ("charge_kw", "discharge_kw", "capacity_kwh"),
-    "charge_point": ("charge_kw",),
+    "charge_point": ("charge_kw", "discharge_kw"),
     "heat_pump": ("rated_kw",),
     "genset": ("rated_kw",),
     "deferrable": ("most_kw",),

@@ -100,7 +100,7 @@ def _reach(spec: object, kw: float, soc_pct: float | None) -> tuple[float, float
         case HeatPumpAsset():
             return min(kw, spec.minimum_kw), kw
         case ChargePointAsset():
-            return min(kw, spec.minimum_a * spec.least_phases * spec.voltage_v / 1000.0), kw
+            return min(kw, spec.minimum_a * spec.least_phases * spec.voltage_v / 1000.0), max(kw, 0.0)
         case PvAsset() | WindAsset():
             return kw, 0.0
         case GensetAsset():

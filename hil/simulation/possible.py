@@ -56,8 +56,9 @@ def able_kw(spec: object) -> tuple[float, float, float] | None:
             return 0.0, spec.rated_kw, spec.minimum_kw
         case ChargePointAsset():
             per_a = spec.voltage_v / 1000.0
-            upper_kw = min(spec.charge_kw, spec.maximum_a * spec.most_phases * per_a)
-            return 0.0, upper_kw, spec.minimum_a * spec.least_phases * per_a
+            in_amperes = spec.discharge_kw == 0.0
+            upper_kw = min(spec.charge_kw, spec.maximum_a * spec.most_phases * per_a) if in_amperes else spec.charge_kw
+            return -spec.discharge_kw, upper_kw, spec.minimum_a * spec.least_phases * per_a
         case DeferrableAsset():
             return 0.0, spec.most_kw, spec.most_kw
         case _:
@@ -76,7 +77,7 @@ def _rating_kw(spec: object) -> float:
         case PvAsset() | WindAsset() | HeatPumpAsset():
             return spec.rated_kw
         case ChargePointAsset():
-            return spec.charge_kw
+            return max(spec.charge_kw, spec.discharge_kw)
         case DeferrableAsset():
             return spec.most_kw
         case _:

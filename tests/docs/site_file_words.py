@@ -300,6 +300,10 @@ WORDS: dict[str, dict[str, str]] = {
         "power_factor": "cosine of the phase angle",
         "zone": "id of its zone",
         "park": "name of its car park; the points of one park have one queue",
+        "discharge_kw": "greatest power that it takes back from a car (V2G); 0 for a point that only charges",
+        "discharge_efficiency": "from the car to the terminals",
+        "least_soc_pct": "charge below which no car gives",
+        "give_back_per_kwh": "what a kWh costs that a car gives, in wear of its battery [currency/kWh]",
         "keeps_minimum": "the plan too keeps to nothing or the least power, by whole numbers; else the fast loop alone",
         "shortfall_per_kwh": "what a kWh costs that a car misses here, so that a dearer one is served first; null for "
         "that of `planning` [currency/kWh]",

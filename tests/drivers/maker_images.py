@@ -66,6 +66,13 @@ def machine_image() -> dict[tuple[int, int], int]:
     return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
 
 
+def bidirectional_image() -> dict[tuple[int, int], int]:
+    """A point that takes 4.5 kW back from a car at 61.5 % of 58 kWh; 70.002 kWh were charged and 65.540 taken back."""
+    told = (0xFFFF, 0x10000 - 4_500, *words32(70_002), *words32(65_540), 615, 580, 3, 0x0100)
+    held = (0xFFFF, 0x10000 - 4_500, 1, 60, 0, 4_000)
+    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
+
+
 def home_hub_image() -> dict[tuple[int, int], int]:
     """A heat pump that takes 2.31 kW in a room of 20.75 degC and was recommended to run."""
     return {(INPUT, 49): 2075, (INPUT, 50): 231, (HOLDING, 55): 2}
@@ -91,4 +98,5 @@ MAKERS = {
     "limit_gateway": limit_gateway_image,
     "genset": genset_image,
     "deferrable_load": machine_image,
+    "bidirectional_charger": bidirectional_image,
 }

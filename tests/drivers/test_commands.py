@@ -35,6 +35,7 @@ ROLE = {
     "daikin_homehub": "sg_state",
     "genset": "setpoint_kw",
     "deferrable_load": "run_state",
+    "bidirectional_charger": "setpoint_kw",
 }
 VALUE = {"daikin_homehub": 3.0, "genset": -10.0, "deferrable_load": 1.0}
 """What is commanded of one that does not take 10."""

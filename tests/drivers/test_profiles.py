@@ -49,6 +49,15 @@ ROLES = {
         "setpoint_kw": "kW",
     },
     "deferrable_load": {"power_kw": "kW", "energy_kwh": "kWh", "run_s": "s", "state": "state", "run_state": "state"},
+    "bidirectional_charger": {
+        "state": "state",
+        "power_kw": "kW",
+        "energy_kwh": "kWh",
+        "discharge_kwh": "kWh",
+        "soc_pct": "pct",
+        "capacity_kwh": "kWh",
+        "setpoint_kw": "kW",
+    },
     "limit_gateway": {
         "import_limit_kw": "kW",
         "export_limit_kw": "kW",
@@ -78,6 +87,7 @@ WATCHDOG = {
     "heat_meter": False,
     "genset": True,
     "deferrable_load": True,
+    "bidirectional_charger": True,
     "limit_gateway": False,
     "building_automation": False,
     "heat_pump": False,

@@ -14,6 +14,7 @@ from drivers.points import Quality
 from ems.clock import SimulatedClock
 from ems.config.binding import bind
 from ems.config.site import Site
+from ems.planning import Cars
 from ems.process_image import Reading, Snapshot
 from ems.slow.planning_setup import build_planning
 from optimization.problem import Problem
@@ -25,6 +26,7 @@ async def asked(
     told: Mapping[str, float],
     *,
     feeds_: Mapping[str, StoredFeed] | None = None,
+    sessions: Cars | None = None,
     **options: Any,
 ) -> Problem:
     """Ask once, after a quarter-hour in which the usual things and `told` were measured; options as of `plan_once`."""
@@ -43,5 +45,5 @@ async def asked(
         clock.advance_to(minutes * 60.0)
         readings = {p: Reading(p, v, at, minutes * 60.0, Quality.GOOD) for p, v in measured.items()}
         planning.observe(Snapshot(at, minutes * 60.0, readings))
-    await planning.plan_once(Snapshot(at, minutes * 60.0, readings), {}, **options)
+    await planning.plan_once(Snapshot(at, minutes * 60.0, readings), sessions or {}, **options)
     return solver.asked[-1]
