@@ -12,6 +12,7 @@ import numpy as np
 from ems.config.asset_models import asset_models, planned_assets
 from ems.config.assets import GensetAsset, GridMeter, LoadAsset, MeteredLoad, PoweredAsset, SourceAsset
 from ems.config.binding import Bindings
+from ems.config.inverter_models import inverters
 from ems.config.site import Site
 from ems.process_image import Snapshot
 from optimization.estimation import Band, Estimate, EstimationError, Injection, Kind, Reading, estimate
@@ -97,7 +98,8 @@ class Estimator:
             for n, a in site.file.assets.items()
             if isinstance(a, GridMeter | MeteredLoad) and (point := bindings.measure(n, "voltage_v")) is not None
         ]
-        self._idle = idle_voltage_pu(case)
+        self._inverters = inverters(site)
+        self._idle = self._newest_pu = idle_voltage_pu(case)
         self._joint = np.full(len(self._place), PRIOR_PU2)
         self._own = np.full(len(self._place), PRIOR_PU2)
 
@@ -122,6 +124,7 @@ class Estimator:
             result = estimate(self._case, injections, readings)
         except EstimationError:
             return None
+        self._newest_pu = result.voltage_pu.value
         self._learn(result, injections)
         unmetered = frozenset(n for n, a in self._specs.items() if isinstance(a, LoadAsset))
         names = tuple(i.id for i in injections)
@@ -142,6 +145,8 @@ class Estimator:
 
     def _injection(self, name: str, spec: PoweredAsset, kw: float | None, residual_kw: float) -> Injection:
         tan = self._tan[name]
+        if name in self._inverters and kw:
+            tan = float(self._inverters[name].kvar(np.array([kw]), self._newest_pu[[self._place[spec.bus]]])[0]) / kw
         if isinstance(spec, LoadAsset):
             expected = spec.residual_share * residual_kw
             sigma, sign = max(spec.sigma_share * expected, LEAST_KW), 1

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from plan_samples import N, sample_plan, sample_problem
-from planning_kit import build_loop
+from planning_kit import build_loop, snapshot
 
 from ems.commands.understood import describe, understood
 from ems.config.asset_models import asset_models
@@ -23,6 +23,7 @@ from ems.config.site import Site
 from ems.config.sites import find_site
 from ems.failsafe import judge
 from ems.fast.grid_eye import GridEye
+from ems.slow.estimate import Estimator
 from ems.slow.plan_record import plan_record
 from ems.slow.plan_resumed import read_plan
 from ems.slow.planning_setup import cache_dir, feeder, grid_limits, grid_path
@@ -32,6 +33,7 @@ from hil.plant_build import build_plant
 from hil.scenario_file import load_scenario
 from optimization.bands import Held
 from optimization.grid_case import bus_numbers
+from optimization.grid_rows import Linearisation
 from optimization.network_build import prepare
 from optimization.problem import Plan
 
@@ -82,6 +84,29 @@ def test_the_failsafe_check_counts_with_the_curves(site: Site, tmp_path: Path) -
     without = judge(plain, tmp_path, AT)
     assert not [words for words in told.problems if "voltage" in words], told.problems
     assert [words for words in without.problems if "voltage at barn" in words and "above 1.05" in words]
+
+
+def test_the_state_is_estimated_with_the_curves(site: Site, tmp_path: Path) -> None:
+    case = prepare(grid_path(site), grid_limits(site), cache_dir(tmp_path))
+    assets = tuple(asset_models(site, bus_numbers(grid_path(site))).values())
+    kw = {"pv": -60.0, "battery": 20.0, "heat_pump": 2.0, "charge_point": 0.0}
+    power = np.array([[kw.get(asset.id, 0.0)] for asset in assets])
+    truth = Linearisation(case, assets, inverters(site)).check(power)
+    barn = case.ac.bus_names.index("barn")
+    at_meter_kw = float(power.sum())
+    seen = snapshot(
+        grid_meter__power_kw=at_meter_kw, pv_inverter__power_kw=-60.0, battery_inverter__power_kw=20.0,
+        air_handler__power_kw=2.0, wallbox__power_kw=0.0,
+        grid_meter__voltage_v=230.0 * float(truth.v_pu[case.ac.bus_names.index("busbar"), 0]),
+    )  # fmt: skip
+    found = {}
+    for name, one in (("curves", site), ("plain", site.model_copy(update={"file": _without(site)}))):
+        estimator = Estimator(one, bind(one), case)
+        for _ in range(3):
+            state = estimator.estimate(seen, None)
+        assert state is not None
+        found[name] = abs(float(state.result.voltage_pu.value[barn]) - float(truth.v_pu[barn, 0]))
+    assert found["curves"] < 0.002 < found["plain"], found
 
 
 def test_what_was_understood_of_the_curves_is_said_back(site: Site) -> None:
