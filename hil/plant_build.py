@@ -142,8 +142,9 @@ class _Draw:
             case WindAsset():
                 speeds_m_s = (spec.cut_in_m_s, spec.rated_m_s, spec.cut_out_m_s)
                 drawn = Turbine.drawn(
-                    rng, bus=spec.bus, rated_kw=spec.rated_kw, hub_m=spec.hub_m, speeds_m_s=speeds_m_s
-                )
+                    rng, bus=spec.bus, rated_kw=spec.rated_kw, hub_m=spec.hub_m, speeds_m_s=speeds_m_s,
+                    inverter=_inverter(spec.inverter, spec.rated_kw),
+                )  # fmt: skip
             case BatteryAsset():
                 drawn = self._battery(spec, rng)
             case ChargePointAsset():

@@ -155,6 +155,7 @@ class WindAsset(Placed):
     rated_m_s: Positive = 12.0
     cut_out_m_s: Positive = 25.0
     power_factor: Share = 1.0
+    inverter: InverterCurves | None = later(None)
 
 
 class BatteryAsset(Sheddable):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ems.config.assets import BatteryAsset, PvAsset
+from ems.config.assets import BatteryAsset, PvAsset, WindAsset
 from ems.config.inverter import InverterCurves
 from ems.config.parts import Complaint, Parts
 from ems.config.site import Site
 from optimization.assets import Asset, Load
 from optimization.reactive import FactorOfPower, Inverter, ReactiveOfVoltage, inverter_faults
 
+Governed = PvAsset | WindAsset | BatteryAsset
+"""What an inverter may stand before."""
 KEYS = {"factor_of_power": "cos_phi_of_power"}
 """Where a key of the site file has another name than the planner's."""
 
@@ -19,7 +21,7 @@ KEYS = {"factor_of_power": "cos_phi_of_power"}
 def inverters(site: Site) -> dict[str, Inverter]:
     """Give the inverters that follow curves of their own, by asset id."""
     assets = site.file.assets.items()
-    found = ((name, inverter_model(spec)) for name, spec in assets if isinstance(spec, PvAsset | BatteryAsset))
+    found = ((name, inverter_model(spec)) for name, spec in assets if isinstance(spec, Governed))
     return {name: inverter for name, inverter in found if inverter is not None}
 
 
@@ -29,12 +31,12 @@ def planned_inverters(of_site: Mapping[str, Inverter], assets: Sequence[Asset]) 
     return {name: replace(one, power_of_voltage=()) if name in fixed else one for name, one in of_site.items()}
 
 
-def inverter_model(spec: PvAsset | BatteryAsset) -> Inverter | None:
+def inverter_model(spec: Governed) -> Inverter | None:
     """Give the planner's description of an asset's inverter; None where it has a power factor and no curves."""
     curves = spec.inverter
     if curves is None:
         return None
-    rated_kw = spec.rated_kw if isinstance(spec, PvAsset) else max(spec.charge_kw, spec.discharge_kw)
+    rated_kw = max(spec.charge_kw, spec.discharge_kw) if isinstance(spec, BatteryAsset) else spec.rated_kw
     if curves.reactive_of_voltage:
         rule: FactorOfPower | ReactiveOfVoltage = ReactiveOfVoltage(curves.reactive_of_voltage)
     else:
@@ -48,7 +50,7 @@ def check_inverters(parts: Parts) -> Iterator[Complaint]:
     found = [
         (name, spec, curves)
         for name, spec in parts.named("assets")
-        if isinstance(spec, PvAsset | BatteryAsset)
+        if isinstance(spec, Governed)
         and isinstance(curves := parts.sections.get(("assets", name, "inverter")), InverterCurves)
         and not parts.is_broken(("assets", name))
     ]
@@ -79,10 +81,10 @@ def _curve_faults(curves: InverterCurves) -> Iterator[tuple[tuple[str, ...], str
         yield ("most_kvar",), "belongs to `reactive_of_voltage`; leave it out"
 
 
-def _own_faults(name: str, spec: PvAsset | BatteryAsset, curves: InverterCurves) -> Iterator[Complaint]:
+def _own_faults(name: str, spec: Governed, curves: InverterCurves) -> Iterator[Complaint]:
     inverter = inverter_model(spec.model_copy(update={"inverter": curves}))
     assert inverter is not None
-    for fault in inverter_faults({name: inverter}, {name: isinstance(spec, PvAsset)}):
+    for fault in inverter_faults({name: inverter}, {name: not isinstance(spec, BatteryAsset)}):
         thing, _, words = fault.partition(": ")
         key = thing.removeprefix(f"{name}.")
         place = () if key == "rated_kw" else (KEYS.get(key, key),)

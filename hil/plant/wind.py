@@ -20,6 +20,7 @@ import numpy as np
 
 from hil.plant.ambient import Ambient, approach
 from hil.plant.draws import Floats, off
+from hil.plant.inverter import Inverter
 
 ROUGH_M = 0.05
 MEASURED_M = 10.0
@@ -50,21 +51,23 @@ class Turbine:
     energy_kwh: float = 0.0
     limit_kw: float | None = None
     stormed: bool = False
+    inverter: Inverter | None = None
     _gust_m_s: float = 0.0
 
     @classmethod
     def drawn(
         cls, rng: np.random.Generator, *, bus: str, rated_kw: float, hub_m: float,
-        speeds_m_s: tuple[float, float, float],
+        speeds_m_s: tuple[float, float, float], inverter: Inverter | None = None,
     ) -> Turbine:  # fmt: skip
         """Draw the true turbine around its site-file figures; dirty blades only ever take power away."""
         cut_in, full, cut_out = speeds_m_s
-        return cls(bus, rated_kw, hub_m, off(rng, cut_in), full * (1.0 + float(rng.uniform(0.01, 0.05))), cut_out)
+        cut_in, full = off(rng, cut_in), full * (1.0 + float(rng.uniform(0.01, 0.05)))
+        return cls(bus, rated_kw, hub_m, cut_in, full, cut_out, inverter=inverter)
 
     @property
     def reactive_kvar(self) -> float:
-        """Reactive power [kvar]: none, its converter runs at unity."""
-        return 0.0
+        """Reactive power [kvar]: that of its converter's curves; none without any."""
+        return self.inverter.kvar if self.inverter is not None else 0.0
 
     def hub_m_s(self, wind_m_s: float | Floats) -> Floats:
         """Give the wind at the hub [m/s] from that at 10 m."""
@@ -91,6 +94,9 @@ class Turbine:
         turns = ambient.feeds(self.bus) and not self.stormed
         available = float(self.available_kw(ambient.wind_m_s, ambient.outdoor_c)) if turns else 0.0
         target = available if self.limit_kw is None else min(available, self.limit_kw)
+        if self.inverter is not None:
+            self.inverter.step(self.power_kw, ambient.voltage_pu.get(self.bus, 1.0), dt_s)
+            target = min(target, self.inverter.most_given_kw)
         self.power_kw = approach(self.power_kw, -ambient.pv_share * target, dt_s, LAG_S) if turns else 0.0
         self.energy_kwh -= self.power_kw * dt_s / 3600.0
 

@@ -236,6 +236,8 @@ WORDS: dict[str, dict[str, str]] = {
         "rated_m_s": "wind at the hub from which on it gives its rating",
         "cut_out_m_s": "wind at the hub from which on it stands",
         "power_factor": "cosine of the phase angle",
+        "inverter": "curves by which its converter sees to its reactive power, in place of `power_factor`; see "
+        "[inverters](engineer.md#inverters-with-curves-of-their-own)",
     },
     "PvAsset": {
         "kind": "photovoltaic plant",

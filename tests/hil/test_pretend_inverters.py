@@ -9,6 +9,7 @@ from hil.plant.ambient import Ambient
 from hil.plant.battery import Battery
 from hil.plant.inverter import Inverter
 from hil.plant.pv import Pv
+from hil.plant.wind import Turbine
 from optimization.reactive import FactorOfPower, ReactiveOfVoltage
 from optimization.reactive import Inverter as Planned
 
@@ -48,6 +49,16 @@ def test_a_roof_gives_less_where_the_voltage_is_high_and_takes_reactive_power() 
     bare = Pv("barn", 40.0, 60.0, -0.004)
     bare.step(ambient, 60.0)
     assert bare.reactive_kvar == 0.0
+
+
+def test_a_turbine_gives_less_where_the_voltage_is_high_and_takes_reactive_power() -> None:
+    converter = Inverter(44.0, 40.0, cos_phi_of_power=((0.5, 1.0), (1.0, 0.9)), power_of_voltage=P_OF_U)
+    turbine = Turbine("barn", 40.0, 30.0, 3.0, 12.0, 25.0, inverter=converter)
+    ambient = Ambient(wind_m_s=12.0, outdoor_c=10.0, voltage_pu={"barn": 1.06})
+    for _ in range(120):
+        turbine.step(ambient, 2.0)
+    assert turbine.power_kw == pytest.approx(-32.0, abs=0.05)
+    assert turbine.reactive_kvar == pytest.approx(32.0 * np.tan(np.arccos(0.94)), abs=0.05)
 
 
 def test_a_battery_follows_its_curve_either_way() -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from small_site import SITE, problems
 
-from ems.config.inverter_models import inverters, planned_inverters
+from ems.config.assets import WindAsset
+from ems.config.inverter import InverterCurves
+from ems.config.inverter_models import inverter_model, inverters, planned_inverters
 from ems.config.loading import load_site
 from optimization.assets import Load, Pv
 from optimization.reactive import FactorOfPower, Inverter, ReactiveOfVoltage
@@ -79,6 +81,12 @@ def test_the_planner_gets_the_curves_and_a_ceiling_only_of_what_it_steers(yard: 
         "roof": Inverter(44.0, 40.0, 20.0, q_of_u, ((1.05, 1.0), (1.1, 0.0))),
         "battery": Inverter(50.0, 40.0, 50.0, FactorOfPower(((0.5, 1.0), (1.0, 0.9)))),
     }
+    mill = WindAsset(
+        kind="wind", device="mill", bus="busbar", rated_kw=30.0, hub_m=50.0,
+        inverter=InverterCurves(rated_kva=33, cos_phi_of_power=((1, 0.95),), power_of_voltage=((1.05, 1), (1.1, 0))),
+    )  # fmt: skip
+    rule = FactorOfPower(((1.0, 0.95),))
+    assert inverter_model(mill) == Inverter(33.0, 30.0, 33.0, rule, ((1.05, 1.0), (1.1, 0.0)))
     assert planned_inverters(found, (Pv("roof", 40.0),))["roof"] == found["roof"]
     fixed = planned_inverters(found, (Load("roof"),))["roof"]
     assert fixed.power_of_voltage == ()
