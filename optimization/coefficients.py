@@ -83,7 +83,7 @@ def connection(problem: Problem) -> Values:
 def anchor(problem: Problem, shape: Structure) -> Values:
     """Derive the powers of the previous plan in the first hours, and what a kW moved away from them costs."""
     slots, where = problem.slots, np.array(shape.anchor_slots, dtype=np.int64)
-    near = is_anchored(slots)[where]
+    near = is_anchored(problem)[where]
     held = replace(slots, offset_s=slots.offset_s[where[near]], duration_s=slots.duration_s[where[near]])
     powers, costs = np.zeros((2, len(shape.anchored), len(where)))
     powers[:, ~near] = FAR_KW

@@ -15,10 +15,6 @@ from optimization.charges import ChargeShape, charge_shape
 from optimization.periods import Reach, reach
 from optimization.problem import Problem
 from optimization.reserves import ReserveShape, reserve_shape
-from optimization.slots import Slots
-
-ANCHOR_S = 2 * 3600.0
-"""How far ahead a plan is held to the one before it [s]."""
 
 SHORT_HORIZON_S = 40 * 3600.0
 """A longer horizon sees a second evening: more cars are expected at each point [s]."""
@@ -71,7 +67,7 @@ class Structure:
 def structure(problem: Problem) -> Structure:
     """Find the structure of a problem."""
     slots = problem.slots
-    anchor = np.arange(len(slots)) if slots.parent[0] >= 0 else np.flatnonzero(is_anchored(slots))
+    anchor = np.arange(len(slots)) if slots.parent[0] >= 0 else np.flatnonzero(is_anchored(problem))
     room = _room(problem)
     shapes = tuple(asset.shape(problem.inputs[asset.id], slots, room) for asset in problem.assets)
     network = None if problem.network is None else problem.network.shape_key
@@ -91,12 +87,13 @@ def structure(problem: Problem) -> Structure:
     )
 
 
-def is_anchored(slots: Slots) -> NDArray[np.bool_]:
+def is_anchored(problem: Problem) -> NDArray[np.bool_]:
     """Say which slots are held to the previous plan, shape (n,).
 
     Counted from the end of the first slot, whose length changes from plan to plan: a structure must not.
     """
-    held: NDArray[np.bool_] = slots.offset_s - slots.duration_s[0] < ANCHOR_S
+    slots = problem.slots
+    held: NDArray[np.bool_] = slots.offset_s - slots.duration_s[0] < problem.weights.move_for_s
     return held
 
 

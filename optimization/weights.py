@@ -29,6 +29,7 @@ class Weights:
         outage_reserve: a kWh missing of what is kept for an outage, each hour [currency/kWh/h]; less on a long horizon,
             so that one that is missing throughout costs no more than half of one beyond a grid limit.
         move: a kWh moved away from the previous plan, in its first hours [currency/kWh]; a tie-break, nothing more.
+        move_for_s: how far ahead, from the end of the first slot on, the previous plan is held to [s].
     """
 
     grid_limit: float = 50.0
@@ -39,6 +40,7 @@ class Weights:
     battery_band: float = 5.0
     outage_reserve: float = 2.0
     move: float = 1e-4
+    move_for_s: float = 7200.0
 
 
 def quantised(price: Floats | float) -> Floats:
