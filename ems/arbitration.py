@@ -28,7 +28,7 @@ LONGEST_RAMP_S = 30.0
 CALM_HOLD_S = 120.0
 CALM_DEADBANDS = 4.0
 """An asset that swings stays this long, and within so many deadbands, before it moves away from zero again."""
-RUNS_ON = "the compressor runs on for its least time"
+RUNS_ON = "it runs on for its least time"
 
 
 @dataclass(frozen=True, slots=True)

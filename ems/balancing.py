@@ -3,9 +3,9 @@
 Every limit is a row, `value = constant + coefficient @ power_kw <= limit`; the connection's import and export limits
 are two more of them. Powers are positive into the asset.
 
-Law 1: relief is sought in a fixed order: genset, battery, charge point, heat pump, for too much generation PV last; a
-rank of an asset's own takes the place of its kind's, and what is critical is not lowered. What is kept for an outage
-is given after all else.
+Law 1: relief is sought in a fixed order: genset, battery, charge point and deferrable load, heat pump, for too much
+generation sun and wind last; a rank of an asset's own takes the place of its kind's, and what is critical is not
+lowered. What is kept for an outage is given after all else.
 Law 2: no step raises an excess of any row, nor lifts another row over its limit.
 Law 3: a photovoltaic plant always carries an upper bound that the rows stand, so that a sudden sun lifts nothing.
 Law 4: relief goes to `target`, but starts only past `trigger`: between the two the commands in force are kept.

@@ -20,7 +20,7 @@ from ems.config.assets import LoadAsset
 from ems.config.binding import Bindings, bind
 from ems.config.site import Site
 from ems.process_image import Reading, Snapshot
-from ems.slow.feed_desk import POINTS, FeedDesk
+from ems.slow.feed_desk import POINTS, FeedDesk, is_windy
 from ems.slow.foresee import Foreseer, Sky, StoredPast
 from ems.slow.lookout_setup import build_lookout, stored_series
 from ems.slow.measured_past import MeasuredPast
@@ -177,7 +177,8 @@ class WatchRoom:
         self._site, self._plant, self._bindings = site, plant, bind(site)
         published = DrawnPublished(plant)
         feeds = {what: Newsstand(published, what) for what in POINTS}
-        self._desk = FeedDesk(feeds, dict.fromkeys(POINTS, 48.0), SimulatedClock(plant.now), 60.0)
+        ages_h, clock = dict.fromkeys(POINTS, 48.0), SimulatedClock(plant.now)
+        self._desk = FeedDesk(feeds, ages_h, clock, 60.0, windy=is_windy(site))
         self._measured = MeasuredPast(measured_points(site, self._bindings))
         self._foreseer = Foreseer(
             site, self._bindings, desk=self._desk, measured=self._measured, stored=shelf.past,

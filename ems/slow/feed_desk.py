@@ -18,6 +18,8 @@ import numpy as np
 
 from drivers.feeds import FeedError, ForecastSeries
 from ems.clock import Clock
+from ems.config.assets import WindAsset
+from ems.config.site import Site
 from optimization.forecast.past import epoch_s
 from optimization.forecast.published import RUNGS, Filled, Issue, Rung, fill, on_slots, smoothed
 from optimization.slots import Floats, Slots
@@ -42,6 +44,11 @@ SMOOTH = frozenset({*POINTS["weather"], WIND})
 
 DEFAULTS: Mapping[str, float] = {"price": 0.1, "carbon": 0.4, "outdoor_c": 10.0, "irradiance_w_m2": 0.0, WIND: 0.0}
 """Flat values where nothing was ever published, in the series' units."""
+
+
+def is_windy(site: Site) -> bool:
+    """Tell whether a site has a wind turbine, so that its weather feed shall publish the wind."""
+    return any(isinstance(asset, WindAsset) for asset in site.file.assets.values())
 
 
 class Feed(Protocol):

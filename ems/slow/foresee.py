@@ -24,11 +24,10 @@ from ems.config.assets import (
     MeteredLoad,
     PvAsset,
     SourceAsset,
-    WindAsset,
 )
 from ems.config.binding import Bindings
 from ems.config.site import Site
-from ems.slow.feed_desk import POINTS, WIND, FeedDesk, Label
+from ems.slow.feed_desk import POINTS, WIND, FeedDesk, Label, is_windy
 from ems.slow.measured_past import STEP_S, MeasuredPast, Table
 from ems.slow.running import running
 from ems.slow.situation import AssetNow
@@ -164,8 +163,7 @@ class Foreseer:
         self._site, self._bindings = site, bindings
         self._desk, self._measured, self._stored, self._zones = desk, measured, stored, zones
         self._zone = ZoneInfo(site.file.site.timezone)
-        windy = any(isinstance(spec, WindAsset) for spec in site.file.assets.values())
-        self._weather = (*POINTS["weather"], WIND) if windy else POINTS["weather"]
+        self._weather = (*POINTS["weather"], WIND) if is_windy(site) else POINTS["weather"]
         self._meter = next((n for n, a in site.file.assets.items() if isinstance(a, GridMeter)), "")
         self._car_since: dict[str, datetime] = {}
 

@@ -14,14 +14,14 @@ from zoneinfo import ZoneInfo
 from drivers.feeds import FileFeed, ForecastSeries, HttpFeed
 from ems.clock import Clock
 from ems.config.asset_models import asset_models, planned_assets
-from ems.config.assets import BuildingAutomation, HeatPumpAsset, LoadAsset, MeteredLoad, WindAsset
+from ems.config.assets import BuildingAutomation, HeatPumpAsset, LoadAsset, MeteredLoad
 from ems.config.binding import Bindings
 from ems.config.site import Outage as OutageSpec
 from ems.config.site import Site
 from ems.planning import NetworkSource, PlanJournal, Planning, PlanningParts
 from ems.slow.accounts import Accounts
 from ems.slow.far_sight import FarSight
-from ems.slow.feed_desk import POINTS, Feed, FeedDesk
+from ems.slow.feed_desk import POINTS, Feed, FeedDesk, is_windy
 from ems.slow.foresee import Foreseer, StoredPast
 from ems.slow.futures import Futures
 from ems.slow.measured_past import STEP_S, MeasuredPast
@@ -86,8 +86,7 @@ def build_planning(
     max_age_h = {name: getattr(file.feeds, name).max_age_h for name in POINTS}
     limit_s = FETCH_SHARE * file.planning.every_s
     opened = open_feeds(site, clock) if feeds is None else feeds
-    windy = any(isinstance(asset, WindAsset) for asset in file.assets.values())
-    desk = FeedDesk(opened, max_age_h, clock, limit_s, windy=windy, on_issue=on_issue)
+    desk = FeedDesk(opened, max_age_h, clock, limit_s, windy=is_windy(site), on_issue=on_issue)
     measured = MeasuredPast(measured_points(site, bindings), partial(read_means, history_path(state_dir)))
     zones = ZoneWatch(watched_zones(site), bindings)
     foreseer = Foreseer(site, bindings, desk=desk, measured=measured, stored=stored_past(site), zones=zones)
