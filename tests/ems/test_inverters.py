@@ -58,6 +58,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return load_site(folder)
 
 
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state")
+
+
 def test_what_is_kept_of_a_plan_comes_back() -> None:
     flat = np.arange(N) / 7.0
     held = Held({"battery": flat}, {"battery": 2.0 * flat}, np.zeros(N), flat / 3.0)
@@ -78,16 +83,16 @@ def test_what_is_kept_of_a_plan_comes_back() -> None:
         read_plan(body)
 
 
-def test_the_failsafe_check_counts_with_the_curves(site: Site, tmp_path: Path) -> None:
-    told = judge(site, tmp_path, AT)
+def test_the_failsafe_check_counts_with_the_curves(site: Site, state: Path) -> None:
+    told = judge(site, state, AT)
     plain = site.model_copy(update={"file": _without(site)})
-    without = judge(plain, tmp_path, AT)
+    without = judge(plain, state, AT)
     assert not [words for words in told.problems if "voltage" in words], told.problems
     assert [words for words in without.problems if "voltage at barn" in words and "above 1.05" in words]
 
 
-def test_the_state_is_estimated_with_the_curves(site: Site, tmp_path: Path) -> None:
-    case = prepare(grid_path(site), grid_limits(site), cache_dir(tmp_path))
+def test_the_state_is_estimated_with_the_curves(site: Site, state: Path) -> None:
+    case = prepare(grid_path(site), grid_limits(site), cache_dir(state))
     assets = tuple(asset_models(site, bus_numbers(grid_path(site))).values())
     kw = {"pv": -60.0, "battery": 20.0, "heat_pump": 2.0, "charge_point": 0.0}
     power = np.array([[kw.get(asset.id, 0.0)] for asset in assets])
@@ -103,9 +108,9 @@ def test_the_state_is_estimated_with_the_curves(site: Site, tmp_path: Path) -> N
     for name, one in (("curves", site), ("plain", site.model_copy(update={"file": _without(site)}))):
         estimator = Estimator(one, bind(one), case)
         for _ in range(3):
-            state = estimator.estimate(seen, None)
-        assert state is not None
-        found[name] = abs(float(state.result.voltage_pu.value[barn]) - float(truth.v_pu[barn, 0]))
+            told = estimator.estimate(seen, None)
+        assert told is not None
+        found[name] = abs(float(told.result.voltage_pu.value[barn]) - float(truth.v_pu[barn, 0]))
     assert found["curves"] < 0.002 < found["plain"], found
 
 
@@ -113,8 +118,8 @@ def test_what_was_understood_of_the_curves_is_said_back(site: Site) -> None:
     assert "curves    pv: its inverter follows Q(U) by itself" in describe(understood(site, bind(site), AT))
 
 
-def test_the_fast_loop_sees_the_feeder_with_the_curves(site: Site, tmp_path: Path) -> None:
-    case = prepare(grid_path(site), grid_limits(site), cache_dir(tmp_path))
+def test_the_fast_loop_sees_the_feeder_with_the_curves(site: Site, state: Path) -> None:
+    case = prepare(grid_path(site), grid_limits(site), cache_dir(state))
     assets = tuple(asset_models(site, bus_numbers(grid_path(site))).values())
     curved, plain = GridEye(lambda: case, assets, inverters(site)), GridEye(lambda: case, assets)
     row = "voltage_max:barn"
@@ -128,9 +133,9 @@ def test_the_fast_loop_sees_the_feeder_with_the_curves(site: Site, tmp_path: Pat
     assert at["curved"] < at["plain"] - 0.003
 
 
-async def test_a_plan_of_the_site_follows_the_curves_and_is_kept_with_them(site: Site, tmp_path: Path) -> None:
-    loop = build_loop(tmp_path, site, at=datetime(2025, 5, 14, 9, tzinfo=UTC))
-    loop.planning._solver = DirectSolver(feeder(site, tmp_path))
+async def test_a_plan_of_the_site_follows_the_curves_and_is_kept_with_them(site: Site, state: Path) -> None:
+    loop = build_loop(state, site, at=datetime(2025, 5, 14, 9, tzinfo=UTC))
+    loop.planning._solver = DirectSolver(feeder(site, state))
     plan = await loop.plan(grid_meter__power_kw=-30.0)
     assert isinstance(plan, Plan), loop.planning.trouble
     assert plan.ac.status == "feasible"

@@ -157,6 +157,7 @@ def test_inverters_and_outages_together_are_refused_in_words(plans) -> None:
     assert "a plan that survives outages cannot steer them yet" in answer.reasons[0]
 
 
+@pytest.mark.soak
 def test_on_the_shipped_ring_an_outage_binds_and_the_plan_says_which(cache_dir) -> None:
     site = load_site(find_site("demo_ring"))
     asked = feeder(site, cache_dir)
