@@ -2,7 +2,8 @@
 
 Input: 0..1 power [W], 2..3 energy charged and 4..5 given back [Wh], 6 charge [0.1 %] and 7 usable capacity [0.1 kWh] of
 the car that stands there, 8 state (0 no car, 1 connected, 2 charges, 3 gives back), 9 version of the map. Holding:
-20..21 power [W], 22 remote (1 obeys it, 0 charges as the car likes), 23 lease [s, 0 is off], 24..25 safe power [W].
+20..21 power [W], 22 remote (1 obeys it, 0 charges as the car likes), 23 lease [s, 0 is off], 24..25 safe power [W]. A
+power beyond what it can counts as the most that it can.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class BidirectionalGateway(LeasedGateway):
     """The registers of a charge point that takes power back.
 
     Args:
-        plant: the plant. asset: id of the point. charge_kw, discharge_kw: most that may be asked for either way.
+        plant: the plant. asset: id of the point. charge_kw, discharge_kw: most that it can either way.
     """
 
     places = Places(first=20, remote=22, lease=23, safe=24, end=26)
@@ -30,7 +31,7 @@ class BidirectionalGateway(LeasedGateway):
         self._most_w, self._least_w = round(charge_kw * 1000.0), -round(discharge_kw * 1000.0)
 
     def _asked_kw(self, holding: Sequence[int], place: int) -> float:
-        return self._watts(holding, place, self._most_w, self._least_w) / 1000.0
+        return min(max(self._watts(holding, place), self._least_w), self._most_w) / 1000.0
 
     def _input(self) -> tuple[int, ...]:
         told = self.plant.state(self.asset)

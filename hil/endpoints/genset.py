@@ -11,6 +11,7 @@ import struct
 from collections.abc import Sequence
 
 from hil.endpoints.leased_gateway import LAYOUT, LeasedGateway, Places
+from hil.endpoints.modbus_server import Fault, ModbusFault
 from hil.endpoints.sunspec_devices import PlantFace
 
 
@@ -28,7 +29,10 @@ class GensetGateway(LeasedGateway):
         self._most_w = round(rated_kw * 1000.0)
 
     def _asked_kw(self, holding: Sequence[int], place: int) -> float:
-        return -self._watts(holding, place, self._most_w) / 1000.0
+        watts = self._watts(holding, place)
+        if not 0 <= watts <= self._most_w:
+            raise ModbusFault(Fault.ILLEGAL_VALUE)
+        return -watts / 1000.0
 
     def _input(self) -> tuple[int, ...]:
         state = self.plant.state(self.asset)

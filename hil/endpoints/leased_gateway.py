@@ -80,10 +80,7 @@ class LeasedGateway(ABC):
         is_remote = self._holding[self.places.remote - self.places.first] == 1
         self.plant.command(self.asset, self._asked_kw(self._holding, place) if is_remote else None)
 
-    def _watts(self, holding: Sequence[int], place: int, most_w: int, least_w: int = 0) -> int:
-        """Read a power of two registers [W], `least_w` to `most_w`; raises `ModbusFault`."""
+    def _watts(self, holding: Sequence[int], place: int) -> int:
+        """Read a power of two registers, of either sign [W]."""
         high, low = holding[place - self.places.first : place - self.places.first + 2]
-        watts = int(struct.unpack(">i", struct.pack(">HH", high, low))[0])
-        if not least_w <= watts <= most_w:
-            raise ModbusFault(Fault.ILLEGAL_VALUE)
-        return watts
+        return int(struct.unpack(">i", struct.pack(">HH", high, low))[0])

@@ -97,8 +97,11 @@ def test_a_lease_that_ends_leaves_the_safe_power() -> None:
     assert watts == pytest.approx(5_000, abs=300) and state == 2
 
 
-@pytest.mark.parametrize("watts", [11_500, -10_500])
-def test_what_it_cannot_do_is_refused(watts: int) -> None:
-    gateway = BidirectionalGateway(OnePoint(), "carport", charge_kw=11.0, discharge_kw=10.0)  # type: ignore[arg-type]
+@pytest.mark.parametrize(("watts", "asked_kw"), [(500_000, 0.0), (-500_000, 10.0), (-4_000, 4.0)])
+def test_a_power_beyond_what_it_can_counts_as_the_most(watts: int, asked_kw: float) -> None:
+    plant = OnePoint()
+    gateway = BidirectionalGateway(plant, "carport", charge_kw=11.0, discharge_kw=10.0)  # type: ignore[arg-type]
+    gateway.write(20, (*struct.unpack(">HH", struct.pack(">i", watts)), 1))
+    assert plant.point.asked_kw == asked_kw
     with pytest.raises(ModbusFault):
-        gateway.write(20, struct.unpack(">HH", struct.pack(">i", watts)))
+        gateway.write(26, (1,))
