@@ -47,6 +47,8 @@ START = datetime(2016, 1, 1, tzinfo=UTC)
 STEP_S, STEP_H, A_DAY = 900.0, 0.25, 96
 MOST_V, LEAST_V, MARGIN_PCT = 1.05, 0.9, 0.1
 """The margin covers the 0.05 kVA, or 5e-5 pu, that the planner counts as no excess."""
+BISECTIONS = 4
+"""Looked for where three AC rounds find nothing; no day without reactive power needs it."""
 EQUAL_PARTS = float(np.sqrt(0.5))
 """Cos phi of a load that takes as much reactive as active power."""
 EFFICIENCY, REACTIVE_SHARE, PRICE, NO_LIMIT_KW = 0.95, float(np.sqrt(1.0 - 0.9**2)), 0.1, 1e4
@@ -180,7 +182,9 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, object]:
     limits = GridLimits(LEAST_V, MOST_V, 100.0, MARGIN_PCT)
     village = Village(year, {} if asked.plain else inverters(year, most_kvar), asked.stores)
     days = min(asked.days, len(year.pv_kw) // A_DAY - asked.first)
-    lived = live(village, Planner(folder / "grid.json", folder / "cache", limits), asked.first, days)
+    lived = live(
+        village, Planner(folder / "grid.json", folder / "cache", limits, bisections=BISECTIONS), asked.first, days
+    )
     now = slice(asked.first * A_DAY, (asked.first + days) * A_DAY)
     at_pv, at_store = feeder.at(year.pv_bus), feeder.at(year.store_bus)
     others = feeder.at(year.load_bus) @ (year.load_kw[now] + 1j * year.load_kvar[now]).T
