@@ -249,6 +249,7 @@ class Writer:
             ids = self._committed(tasks)
         except sqlite3.Error as error:
             refusal = StoreError(f"the {self._name} takes no rows: {error}")
+            self._note(refusal)
             _tell(tasks, refusal)
             with self._moving:
                 left, self._trying = self._trying or [], None
@@ -356,10 +357,15 @@ class Writer:
             while len(self._unwritten) > self._capacity:
                 self._unwritten.popleft()
                 self._lost += 1
+        self._note(error)
+        _tell(tasks, error)
+
+    def _note(self, error: StoreError) -> None:
+        """Note why the disk refuses, before anybody is told that it does."""
+        with self._unwritten_lock:
             if not self._failing:
                 log.error("%s; rows are kept and tried again", error)
             self._failing = str(error)
-        _tell(tasks, error)
 
     def _recovered(self) -> None:
         """Note that all is written that was tried, with what the file held; `_moving` is held."""
