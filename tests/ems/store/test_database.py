@@ -50,7 +50,7 @@ def test_a_file_that_grows_takes_no_memory_for_what_was_added(tmp_path: Path) ->
         connection.execute("INSERT INTO note VALUES (?)", (f"{number} {'x' * 20_000}",))
         held.append(_allocated())
     connection.close()
-    assert held[-1] - held[20] < 100_000
+    assert held[-1] - held[20] < 500_000  # of 3.6 MB that were added
 
 
 def test_many_may_meet_a_new_file_at_once(tmp_path: Path) -> None:
