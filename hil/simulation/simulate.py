@@ -23,7 +23,7 @@ from hil.simulation.faults import ENDS, Fault, Kind, Rates, by_kind, draw
 from hil.simulation.invariants import Judge, Violation
 from hil.simulation.life import Alter, Life, Setting
 from hil.simulation.loop import Wall
-from hil.simulation.town import DISK, SOLVER, Town
+from hil.simulation.town import SOLVER, Town
 from hil.simulation.variants import GATEWAY, variant
 from hil.world import World
 from optimization.network_build import prepare
@@ -31,7 +31,7 @@ from optimization.network_build import prepare
 WALL_OF_A_PLAN = "solve"
 """The part of a plan's record that says how long the machine took."""
 PLAN_WITHIN_S = 60.0
-"""After a restart a plan is due so soon [s]; not while the solver fails, or the disk, which must take it first."""
+"""After a restart a plan is due so soon [s]; a solver that fails then is not counted."""
 RESTART_S = 2.0
 """A daemon that has lost its site ends, and is started anew so much later [s]."""
 SUBSTEP_S = 5.0
@@ -75,7 +75,7 @@ class Outcome:
         due: decisions that were due, the times without a process included. decided: how many came in time.
         missed: decisions that did not come in time although there was a process.
         restart_to_decision_s: longest time from the start of a process after a kill to its first decision [s].
-        restart_to_plan_s: likewise to its first plan, where neither the solver nor the disk failed meanwhile [s].
+        restart_to_plan_s: likewise to its first plan, where the solver did not fail meanwhile [s].
         lost_records: records that the journal acknowledged and that were not there after a kill.
         lives: processes of the daemon. writes: commands that went out. plans: plans that were published.
         over_limit_s: how long the connection was beyond its limit in truth, whoever caused it [s].
@@ -189,11 +189,11 @@ def _add(outcome: Outcome, life: Life, cycle_s: float) -> None:
         return
     if life.first_decision_s is not None:
         outcome.restart_to_decision_s = max(outcome.restart_to_decision_s, life.first_decision_s - life.start_s)
-    hindered = any(
-        fault.kind in (*SOLVER, *DISK) and fault.at_s < life.start_s + PLAN_WITHIN_S and fault.end_s > life.start_s
+    solver_failed = any(
+        fault.kind in SOLVER and fault.at_s < life.start_s + PLAN_WITHIN_S and fault.end_s > life.start_s
         for fault in outcome.schedule
     )
-    if life.first_plan_s is not None and not hindered:
+    if life.first_plan_s is not None and not solver_failed:
         outcome.restart_to_plan_s = max(outcome.restart_to_plan_s, life.first_plan_s - life.start_s)
 
 

@@ -43,14 +43,20 @@ def _allocated() -> int:
     return int(found.uordblks + found.hblkhd)
 
 
-def test_a_file_that_grows_takes_no_memory_for_what_was_added(tmp_path: Path) -> None:
-    connection = open_writable(tmp_path / "notes.db", SCHEMA, durable=False)
+def _grown(path: Path) -> int:
+    """Write 4 MB to a new file, and tell what the last nine tenths took [bytes]."""
+    connection = open_writable(path, SCHEMA, durable=False)
     held = []
     for number in range(200):
         connection.execute("INSERT INTO note VALUES (?)", (f"{number} {'x' * 20_000}",))
         held.append(_allocated())
     connection.close()
-    assert held[-1] - held[20] < 500_000  # of 3.6 MB that were added
+    return held[-1] - held[20]
+
+
+def test_a_file_that_grows_takes_no_memory_for_what_was_added(tmp_path: Path) -> None:
+    # What other threads of the process allocate meanwhile is in one try or the other, a growing cache in each.
+    assert min(_grown(tmp_path / f"notes{k}.db") for k in range(3)) < 100_000
 
 
 def test_many_may_meet_a_new_file_at_once(tmp_path: Path) -> None:
