@@ -1,7 +1,8 @@
 """`ems demo`: a pretend district and the daemon that steers it, processes with real sockets, many times real time.
 
 Nothing here is special to the daemon: `ems check`, `ems hil serve` and `ems up` are started as a user would start them.
-Their JSON is merged, the baselines are run on the same inputs, and every criterion is judged.
+Their JSON is merged, the baselines are run on the same inputs, and every criterion is judged. Ctrl-C ends the district
+and goes on to the judgement; SIGTERM and a lost terminal end everything. Either way no process stays behind.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import multiprocessing
+import signal
 import socket
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,7 +26,6 @@ from zoneinfo import ZoneInfo
 from ems.clock import ScaledClock, SystemClock
 from ems.commands.output import note
 from ems.config.loading import load_site
-from ems.config.site import Site
 from ems.config.sites import find_site
 from ems.exit_codes import CommandError, Exit
 from ems.store.encoding import to_json
@@ -44,6 +48,17 @@ CORE_START_S = 0.5
 LONGEST_S = 86400.0
 PLANNED_SHARE = 2.0 / 3.0
 """So many of the planning instants must give a plan: at least 8 of 12 in an hour."""
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Steered:
+    """A steered district: its case, what the world says of it, what `ems up` does, and how fast it was."""
+
+    case: Case
+    verdict: dict[str, Any]
+    report: dict[str, Any]
+    speed: float
 
 
 def command(argv: Sequence[str]) -> int:
@@ -52,9 +67,14 @@ def command(argv: Sequence[str]) -> int:
     for_s = arguments.for_s if arguments.for_s is not None or sys.stdin.isatty() else 60.0
     with tempfile.TemporaryDirectory(prefix="ems-demo-") as scratch:
         try:
-            result = asyncio.run(_demo(Path(scratch), arguments, for_s))
+            steered = asyncio.run(_demo(Path(scratch), arguments, for_s))
         except WorldError as error:
             raise CommandError(str(error)) from error
+        except asyncio.CancelledError as error:
+            raise KeyboardInterrupt from error
+        with _interruptible():
+            note("the same hour without control and by rules ...")
+            result = _judge(steered)
     sys.stdout.write(to_json(result) + "\n" if arguments.json else tell(result))
     return Exit.OK if result["passed"] else Exit.FAILURE
 
@@ -74,7 +94,8 @@ def _options() -> argparse.ArgumentParser:
     return options
 
 
-async def _demo(scratch: Path, arguments: argparse.Namespace, for_s: float | None) -> dict[str, Any]:
+async def _demo(scratch: Path, arguments: argparse.Namespace, for_s: float | None) -> Steered:
+    leaving = _leaving()
     home = find_site(arguments.site)
     folder, state = relocate(home if home.is_dir() else home.parent, scratch / "site"), scratch / "state"
     state.mkdir()
@@ -86,48 +107,83 @@ async def _demo(scratch: Path, arguments: argparse.Namespace, for_s: float | Non
     start = scenario.starts_at(ZoneInfo(site.file.site.timezone))
     remember_peak(site, state, start, scenario.month_peak_before_kw)
     clock = ScaledClock(start, SystemClock().monotonic() + LEAD_S, arguments.speed)
-    world = await _ems("hil", "serve", str(folder), "--scenario", SCENARIO, "--seed", str(arguments.seed),
-                       "--state", str(state), "--clock", clock.to_text(), "--duration", str(LONGEST_S))  # fmt: skip
-    try:
+    serving = ("hil", "serve", str(folder), "--scenario", SCENARIO, "--seed", str(arguments.seed),
+               "--state", str(state), "--clock", clock.to_text(), "--duration", str(LONGEST_S))  # fmt: skip
+    async with _child(*serving) as world:
         line = await WorldLine.connect(state / "hil.sock", world)
-        report = await _steer(folder, state, clock, for_s)
+        report = await _steer(folder, state, clock, for_s, leaving)
         verdict = (await line.ask("verdict"))["verdict"]
         elapsed_s = (await line.ask("state"))["elapsed_s"]
         speed = _speed(clock, elapsed_s, report["run"])
         await line.ask("stop")
         await line.close()
         await world.wait()
-    finally:
-        if world.returncode is None:
-            world.kill()
-            await world.wait()
-    note("the same hour without control and by rules ...")
     whole_s, begin_s = (s // RECORD_S * RECORD_S for s in (elapsed_s, report["run"]["first_cycle_monotonic_s"] or 0.0))
-    case = Case(folder, SCENARIO, arguments.seed, whole_s, begin_s)
-    return _judge(case, verdict, report, site) | {"speed_vs_real_time": speed}
+    return Steered(Case(folder, SCENARIO, arguments.seed, whole_s, begin_s), verdict, report, speed)
+
+
+def _leaving() -> asyncio.Event:
+    """Let a signal to end cancel the running task; gives the event that says so, which Ctrl-C leaves alone."""
+    leaving, task = asyncio.Event(), asyncio.current_task()
+    assert task is not None
+
+    def leave() -> None:
+        leaving.set()
+        task.cancel()
+
+    _on_ending(lambda sign: asyncio.get_running_loop().add_signal_handler(sign, leave))
+    return leaving
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Take a signal to end as Ctrl-C while no loop runs; the baselines' processes need no more time."""
+
+    def leave(*_: object) -> None:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise KeyboardInterrupt
+
+    _on_ending(lambda sign: signal.signal(sign, leave))
+    try:
+        yield
+    finally:
+        _on_ending(lambda sign: signal.signal(sign, signal.SIG_DFL))
+
+
+def _on_ending(handle: Callable[[signal.Signals], object]) -> None:
+    """Handle what ends the demo, unless it was started with that ignored (`nohup`)."""
+    for sign in ENDING:
+        if signal.getsignal(sign) is not signal.SIG_IGN:
+            handle(sign)
 
 
 async def _check(folder: Path, state: Path) -> None:
-    checking = await _ems("check", str(folder), "--state", str(state), stdout=DEVNULL)
-    if await checking.wait() != Exit.OK:
-        raise CommandError("`ems check` refuses the demo's site; its words stand above", Exit.INFEASIBLE)
+    async with _child("check", str(folder), "--state", str(state)) as checking:
+        if await checking.wait() != Exit.OK:
+            raise CommandError("`ems check` refuses the demo's site; its words stand above", Exit.INFEASIBLE)
 
 
-async def _steer(folder: Path, state: Path, clock: ScaledClock, for_s: float | None) -> dict[str, Any]:
+async def _steer(
+    folder: Path, state: Path, clock: ScaledClock, for_s: float | None, leaving: asyncio.Event
+) -> dict[str, Any]:
     """Run `ems up` beside the world, from just before its clock begins; gives its JSON."""
     wall, port = SystemClock(), _page_port()
     await wall.sleep(clock.anchor_s - CORE_START_S - wall.monotonic())
     ending = [] if for_s is None else ["--for", str(for_s)]
-    up = await _ems("up", str(folder), "--state", str(state), "--json", "--clock", clock.to_text(),
-                    "--page-port", str(port), *ending, stdout=PIPE)  # fmt: skip
-    note(f"steering at {clock.speed:g} times real time; look at http://127.0.0.1:{port}")
-    note(f"ask it with `ems status {folder} --state {state}`")
-    note("Ctrl-C ends it" if for_s is None else f"it ends by itself {for_s:g} s after the first control cycle")
-    try:
-        told, _ = await up.communicate()
-    except asyncio.CancelledError:
-        # Ctrl-C reaches the whole process group: the daemon ends by itself and still tells what it counted.
-        told, _ = await up.communicate()
+    order = ("up", str(folder), "--state", str(state), "--json", "--clock", clock.to_text(),
+             "--page-port", str(port), *ending)  # fmt: skip
+    async with _child(*order, stdout=PIPE) as up:
+        note(f"steering at {clock.speed:g} times real time; look at http://127.0.0.1:{port}")
+        note(f"ask it with `ems status {folder} --state {state}`")
+        note("Ctrl-C ends it" if for_s is None else f"it ends by itself {for_s:g} s after the first control cycle")
+        try:
+            told, _ = await up.communicate()
+        except asyncio.CancelledError:
+            if leaving.is_set():
+                raise
+            up.terminate()
+            told, _ = await up.communicate()
     try:
         report: dict[str, Any] = json.loads(told)
     except ValueError as error:
@@ -142,8 +198,20 @@ def _speed(clock: ScaledClock, elapsed_s: float, counters: dict[str, Any]) -> fl
     return float(elapsed_s - first_s) / wall_s
 
 
-async def _ems(*words: str, stdout: int = DEVNULL) -> Process:
-    return await asyncio.create_subprocess_exec(sys.executable, "-P", "-m", "ems.cli", *words, stdout=stdout)
+@asynccontextmanager
+async def _child(*words: str, stdout: int = DEVNULL) -> AsyncIterator[Process]:
+    """Run an `ems` command; however this is left, it is told to end and waited for.
+
+    It has a process group of its own, so that the terminal's Ctrl-C reaches the demo alone and the world stays for it.
+    """
+    order = (sys.executable, "-P", "-m", "ems.cli", *words)
+    process = await asyncio.create_subprocess_exec(*order, stdin=DEVNULL, stdout=stdout, process_group=0)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
 
 
 def _page_port() -> int:
@@ -158,12 +226,15 @@ def _page_port() -> int:
         return port
 
 
-def _judge(case: Case, verdict: dict[str, Any], report: dict[str, Any], site: Site) -> dict[str, Any]:
+def _judge(steered: Steered) -> dict[str, Any]:
     """Run the baselines on the same inputs, and hold everything beside each other."""
+    case, counters = steered.case, steered.report["run"]
     baselines = {arm: run.verdict for arm, run in run_baselines(case).items()}
-    counters, criteria = report["run"], criteria_of(case.load()[1])
+    site, scenario = case.load()
+    criteria = criteria_of(scenario)
     steered_s = counters["cycles"] * site.file.control.simulated_cycle_s
     due = int(PLANNED_SHARE * steered_s / site.file.planning.every_s)
-    evidence = Evidence({Arm.PLAN: verdict, **baselines}, counters)
+    evidence = Evidence({Arm.PLAN: steered.verdict, **baselines}, counters)
     result = compare(evidence, criteria | {"plans": Limit(at_least=float(due))})
-    return {"site": site.file.site.id, "scenario": SCENARIO, "seed": case.seed} | result | {"schema": SCHEMA}
+    of_case = {"site": site.file.site.id, "scenario": SCENARIO, "seed": case.seed}
+    return of_case | result | {"schema": SCHEMA, "speed_vs_real_time": steered.speed}
