@@ -31,6 +31,7 @@ from optimization.tariff import (
     interval_means_kw,
     interval_starts_s,
     shares_of,
+    sliding_means_kw,
 )
 
 
@@ -255,8 +256,11 @@ def _demand(
     """Charge the highest mean of each calendar month, less what was reached before the period."""
     if charge is None:
         return
-    starts_s = interval_starts_s(times, charge.interval_s)
-    means_kw = interval_means_kw(times, import_kwh, charge.interval_s)
+    if charge.sliding_s is None:
+        starts_s = interval_starts_s(times, charge.interval_s)
+        means_kw = interval_means_kw(times, import_kwh, charge.interval_s)
+    else:
+        starts_s, means_kw = sliding_means_kw(times, import_kwh, charge.interval_s, charge.sliding_s)
     if charge.when != ALWAYS:
         means_kw = np.where(charge.when.holds(starts_s, zone or UTC), means_kw, 0.0)
     highest: dict[str, float] = {}

@@ -4,7 +4,8 @@ Those on the net power and on reactive energy are in `optimization.net_charges`.
 
     tiers          over[k, m] >= sum over slots s of month m of import[s] * h[s] - left[k, m],     over >= 0
                    cost = step[k] * over[k, m], as an equality where step[k] < 0
-    peak           as in `optimization.periods`, but that slots outside of the window are not looked at
+    peak           as in `optimization.periods`, but that slots outside of the window are not looked at; of intervals
+                   that slide as in `optimization.sliding`
     subscription   over[s] >= import[s] - subscribed,  over >= 0,     cost = price * over[s] * h[s]
 
 Symbols: left [kWh] what may still be bought in a month before tier k begins, step [currency/kWh] what a kWh beyond it
@@ -22,7 +23,7 @@ import numpy as np
 
 from optimization.faults import array, number
 from optimization.net_charges import net_coefficients, net_faults
-from optimization.periods import Reach, demand_coefficients, reach
+from optimization.periods import demand_coefficients, reach
 from optimization.problem import (
     Charge,
     DemandTerms,
@@ -31,8 +32,10 @@ from optimization.problem import (
     Imbalance,
     Ramping,
     ReactiveEnergy,
+    SlidingDemand,
     Subscription,
 )
+from optimization.sliding import Reach, row_count, sliding_coefficients, sliding_faults, sliding_reach
 from optimization.slots import Floats, Slots
 
 
@@ -46,6 +49,7 @@ class ChargeShape:
         steps: of its price.
         falling: the steps at which the price falls.
         reach: slots that each row of a peak looks at.
+        rows: of a peak.
     """
 
     kind: type[Charge]
@@ -53,6 +57,7 @@ class ChargeShape:
     steps: int = 0
     falling: tuple[int, ...] = ()
     reach: Reach = ()
+    rows: int = 0
 
 
 def charge_shape(charge: Charge, slots: Slots) -> ChargeShape:
@@ -62,7 +67,10 @@ def charge_shape(charge: Charge, slots: Slots) -> ChargeShape:
         falling = tuple(int(k) for k in np.flatnonzero(charge.step_per_kwh < 0.0))
         return ChargeShape(EnergyTiers, months, steps, falling)
     if isinstance(charge, DemandTerms):
-        return ChargeShape(DemandTerms, len(charge.free_kw), reach=reach(slots, charge.interval_s))
+        return ChargeShape(DemandTerms, len(charge.free_kw), reach=reach(slots, charge.interval_s), rows=2 * len(slots))
+    if isinstance(charge, SlidingDemand):
+        pairs = sliding_reach(slots, charge)
+        return ChargeShape(SlidingDemand, len(charge.free_kw), reach=pairs, rows=row_count(len(slots), charge))
     return ChargeShape(type(charge), len(charge.free_kvarh) if isinstance(charge, ReactiveEnergy) else 0)
 
 
@@ -70,6 +78,8 @@ def charge_coefficients(charge: Charge, shape: ChargeShape, slots: Slots, most_k
     """Derive the numbers of a charge; `most_kw` is what can be imported at all in each slot, shape (n,)."""
     if isinstance(charge, DemandTerms):
         return demand_coefficients(charge, slots, shape.reach)
+    if isinstance(charge, SlidingDemand):
+        return sliding_coefficients(charge, slots, shape.reach)
     if isinstance(charge, Subscription):
         n = len(slots)
         return {"over_cost": charge.price_per_kwh * slots.duration_h, "subscribed_kw": np.full(n, charge.subscribed_kw)}
@@ -98,6 +108,9 @@ def charge_faults(charges: Sequence[Charge], n: int) -> Iterator[str]:
             continue
         if isinstance(charge, Envelope | Imbalance | ReactiveEnergy | Ramping):
             yield from net_faults(name, charge, n)
+            continue
+        if isinstance(charge, SlidingDemand):
+            yield from sliding_faults(name, charge, n)
             continue
         if isinstance(charge, DemandTerms):
             months = len(charge.free_kw)

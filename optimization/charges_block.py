@@ -10,14 +10,14 @@ from optimization.blocks.parts import add_coefficients
 from optimization.charges import ChargeShape
 from optimization.net_charges_block import add_envelope, add_imbalance, add_ramping, add_reactive_energy
 from optimization.periods_block import add_demand
-from optimization.problem import DemandTerms, Envelope, Imbalance, Ramping, ReactiveEnergy, Subscription
+from optimization.problem import DemandTerms, Envelope, Imbalance, Ramping, ReactiveEnergy, SlidingDemand, Subscription
 
 
 def add_charge(m: Any, block: Any, parent: tuple[int, ...], shape: ChargeShape, tans: tuple[float, ...]) -> Any:
     """Add a charge to a model that has a connection and assets, given tan phi of each; returns what it costs."""
     n = len(parent)
-    if shape.kind is DemandTerms:
-        return add_demand(m, n, shape.months, shape.reach, block)
+    if shape.kind in {DemandTerms, SlidingDemand}:
+        return add_demand(m, shape.rows, shape.months, shape.reach, block)
     if shape.kind is Envelope:
         return add_envelope(m, block, n)
     if shape.kind is Imbalance:

@@ -14,8 +14,9 @@ from optimization.assets import BatteryInputs
 from optimization.assets.asset import Values
 from optimization.charges import charge_coefficients
 from optimization.periods import carbon_coefficients, demand_coefficients
-from optimization.problem import Plan, Problem
+from optimization.problem import Plan, Problem, SlidingDemand
 from optimization.reserves import reserve_coefficients
+from optimization.sliding import sliding_coefficients
 from optimization.slots import Floats, Slots
 from optimization.structure import Structure, is_anchored
 from optimization.weights import quantised
@@ -47,7 +48,11 @@ def coefficients(problem: Problem, shape: Structure) -> Values:
 def periods(problem: Problem, shape: Structure) -> Values:
     """Derive the demand charge and the carbon budget, where there are any."""
     demand, budget = problem.demand, problem.carbon_budget
-    charged = {} if demand is None else demand_coefficients(demand, problem.slots, shape.demand_reach)
+    charged: Values = {}
+    if isinstance(demand, SlidingDemand):
+        charged = sliding_coefficients(demand, problem.slots, shape.demand_reach)
+    elif demand is not None:
+        charged = demand_coefficients(demand, problem.slots, shape.demand_reach)
     return charged | ({} if budget is None else carbon_coefficients(budget, problem.slots, problem.tariff))
 
 

@@ -13,7 +13,15 @@ from optimization.blocks.registry import BLOCKS
 from optimization.charges import ChargeShape
 from optimization.network import Network
 from optimization.network_block import PU_IN_KVA
-from optimization.problem import DemandTerms, EnergyTiers, Problem, ReactiveEnergy, Schedule, ShadowPrices
+from optimization.problem import (
+    DemandTerms,
+    EnergyTiers,
+    Problem,
+    ReactiveEnergy,
+    Schedule,
+    ShadowPrices,
+    SlidingDemand,
+)
 from optimization.slots import Floats
 from optimization.structure import Structure
 
@@ -133,7 +141,7 @@ def _charged(columns: Mapping[str, Floats], block: str, shape: ChargeShape) -> F
             reached = columns[f"{block}is_reached"].reshape(len(shape.falling), shape.months) > 0.5
             over_kwh[list(shape.falling)] *= reached
         return over_kwh
-    counted = {DemandTerms: "peak_kw", ReactiveEnergy: "over_kvarh"}
+    counted = {DemandTerms: "peak_kw", SlidingDemand: "peak_kw", ReactiveEnergy: "over_kvarh"}
     return columns[f"{block}{counted.get(shape.kind, 'over_kw')}"]
 
 

@@ -40,7 +40,7 @@ def build_model(shape: Structure, network: Network | None) -> Any:
     _add_connection(m, len(shape.parent))
     _add_anchor(m, shape)
     grid = _add_feeder(m, shape, network) if network is not None else 0.0
-    periods = add_demand(m, len(shape.parent), shape.months, shape.demand_reach) if shape.months else 0.0
+    periods = add_demand(m, shape.demand_rows, shape.months, shape.demand_reach) if shape.months else 0.0
     periods += add_carbon_budget(m, len(shape.parent), shape.weeks) if shape.weeks else 0.0
     if shape.charges:
         m.charge = pyo.Block(range(len(shape.charges)))

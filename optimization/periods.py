@@ -20,13 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimization.problem import CarbonBudget, DemandTerms, TariffSeries
+from optimization.sliding import Reach
 from optimization.slots import Floats, Ints, Slots
 
 WEEK_S = 7 * 86400.0
 SHORTEST_MONTH_S = 28 * 86400.0 - 3600.0
 SHORTEST_WEEK_S = WEEK_S - 3600.0
-
-Reach = tuple[tuple[int, int], ...]
 
 
 def reach(slots: Slots, interval_s: float) -> Reach:

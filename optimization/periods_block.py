@@ -7,18 +7,18 @@ from typing import Any
 import pyomo.environ as pyo
 
 from optimization.blocks.parts import add_coefficients
-from optimization.periods import Reach
+from optimization.sliding import Reach
 
 
-def add_demand(m: Any, n: int, months: int, pairs: Reach, block: Any = None) -> Any:
+def add_demand(m: Any, rows: int, months: int, pairs: Reach, block: Any = None) -> Any:
     """Add the highest mean import of each month to a model that has a connection; returns what it costs.
 
     The rows stand in the model itself, or in a block of it.
     """
     block = m if block is None else block
     add_coefficients(block, months, "peak_free_kw", "peak_cost", "peak_free_cost")
-    add_coefficients(block, 2 * n, "demand_begun_kw")
-    block.peak_of_month = pyo.Param(range(2 * n), range(months), mutable=True, initialize=1.0)
+    add_coefficients(block, rows, "demand_begun_kw")
+    block.peak_of_month = pyo.Param(range(rows), range(months), mutable=True, initialize=1.0)
     block.demand_share = pyo.Param(list(pairs), mutable=True, initialize=1.0)
     block.peak_kw = pyo.Var(range(months), bounds=lambda b, k: (b.peak_free_kw[k], None))
     seen: dict[int, list[int]] = {}
@@ -30,7 +30,7 @@ def add_demand(m: Any, n: int, months: int, pairs: Reach, block: Any = None) -> 
         peak = pyo.quicksum(b.peak_of_month[row, k] * b.peak_kw[k] for k in range(months))
         return mean - peak <= -b.demand_begun_kw[row]
 
-    block.peak = pyo.Constraint(range(2 * n), rule=above)
+    block.peak = pyo.Constraint(range(rows), rule=above)
     return pyo.quicksum(block.peak_cost[k] * block.peak_kw[k] - block.peak_free_cost[k] for k in range(months))
 
 

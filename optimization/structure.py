@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from optimization.assets.asset import AssetShape
 from optimization.charges import ChargeShape, charge_shape
-from optimization.periods import Reach, reach
 from optimization.problem import Problem
 from optimization.reserves import ReserveShape, reserve_shape
+from optimization.sliding import Reach
 
 SHORT_HORIZON_S = 40 * 3600.0
 """A longer horizon sees a second evening: more cars are expected at each point [s]."""
@@ -30,7 +30,8 @@ class Structure:
         assets: shapes, in the problem's order.
         network: the network's key; None without one.
         months: of which the highest mean import costs; 0 where it costs nothing.
-        demand_reach: slots that each row about it looks at, as in `optimization.periods`.
+        demand_reach: slots that each row about it looks at, as in `optimization.periods` or `optimization.sliding`.
+        demand_rows: how many those are.
         weeks: with a carbon budget.
         groups: indices of the assets behind each limit.
         charges: shapes, in the problem's order.
@@ -43,6 +44,7 @@ class Structure:
     network: str | None
     months: int = 0
     demand_reach: Reach = ()
+    demand_rows: int = 0
     weeks: int = 0
     groups: tuple[tuple[int, ...], ...] = ()
     charges: tuple[ChargeShape, ...] = ()
@@ -71,15 +73,17 @@ def structure(problem: Problem) -> Structure:
     room = _room(problem)
     shapes = tuple(asset.shape(problem.inputs[asset.id], slots, room) for asset in problem.assets)
     network = None if problem.network is None else problem.network.shape_key
-    demand, budget = problem.demand, problem.carbon_budget
+    demand = None if problem.demand is None else charge_shape(problem.demand, slots)
+    budget = problem.carbon_budget
     ids = [asset.id for asset in problem.assets]
     return Structure(
         parent=tuple(int(p) for p in slots.parent),
         anchor_slots=tuple(anchor.tolist()),
         assets=shapes,
         network=network,
-        months=0 if demand is None else len(demand.free_kw),
-        demand_reach=() if demand is None else reach(slots, demand.interval_s),
+        months=0 if demand is None else demand.months,
+        demand_reach=() if demand is None else demand.reach,
+        demand_rows=0 if demand is None else demand.rows,
         weeks=0 if budget is None else len(budget.left_kg),
         groups=tuple(tuple(ids.index(member) for member in group.members) for group in problem.groups),
         charges=tuple(charge_shape(charge, slots) for charge in problem.charges),

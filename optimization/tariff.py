@@ -32,6 +32,7 @@ class DemandCharge:
         period: over what the highest mean is looked for: `month`, the calendar month of the site's time zone.
         name: on the bill.
         when: the window in which an interval must begin to count.
+        sliding_s: an interval begins on every multiple of it in UTC [s]; None where each begins as the last ends.
     """
 
     price_per_kw: float
@@ -39,6 +40,12 @@ class DemandCharge:
     period: str = "month"
     name: str = "demand"
     when: CalendarWindow = ALWAYS
+    sliding_s: int | None = None
+
+    @property
+    def every_s(self) -> int:
+        """How often an interval begins [s]."""
+        return self.interval_s if self.sliding_s is None else self.sliding_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +219,26 @@ def interval_means_kw(times: Sequence[datetime], import_kwh: Floats, interval_s:
     borders_s = np.arange(len(starts_s) + 1) * interval_s
     means: Floats = np.diff(np.interp(borders_s, at_s, counted_kwh)) / (interval_s / 3600.0)
     return means
+
+
+def sliding_means_kw(
+    times: Sequence[datetime], import_kwh: Floats, interval_s: float, every_s: float
+) -> tuple[Floats, Floats]:
+    """Give the begin [s since 1970] and the mean import [kW] of each sliding interval that begins within a period.
+
+    What lies beyond the period counts nothing, as in `interval_means_kw`.
+
+    Args:
+        times: aware ascending instants between which energy was counted, shape (n+1,).
+        import_kwh: bought between them, shape (n,).
+        interval_s: length of a metering interval [s].
+        every_s: one begins on each whole multiple of it in UTC [s].
+    """
+    at_s = np.array([at.timestamp() for at in times])
+    starts_s = np.arange(math.ceil(at_s[0] / every_s), math.ceil(at_s[-1] / every_s), dtype=np.float64) * every_s
+    counted_kwh = np.concatenate([[0.0], np.cumsum(import_kwh)])
+    kwh = np.interp(starts_s + interval_s, at_s, counted_kwh) - np.interp(starts_s, at_s, counted_kwh)
+    return starts_s, np.asarray(kwh / (interval_s / 3600.0))
 
 
 def peak_kw(times: Sequence[datetime], import_kwh: Floats, interval_s: float) -> float:

@@ -17,6 +17,7 @@ FEED = "feed"
 Known = TypeVar("Known", int, str)
 DEMAND_INTERVALS_S = (900, 1800)
 DEMAND_PERIODS = ("month",)
+SLIDING_S = (60, 180, 300, 900)
 TOP_KEYS = ("schema_version", "import", "export", "fixed_per_day", "demand", "further_demands", "subscription")
 SUBSCRIPTION_INTERVALS_S = (900, 1800, 3600)
 WINDOW_KEYS = ("months", "days", "from_h", "to_h")
@@ -157,12 +158,19 @@ class _Reader:
         return [(str(name), content) for name, content in value.items()]
 
     def _demand(self, key: str, value: Any, window: tuple[str, ...] = ()) -> DemandCharge:
-        section = self._section(key, value, ("price_per_kw", "interval_s", "period", *window))
-        return DemandCharge(
+        section = self._section(key, value, ("price_per_kw", "interval_s", "sliding_s", "period", *window))
+        charge = DemandCharge(
             price_per_kw=self._number(f"{key}.price_per_kw", section.get("price_per_kw"), low=0.0),
             interval_s=self._one_of(f"{key}.interval_s", section.get("interval_s", 900), DEMAND_INTERVALS_S),
             period=self._one_of(f"{key}.period", section.get("period", "month"), DEMAND_PERIODS),
         )
+        if "sliding_s" not in section:
+            return charge
+        sliding_s = self._one_of(f"{key}.sliding_s", section["sliding_s"], SLIDING_S)
+        if charge.interval_s <= sliding_s or charge.interval_s % sliding_s:
+            words = f"{sliding_s} is no part of `interval_s`, which is {charge.interval_s}; write 60, 180 or 300"
+            self._problems.append((f"{key}.sliding_s", words))
+        return replace(charge, sliding_s=sliding_s)
 
     def _further_demands(self, value: Any) -> tuple[DemandCharge, ...]:
         charges = []

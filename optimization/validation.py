@@ -13,9 +13,10 @@ from optimization.assets.asset import Asset
 from optimization.charges import charge_faults
 from optimization.faults import array, input_numbers, instant, number, own_numbers, series
 from optimization.groups import group_faults
-from optimization.problem import Problem, ReactiveEnergy
+from optimization.problem import Problem, ReactiveEnergy, SlidingDemand
 from optimization.reactive import inverter_faults
 from optimization.reserves import reserve_faults
+from optimization.sliding import sliding_faults
 from optimization.slots import Slots
 from optimization.uncertainty import uncertainty_faults
 
@@ -90,6 +91,9 @@ def _inverters(problem: Problem) -> Iterator[str]:
 def _demand(problem: Problem) -> Iterator[str]:
     demand, n = problem.demand, len(problem.slots)
     if demand is None:
+        return
+    if isinstance(demand, SlidingDemand):
+        yield from sliding_faults("demand", demand, n)
         return
     yield from number("demand.price_per_kw", demand.price_per_kw, low=0.0)
     yield from number("demand.interval_s", demand.interval_s, above=0.0)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
+from ems.plan_check.sliding import check_sliding
 from ems.plan_check.words import ENERGY_TOLERANCE_KWH, POWER_TOLERANCE_KW, beyond
 from optimization.problem import (
     Charge,
@@ -17,6 +18,7 @@ from optimization.problem import (
     Problem,
     Ramping,
     ReactiveEnergy,
+    SlidingDemand,
     Subscription,
 )
 from optimization.slots import Floats, Ints, Slots
@@ -44,7 +46,7 @@ def _shape(charge: Charge, n: int) -> tuple[int, ...]:
         return charge.left_kwh.shape
     if isinstance(charge, ReactiveEnergy):
         return charge.free_kvarh.shape
-    return charge.free_kw.shape if isinstance(charge, DemandTerms) else (n,)
+    return charge.free_kw.shape if isinstance(charge, DemandTerms | SlidingDemand) else (n,)
 
 
 def _tiers(name: str, charge: EnergyTiers, plan: Plan, counted: Floats) -> Iterator[str]:
@@ -135,6 +137,7 @@ def _borders_s(slots: Slots, interval_s: float) -> Floats:
 CHECKS: Mapping[type[Charge], Callable[..., Iterator[str]]] = {
     EnergyTiers: _tiers,
     DemandTerms: _peaks,
+    SlidingDemand: check_sliding,
     Subscription: _subscription,
     Envelope: _envelope,
     Imbalance: _imbalance,

@@ -34,6 +34,7 @@ from ems.plan_check.groups import check_groups
 from ems.plan_check.inverter import check_inverters
 from ems.plan_check.reserves import check_reserves
 from ems.plan_check.scenarios import check_scenarios
+from ems.plan_check.sliding import check_sliding
 from ems.plan_check.words import POWER_TOLERANCE_KW, beyond
 from optimization.assets import (
     Asset,
@@ -54,7 +55,7 @@ from optimization.assets import (
     Wind,
     Zone,
 )
-from optimization.problem import DemandTerms, Plan, Problem, Schedule
+from optimization.problem import DemandTerms, Plan, Problem, Schedule, SlidingDemand
 from optimization.slots import Floats, Slots
 
 CARBON_TOLERANCE_KG = 1e-2
@@ -161,6 +162,9 @@ def _demand_violations(problem: Problem, plan: Plan) -> Iterator[str]:
         return
     if target_kw is None or not np.isfinite(target_kw):
         yield f"the plan promises a peak of {target_kw} kW; a number was asked for"
+        return
+    if isinstance(demand, SlidingDemand):
+        yield from check_sliding("the promised peak", demand, plan, np.array([target_kw]))
         return
     below_kw = demand.free_kw[0] - target_kw
     yield from beyond("the promised peak below the free one", np.array([below_kw]), POWER_TOLERANCE_KW, "kW")
