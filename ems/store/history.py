@@ -18,7 +18,8 @@ from ems.store.database import StoreError, open_writable
 from ems.store.reserve import Reserve
 from ems.store.scan_file import LAYOUT, SCAN, SCHEMA, layout, microseconds, packed, span_us
 from ems.store.segments import Level, next_number, scan_files, scan_path, segments
-from ems.store.writer import Backlog, Relief, Statement, Turn, Upkeep, Writer
+from ems.store.tasks import Backlog, Relief, Statement, Turn, Upkeep
+from ems.store.writer import Writer
 
 FILE_US = 3_600_000_000
 MOST_BYTES = 64 << 20

@@ -25,7 +25,8 @@ from ems.store.encoding import to_instant, to_json
 from ems.store.reserve import Reserve
 from ems.store.segments import SEGMENT_RECORD
 from ems.store.spill import Spill
-from ems.store.writer import Backlog, Relief, Statement, Turn, Upkeep, Writer
+from ems.store.tasks import Backlog, Relief, Statement, Turn, Upkeep
+from ems.store.writer import Writer
 
 FILE = "journal.db"
 """Name of the core's journal in a state folder."""

@@ -11,6 +11,7 @@ import os
 import shutil
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -22,16 +23,22 @@ FULL_BELOW = 1 << 20
 """A disk with less room is full, whatever error SQLite gives it as [bytes]."""
 
 
+def free_bytes(folder: Path) -> int:
+    """Tell how much room the disk of a folder has [bytes]; raises `OSError`."""
+    return shutil.disk_usage(folder).free
+
+
 class Reserve:
     """The space set aside in one state folder.
 
     Args:
         folder: the state folder.
         size: how much [bytes].
+        free: tells how much room a folder's disk has [bytes].
     """
 
-    def __init__(self, folder: Path, size: int = SIZE) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, size: int = SIZE, *, free: Callable[[Path], int] = free_bytes) -> None:
+        self._folder, self._free = folder, free
         self._path = folder / FILE
         self._size = size
         self._lock = threading.Lock()
@@ -75,7 +82,7 @@ class Reserve:
             try:
                 missing = 0 if self._is_there() else self._size
                 beside = self._size if missing or self._is_full else 0
-                if shutil.disk_usage(self._folder).free < missing + beside:
+                if self._free(self._folder) < missing + beside:
                     self._trouble = self._trouble or self._too_little()
                     return False
                 if missing:
@@ -121,6 +128,6 @@ class Reserve:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
             return True
         try:
-            return shutil.disk_usage(self._folder).free < FULL_BELOW
+            return self._free(self._folder) < FULL_BELOW
         except OSError:
             return False

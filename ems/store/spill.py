@@ -128,15 +128,20 @@ class Spill:
         self._reached = connection.execute(_LAST).fetchone() or (0, GENESIS)
 
     def settle(self) -> int:
-        """Remove the file after the commit, unless it has grown since `begin`; gives how many records it held."""
-        self._head, self._since_s = self._reached, None
+        """Note that all was written; does what `pass_on` does."""
+        self._since_s = None
+        return self.pass_on()
+
+    def pass_on(self) -> int:
+        """Remove the file after a commit, unless it has grown since `begin`; gives how many records it held."""
+        self._head = self._reached
         if not self.is_there or self._size != self._seen:
             return 0
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
             self.is_there = False
         # What cannot be removed holds nothing that the journal has not; the next record begins it anew.
-        held, self._size, self.count = self.count, 0, 0
+        held, self._size, self._seen, self.count = self.count, 0, 0, 0
         return held
 
     def _find(self) -> None:

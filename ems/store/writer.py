@@ -5,6 +5,7 @@ Law 2: `submit` never blocks. What a full, locked or slow disk refuses is told b
 and written later; when memory is full too, the oldest goes and is counted.
 Law 3: with a spill, what has waited for seconds leaves memory for a file, and is written from there before all else.
 That a record is kept there acknowledges nothing: its future has told an exception, or does so.
+Law 4: what a disk that fails now and then does take is written: what fails together is tried in ever smaller parts.
 """
 
 from __future__ import annotations
@@ -12,17 +13,16 @@ from __future__ import annotations
 import logging
 import queue
 import sqlite3
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
 from ems.store.damage import is_damage
 from ems.store.database import StoreError
 from ems.store.spill import Spill
+from ems.store.tasks import Backlog, Relief, Statement, Task, Turn, Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -33,68 +33,7 @@ HANGS_S = 2.0
 """A commit that takes longer than this hangs [s]: likewise the thread's own wait."""
 
 BATCH = 1000
-
-Turn = Callable[[Callable[[], None]], None]
-"""Calls what it is given, soon and on the caller's own thread: for a run that is to repeat to the last digit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One SQL statement with its parameters."""
-
-    sql: str
-    parameters: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Relief:
-    """What is done about a full disk.
-
-    Args:
-        hold: says why rows must wait in memory, empty if they need not.
-        refused: asked when the disk refuses; tells whether a second try is worth while.
-    """
-
-    hold: Callable[[], str] = lambda: ""
-    refused: Callable[[sqlite3.Error], bool] = lambda _: False
-
-
-@dataclass(frozen=True, slots=True)
-class Upkeep:
-    """What is done about the file itself, on the writing thread; both raise `sqlite3.Error` to be asked again.
-
-    Args:
-        turn: called before each batch with the open file; gives the one to write to, the same or a new one.
-        mend: called with a file that turns out to be damaged; gives a new one. None leaves it as it is.
-    """
-
-    turn: Callable[[sqlite3.Connection], sqlite3.Connection] = lambda connection: connection
-    mend: Callable[[sqlite3.Connection], sqlite3.Connection] | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Task:
-    statements: tuple[Statement, ...]
-    future: Future[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What has not reached the disk.
-
-    Args:
-        waiting: tasks in the queue.
-        unwritten: tasks that the disk refused, kept and tried again.
-        lost: tasks that memory could not keep.
-        failing: why the disk refuses, empty while all is well.
-        spilt: how many of the unwritten ones are in a file, and not in memory only.
-    """
-
-    waiting: int
-    unwritten: int
-    lost: int
-    failing: str
-    spilt: int = 0
+_ALL = sys.maxsize
 
 
 class Writer:
@@ -126,8 +65,8 @@ class Writer:
         self._connection = connection
         self._name = name
         self._capacity = capacity
-        self._queue: queue.Queue[_Task | None] = queue.Queue(capacity)
-        self._unwritten: deque[_Task] = deque()
+        self._queue: queue.Queue[Task | None] = queue.Queue(capacity)
+        self._unwritten: deque[Task] = deque()
         self._unwritten_lock = threading.Lock()
         self._lost = 0
         self._failing = ""
@@ -136,9 +75,11 @@ class Writer:
         self._hurry = threading.Event()
         self._turn, self._relief, self._upkeep = turn, relief or Relief(), upkeep or Upkeep()
         self._spill = spill
-        self._trying: list[_Task] | None = None
+        self._trying: list[Task] | None = None
         self._tries = 0
-        self._retried = 0
+        self._retried = self._late = 0
+        # How many rows a transaction takes at most, how many the newest one had, and how many it left for another.
+        self._at_most, self._rows, self._left = _ALL, 0, 0
         # Held while tasks move between memory and files, for as long as the disk takes: never by a caller of `submit`.
         self._moving = threading.Lock()
         self._ended = threading.Event()
@@ -151,7 +92,7 @@ class Writer:
 
     def submit(self, *statements: Statement) -> Future[int]:
         """Queue statements to be committed together; resolves with the row id of the last one."""
-        task = _Task(statements, Future())
+        task = Task(statements, Future())
         # A caller that gives up waiting must not cancel the record: running futures cannot be cancelled.
         task.future.set_running_or_notify_cancel()
         if self._closing:
@@ -219,15 +160,15 @@ class Writer:
         """Write what waits; later turns of the same batch find nothing left to do."""
         if self._closing:
             return
-        batch: list[_Task] = []
+        batch: list[Task] = []
         while not self._queue.empty() and (task := self._queue.get_nowait()) is not None:
             batch.append(task)
         if batch:
             self._write(batch)
 
-    def _next_batch(self) -> tuple[list[_Task], bool]:
+    def _next_batch(self) -> tuple[list[Task], bool]:
         """Collect what waits; the second is False at the end. Waits for work, shorter while rows are unwritten."""
-        batch: list[_Task] = []
+        batch: list[Task] = []
         try:
             task = self._queue.get(timeout=RETRY_S if self._waits() else None)
             self._hurry.wait(self._gather_s)
@@ -240,13 +181,13 @@ class Writer:
             return batch, True
         return batch, False
 
-    def _write(self, batch: list[_Task]) -> None:
+    def _write(self, batch: list[Task]) -> None:
         if why := self._relief.hold():
             self._refuse(batch, StoreError(f"the {self._name} takes no rows: {why}"))
             return
         tasks = self._begin(batch)
         try:
-            ids = self._committed(tasks)
+            self._write_through(tasks)
         except sqlite3.Error as error:
             refusal = StoreError(f"the {self._name} takes no rows: {error}")
             self._note(refusal)
@@ -256,14 +197,42 @@ class Writer:
                 self._refuse(left, refusal, are_older=True)
                 self._retried = 0
                 self._set_down(at_once=self._closing)
-            return
-        with self._moving:
-            self._recovered()
-        for task, row in zip(tasks, ids, strict=True):
-            if not task.future.done():
-                task.future.set_result(row)
 
-    def _begin(self, batch: list[_Task]) -> list[_Task]:
+    def _write_through(self, tasks: list[Task]) -> None:
+        """Commit and acknowledge all at once, or what fails so in parts; raises when a row alone fails twice."""
+        self._at_most, goes_on, is_last_try = _ALL, True, False
+        while goes_on:
+            try:
+                ids = self._committed(tasks)
+            except sqlite3.Error as error:
+                if is_last_try or not _may_pass(error):
+                    raise
+                is_last_try = self._rows <= 1
+                self._at_most = max(1, self._rows // 2)
+                continue
+            is_last_try = False
+            with self._moving:
+                goes_on = self._passed(tasks, len(ids))
+            for task, row in zip(tasks, ids, strict=False):
+                if not task.future.done():
+                    task.future.set_result(row)
+            tasks = tasks[len(ids) :]
+        _tell(tasks, StoreError(self._failing))
+
+    def _passed(self, tasks: list[Task], count: int) -> bool:
+        """Note what of the tasks, or of the file, is written now; tells whether more is to be; `_moving` is held."""
+        is_set_down = bool(tasks) and not self._trying
+        if is_set_down or not self._left:
+            self._recovered()
+            return False
+        self._trying = (self._trying or [])[count:]
+        self._late += min(count, self._retried)
+        self._retried -= min(count, self._retried)
+        if self._spill is not None and self._left == len(self._trying):
+            self._late += self._spill.pass_on()
+        return True
+
+    def _begin(self, batch: list[Task]) -> list[Task]:
         """Give what is tried now, oldest first: what memory has of what was refused before, then the batch."""
         with self._moving:
             self._tries += 1
@@ -302,7 +271,7 @@ class Writer:
         with self._unwritten_lock:
             self._unwritten = deque(task for task in self._unwritten if id(task) not in kept)
 
-    def _committed(self, tasks: list[_Task]) -> list[int]:
+    def _committed(self, tasks: list[Task]) -> list[int]:
         try:
             return self._commit(tasks)
         except sqlite3.Error as error:
@@ -317,11 +286,14 @@ class Writer:
         self._connection = self._upkeep.mend(self._connection)
         return True
 
-    def _commit(self, tasks: list[_Task]) -> list[int]:
+    def _commit(self, tasks: list[Task]) -> list[int]:
+        """Commit what the file has and then tasks, or the first of them; gives the row ids of those tasks."""
+        self._rows = 0
         self._connection = self._upkeep.turn(self._connection)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for task in self._spilt_tasks():
+            spilt, tasks = self._part(self._spilt_tasks(), tasks)
+            for task in spilt:
                 self._execute(task)
             ids = [self._execute(task) for task in tasks]
             if self._spill is not None:
@@ -334,20 +306,29 @@ class Writer:
             raise
         return ids
 
-    def _spilt_tasks(self) -> list[_Task]:
+    def _part(self, spilt: list[Task], tasks: list[Task]) -> tuple[list[Task], list[Task]]:
+        """Give what goes into one transaction: all, or the first of the file alone, or else the first tasks."""
+        there = len(spilt) + len(tasks)
+        if there > self._at_most:
+            spilt, tasks = spilt[: self._at_most], [] if spilt else tasks[: self._at_most]
+        self._rows = len(spilt) + len(tasks)
+        self._left = there - self._rows
+        return spilt, tasks
+
+    def _spilt_tasks(self) -> list[Task]:
         if self._spill is None:
             return []
         with self._moving:
             rows = self._spill.waiting(self._connection)
-        return [_Task((Statement(self._spill.insert, row),), Future()) for row in rows]
+        return [Task((Statement(self._spill.insert, row),), Future()) for row in rows]
 
-    def _execute(self, task: _Task) -> int:
+    def _execute(self, task: Task) -> int:
         row = 0
         for statement in task.statements:
             row = self._connection.execute(statement.sql, statement.parameters).lastrowid or 0
         return row
 
-    def _refuse(self, tasks: list[_Task], error: StoreError, *, are_older: bool = False) -> None:
+    def _refuse(self, tasks: list[Task], error: StoreError, *, are_older: bool = False) -> None:
         """Keep tasks for later, those that are older before the others, and tell who waits for them."""
         with self._unwritten_lock:
             if are_older:
@@ -369,8 +350,8 @@ class Writer:
 
     def _recovered(self) -> None:
         """Note that all is written that was tried, with what the file held; `_moving` is held."""
-        late = self._retried
-        self._trying, self._retried = None, 0
+        late = self._late + self._retried
+        self._trying, self._retried, self._late = None, 0, 0
         if self._spill is not None:
             late += self._spill.settle()
         with self._unwritten_lock:
@@ -380,7 +361,12 @@ class Writer:
         log.warning("the %s takes rows again: %d written late, %d lost so far", self._name, late, self._lost)
 
 
-def _tell(tasks: list[_Task], error: StoreError) -> None:
+def _may_pass(error: sqlite3.Error) -> bool:
+    """Tell whether a disk fails at once, but perhaps not every time: a lock or a hanging disk has taken its time."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+
+
+def _tell(tasks: list[Task], error: StoreError) -> None:
     for task in tasks:
         if not task.future.done():
             task.future.set_exception(error)

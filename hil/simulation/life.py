@@ -31,11 +31,12 @@ from ems.ownership import Owner
 from ems.slow.planning_setup import feeder, history_path
 from ems.store.history import History
 from ems.store.requests import RequestBox
+from ems.store.reserve import Reserve
 from ems.stores import Stores, journal_path
 from ems.timetable import LiveRunner
 from ems.worker import DirectSolver, NoSolver, Solver
 from hil.baselines import PublishedFeed
-from hil.simulation.disk import on_a_faulty_disk
+from hil.simulation.disk import Disk
 from hil.simulation.faults import FEEDS
 from hil.simulation.invariants import Invariant, Judge, Violation
 from hil.simulation.loop import LoopClock, SeededLoop, Wall
@@ -58,6 +59,7 @@ class Setting:
         site: the site. state: the daemon's state folder.
         town: the pretend world. wall: the clock on the wall.
         judge: of what passes.
+        disk: what the daemon's stores lie on.
         seed: of chance. cycle_s: of the control loop [s].
         plans: whether there is a planner.
         alter: changes each new daemon.
@@ -68,6 +70,7 @@ class Setting:
     town: Town
     wall: Wall
     judge: Judge
+    disk: Disk
     seed: int
     cycle_s: float
     plans: bool = True
@@ -208,6 +211,7 @@ class Life:
 
     def _on_cycle(self) -> None:
         """Note a decision, and look at what the cycle owes."""
+        self.setting.disk.try_again()
         decided_s, now_s, cycle_s = self.daemon.loop.decided_s, self.loop.time(), self.setting.cycle_s
         if decided_s is None:
             return
@@ -239,12 +243,13 @@ class Life:
         """Open the real stores, on this loop's turns."""
         owner = Owner(state_dir, clock, lease_s)
         owner.acquire()
-        self._journal = WatchedJournal(journal_path(state_dir), clock, self.setting.judge, self._turns)
-        history = History(history_path(state_dir), durable, turn=self._turns)
-        for store in (self._journal, history):
-            on_a_faulty_disk(store, self.setting.town.trouble.of_disk)
+        disk = self.setting.disk
+        reserve = Reserve(state_dir, disk.reserve_bytes, free=disk.free_bytes)
+        self._journal = WatchedJournal(journal_path(state_dir), clock, self.setting.judge, self._turns, reserve)
+        history = History(history_path(state_dir), durable, turn=self._turns, reserve=reserve)
+        disk.lie_below(self._journal, history)
         live = WatchedLive(state_dir, self._on_cycle)
-        self.stores = Stores(self._journal, history, RequestBox(state_dir, clock), owner, live)
+        self.stores = Stores(self._journal, history, RequestBox(state_dir, clock), owner, live, reserve)
         return self.stores
 
     def _drivers(self) -> Mapping[str, Driver]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from ems.config.loading import load_site
 from ems.store.encoding import to_json
+from hil.simulation.disk import RESERVE_BYTES
 from hil.simulation.simulate import Order, simulate
 
 ROOMS = ("ems", "optimization", "drivers", "hil")
@@ -27,16 +28,17 @@ SCHEMA = "ems.simulation_soak/1"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What every seed meets: a site folder, a length [s], whether there is a planner."""
+    """What every seed meets: a site folder, a length [s], whether there is a planner, what its disk sets aside."""
 
     folder: Path
     seconds: float
     plans: bool = True
+    reserve_bytes: int = RESERVE_BYTES
 
     @property
     def key(self) -> str:
         """Name what an outcome depends on besides its seed: the task, the site's files and the code."""
-        sha = hashlib.sha256(f"{self.folder.name} {self.seconds!r} {self.plans}".encode())
+        sha = hashlib.sha256(f"{self.folder.name} {self.seconds!r} {self.plans} {self.reserve_bytes}".encode())
         root = Path(__file__).parents[2]
         files = [path for room in ROOMS for path in sorted((root / room).rglob("*")) if path.suffix in MADE_OF]
         for path in (*files, *sorted(self.folder.glob("*.*"))):
@@ -121,7 +123,8 @@ def summary(task: Task, outcomes: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 def _run(task: Task, seed: int, prepared: Path, path: Path) -> dict[str, Any]:
     """Live one seed, and keep what came of it before anybody is told."""
-    outcome = simulate(Order(load_site(task.folder), seed, task.seconds, plans=task.plans), prepared).as_json()
+    order = Order(load_site(task.folder), seed, task.seconds, plans=task.plans, reserve_bytes=task.reserve_bytes)
+    outcome = simulate(order, prepared).as_json()
     path.write_text(to_json(outcome) + "\n", encoding="utf-8")
     return outcome
 

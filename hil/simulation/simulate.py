@@ -19,6 +19,7 @@ from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.journal import read_records
 from ems.stores import journal_path
 from hil.scenario_file import load_scenario
+from hil.simulation.disk import RESERVE_BYTES, Disk
 from hil.simulation.faults import ENDS, Fault, Kind, Rates, by_kind, draw
 from hil.simulation.invariants import Judge, Violation
 from hil.simulation.life import Alter, Life, Setting
@@ -51,6 +52,7 @@ class Order:
         scenario: which weather and prices; None to let the seed choose.
         alter: changes each new daemon; for the tests of the invariants.
         stops: whether the first violation ends the run.
+        reserve_bytes: how much of the disk is set aside for the journal.
     """
 
     site: Site
@@ -62,6 +64,7 @@ class Order:
     scenario: str | None = None
     alter: Alter = lambda _daemon: None
     stops: bool = True
+    reserve_bytes: int = RESERVE_BYTES
 
 
 @dataclass(slots=True)
@@ -218,13 +221,14 @@ def setting_of(
     return settle(
         world, site, state, order.seed, note,
         faults=faults, cycle_s=order.cycle_s, plans=order.plans, alter=order.alter, stops=order.stops,
+        reserve_bytes=order.reserve_bytes,
     )  # fmt: skip
 
 
 def settle(
     world: World, site: Site, state: Path, seed: int, note: Callable[[Violation], None], *,
     faults: Sequence[Fault] = (), cycle_s: float = 10.0, plans: bool = False,
-    alter: Alter = lambda _daemon: None, stops: bool = True,
+    alter: Alter = lambda _daemon: None, stops: bool = True, reserve_bytes: int = RESERVE_BYTES,
 ) -> Setting:  # fmt: skip
     """Put a world, which may have lived already, before a daemon that is to come.
 
@@ -239,6 +243,7 @@ def settle(
         plans: whether there is a planner.
         alter: changes each new daemon.
         stops: whether the first violation ends the run.
+        reserve_bytes: how much of the disk is set aside.
     """
     wall = Wall(world.plant.start)
     town = Town(world, site, state, faults=faults, seed=seed, wall=wall)
@@ -248,7 +253,8 @@ def settle(
         if stops:
             town.stop()
 
-    return Setting(site, state, town, wall, Judge(site, tell), seed, cycle_s, plans=plans, alter=alter)
+    disk = Disk(state, town.trouble.of_disk, reserve_bytes)
+    return Setting(site, state, town, wall, Judge(site, tell), disk, seed, cycle_s, plans=plans, alter=alter)
 
 
 def _excess_kw(site: Site, import_kw: Any) -> Any:

@@ -17,7 +17,8 @@ from ems.ownership import RECORD_FILE, Owner, read_record
 from ems.store.audit import verify
 from ems.store.encoding import to_json
 from ems.store.journal import Journal, read_records
-from ems.store.writer import Turn
+from ems.store.reserve import Reserve
+from ems.store.tasks import Turn
 from hil.simulation.invariants import Intent, Invariant, Judge, Violation
 from hil.simulation.loop import SeededLoop
 
@@ -90,10 +91,11 @@ class WatchedJournal(Journal):
 
     Args:
         path: the file. clock: of records that name no instant. judge: who judges. turn: gives the writing its turns.
+        reserve: of the disk.
     """
 
-    def __init__(self, path: Path, clock: Clock, judge: Judge, turn: Turn) -> None:
-        super().__init__(path, clock, durable=False, turn=turn)
+    def __init__(self, path: Path, clock: Clock, judge: Judge, turn: Turn, reserve: Reserve) -> None:
+        super().__init__(path, clock, durable=False, turn=turn, reserve=reserve)
         self._judge = judge
         self.acknowledged: dict[int, str] = {}
 

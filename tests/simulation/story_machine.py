@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ems.config.loading import load_site
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.requests import Request, submit
+from hil.simulation.disk import RESERVE_BYTES
 from hil.simulation.faults import JUMPS_S, LONGEST_STALL_S, Kind
 from hil.simulation.simulate import Order
 from hil.simulation.story import Story
@@ -24,6 +25,8 @@ SEEDS = st.integers(1, 24).map(lambda n: 2 * n)
 """Each draws an hour of the day, weather and the width of the connection; every even one has a grid operator."""
 DEVICES = st.sampled_from([*sorted(SITE.file.devices), GATEWAY])
 SECONDS = st.sampled_from([15.0, 60.0, 300.0, 900.0])
+SPENT_BYTES = 1
+"""So little is set aside that a full disk takes nothing at all."""
 THEN_S = st.sampled_from([0.0, 15.0, 60.0, 300.0])
 """Every event may be followed at once by the next one."""
 
@@ -41,12 +44,12 @@ class Stories(RuleBasedStateMachine):
     plans = False
     story: Story
 
-    @initialize(seed=SEEDS)
-    def begin(self, seed: int) -> None:
+    @initialize(seed=SEEDS, reserve_bytes=st.sampled_from([SPENT_BYTES, RESERVE_BYTES]))
+    def begin(self, seed: int, reserve_bytes: int) -> None:
         """Start the daemon in a world of its own."""
         self.state = Path(tempfile.mkdtemp(prefix="ems-story-"))
         cache_dir(self.state).symlink_to(self.prepared)
-        self.story = Story(Order(SITE, seed, 86400.0, plans=self.plans), self.state)
+        self.story = Story(Order(SITE, seed, 86400.0, plans=self.plans, reserve_bytes=reserve_bytes), self.state)
 
     @rule(seconds=SECONDS)
     def wait(self, seconds: float) -> None:

@@ -31,6 +31,7 @@ from ems.process_image import ProcessImage
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.requests import Request, submit
 from hil.scenario_file import load_scenario
+from hil.simulation.disk import RESERVE_BYTES
 from hil.simulation.faults import Fault, Kind
 from hil.simulation.invariants import Invariant, Violation
 from hil.simulation.life import Life
@@ -67,6 +68,7 @@ class Stage:
     faults: tuple[tuple[float, float, Kind, str], ...] = ()
     alter: Callable[[Daemon], None] = lambda _daemon: None
     killed: bool = False
+    reserve_bytes: int = RESERVE_BYTES
 
     def ask(self, asset: str, kw: float, after_s: float = 0.0) -> None:
         at = self.world.now + timedelta(seconds=after_s)
@@ -77,7 +79,10 @@ class Stage:
         start_s = self.world.plant.elapsed_s
         faults = [Fault(start_s + at_s, long_s, kind, device) for at_s, long_s, kind, device in self.faults]
         found: list[Violation] = []
-        setting = settle(self.world, self.site, self.state, 1, found.append, faults=faults, alter=self.alter)
+        setting = settle(
+            self.world, self.site, self.state, 1, found.append,
+            faults=faults, alter=self.alter, reserve_bytes=self.reserve_bytes,
+        )  # fmt: skip
         Life(setting, 1, start_s).run(start_s + seconds, killed=self.killed)
         return found
 
@@ -235,7 +240,7 @@ def test_i8_catches_commands_that_go_out_although_the_disk_is_full(
             self.journal.record("intent", ems.fast.writing._intent(command, self.lease_s))
         return list(commands)
 
-    stage.faults = ((0.0, 300.0, Kind.DISK_FULL, ""),)
+    stage.faults, stage.reserve_bytes = ((0.0, 300.0, Kind.DISK_FULL, ""),), 1
     stage.ask("battery", -2.0)
     assert stage.caught(60.0) == []
     monkeypatch.setattr(Writer, "_journalled", regardless)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from story_machine import SPENT_BYTES
 
 from ems.store.encoding import to_json
 from hil.simulation import seeds
@@ -90,3 +91,14 @@ def test_no_seed_breaks_an_invariant(folder: Path, days: float, count: int, caps
     assert found["missed_share"] <= 0.001
     assert found["restart_to_decision_s"] <= 10.0
     assert found["restart_to_plan_s"] <= 60.0
+
+
+@pytest.mark.soak
+@pytest.mark.simulation
+def test_no_seed_breaks_an_invariant_on_a_full_disk_that_takes_nothing_at_all() -> None:
+    """What is set aside is spent as soon as the disk is full: only what reduces goes out, and nothing is lost."""
+    found = run_seeds(Task(HOUSE, 86400.0, reserve_bytes=SPENT_BYTES), range(1, COUNT // 10 + 1), KEPT)
+    assert found["violations"] == []
+    assert found["lost_records"] == 0
+    assert found["availability"] >= 0.999
+    assert found["restart_to_decision_s"] <= 10.0

@@ -28,6 +28,7 @@ from ems.store.audit import verify
 from ems.store.database import StoreError
 from ems.store.journal import Journal, read_records
 from ems.store.spill import Spill, spill_path
+from ems.store.tasks import Statement
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 
@@ -79,6 +80,7 @@ class Disk:
     def __init__(self, path: Path) -> None:
         self.path, self.clock = path, SimulatedClock(NOON)
         self.refuses = self.refuses_too = False
+        self.fails_each, self.tried = 0, 0
         self.number, self.lives = 0, list[Journal]()
         self.kept = set[int]()
         self.begin()
@@ -93,6 +95,11 @@ class Disk:
         def attempt(task: Any) -> int:
             if self.refuses:
                 raise sqlite3.OperationalError("disk I/O error")
+            self.tried += 1
+            if self.fails_each and self.tried % self.fails_each == 0:
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+                raise error
             return execute(task)
 
         def kept(rows: Any) -> bool:
@@ -127,6 +134,7 @@ class Disk:
         """Die between the commit and the end of the file."""
         assert self.journal._writer._spill is not None
         self.journal._writer._spill.settle = self._die  # type: ignore[method-assign]
+        self.journal._writer._spill.pass_on = self._die_in_between  # type: ignore[method-assign]
         with contextlib.suppress(Crash):
             self.record()
             if not self.refuses:
@@ -135,6 +143,10 @@ class Disk:
 
     def _die(self) -> int:
         self.kept |= {self.number}
+        self.number += 1
+        raise Crash
+
+    def _die_in_between(self) -> int:
         self.number += 1
         raise Crash
 
@@ -147,10 +159,25 @@ class Disk:
 @example(["refuse", "record", "later", "refuse too", "record", "record", "take too", "record", "crash", "record"])
 @example(["refuse", "record", "later", "record", "refuse too", "record", "take too", "record", "crash", "take"])
 @example(["refuse", "record", "later", "record", "take", "crash before removing", "refuse", "later", "record", "crash"])
+@example(["refuse", "record", "record", "later", "record", "record", "fail each 3", "take", "crash before removing"])
+@example(["refuse", *["record"] * 20, "later", "record", "fail each 7", "take", "record", "refuse", "record", "crash"])
 @given(
     st.lists(
         st.sampled_from(
-            ["record", "record", "later", "refuse", "take", "refuse too", "take too", "crash", "crash before removing"]
+            [
+                "record",
+                "record",
+                "later",
+                "refuse",
+                "take",
+                "refuse too",
+                "take too",
+                "crash",
+                "crash before removing",
+                "fail each 2",
+                "fail each 3",
+                "fail each 7",
+            ]
         ),
         min_size=3,
         max_size=30,
@@ -167,6 +194,8 @@ def test_law_what_was_kept_comes_back_in_order_and_once(script: list[str]) -> No
                     disk.refuses = act == "refuse"
                 case "refuse too" | "take too":
                     disk.refuses_too = act == "refuse too"
+                case "fail each 2" | "fail each 3" | "fail each 7":
+                    disk.fails_each = int(act[-1])
                 case _:
                     getattr(disk, act.replace(" ", "_"))()
         found = told(disk.path)
@@ -174,6 +203,38 @@ def test_law_what_was_kept_comes_back_in_order_and_once(script: list[str]) -> No
         assert disk.kept <= set(found), "what was kept is there"
         assert not spill_path(disk.path).exists()
         disk.close()
+
+
+@pytest.mark.parametrize("fails_each", [2, 3, 15])
+def test_a_disk_that_fails_now_and_then_takes_all_the_same(path: Path, fails_each: int) -> None:
+    disk = Disk(path)
+    disk.refuses = True
+    for _ in range(100):
+        disk.record()
+    disk.later()
+    for _ in range(100):
+        disk.record()
+    disk.refuses, disk.fails_each = False, fails_each
+    for _ in range(100):
+        disk.record()
+        backlog = disk.journal.backlog()
+        assert (backlog.unwritten, backlog.failing, spill_path(path).exists()) == (0, "", False)
+    assert told(path) == list(range(300))
+    assert disk.kept >= set(range(200, 300)), "who records then is told nothing of it"
+    disk.close()
+
+
+def test_a_row_that_is_refused_for_good_is_tried_twice_and_kept(path: Path) -> None:
+    disk = Disk(path)
+    disk.fails_each = 1
+    disk.record()
+    assert disk.tried == 2
+    assert disk.journal.backlog().unwritten == 1
+    assert "disk I/O error" in disk.journal.backlog().failing
+    disk.fails_each = 0
+    disk.record()
+    assert told(path) == [0, 1]
+    disk.close()
 
 
 def test_what_waits_goes_to_the_file_after_two_seconds_and_not_before(path: Path) -> None:
@@ -298,7 +359,7 @@ def test_what_was_tried_comes_before_what_found_no_room_meanwhile(path: Path, mo
     monkeypatch.setattr(writer_module.Writer, "_commit", once)
     writer = writer_module.Writer(connection, "journal", capacity=2)
     for n in (0, 1, 2, 3):
-        writer.submit(writer_module.Statement(f"INSERT INTO record VALUES ({n})"))
+        writer.submit(Statement(f"INSERT INTO record VALUES ({n})"))
         assert started.wait(30)
     gate.set()
     until(lambda: not writer.backlog().unwritten and not writer.backlog().waiting)
