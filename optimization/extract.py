@@ -120,9 +120,11 @@ def _bus_powers(
         for asset, form in zip(problem.assets, shape.assets, strict=True):
             if not asset.has_power:
                 continue
-            power, bus = schedules[asset.id].power_kw, network.position(asset.bus)
-            p_kw[bus] += power
-            q_kvar[bus] += reactive_kvar.get(asset.id, form.reactive_per_active * power)
+            power, places = schedules[asset.id].power_kw, network.places(asset.bus)
+            kvar = reactive_kvar.get(asset.id, form.reactive_per_active * power)
+            for place in places:
+                p_kw[place] += power / len(places)
+                q_kvar[place] += kvar / len(places)
     return p_kw, q_kvar
 
 

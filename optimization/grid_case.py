@@ -11,11 +11,12 @@ from zipfile import BadZipFile
 import numpy as np
 
 from optimization.ac_check import AcGrid, Complex
-from optimization.network import GridError, GridLimits, Network
+from optimization.network import GridError, GridLimits, Mutual, Network
+from optimization.phase_grid import PhaseGrid
 from optimization.slots import Floats
 from optimization.switching import Outage, declared
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +27,8 @@ class GridCase:
         network: the linear operator, with the *planned* limits (less the margin).
         ac: the same feeder for AC power flow.
         limits: what the site allows.
+
+    Where every phase keeps the limits by itself, both have three places for each bus but the slack.
     """
 
     network: Network
@@ -100,12 +103,15 @@ def _cache_file(cache_dir: Path, key: str) -> Path:
 
 
 NETWORK_ARRAYS = ("bus_ids", "upper", "r_pu_per_kw", "x_pu_per_kvar", "flow_limit_kw", "v_min_pu", "v_max_pu")
+MUTUAL_ARRAYS = ("branches", "r_pu_per_kw", "x_pu_per_kvar")
 AC_ARRAYS = ("bus_ids", "lower", "y_bus", "y_upper", "y_lower", "pct_upper", "pct_lower", "own_kva")
 
 
 def _arrays(case: GridCase) -> dict[str, Any]:
     arrays = {name: getattr(case.network, name) for name in NETWORK_ARRAYS}
     arrays |= {name: getattr(case.ac, name) for name in AC_ARRAYS}
+    if (mutual := case.network.mutual) is not None:
+        arrays |= {f"mutual_{name}": getattr(mutual, name) for name in MUTUAL_ARRAYS}
     scalars = {"slack_pu": case.network.slack_pu, "slack": case.ac.slack, "base_kva": case.ac.base_kva}
     names = {"bus_names": np.array(case.ac.bus_names), "branch_names": np.array(case.ac.branch_names)}
     return arrays | scalars | names
@@ -118,8 +124,9 @@ def _case(stored: dict[str, Any], key: str, grid_path: Path, limits: GridLimits)
         slack_pu=float(stored["slack_pu"]),
         branch_names=branch_names,
         key=key,
+        mutual=Mutual(*(stored[f"mutual_{name}"] for name in MUTUAL_ARRAYS)) if limits.per_phase else None,
     )
-    ac = AcGrid(
+    ac = (PhaseGrid if limits.per_phase else AcGrid)(
         **{name: stored[name] for name in AC_ARRAYS},
         source=grid_path,
         bus_names=tuple(stored["bus_names"].tolist()),

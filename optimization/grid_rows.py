@@ -50,7 +50,8 @@ class Linearisation:
         self._governed = [i for i, asset in enumerate(assets) if asset.id in self.inverters]
         self.at_bus = np.zeros((len(case.ac.bus_ids), len(assets)))
         for column, asset in enumerate(assets):
-            self.at_bus[_place(case, asset), column] = 1.0
+            places = _places(case, asset)
+            self.at_bus[places, column] = 1.0 / len(places)
         self._tan = np.array([0.0 if a.id in self.inverters else a.reactive_per_active for a in assets])
         consumes = np.array([not asset.is_source for asset in assets])
         self._rising = self._slope(-0.5 * self._carried(~consumes, -1.0))
@@ -170,12 +171,12 @@ def drawn_kw(asset: Asset, schedule: Schedule) -> Floats:
     return schedule.power_kw + schedule.slack["unserved_kw"] if isinstance(asset, Load) else schedule.power_kw
 
 
-def _place(case: GridCase, asset: Asset) -> int:
-    """Find the place of an asset; what has no power stands at the head, where it does no harm."""
+def _places(case: GridCase, asset: Asset) -> list[int]:
+    """Find the places of an asset; what has no power stands at the head, where it does no harm."""
     if not asset.has_power:
-        return 0
+        return [0]
     try:
-        return case.network.position(asset.bus)
+        return list(case.network.places(asset.bus))
     except GridError as error:
         raise GridError(f"{asset.id}: {error}") from error
 

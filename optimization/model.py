@@ -148,17 +148,25 @@ def _bus_powers(m: Any, shape: Structure, network: Network) -> tuple[BusPower, B
     inverters = () if network.governed is None else network.governed.shapes
     steered = {inverter.asset for inverter in inverters}
     at_bus: dict[int, list[int]] = {}
+    share: dict[int, float] = {}
     for i, asset in enumerate(shape.assets):
         if asset.kind.has_power:
-            at_bus.setdefault(network.position(asset.bus), []).append(i)
+            places = network.places(asset.bus)
+            share[i] = 1.0 / len(places)
+            for place in places:
+                at_bus.setdefault(place, []).append(i)
 
     def active(bus: int, s: int) -> Any:
-        taken = pyo.quicksum(m.asset[i].power_kw[s] for i in at_bus.get(bus, ()))
+        taken = pyo.quicksum(_times(share[i], m.asset[i].power_kw[s]) for i in at_bus.get(bus, ()))
         return taken + m.grid_loss_kw[bus - 1, s] if inverters else taken
 
     def reactive(bus: int, s: int) -> Any:
-        ratio = {i: shape.assets[i].reactive_per_active for i in at_bus.get(bus, ()) if i not in steered}
+        ratio = {i: share[i] * shape.assets[i].reactive_per_active for i in at_bus.get(bus, ()) if i not in steered}
         own = pyo.quicksum(tan * m.asset[i].power_kw[s] for i, tan in ratio.items() if tan)
         return own + kvar_at(m, inverters, network, bus, s) + m.grid_loss_kvar[bus - 1, s] if inverters else own
 
     return active, reactive
+
+
+def _times(share: float, power: Any) -> Any:
+    return power if share == 1.0 else share * power

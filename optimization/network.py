@@ -10,8 +10,15 @@ The facets are those of the regular 24-gon inside the unit circle that lie withi
 power factors 1 and 0.966, at most 0.9 % too careful between them. Where inverters are governed those of the 12-gon of
 `optimization.reactive` follow all round, and what branches lose adds to the flows.
 
+Where every phase keeps the limits by itself, a bus is three and a branch is three, and what flows in one phase of a
+branch moves the voltages of the others too (Z: the branch's phase impedances, t: 0, -120, 120 deg):
+
+    v_lower,f = v_upper,f - 2 * sum over g of re(Z_fg * exp(j (t_g - t_f)) * (P_k,g - j Q_k,g))
+
 Source: Baran and Wu, Network reconfiguration in distribution systems for loss reduction and load balancing, IEEE
-Transactions on Power Delivery 4 (1989) 1401-1407; losses neglected.
+Transactions on Power Delivery 4 (1989) 1401-1407; losses neglected. The last
+line is the same with the voltages of the three phases taken as balanced, known as LinDist3Flow: Taheri, Gupta and
+Molzahn, Optimizing parameters of the LinDistFlow power flow approximation for distribution systems, arXiv 2404.05125.
 """
 
 from __future__ import annotations
@@ -20,6 +27,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from optimization.phases import PHASES, bus_of, on_phase
 from optimization.reactive import CORNER_SHARE, CORNERS_DEG, Governed
 from optimization.slots import Floats, Ints
 
@@ -45,18 +53,21 @@ class GridLimits:
         voltage_max_pu: ceiling there.
         loading_max_pct: of the rated current of every branch.
         planning_margin_pct: share of every limit (of a voltage limit: of its distance to 1 pu) that plans keep free.
+        per_phase: whether every phase keeps them by itself; the grid file then has to tell its zero sequence.
     """
 
     voltage_min_pu: float = 0.95
     voltage_max_pu: float = 1.05
     loading_max_pct: float = 100.0
     planning_margin_pct: float = 5.0
+    per_phase: bool = False
 
     @property
     def planned(self) -> GridLimits:
         """The limits that a plan keeps: these less the margin."""
         share = 1.0 - self.planning_margin_pct / 100.0
-        return GridLimits(
+        return replace(
+            self,
             voltage_min_pu=1.0 + (self.voltage_min_pu - 1.0) * share,
             voltage_max_pu=1.0 + (self.voltage_max_pu - 1.0) * share,
             loading_max_pct=self.loading_max_pct * share,
@@ -67,6 +78,21 @@ class GridLimits:
     def far_inside(self) -> GridLimits:
         """Limits that leave so much free that no error of the linear network reaches the site's own."""
         return replace(self, planning_margin_pct=FAR_INSIDE_PCT).planned
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mutual:
+    """What the other two phases of a branch do to the voltage of one.
+
+    Args:
+        branches: the branches that are the other phases of the same cable, shape (m-1, 2).
+        r_pu_per_kw: drop of squared voltage for their active power, as `Network.r_pu_per_kw`, shape (m-1, 2).
+        x_pu_per_kvar: for their reactive power likewise.
+    """
+
+    branches: Ints
+    r_pu_per_kw: Floats
+    x_pu_per_kvar: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +117,7 @@ class Network:
         governed: inverters whose reactive power the planner steers or foresees; None for none.
         outages: the feeder as outages make it, whose limits the same powers have to keep: those found to bind.
         after: name of the outage that has made it so; empty for none.
+        mutual: how the phases are coupled where each bus is three; None for a balanced feeder.
     """
 
     bus_ids: Ints
@@ -108,6 +135,7 @@ class Network:
     governed: Governed | None = None
     outages: tuple[Network, ...] = ()
     after: str = ""
+    mutual: Mutual | None = None
 
     @property
     def shape_key(self) -> str:
@@ -117,10 +145,33 @@ class Network:
 
     def position(self, bus_id: int) -> int:
         """Find the place 0..m-1 of a pandapower bus index; raises `GridError` for an unknown one."""
+        return self.places(bus_id)[0]
+
+    def places(self, bus_id: int) -> tuple[int, ...]:
+        """Find where the power of an asset goes, evenly: one place, or the three phases of its bus; raises `GridError`.
+
+        A feeder without phases takes one phase for its bus.
+        """
+        if not (found := self._found(bus_id)):
+            raise GridError(f"bus {bus_of(bus_id)} is not in the grid; its buses are {self.buses}")
+        return found
+
+    def has(self, bus_id: int) -> bool:
+        """Say whether it has a place for the power of an asset at a bus or phase."""
+        return bool(self._found(bus_id))
+
+    @property
+    def buses(self) -> list[int]:
+        """Indices of its buses in the pandapower grid, in the order of their places."""
+        return list(dict.fromkeys(bus_of(number) for number in self.bus_ids.tolist()))
+
+    def _found(self, bus_id: int) -> tuple[int, ...]:
         found = np.flatnonzero(self.bus_ids == bus_id)
         if not found.size:
-            raise GridError(f"bus {bus_id} is not in the grid; its buses are {self.bus_ids.tolist()}")
-        return int(found[0])
+            found = np.flatnonzero(np.isin(self.bus_ids, [on_phase(bus_id, phase) for phase in PHASES]))
+        if not found.size:
+            found = np.flatnonzero(self.bus_ids == bus_of(bus_id))
+        return tuple(found.tolist())
 
     def flow_limits_kva(self, slots: int) -> Floats:
         """Flow limit of every branch and slot after tightening, never negative [kVA], shape (m-1, slots)."""
@@ -145,7 +196,12 @@ class Network:
 
     def squared_voltages(self, p_kw: Floats, q_kvar: Floats) -> Floats:
         """Estimate the squared voltages [pu^2] for powers into the assets of each bus, shape (m, slots) both."""
-        drop = 2.0 * (self.r_pu_per_kw[:, None] * self.flows(p_kw) + self.x_pu_per_kvar[:, None] * self.flows(q_kvar))
+        flow_kw, flow_kvar = self.flows(p_kw), self.flows(q_kvar)
+        drop = 2.0 * (self.r_pu_per_kw[:, None] * flow_kw + self.x_pu_per_kvar[:, None] * flow_kvar)
+        if (other := self.mutual) is not None:
+            along_kw, along_kvar = flow_kw[other.branches], flow_kvar[other.branches]
+            each = other.r_pu_per_kw[:, :, None] * along_kw + other.x_pu_per_kvar[:, :, None] * along_kvar
+            drop = drop + 2.0 * each.sum(axis=1)
         squared = np.full(p_kw.shape, self.slack_pu**2)
         for branch, upper in enumerate(self.upper):
             squared[branch + 1] = squared[upper] - drop[branch]

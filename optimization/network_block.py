@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pyomo.environ import ConcreteModel, Constraint, Expression, NonNegativeReals, Param, Set, Var
 
-from optimization.network import FACET_SHARE, FACETS_DEG, SIDE_DEG, Network
+from optimization.network import FACET_SHARE, FACETS_DEG, SIDE_DEG, Mutual, Network
 from optimization.reactive import CORNER_SHARE
 from optimization.slots import Floats
 
@@ -102,7 +102,8 @@ def _add_voltages(m: Any, network: Network) -> None:
         upper = int(network.upper[k])
         above = m.v[upper, s] if upper else network.slack_pu**2
         r, x = float(network.r_pu_per_kw[k]), float(network.x_pu_per_kvar[k])
-        return m.v[bus, s] == above - 2 * r * m.flow_kw[k, s] - 2 * x * m.flow_kvar[k, s]
+        left = above - 2 * r * m.flow_kw[k, s] - 2 * x * m.flow_kvar[k, s]
+        return m.v[bus, s] == (left if network.mutual is None else left - _by_other_phases(m, network.mutual, k, s))
 
     m.voltage_drop = Constraint(m.grid_buses, m.grid_slots, rule=drop)
     m.voltage_ceiling = Constraint(
@@ -111,6 +112,13 @@ def _add_voltages(m: Any, network: Network) -> None:
     m.voltage_floor = Constraint(
         m.grid_buses, m.grid_slots, rule=lambda _, b, s: m.v[b, s] + m.v_slack[b, s] >= m.grid_v_min[b, s]
     )
+
+
+def _by_other_phases(m: Any, mutual: Mutual, k: int, s: int) -> Any:
+    """Tell how far the flows in the other phases of a branch lower the squared voltage of this one."""
+    others = mutual.branches[k].tolist()
+    r, x = mutual.r_pu_per_kw[k].tolist(), mutual.x_pu_per_kvar[k].tolist()
+    return sum(2 * r[i] * m.flow_kw[j, s] + 2 * x[i] * m.flow_kvar[j, s] for i, j in enumerate(others))
 
 
 def _flow_limits(m: Any, angles_deg: tuple[float, ...], share: float) -> Any:

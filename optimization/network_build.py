@@ -6,14 +6,17 @@ grid file holds none. Anything else is refused by name, because silently leaving
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from optimization.grid_case import GridCase, case_key, load_case, planned_network, store_case
-from optimization.grid_reading import extract, opened, solved
+from optimization.grid_reading import ReadGrid, extract, opened, solved
 from optimization.network import GridError, GridLimits
+from optimization.phase_reading import read_phases
+from optimization.slots import Floats
 from optimization.switching import Outage
 
 REFUSED_TABLES = (
@@ -45,7 +48,17 @@ def read_grid(grid_path: Path, limits: GridLimits, outage: Outage | None = None)
     if branches != buses - 1:
         raise GridError(f"{grid_path}: {branches} branches for {buses} buses; a feeder is radial: open its loops")
     case = GridCase(planned_network(read.ac, read.upper, read.impedance, limits, key), read.ac, limits)
-    _compare(net, case)
+    _compare(case, net.res_bus.vm_pu.loc[case.ac.bus_ids].to_numpy())
+    return _by_phase(read, limits, key, grid_path) if limits.per_phase else case
+
+
+def _by_phase(read: ReadGrid, limits: GridLimits, key: str, path: Path) -> GridCase:
+    found = read_phases(read, path)
+    network = planned_network(found.ac, found.upper, found.impedance, limits, key)
+    case = GridCase(replace(network, mutual=found.mutual), found.ac, limits)
+    nothing = np.zeros((len(found.ac.bus_ids), 1))
+    seen = found.ac.witness(nothing, nothing, 0)
+    _compare(case, np.full(len(nothing), np.inf) if seen is None else seen[0])
     return case
 
 
@@ -57,10 +70,10 @@ def _refuse_unsupported(net: Any, path: Path) -> None:
         raise GridError(f"{path}: {len(net.ext_grid)} external grids; leave exactly one")
 
 
-def _compare(net: Any, case: GridCase) -> None:
+def _compare(case: GridCase, idle_pu: Floats) -> None:
     """Refuse a grid whose extracted form disagrees with pandapower about the idle feeder."""
     idle = np.zeros((len(case.ac.bus_ids), 1))
-    difference = np.abs(case.ac.check(idle, idle).v_pu[:, 0] - net.res_bus.vm_pu.loc[case.ac.bus_ids].to_numpy()).max()
+    difference = np.abs(case.ac.check(idle, idle).v_pu[:, 0] - idle_pu).max()
     if not difference < SAME_PU:
         raise GridError(
             f"{case.ac.source}: the extracted feeder differs from pandapower by {difference:.1e} pu; "

@@ -195,6 +195,8 @@ class Planner:
     def _on_grid(self, case: GridCase, problem: Problem, now: datetime) -> Plan | Refused:
         if problem.inverters and (reasons := faults(replace(problem, network=None))):
             return Refused(reasons)
+        if problem.inverters and case.limits.per_phase:
+            return Refused(("inverters: their curves are not known phase by phase yet; leave out curves or phases",))
         if problem.inverters and self._outages:
             return Refused(("inverters: a plan that survives outages cannot steer them yet; leave one of both out",))
         search = Search(self._rounds(case, problem), self._solver)

@@ -19,6 +19,7 @@ import numpy as np
 
 from optimization.affine import AffineModel, Lp
 from optimization.network import FACET_SHARE, FACETS_DEG, SIDE_DEG, Network
+from optimization.phases import number_words
 from optimization.problem import Limit, Problem, Schedule, ShadowPrices
 from optimization.reactive import CORNER_SHARE
 from optimization.slots import Floats
@@ -117,20 +118,19 @@ def shadow_prices(problem: Problem, shape: Structure, duals: Duals, schedules: M
 
 def _on_the_way(network: Network | None, bus: int, tan: float, duals: Duals) -> Floats | float:
     """Find what a kW more at a bus costs in the feeder's limits on its way [currency/kW]; nothing at its head."""
-    place = 0 if network is None else network.position(bus)
-    if network is None or place == 0:
+    if network is None or network.position(bus) == 0:
         return 0.0
-    way: Floats = _at(network, place, tan, duals, "")
+    way: Floats = _at(network, bus, tan, duals, "")
     for k, after in enumerate(network.outages):
-        way = way + _at(after, after.position(bus), tan, duals, f"outage[{k}].")
+        way = way + _at(after, bus, tan, duals, f"outage[{k}].")
     return way
 
 
-def _at(network: Network, place: int, tan: float, duals: Duals, block: str) -> Floats:
-    branches = len(network.upper)
+def _at(network: Network, bus: int, tan: float, duals: Duals, block: str) -> Floats:
+    branches, lower = len(network.upper), np.array(network.places(bus)) - 1
     active = duals.demanded(f"{block}flow_balance_kw", f"{block}flow_kw").reshape(branches, -1)
     reactive = duals.demanded(f"{block}flow_balance_kvar", f"{block}flow_kvar").reshape(branches, -1)
-    there: Floats = active[place - 1] + tan * reactive[place - 1]
+    there: Floats = (active[lower] + tan * reactive[lower]).mean(axis=0)
     return there
 
 
@@ -158,9 +158,9 @@ def _of_feeder(network: Network, n: int, duals: Duals, block: str) -> Iterator[L
     if network.governed is not None:
         aside = duals.steepness("flow_limit_aside").reshape(len(SIDE_DEG), -1, n).sum(axis=0)
         loading += aside * CORNER_SHARE / 2.0 * (1.0 + duals.value("v").reshape(-1, n))
-    for bus, most, least in zip(network.bus_ids[1:], high, low, strict=True):
-        yield Limit("", f"voltage_pu:bus {bus}{after}", "most", most)
-        yield Limit("", f"voltage_pu:bus {bus}{after}", "least", least)
+    for bus, most, least in zip(network.bus_ids[1:].tolist(), high, low, strict=True):
+        yield Limit("", f"voltage_pu:bus {number_words(bus)}{after}", "most", most)
+        yield Limit("", f"voltage_pu:bus {number_words(bus)}{after}", "least", least)
     for branch, worth in zip(network.branch_names, loading, strict=True):
         yield Limit("", f"flow_kva:{branch}{after}", "most", worth)
 

@@ -13,6 +13,8 @@ from optimization.assets.asset import Asset
 from optimization.charges import charge_faults
 from optimization.faults import array, input_numbers, instant, number, own_numbers, series
 from optimization.groups import group_faults
+from optimization.network import Network
+from optimization.phases import bus_of
 from optimization.problem import Problem, ReactiveEnergy, SlidingDemand
 from optimization.reactive import inverter_faults
 from optimization.reserves import reserve_faults
@@ -35,9 +37,8 @@ def _faults(problem: Problem) -> Iterator[str]:
     for name in problem.weights.__slots__:
         yield from number(f"weights.{name}", getattr(problem.weights, name), low=0.0)
     yield from _ids(problem)
-    buses = None if problem.network is None else problem.network.bus_ids.tolist()
     for asset in problem.assets:
-        yield from _asset(asset, buses)
+        yield from _asset(asset, problem.network)
         if asset.id in problem.inputs:
             yield from input_numbers(asset, problem.inputs[asset.id], len(problem.slots))
     yield from _held(problem)
@@ -114,8 +115,8 @@ def _carbon_budget(problem: Problem) -> Iterator[str]:
         yield f"carbon_budget.share: {np.shape(budget.share)} where {len(budget.left_kg)} weeks and {n} slots are"
 
 
-def _asset(asset: Asset, buses: list[int] | None) -> Iterator[str]:
+def _asset(asset: Asset, network: Network | None) -> Iterator[str]:
     yield from own_numbers(asset)
     yield from asset.faults()
-    if buses is not None and asset.has_power and asset.bus not in buses:
-        yield f"{asset.id}.bus: {asset.bus} is not in the grid; its buses are {buses}"
+    if network is not None and asset.has_power and not network.has(asset.bus):
+        yield f"{asset.id}.bus: {bus_of(asset.bus)} is not in the grid; its buses are {network.buses}"
