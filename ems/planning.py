@@ -273,6 +273,7 @@ class Planning:
             limits=limits,
             terms=periods.terms(slots, now),
             tiers=periods.tiers(slots, now),
+            further=periods.further_demands(slots, now),
         )
         if isinstance(problem, Problem) and own is not None and self._parts.futures is not None:
             problem = self._parts.futures.added(problem, foresight, table, now)

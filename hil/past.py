@@ -29,11 +29,11 @@ def remember_peak(site: Site, state: Path, start: datetime, peak_kw: float) -> N
     if charge is None or peak_kw <= 0.0:
         return
     zone = ZoneInfo(site.file.site.timezone)
-    interval = timedelta(seconds=charge.interval_s)
-    count = round(DAYS * 86400.0 / charge.interval_s)
-    first = start - timedelta(seconds=start.timestamp() % charge.interval_s)
+    interval, step = timedelta(seconds=charge.interval_s), timedelta(seconds=charge.every_s)
+    count = round(DAYS * 86400.0 / charge.every_s)
+    first = start - timedelta(seconds=start.timestamp() % charge.every_s) - interval + step
     journal = Journal(journal_path(state), SimulatedClock(start), durable=False)
-    for begin in (first - k * interval for k in range(count, 0, -1)):
+    for begin in (first - k * step for k in range(count, 0, -1)):
         if begin.astimezone(zone).month == start.astimezone(zone).month:
             body = {"start": begin.isoformat(), "interval_s": charge.interval_s, "mean_kw": peak_kw, "unknown_s": 0.0}
             journal.record(RECORD, body, at=begin + interval)

@@ -53,6 +53,21 @@ class Movable:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FurtherPeak:
+    """A demand charge besides the first one.
+
+    Args:
+        price_per_kw: of a month's peak [currency/kW].
+        month: calendar month of each step, counted from the first one's, -1 where it does not count, shape (n,).
+        free_kw: peak of each month that was reached already, shape (months,).
+    """
+
+    price_per_kw: float
+    month: Ints
+    free_kw: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class MonthAhead:
     """What is expected until the end of a month; every array of shape (n,) unless said otherwise.
 
@@ -68,6 +83,7 @@ class MonthAhead:
         month: calendar month of each step, counted from the first one's.
         free_kw: peak of each month that was reached already, shape (months,).
         price_per_kw: of a month's peak [currency/kW]; 0 where it costs nothing.
+        further: other demand charges, each of hours of its own.
     """
 
     start: datetime
@@ -81,6 +97,7 @@ class MonthAhead:
     month: Ints
     free_kw: Floats
     price_per_kw: float
+    further: tuple[FurtherPeak, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,12 +109,14 @@ class Ahead:
         peak_kw: peak of each month, shape (months,).
         import_kw: expected import of each step, shape (n,).
         cost: energy, wear and peaks together [currency].
+        further_kw: peak of each month by each further charge, shape (months,) each.
     """
 
     question: MonthAhead
     peak_kw: Floats
     import_kw: Floats
     cost: float
+    further_kw: tuple[Floats, ...] = ()
 
     def carbon_kg(self, since: datetime, until: datetime) -> float:
         """Give the expected emissions between two instants [kg]; what lies beyond the steps counts nothing."""

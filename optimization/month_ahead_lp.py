@@ -4,7 +4,7 @@
     i[s] - e[s] = fixed[s] + c[s] - d[s] + sum over k of x[k, s]
     stored[s] = stored[s-1] + (eta_c * c[s] - d[s] / eta_d - standby) * h,   0 <= stored[s] <= capacity
     sum over s within window k of x[k, s] * h = energy[k],   0 <= x[k, s] <= most[k, s]
-    peak[m] >= free[m],   peak[m] >= i[s] for every s of month m
+    peak[m] >= free[m],   peak[m] >= i[s] for every s of month m, likewise for each further charge in its own hours
 
 Symbols: i, e [kW] import and export, c, d [kW] all batteries as one, x [kW] what may be moved within a window: a car
 within its stay, heat within some hours. An hour's mean stands for its metering intervals, so the true optimum lies a
@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import coo_matrix, csr_matrix
 
-from optimization.month_ahead import Ahead, MonthAhead, Store
+from optimization.month_ahead import Ahead, FurtherPeak, MonthAhead, Store
 from optimization.slots import Ints
 
 
@@ -43,7 +43,8 @@ def look_ahead(asked: MonthAhead) -> Ahead:
     if found.status != 0:
         raise MonthAheadError(f"the month ahead has no optimum: {found.message}")
     n, months = len(asked.fixed_kw), len(asked.free_kw)
-    return Ahead(asked, np.asarray(found.x[-months:]), np.asarray(found.x[:n]), float(found.fun))
+    own, *further = np.asarray(found.x[-months * (1 + len(asked.further)) :]).reshape(-1, months)
+    return Ahead(asked, own, np.asarray(found.x[:n]), float(found.fun), tuple(further))
 
 
 def _finite(asked: MonthAhead, name: str) -> bool:
@@ -59,7 +60,9 @@ class _Rows:
         slot = [move.first + np.arange(len(move.most_kw)) for move in asked.movable]
         window = [np.full(len(move.most_kw), k) for k, move in enumerate(asked.movable)]
         slots, windows = (np.concatenate([*each, np.empty(0, int)]).astype(int) for each in (slot, window))
-        moved, peaks = 5 * n + np.arange(len(slots)), 5 * n + len(slots) + np.arange(months)
+        first = 5 * n + len(slots)
+        charges = (FurtherPeak(asked.price_per_kw, asked.month, asked.free_kw), *asked.further)
+        moved, peaks = 5 * n + np.arange(len(slots)), first + np.arange(months * len(charges))
         steps, columns = np.arange(n), int(peaks[-1]) + 1
         most = np.concatenate([*(move.most_kw for move in asked.movable), np.empty(0)])
         energy = np.array([min(m.energy_kwh, float(m.most_kw.sum()) * h) for m in asked.movable])
@@ -77,18 +80,22 @@ class _Rows:
         standby = np.full(n, -store.standby_kw * h)
         standby[0] += held
         self.right = np.concatenate([asked.fixed_kw, standby, energy])
-        self.below = _matrix([(steps, steps, 1.0), (steps, peaks[asked.month], -1.0)], n, columns)
+        above = []
+        for k, charge in enumerate(charges):
+            at = np.flatnonzero(charge.month >= 0)
+            above += [(k * n + at, at, 1.0), (k * n + at, peaks[k * months + charge.month[at]], -1.0)]
+        self.below = _matrix(above, n * len(charges), columns)
         # Selling at a negative price is not forced: the sun can be turned down. Buying never costs less than selling
         # earns, or the programme would do both at once without end.
         sold = np.maximum(asked.export_price, 0.0)
         running = [np.maximum(asked.import_price, sold), -sold, np.zeros(n)]
         running += [np.full(n, store.wear_per_kwh), np.zeros(n), np.zeros(len(slots))]
-        self.cost = np.concatenate([np.concatenate(running) * h, np.full(months, asked.price_per_kw)])
+        self.cost = np.concatenate([np.concatenate(running) * h, *(np.full(months, c.price_per_kw) for c in charges)])
         no_end = np.full(n, np.inf)
         full = np.full(n, store.capacity_kwh)
         charge, discharge = np.full(n, store.charge_kw), np.full(n, store.discharge_kw)
-        self.most = np.concatenate([no_end, no_end, charge, discharge, full, most, np.full(months, np.inf)])
-        self.least = np.concatenate([np.zeros(5 * n + len(slots)), asked.free_kw])
+        self.most = np.concatenate([no_end, no_end, charge, discharge, full, most, np.full(len(peaks), np.inf)])
+        self.least = np.concatenate([np.zeros(5 * n + len(slots)), *(charge.free_kw for charge in charges)])
         # What is stored now is not for sale at the end.
         self.least[5 * n - 1] = min(held, 0.5 * store.capacity_kwh)
 

@@ -8,6 +8,8 @@ and discomfort below that.
 Law 1: the target is the plan's, never below the month's peak so far, which is paid already. Without a plan it is that
 peak, once `LEAST_DAYS` of the month were metered: before, a quiet night would set it. Otherwise there is none.
 Law 2: every interval that ends is journalled, so that a restart knows the month's peak.
+Law 3: where intervals slide, each part between two of their begins aims at the target, and at less where the parts
+before it leave less: what one part drew above the target, those after it would have to go without.
 """
 
 from __future__ import annotations
@@ -59,6 +61,8 @@ class DemandNow:
         target_kw: mean import that shall not be passed [kW]; None where nobody knows one.
         basis: where the target comes from, in words.
         peak_kw: the month's highest known mean so far [kW]; None as long as none is known.
+        earlier: the parts of a sliding interval before the running one.
+        window_s: length of a sliding interval [s]; None where they do not slide.
     """
 
     running: Running
@@ -66,16 +70,23 @@ class DemandNow:
     target_kw: float | None
     basis: str
     peak_kw: float | None
+    earlier: tuple[Closed, ...] = ()
+    window_s: float | None = None
 
     @property
     def worth_per_kwh(self) -> float:
         """Give what it is worth not to draw a kWh in this interval [currency/kWh]."""
-        return self.price_per_kw * 3600.0 / self.running.interval_s
+        return self.price_per_kw * 3600.0 / (self.window_s or self.running.interval_s)
 
     @property
     def allowed_kw(self) -> float | None:
         """Give the import that the rest of the interval may draw [kW]; None without a target."""
-        return None if self.target_kw is None else self.running.allowed_kw(AIM_SHARE * self.target_kw)
+        return None if self.target_kw is None else self.running.allowed_kw(self._aim_kw(AIM_SHARE * self.target_kw))
+
+    def _aim_kw(self, target_kw: float) -> float:
+        """Give what the running part may draw in the mean [kW]; what nobody measured before counts as at the target."""
+        over_kw = sum(each.mean_kw - target_kw for each in self.earlier if each.is_known)
+        return max(0.0, min(target_kw, target_kw - over_kw))
 
     def words(self) -> str:
         """Say for an operator what is aimed at and what is known."""
@@ -104,6 +115,7 @@ class DemandDesk:
         self._running: Running | None = None
         self._seen: tuple[datetime, float] | None = None
         self._closed_to: datetime | None = None
+        self._parts: tuple[Closed, ...] = ()
         self._peaks: dict[tuple[int, int], _Peak] = {}
 
     def restore(self, bodies: Iterable[Mapping[str, Any]], register_at: RegisterAt, now: datetime) -> None:
@@ -118,10 +130,10 @@ class DemandDesk:
             self._note(closed)
         if self._charge is None or self._register is None:
             return
-        start = interval_start(now, self._charge.interval_s)
+        start = interval_start(now, self._charge.every_s)
         register_kwh = register_at(self._register, start)
         if register_kwh is not None:
-            self._running = begin_at_register(start, register_kwh, self._charge.interval_s)
+            self._running = begin_at_register(start, register_kwh, self._charge.every_s)
 
     def update(self, snapshot: Snapshot, plan: PlanLike | None) -> DemandNow | None:
         """Account for one snapshot; None where the tariff has no demand charge.
@@ -134,22 +146,39 @@ class DemandDesk:
         if charge is None:
             return None
         power_kw, register_kwh = snapshot.good(self._power), snapshot.good(self._register)
-        running = self._running or begin(snapshot.at, charge.interval_s)
+        running = self._running or begin(snapshot.at, charge.every_s)
         if self._seen is not None and _is_stepped(self._seen, snapshot):
-            running = begin(snapshot.at, charge.interval_s)
+            running, self._parts = begin(snapshot.at, charge.every_s), ()
         self._seen = (snapshot.at, snapshot.monotonic_s)
         self._running = running = advance(running, snapshot.at, power_kw, register_kwh)
         for closed in running.closed:
-            self._close(closed)
+            whole = closed if charge.sliding_s is None else self._joined(closed, charge)
+            if whole is not None:
+                self._close(whole, closed)
         peak = self._peaks.get(self._month(running.start))
         target_kw, basis = _target(plan, peak)
-        return DemandNow(running, charge.price_per_kw, target_kw, basis, None if peak is None else peak.kw)
+        peak_kw = None if peak is None else peak.kw
+        if charge.sliding_s is None:
+            return DemandNow(running, charge.price_per_kw, target_kw, basis, peak_kw)
+        earlier = self._parts[1 - charge.interval_s // charge.every_s :]
+        return DemandNow(running, charge.price_per_kw, target_kw, basis, peak_kw, earlier, float(charge.interval_s))
 
-    def _close(self, closed: Closed) -> None:
-        """Journal an interval, once, whatever the wall clock has done since."""
-        if self._closed_to is not None and closed.start < self._closed_to:
+    def _joined(self, part: Closed, charge: DemandCharge) -> Closed | None:
+        """Join a part with those before it to the sliding interval that ends with it; None while one is missing."""
+        count = charge.interval_s // charge.every_s
+        follows = bool(self._parts) and self._parts[-1].end == part.start
+        self._parts = (*(self._parts if follows else ()), part)[-count:]
+        if len(self._parts) < count:
+            return None
+        mean_kw = sum(each.mean_kw for each in self._parts) / count
+        unknown_s = sum(each.unknown_s for each in self._parts)
+        return Closed(self._parts[0].start, mean_kw, unknown_s, float(charge.interval_s))
+
+    def _close(self, closed: Closed, newest: Closed) -> None:
+        """Journal an interval by the newest part of it, once, whatever the wall clock has done since."""
+        if self._closed_to is not None and newest.start < self._closed_to:
             return
-        self._closed_to = closed.start + timedelta(seconds=closed.interval_s)
+        self._closed_to = newest.end
         body = {"start": closed.start.isoformat(), "interval_s": closed.interval_s}
         self._record(RECORD, body | {"mean_kw": closed.mean_kw, "unknown_s": closed.unknown_s})
         self._note(closed)
@@ -157,7 +186,8 @@ class DemandDesk:
     def _note(self, closed: Closed) -> None:
         if closed.is_known:
             peak = self._peaks.setdefault(self._month(closed.start), _Peak())
-            peak.kw, peak.metered_s = max(peak.kw, closed.mean_kw), peak.metered_s + closed.interval_s
+            sliding_s = None if self._charge is None else self._charge.sliding_s
+            peak.kw, peak.metered_s = max(peak.kw, closed.mean_kw), peak.metered_s + (sliding_s or closed.interval_s)
 
     def _month(self, at: datetime) -> tuple[int, int]:
         local = at.astimezone(self._zone)

@@ -40,6 +40,11 @@ class Closed:
     interval_s: float
 
     @property
+    def end(self) -> datetime:
+        """Give the UTC end of the interval."""
+        return self.start + timedelta(seconds=self.interval_s)
+
+    @property
     def is_known(self) -> bool:
         """Whether all of it was measured, but for a trifle."""
         return self.unknown_s <= KNOWN_SHARE * self.interval_s

@@ -20,6 +20,7 @@ from ems.config.assets import GridMeter
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.process_image import Snapshot
+from ems.slow.peak_book import PeakBook
 from optimization.periods import month_start, week_start
 from optimization.slots import Floats
 from optimization.tariff import DemandCharge, carbon_kg
@@ -32,6 +33,7 @@ KNOWN_SHARE = 0.99
 LONGEST_MONTH_S = 32 * 86400.0
 """No month lasts so long [s]."""
 WEEK = timedelta(days=7)
+OWN = ""
 
 FactorsOf = Callable[[Floats, float], Floats]
 """Gives the carbon intensity [kg/kWh] of steps by their starts [s since 1970] and length [s], `nan` where unknown."""
@@ -108,6 +110,12 @@ class Accounts:
         charge: DemandCharge | None = site.tariff.demand
         self._interval_s = USUAL_INTERVAL_S if charge is None else float(charge.interval_s)
         self._zone = ZoneInfo(site.file.site.timezone)
+        slides = charge is not None and charge.sliding_s is not None
+        kept = {each.name: each for each in site.tariff.further_demands}
+        if charge is not None and slides:
+            kept[OWN] = charge
+        self._peak_books = {name: PeakBook(each, self._zone) for name, each in kept.items()}
+        self._own_peak = self._peak_books.get(OWN)
         meter = next((n for n, a in site.file.assets.items() if isinstance(a, GridMeter)), "")
         self._power, self._register = (bindings.measure(meter, role) for role in ("power_kw", "import_kwh"))
         self._factors = factors
@@ -126,6 +134,16 @@ class Accounts:
         """Length of a metering interval [s]."""
         return self._interval_s
 
+    @property
+    def peak_books(self) -> Mapping[str, PeakBook]:
+        """The peaks of demand charges that slide or have hours of their own, by name, the tariff's first one as `OWN`."""
+        return self._peak_books
+
+    @property
+    def replay_s(self) -> float:
+        """How finely stored registers are to be read [s]."""
+        return min([self._interval_s, *(float(book.charge.every_s) for book in self._peak_books.values())])
+
     def observe(self, snapshot: Snapshot) -> None:
         """Take one snapshot; an instant that is not later changes nothing."""
         power_kw, register_kwh = snapshot.good(self._power), snapshot.good(self._register)
@@ -141,7 +159,10 @@ class Accounts:
         """Take up metering intervals that the fast loop journalled, of which all is known."""
         for body in bodies:
             if float(body["unknown_s"]) <= (1.0 - KNOWN_SHARE) * float(body["interval_s"]):
-                self._note_peak(datetime.fromisoformat(str(body["start"])), float(body["mean_kw"]))
+                start, mean_kw = datetime.fromisoformat(str(body["start"])), float(body["mean_kw"])
+                self._note_peak(start, mean_kw)
+                if self._own_peak is not None:
+                    self._own_peak.note(start, mean_kw)
 
     def tally(self, now: datetime) -> Tally:
         """Settle what has ended, and say how month and week stand."""
@@ -152,7 +173,7 @@ class Accounts:
         return Tally(
             at=now,
             month=month,
-            peak_kw=self._books.peak_kw.get(month),
+            peak_kw=self._books.peak_kw.get(month) if self._own_peak is None else self._own_peak.peak_kw(month),
             week=week,
             carbon_kg=self._books.carbon_kg.get(week, 0.0) + running.kwh * factor,
             carbon_known_s=self._books.known_s.get(week, 0.0) + running.known_s,
@@ -173,7 +194,13 @@ class Accounts:
             "carbon_kg": {week.isoformat(): kg for week, kg in books.carbon_kg.items()},
             "known_s": {week.isoformat(): s for week, s in books.known_s.items()},
             "import_kwh": {month.isoformat(): kwh for month, kwh in books.import_kwh.items()},
+            **self._peak_bodies(),
         }
+
+    def _peak_bodies(self) -> dict[str, Any]:
+        if not self._peak_books:
+            return {}
+        return {"peaks": {name: book.body() for name, book in self._peak_books.items()}}
 
     def restore(self, body: Mapping[str, Any]) -> None:
         """Take up what `body` wrote; from its instant on the register tells what was imported meanwhile."""
@@ -184,6 +211,9 @@ class Accounts:
         self._books = _Books(*map(dated, ("peak_kw", "carbon_kg", "known_s", "import_kwh")))
         self._open = {int(k): _Interval(*map(float, each)) for k, each in body["open"].items()}
         self._newest_factor = body["factor"]
+        for name, kept in body.get("peaks", {}).items():
+            if name in self._peak_books:
+                self._peak_books[name].restore(kept)
         if body["at"] is not None and body["register_kwh"] is not None:
             at_s = datetime.fromisoformat(body["at"]).timestamp()
             self._last = _Reading(at_s, None, float(body["register_kwh"]))
@@ -208,6 +238,8 @@ class Accounts:
 
     def _lay(self, from_s: float, until_s: float, kwh: float) -> None:
         """Spread energy evenly over the time, interval by interval."""
+        for book in self._peak_books.values():
+            book.lay(from_s, until_s, kwh)
         # What lies further back counts for no running month: a clock set years ahead must not cost a loop over years.
         first = int(max(from_s, until_s - LONGEST_MONTH_S) // self._interval_s)
         last = int(np.ceil(until_s / self._interval_s))
@@ -264,6 +296,8 @@ class Accounts:
 
     def _forget(self, now: datetime) -> None:
         month, week = month_start(now, self._zone), week_start(now, self._zone)
+        for book in self._peak_books.values():
+            book.forget(month)
         self._books.peak_kw = {at: kw for at, kw in self._books.peak_kw.items() if at >= month}
         self._books.carbon_kg = {at: kg for at, kg in self._books.carbon_kg.items() if at >= week - WEEK}
         self._books.known_s = {at: s for at, s in self._books.known_s.items() if at >= week - WEEK}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -19,15 +19,17 @@ import numpy as np
 
 from ems.config.site import Site
 from ems.process_image import Snapshot
-from ems.slow.accounts import Accounts, Tally
+from ems.slow.accounts import OWN, Accounts, Tally
 from ems.slow.far_sight import FarSight
 from ems.slow.foresee import Foresight
 from ems.slow.measured_past import Table
+from ems.slow.peak_book import PeakBook
+from ems.slow.peak_terms import FreeOf, counted_months, peak_terms
 from ems.slow.situation import AssetNow
-from optimization.month_ahead import Ahead, MonthAhead
+from optimization.month_ahead import Ahead, FurtherPeak, MonthAhead
 from optimization.periods import month_of_slots, month_start, months_within, week_shares, week_start, weeks_within
-from optimization.problem import CarbonBudget, DemandTerms, EnergyTiers
-from optimization.slots import Slots
+from optimization.problem import CarbonBudget, DemandTerms, EnergyTiers, SlidingDemand
+from optimization.slots import Slots, uniform
 from optimization.tariff import DemandCharge, Tariff
 
 logger = logging.getLogger(__name__)
@@ -99,6 +101,7 @@ class PeriodDesk:
     ) -> None:
         charge: DemandCharge | None = site.tariff.demand
         self._charge = charge if charge is not None and charge.price_per_kw > 0.0 else None
+        self._further = tuple(each for each in site.tariff.further_demands if each.price_per_kw > 0.0)
         self._tariff, self._planning = site.tariff, site.file.planning
         self._zone = ZoneInfo(site.file.site.timezone)
         self._accounts, self._far_sight, self._record = accounts, far_sight, record
@@ -113,7 +116,7 @@ class PeriodDesk:
     @property
     def is_needed(self) -> bool:
         """Whether the site has a demand charge or a carbon budget."""
-        return self._charge is not None or self._planning.carbon_budget_kg_per_week is not None
+        return self._charge is not None or bool(self._further) or self._planning.carbon_budget_kg_per_week is not None
 
     def observe(self, snapshot: Snapshot) -> None:
         """Take one snapshot."""
@@ -139,9 +142,11 @@ class PeriodDesk:
         if not self.is_needed or (self._asked_at is not None and now - self._asked_at < LOOK_AHEAD_EVERY):
             return
         tally = self._accounts.tally(now)
-        peaks = np.zeros(months_within((slots.end - slots.start).total_seconds() + WEEK_S))
+        months = months_within((slots.end - slots.start).total_seconds() + WEEK_S)
+        peaks = np.zeros(months)
         peaks[0] = tally.peak_kw or 0.0
         question = self._far_sight.question(table, slots, foresight, situation, peaks)
+        question = replace(question, further=self._further_peaks(question, tally))
         answer = await solver.look_ahead(question, self._planning.solve_deadline_s)
         self._asked_at = now
         if answer is None:
@@ -150,7 +155,7 @@ class PeriodDesk:
         self._ahead = answer
         self._record(RECORD, _body(answer, tally))
 
-    def terms(self, slots: Slots, now: datetime) -> tuple[DemandTerms | None, CarbonBudget | None]:
+    def terms(self, slots: Slots, now: datetime) -> tuple[DemandTerms | SlidingDemand | None, CarbonBudget | None]:
         """State the demand charge and the carbon budget for a horizon."""
         tally = self._accounts.tally(now)
         return self._demand(slots, tally), self._budget(slots, tally)
@@ -173,10 +178,44 @@ class PeriodDesk:
             step_per_kwh=np.round(np.diff(adder, prepend=0.0) * (1.0 + tariff.vat), 6),
         )
 
-    def _demand(self, slots: Slots, tally: Tally) -> DemandTerms | None:
+    def further_demands(self, slots: Slots, now: datetime) -> tuple[DemandTerms | SlidingDemand, ...]:
+        """State the demand charges of other windows for a horizon."""
+        tally = self._accounts.tally(now)
+        return tuple(
+            peak_terms(each, slots, self._zone, free_kw=self._free_of(each.name, tally), book=self._book(each.name))
+            for each in self._further
+        )
+
+    def _book(self, name: str) -> PeakBook:
+        return self._accounts.peak_books[name]
+
+    def _free_of(self, name: str, tally: Tally) -> FreeOf:
+        """Say what of each month costs nothing more: what was reached, and what the month ahead is worth."""
+
+        def free_kw(month: datetime) -> float:
+            reached = self._book(name).peak_kw(month) if month == tally.month else None
+            return max(reached or 0.0, self._target_kw(month, name) or 0.0)
+
+        return free_kw
+
+    def _further_peaks(self, question: MonthAhead, tally: Tally) -> tuple[FurtherPeak, ...]:
+        """Put the demand charges of other windows to the month ahead."""
+        hours = uniform(question.start, len(question.fixed_kw), question.step_s)
+        months = len(question.free_kw)
+        found = []
+        for charge in self._further:
+            free_kw = np.zeros(months)
+            free_kw[0] = self._book(charge.name).peak_kw(tally.month) or 0.0
+            month = np.minimum(counted_months(charge, hours, self._zone, months), months - 1)
+            found.append(FurtherPeak(charge.price_per_kw, month, free_kw))
+        return tuple(found)
+
+    def _demand(self, slots: Slots, tally: Tally) -> DemandTerms | SlidingDemand | None:
         charge = self._charge
         if charge is None:
             return None
+        if charge.sliding_s is not None:
+            return peak_terms(charge, slots, self._zone, free_kw=self._free_of(OWN, tally), book=self._book(OWN))
         months = months_within((slots.end - slots.start).total_seconds() + charge.interval_s)
         starts = [month_start(slots.start, self._zone, k) for k in range(months)]
         free = [self._target_kw(start) or 0.0 for start in starts]
@@ -191,13 +230,15 @@ class PeriodDesk:
             begun_kwh=tally.begun_kwh(begun_s),
         )
 
-    def _target_kw(self, month: datetime) -> float | None:
+    def _target_kw(self, month: datetime, name: str = OWN) -> float | None:
         """Give the peak that a local month is worth, as last found [kW]; None where nothing was found for it."""
         if self._ahead is None:
             return None
         first = self._ahead.question.start
+        peaks_kw = {OWN: self._ahead.peak_kw}
+        peaks_kw |= {charge.name: kw for charge, kw in zip(self._further, self._ahead.further_kw, strict=False)}
         starts = [month_start(first, self._zone, k) for k in range(len(self._ahead.peak_kw))]
-        return float(self._ahead.peak_kw[starts.index(month)]) if month in starts else None
+        return float(peaks_kw[name][starts.index(month)]) if month in starts and name in peaks_kw else None
 
     def _budget(self, slots: Slots, tally: Tally) -> CarbonBudget | None:
         budget_kg = self._planning.carbon_budget_kg_per_week

@@ -124,7 +124,7 @@ def _accounts(site: Site, bindings: Bindings, desk: FeedDesk, clock: Clock, stat
     if accounts.register is not None and (known := oldest(history)) is not None:
         # A young history is not asked for every border of the month.
         since = max(since, known - timedelta(seconds=accounts.interval_s))
-        accounts.replay(_registers(history, accounts.register, since, now, accounts.interval_s))
+        accounts.replay(_registers(history, accounts.register, since, now, accounts.replay_s))
     return accounts
 
 

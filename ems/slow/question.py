@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -66,6 +66,7 @@ from optimization.problem import (
     Refused,
     Subscription,
     TariffSeries,
+    SlidingDemand,
 )
 from optimization.reactive import Inverter
 from optimization.slots import Floats, Slots, chain
@@ -136,8 +137,9 @@ class Questioner:
         network: Network | None = None,
         previous: Plan | None = None,
         overrides: Mapping[str, Override] | None = None,
-        terms: tuple[DemandTerms | None, CarbonBudget | None] = (None, None),
+        terms: tuple[DemandTerms | SlidingDemand | None, CarbonBudget | None] = (None, None),
         tiers: EnergyTiers | None = None,
+        further: Sequence[Charge] = (),
         limits: Iterable[InForce] = (),
     ) -> Problem | Refused:
         """Put the question together; refused only while nothing at all is known of the load.
@@ -179,7 +181,7 @@ class Questioner:
             held=held,
             demand=terms[0],
             carbon_budget=terms[1],
-            charges=(*self._charges(tiers), *envelopes(self.site.file, slots, self.zone)),
+            charges=(*self._charges(tiers), *further, *envelopes(self.site.file, slots, self.zone)),
             groups=self._groups(slots),
             inverters={} if network is None else planned_inverters(self.inverters, assets),
             reserves=reserves(self.site.file, slots, self.zone, assets),
