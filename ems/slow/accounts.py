@@ -136,7 +136,7 @@ class Accounts:
 
     @property
     def peak_books(self) -> Mapping[str, PeakBook]:
-        """The peaks of demand charges that slide or have hours of their own, by name, the tariff's first one as `OWN`."""
+        """The peaks of demand charges that slide or have hours of their own, by name, the first one's as `OWN`."""
         return self._peak_books
 
     @property

@@ -64,9 +64,9 @@ from optimization.problem import (
     Plan,
     Problem,
     Refused,
+    SlidingDemand,
     Subscription,
     TariffSeries,
-    SlidingDemand,
 )
 from optimization.reactive import Inverter
 from optimization.slots import Floats, Slots, chain
