@@ -18,6 +18,7 @@ from drivers.points import Measurement, Quality
 from ems.clock import Clock
 from ems.config.assets import HeatPumpAsset
 from ems.config.binding import Bindings
+from ems.config.heat_assets import HeatMaker
 from ems.config.site import Site
 from ems.fast.ceilings import Tapers, is_towards_end
 from ems.fast.conduct import Conduct
@@ -27,6 +28,7 @@ from ems.fast.demand import DemandDesk, DemandNow
 from ems.fast.emergency import EmergencyDesk
 from ems.fast.following import Following, Watch
 from ems.fast.foreign import ForeignWriters
+from ems.fast.heating import is_hot
 from ems.fast.ladder import plan_now
 from ems.fast.orders import Orders
 from ems.fast.powers import Powers
@@ -216,15 +218,15 @@ class ControlLoop:
 
     def _metered_kw(self, snapshot: Snapshot) -> dict[str, float]:
         """Give what the assets that can be commanded take now [kW]."""
-        points = {asset: self._parts.bindings.measure(asset, "power_kw") for asset in self._parts.levers}
+        points = {asset: self._parts.bindings.effect(asset) for asset in self._parts.levers}
         powers = {asset: snapshot.good(point) for asset, point in points.items()}
         return {asset: kw for asset, kw in powers.items() if kw is not None}
 
     def _follow(self, snapshot: Snapshot, powers: Powers, held: Mapping[str, tuple[float, float]]) -> None:
         """Compare every metered power with the command in force."""
         for asset, lever in self._parts.levers.items():
-            point = self._parts.bindings.measure(asset, "power_kw")
-            measured_kw = powers.metered_kw.get(asset)
+            point = self._parts.bindings.effect(asset)
+            measured_kw = powers.taken_kw(asset)
             if point is None or measured_kw is None:
                 continue
             told = held.get(asset)
@@ -241,6 +243,8 @@ class ControlLoop:
             return False
         if lever.kind is AssetKind.BATTERY:
             return held is not None and is_towards_end(value, held[0])
+        if isinstance(spec, HeatMaker):
+            return is_hot(self._parts.site, spec, value)
         return isinstance(spec, HeatPumpAsset) and value > spec.comfort.high_c - WARM_ENOUGH_K
 
     async def _act(self, standing: Standing, outcome: Outcome, snapshot: Snapshot, sensed_s: float) -> None:
@@ -266,7 +270,7 @@ class ControlLoop:
             if kw is None:
                 self._parts.following.forget(asset)
                 continue
-            watch = Watch(kw, sensed_s, self._parts.clock.monotonic(), outcome.powers.metered_kw.get(asset))
+            watch = Watch(kw, sensed_s, self._parts.clock.monotonic(), outcome.powers.taken_kw(asset))
             old = held.get(asset)
             if one.command.changed:
                 self._parts.following.issued(asset, watch, old.kw if old else None, one.result.outcome)

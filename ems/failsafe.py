@@ -34,6 +34,7 @@ from ems.config.assets import (
     WindAsset,
 )
 from ems.config.binding import Bindings, bind
+from ems.config.heat_assets import ElectricBoilerAsset, HeatSourceAsset
 from ems.config.inverter_models import inverters
 from ems.config.site import Mode, Site
 from ems.config.verdict import Verdict
@@ -108,7 +109,12 @@ def _span_kw(
             return (-asset.discharge_kw, asset.charge_kw) if safe_kw is None else (safe_kw, safe_kw)
         case PvAsset() | WindAsset() | GensetAsset():
             return (-asset.rated_kw if safe_kw is None else safe_kw), 0.0
-        case HeatPumpAsset(rated_kw=most_kw) | ChargePointAsset(charge_kw=most_kw):
+        case (
+            HeatPumpAsset(rated_kw=most_kw)
+            | ElectricBoilerAsset(rated_kw=most_kw)
+            | HeatSourceAsset(rated_kw=most_kw)
+            | ChargePointAsset(charge_kw=most_kw)
+        ):
             return 0.0, most_kw if safe_kw is None else safe_kw
         case DeferrableAsset():
             # A run that has begun and that nothing may interrupt goes on, whatever the safe value.

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from ems.config.asset_models import asset_model
 from ems.config.assets import ASSET_KINDS, ChargePointAsset, DeferrableAsset, PoweredAsset
 from ems.config.documents import Key
+from ems.config.heat_assets import HeatOnly
 from ems.config.parts import Complaint, Parts, text
 from ems.config.site import with_zone_comfort
 from ems.config.wording import did_you_mean, shown
@@ -18,11 +19,11 @@ from optimization.faults import own_numbers
 
 
 def check_assets(parts: Parts, said: Set[Key]) -> Iterator[Complaint]:
-    """Let every asset that takes or gives power check itself; `said` are those that something was said of already."""
+    """Let every asset that the planner plans with check itself; `said` are those that something was said of already."""
     whole = with_zone_comfort(parts.raw)
     for name, part in parts.named("assets"):
         schema = ASSET_KINDS.get(text(part, "kind") or "")
-        if schema is not None and schema in get_args(PoweredAsset) and name not in said:
+        if schema is not None and schema in get_args(PoweredAsset | HeatOnly) and name not in said:
             with suppress(ValidationError):
                 yield from _own_faults(name, schema.model_validate(whole["assets"][name]))
 

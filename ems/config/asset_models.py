@@ -19,8 +19,24 @@ from ems.config.assets import (
     SourceAsset,
     WindAsset,
 )
+from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatLoadAsset, HeatOnly, HeatSourceAsset, TankAsset
 from ems.config.site import Site
-from optimization.assets import Asset, Battery, ChargePoint, Deferrable, Genset, HeatPump, Load, Pv, Wind
+from optimization.assets import (
+    Asset,
+    Battery,
+    Boiler,
+    ChargePoint,
+    Deferrable,
+    ElectricBoiler,
+    Genset,
+    HeatLoad,
+    HeatPump,
+    HeatSource,
+    Load,
+    Pv,
+    Tank,
+    Wind,
+)
 from optimization.assets.deferrable import Programme, interruptible
 
 PlannedAsset = PoweredAsset
@@ -31,12 +47,22 @@ def planned_assets(site: Site) -> dict[str, PlannedAsset]:
     return {name: spec for name, spec in site.file.assets.items() if not isinstance(spec, Onlooker)}
 
 
+def heat_assets(site: Site) -> dict[str, HeatOnly]:
+    """Give every asset that deals in heat alone, in the order of the site file."""
+    return {name: spec for name, spec in site.file.assets.items() if isinstance(spec, HeatOnly)}
+
+
+def heat_models(site: Site) -> dict[str, Asset]:
+    """Give the planner's description of every asset that deals in heat alone."""
+    return {name: asset_model(name, spec) for name, spec in heat_assets(site).items()}
+
+
 def asset_models(site: Site, buses: Mapping[str, int]) -> dict[str, Asset]:
-    """Give the planner's description of every asset; `buses` maps bus names to the grid's indices."""
+    """Give the planner's description of every powered asset; `buses` maps bus names to the grid's indices."""
     return {name: asset_model(name, spec, buses.get(spec.bus, -1)) for name, spec in planned_assets(site).items()}
 
 
-def asset_model(name: str, spec: PlannedAsset, bus: int = -1) -> Asset:
+def asset_model(name: str, spec: PlannedAsset | HeatOnly, bus: int = -1) -> Asset:
     """Give the planner's description of one asset at a bus of the grid, by its index."""
     return _MODELS[type(spec)](name, spec, bus)
 
@@ -116,6 +142,9 @@ def _genset(name: str, spec: GensetAsset, bus: int) -> Genset:
         start_cost=spec.start_cost,
         run_per_h=spec.run_cost_per_h,
         power_factor=spec.power_factor,
+        heat_node=spec.heat_node or "",
+        heat_per_kw=spec.heat_per_kw,
+        heat_idle_kw=spec.heat_idle_kw,
     )
 
 
@@ -128,6 +157,63 @@ def _deferrable(name: str, spec: DeferrableAsset, bus: int) -> Deferrable:
     return Deferrable(name, programmes, spec.not_run_cost, bus, spec.power_factor)
 
 
+def _heat_load(name: str, spec: HeatLoadAsset, _: int) -> HeatLoad:
+    return HeatLoad(name, spec.heat_node)
+
+
+def _tank(name: str, spec: TankAsset, _: int) -> Tank:
+    return Tank(
+        id=name,
+        heat_node=spec.heat_node,
+        capacity_kwh_per_k=spec.capacity_kwh_per_k,
+        low_c=spec.low_c,
+        high_c=spec.high_c,
+        charge_kw=spec.charge_kw,
+        discharge_kw=spec.discharge_kw,
+        loss_kw_per_k=spec.loss_kw_per_k,
+    )
+
+
+def _boiler(name: str, spec: BoilerAsset, _: int) -> Boiler:
+    return Boiler(
+        id=name,
+        heat_node=spec.heat_node,
+        rated_kw=spec.rated_kw,
+        efficiency=spec.efficiency,
+        least_kw=spec.minimum_kw,
+        least_run_s=spec.minimum_on_s,
+        least_stand_s=spec.minimum_off_s,
+        start_cost=spec.start_cost,
+    )
+
+
+def _electric_boiler(name: str, spec: ElectricBoilerAsset, bus: int) -> ElectricBoiler:
+    return ElectricBoiler(
+        id=name,
+        heat_node=spec.heat_node,
+        rated_kw=spec.rated_kw,
+        efficiency=spec.efficiency,
+        least_kw=spec.minimum_kw,
+        bus=bus,
+        power_factor=spec.power_factor,
+    )
+
+
+def _heat_source(name: str, spec: HeatSourceAsset, bus: int) -> HeatSource:
+    return HeatSource(
+        id=name,
+        heat_node=spec.heat_node,
+        rated_kw=spec.rated_kw,
+        carnot_share=spec.carnot_share,
+        approach_k=spec.approach_k,
+        least_kw=spec.minimum_kw,
+        least_run_s=spec.minimum_on_s,
+        least_stand_s=spec.minimum_off_s,
+        bus=bus,
+        power_factor=spec.power_factor,
+    )
+
+
 _MODELS: Mapping[type, Callable[[str, Any, int], Asset]] = {
     LoadAsset: _load,
     MeteredLoad: _load,
@@ -138,4 +224,9 @@ _MODELS: Mapping[type, Callable[[str, Any, int], Asset]] = {
     HeatPumpAsset: _heat_pump,
     GensetAsset: _genset,
     DeferrableAsset: _deferrable,
+    HeatLoadAsset: _heat_load,
+    TankAsset: _tank,
+    BoilerAsset: _boiler,
+    ElectricBoilerAsset: _electric_boiler,
+    HeatSourceAsset: _heat_source,
 }

@@ -8,7 +8,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ems.config.heat_assets import (
+    BoilerAsset,
+    ElectricBoilerAsset,
+    ElectricHeater,
+    HeatLoadAsset,
+    HeatOnly,
+    HeatSourceAsset,
+    TankAsset,
+)
 from ems.config.inverter import InverterCurves
+from ems.config.placed import Placed, Sheddable
 from ems.config.strict import (
     Finite,
     HourOfDay,
@@ -54,12 +64,6 @@ class DistrictZone(Strict):
     use: Literal["public", "business", "residential"]
     privacy: Privacy = Privacy.INTERNAL
     comfort: Comfort | None = None
-
-
-class Placed(Strict):
-    """Something that may belong to a zone of the district."""
-
-    zone: Id | None = None
 
 
 class GridMeter(Placed):
@@ -117,13 +121,6 @@ class BuildingAutomation(Placed):
     device: str
     limits: dict[str, Id]
     fallback_kw: dict[str, NotNegative]
-
-
-class Sheddable(Placed):
-    """Something that takes less where a limit presses: a lower `shed_rank` first, what is `critical` not at all."""
-
-    shed_rank: Annotated[Whole, Field(ge=1, le=99)] | None = None
-    critical: Switch = False
 
 
 class PvAsset(Placed):
@@ -261,12 +258,13 @@ class HeatPumpAsset(Sheddable):
 
 
 class GensetAsset(Placed):
-    """A generating set, without use of its heat; symbols as in optimization/assets/genset.py.
+    """A generating set, alone or as a CHP unit; symbols as in optimization/assets/genset.py.
 
     Fuel is in kW of lower heating value: `fuel_per_kw` for each kW of power, `fuel_idle_kw` at no load; a kWh of it
     costs `fuel_price_per_kwh` and emits `fuel_kg_per_kwh`. It runs at `minimum_kw` or more, for at least
     `minimum_on_s`, and stands for at least `minimum_off_s` [s]. A start costs `start_cost`, an hour of running
-    `run_cost_per_h` [currency].
+    `run_cost_per_h` [currency]. Where its heat is used it gives `heat_per_kw` for each kW of power and `heat_idle_kw`
+    at no load to `heat_node`.
     """
 
     kind: Literal["genset"]
@@ -284,6 +282,9 @@ class GensetAsset(Placed):
     start_cost: NotNegative = 0.0
     run_cost_per_h: NotNegative = 0.0
     power_factor: Share = 1.0
+    heat_node: Id | None = later(None)
+    heat_per_kw: NotNegative = later(0.0)
+    heat_idle_kw: NotNegative = later(0.0)
 
 
 class DeferrableAsset(Sheddable):
@@ -332,18 +333,25 @@ AssetSpec = Annotated[
     | HeatPumpAsset
     | GensetAsset
     | DeferrableAsset
+    | HeatLoadAsset
+    | TankAsset
+    | BoilerAsset
+    | ElectricBoilerAsset
+    | HeatSourceAsset
     | HeatMeter
     | BuildingAutomation,
     Field(discriminator="kind"),
 ]
 SourceAsset = PvAsset | WindAsset
 """What gives as much as sun or wind allow, and can be told to give less."""
-SteeredAsset = SourceAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset | GensetAsset | DeferrableAsset
-"""What can be commanded."""
+SteeredAsset = (
+    SourceAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset | GensetAsset | DeferrableAsset | ElectricHeater
+)
+"""What takes or gives power and can be commanded."""
 PoweredAsset = LoadAsset | MeteredLoad | SteeredAsset
 """What takes or gives power at a bus."""
-Onlooker = GridMeter | HeatMeter | BuildingAutomation
-"""What only tells: it takes no power of its own."""
+Onlooker = GridMeter | HeatMeter | BuildingAutomation | HeatOnly
+"""What has no power of its own: it only tells, or deals in heat."""
 ASSET_KINDS: Mapping[str, type[Strict]] = {
     "grid_meter": GridMeter,
     "load": LoadAsset,
@@ -355,6 +363,11 @@ ASSET_KINDS: Mapping[str, type[Strict]] = {
     "heat_pump": HeatPumpAsset,
     "genset": GensetAsset,
     "deferrable": DeferrableAsset,
+    "heat_load": HeatLoadAsset,
+    "tank": TankAsset,
+    "boiler": BoilerAsset,
+    "electric_boiler": ElectricBoilerAsset,
+    "heat_source": HeatSourceAsset,
     "heat_meter": HeatMeter,
     "building_automation": BuildingAutomation,
 }

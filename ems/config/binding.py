@@ -5,6 +5,7 @@
 Symbols: kw [kW] into the asset, n phases, U voltage between phase and neutral [V], value in the point's unit (kW or A).
 A value between zero and the least at which the device runs becomes zero: the device pauses.
 A charge point that switches phases is reckoned with the phases in force; one that takes power back is told kW.
+A boiler that burns fuel has no power: its kW are those of its fuel.
 A heat pump with `sg_ready` is told the number of an SG Ready state instead: the one whose power is next below. A
 deferrable load is told 1 to run, and 0 to wait.
 """
@@ -31,6 +32,7 @@ from ems.config.assets import (
     SteeredAsset,
     WindAsset,
 )
+from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatSourceAsset
 from ems.config.site import Device, Site
 
 DeviceAsset = Onlooker | MeteredLoad | SteeredAsset
@@ -44,6 +46,11 @@ MEASURED_ROLES: Mapping[str, tuple[str, ...]] = {
     "heat_pump": ("power_kw", "temperature_c"),
     "genset": ("power_kw",),
     "deferrable": ("power_kw", "state", "run_s"),
+    "heat_load": ("heat_kw",),
+    "tank": ("temperature_c",),
+    "boiler": ("fuel_kw",),
+    "electric_boiler": ("power_kw",),
+    "heat_source": ("power_kw",),
     "metered_load": ("power_kw",),
     "heat_meter": ("heat_kw",),
     "building_automation": (),
@@ -58,6 +65,9 @@ COMMANDED_ROLE: Mapping[str, str] = {
     "heat_pump": "setpoint_kw",
     "genset": "setpoint_kw",
     "deferrable": "run_state",
+    "boiler": "setpoint_kw",
+    "electric_boiler": "setpoint_kw",
+    "heat_source": "setpoint_kw",
 }
 """How each kind is commanded; a grid meter and a load are not."""
 GIVING_ROLES = ("soc_pct", "capacity_kwh", "discharge_kwh")
@@ -91,7 +101,7 @@ class CommandBinding:
         point: id of the writable point.
         role: `setpoint_kw`, `limit_kw`, `limit_a`, `sg_state` or `run_state`.
         kind: setpoint or limit.
-        lower_kw: least power that may be commanded [kW into the asset].
+        lower_kw: least power that may be commanded [kW into the asset; of fuel where that is what it takes].
         upper_kw: greatest power that may be commanded [kW into the asset].
         per_kw: the point's unit per kW into the asset.
         minimum: least value at which the device runs [point unit]; below it, it pauses at zero.
@@ -148,6 +158,10 @@ class Bindings:
     def measure(self, asset: str, role: str) -> str | None:
         """Give the point that measures a role of an asset; None if nothing does."""
         return self.points.get(asset, {}).get(role)
+
+    def effect(self, asset: str) -> str | None:
+        """Give the point that shows what a command does: its power, or the fuel of what has none; None for nothing."""
+        return self.measure(asset, "power_kw") or self.measure(asset, "fuel_kw")
 
     def command(self, asset: str) -> CommandBinding | None:
         """Give the way an asset is commanded; None for one that cannot be."""
@@ -232,6 +246,8 @@ def command_range(asset: DeviceAsset) -> tuple[float, float, float, float]:
             found = -asset.discharge_kw, asset.charge_kw, 1.0, 0.0
         case PvAsset() | WindAsset():
             found = -asset.rated_kw, 0.0, -1.0, 0.0
+        case BoilerAsset() | ElectricBoilerAsset() | HeatSourceAsset():
+            found = 0.0, asset.rated_kw, 1.0, asset.minimum_kw
         case HeatPumpAsset():
             least_kw = asset.minimum_kw if asset.sg_ready is None else asset.sg_ready.recommended_kw
             found = 0.0, asset.rated_kw, 1.0, least_kw

@@ -22,6 +22,7 @@ from ems.config.district_checks import check_district
 from ems.config.documents import Document, Key, Keys, read_document, thing_of
 from ems.config.errors import SiteError, SiteProblem
 from ems.config.flexibility_models import check_flexibility
+from ems.config.heat_checks import check_heat
 from ems.config.inverter_models import check_inverters
 from ems.config.operator_checks import check_grid_operator, check_island
 from ems.config.parts import Complaint, Parts, salvage, schema_at
@@ -56,6 +57,7 @@ def load_site(folder_or_file: Path) -> Site:
     complaints += check_grid_operator(parts)
     complaints += check_island(parts)
     complaints += check_groups(parts)
+    complaints += check_heat(parts)
     complaints += check_inverters(parts)
     complaints += check_flexibility(parts)
     complaints += check_secrets(parts)

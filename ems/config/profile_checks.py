@@ -45,6 +45,9 @@ _SAFE_RANGE_KEYS = {
     "charge_point setpoint_kw": ("", "charge_kw", ""),
     "heat_pump": ("", "rated_kw", "minimum_kw"),
     "genset": ("rated_kw", "", ""),
+    "boiler": ("", "rated_kw", "minimum_kw"),
+    "electric_boiler": ("", "rated_kw", "minimum_kw"),
+    "heat_source": ("", "rated_kw", "minimum_kw"),
 }
 """Which keys of an asset bound its command: below zero, above, and the least running value."""
 

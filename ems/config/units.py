@@ -8,10 +8,13 @@ from collections.abc import Iterable
 SUFFIX_WORDS = (
     ("_kwh_per_k", "the heat capacity in kWh per kelvin"),
     ("_k_per_kw", "the thermal resistance in kelvin per kW"),
+    ("_kw_per_k", "the heat in kW for each kelvin"),
     ("_per_kwh", "an amount of the site's currency per kWh"),
     ("_per_kh", "an amount of the site's currency per kelvin-hour"),
     ("_per_kg", "an amount of the site's currency per kg CO2e"),
     ("_per_k", "the change per kelvin"),
+    ("_per_kw", "an amount for each kW"),
+    ("approach_k", "the temperature difference in kelvin"),
     ("_from_h", "the local hour of the day, 0 to 24"),
     ("_to_h", "the local hour of the day, 0 to 24"),
     ("capacity_kwh", "the usable energy in kWh"),

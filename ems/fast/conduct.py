@@ -70,7 +70,7 @@ class Conduct:
             self._see_command(asset, lever, held.get(asset), now_s)
             if asset in self._blocks:
                 self._blocks[asset] = follow_block(self._blocks[asset], held.get(asset), now_s)
-            power_kw = snapshot.good(self._bindings.measure(asset, "power_kw"))
+            power_kw = snapshot.good(self._bindings.effect(asset))
             if lever.rest is not None and power_kw is not None:
                 before = self._compressors.get(asset)
                 self._compressors[asset] = look_at(before, lever, power_kw, held.get(asset), now_s, gap_s=self._gap_s)

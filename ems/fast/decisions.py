@@ -31,7 +31,12 @@ class Rung(StrEnum):
 
 
 class AssetKind(StrEnum):
-    """What sort of thing is commanded; a wind turbine is one with a PV plant: both are told what they may give."""
+    """What sort of thing is commanded.
+
+    A wind turbine is one with a PV plant: both are told what they may give. What makes heat of power for a heat node is
+    one with a heat pump. What burns fuel for heat alone has no power: its kW are those of its fuel, and no limit looks
+    at it.
+    """
 
     BATTERY = "battery"
     CHARGE_POINT = "charge_point"
@@ -39,6 +44,7 @@ class AssetKind(StrEnum):
     GENSET = "genset"
     DEFERRABLE = "deferrable"
     PV = "pv"
+    BOILER = "boiler"
 
 
 @dataclass(frozen=True, slots=True)

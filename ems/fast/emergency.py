@@ -121,7 +121,8 @@ class EmergencyDesk:
     ) -> None:
         """Note an asset that takes less, or gives less, from the limit on until it is kept: by the limit or by plan."""
         lever, kw = self._levers[decision.asset], decision.kw or 0.0
-        has_no_part = lever.kind is AssetKind.PV and direction is Direction.IMPORT
+        is_plant = lever.kind is AssetKind.PV and direction is Direction.IMPORT
+        has_no_part = is_plant or lever.kind is AssetKind.BOILER
         if has_no_part or _is_past(direction, lever, kw, measured_kw):
             return
         course.steps[decision.asset] = _Step(kw, at)

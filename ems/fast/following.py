@@ -15,7 +15,8 @@ How a command is counted:
   judged as a limit.
 An asset leaves the controllable set when it has
 - ignored its commands: in `IGNORED_POLLS` readings in a row, and for `IGNORED_S`, it neither followed nor came nearer,
-  whatever it was told meanwhile; a heat pump, whose compressor takes its time, is not judged so soon;
+  whatever it was told meanwhile; a heat pump, whose compressor takes its time, an engine or a burner is not judged so
+  soon;
 - not followed for `LOST_CYCLES` cycles, though it moves;
 - refused `REFUSALS` commands in a row.
 It is asked for its safe value only, and comes back after a time that doubles with every relapse.
@@ -210,7 +211,7 @@ class Following:
         """Tell whether an asset has neither followed nor come nearer for long enough, over changes of its command."""
         lever, still = self._levers[asset], self._still.get(asset)
         before_kw = watch.start_kw if still is None else still.kw
-        if lever.kind in {AssetKind.HEAT_PUMP, AssetKind.GENSET} or before_kw is None:
+        if lever.kind in {AssetKind.HEAT_PUMP, AssetKind.GENSET, AssetKind.BOILER} or before_kw is None:
             return False
         nearer_kw = abs(before_kw - watch.kw) - abs(measured_kw - watch.kw)
         if still is None or nearer_kw > 0.5 * tolerance_kw(lever):

@@ -39,6 +39,14 @@ class PlanNow:
         schedule = self.plan.schedules.get(asset)
         return None if schedule is None else float(schedule.power_kw[self.slot])
 
+    def wanted_kw(self, lever: Lever) -> float | None:
+        """Give the planned power of an asset, or the planned fuel of what burns some; None for an unknown one."""
+        schedule = self.plan.schedules.get(lever.asset)
+        if schedule is None or lever.kind is not AssetKind.BOILER:
+            return self.power_kw(lever.asset)
+        fuel_kw = schedule.states.get("fuel_kw")
+        return None if fuel_kw is None else float(fuel_kw[self.slot])
+
     @property
     def grid_kw(self) -> float:
         """Planned exchange with the grid, import positive [kW]."""
@@ -75,11 +83,15 @@ class Teller:
         """Say what a plan wants."""
         made = at.plan.made_at.astimezone(self.zone).strftime("%H:%M")
         name = f"plan {made}" if at.rung is Rung.PLAN else f"last plan, of {made}"
-        return f"{name}: {action(kind, kw)}{self.price(prices)}"
+        return f"{name}: {action(kind, kw)}{self._price_of(kind, prices)}"
 
     def rule(self, kind: AssetKind, kw: float, prices: Prices) -> str:
         """Say what the rules want."""
-        return f"rules, as no plan is valid: {action(kind, kw)}{self.price(prices)}"
+        return f"rules, as no plan is valid: {action(kind, kw)}{self._price_of(kind, prices)}"
+
+    def _price_of(self, kind: AssetKind, prices: Prices) -> str:
+        """Say what power costs, where it is power that is taken."""
+        return "" if kind is AssetKind.BOILER else self.price(prices)
 
 
 def action(kind: AssetKind, kw: float) -> str:
@@ -91,8 +103,9 @@ def action(kind: AssetKind, kw: float) -> str:
         case AssetKind.CHARGE_POINT:
             does = "charge at" if kw > 0.0 else "give back"
             return "let the car wait" if kw == 0.0 else f"let the car {does} {abs(kw):.1f} kW"
-        case AssetKind.HEAT_PUMP:
-            return "do not heat" if kw == 0.0 else f"heat with {kw:.1f} kW"
+        case AssetKind.HEAT_PUMP | AssetKind.BOILER:
+            fuel = " of fuel" if kind is AssetKind.BOILER else ""
+            return "do not heat" if kw == 0.0 else f"heat with {kw:.1f} kW{fuel}"
         case AssetKind.GENSET:
             return "stand" if kw == 0.0 else f"generate {abs(kw):.1f} kW"
         case AssetKind.DEFERRABLE:

@@ -11,16 +11,22 @@ from ems.config.assets import (
     DeferrableAsset,
     GensetAsset,
     HeatPumpAsset,
-    Sheddable,
     SteeredAsset,
     WindAsset,
 )
 from ems.config.binding import SG_ROLE, Bindings
+from ems.config.heat_assets import BoilerAsset, ElectricHeater, HeatSourceAsset
+from ems.config.placed import Sheddable
 from ems.config.site import Site
 from ems.fast.compressor import HOUR_S
 from ems.fast.decisions import AssetKind, Lever, Rest, Switching
 
-STEP_KW: Mapping[AssetKind, float] = {AssetKind.BATTERY: 0.1, AssetKind.PV: 0.5, AssetKind.GENSET: 0.5}
+STEP_KW: Mapping[AssetKind, float] = {
+    AssetKind.BATTERY: 0.1,
+    AssetKind.PV: 0.5,
+    AssetKind.GENSET: 0.5,
+    AssetKind.BOILER: 0.5,
+}
 """The finest useful change of a kind [kW]; a charge point goes by whole amperes."""
 KEEP_KW: Mapping[AssetKind, float] = {
     AssetKind.BATTERY: 1.0,
@@ -29,6 +35,7 @@ KEEP_KW: Mapping[AssetKind, float] = {
     AssetKind.GENSET: 0.5,
     AssetKind.DEFERRABLE: 0.0,
     AssetKind.PV: 0.0,
+    AssetKind.BOILER: 0.0,
 }
 """Commands this near to what relief asks for are not re-issued [kW]."""
 HEAT_STEPS_KW = (0.2, 0.1, 0.05)
@@ -42,17 +49,18 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
     levers = {}
     for asset, spec in site.file.assets.items():
         command = bindings.command(asset)
-        if command is None or not isinstance(spec, SteeredAsset):
+        if command is None or not isinstance(spec, SteeredAsset | BoilerAsset):
             continue
-        kind = AssetKind.PV if isinstance(spec, WindAsset) else AssetKind(spec.kind)
+        kind = _kind(spec)
         step_kw = STEP_KW.get(kind, 1.0 / abs(command.per_kw))
         rest, dwell_s = None, 0.0
         if isinstance(spec, ChargePointAsset) and spec.discharge_kw > 0.0:
             step_kw = STEP_KW[AssetKind.BATTERY]
-        if isinstance(spec, HeatPumpAsset):
+        if isinstance(spec, HeatPumpAsset | ElectricHeater):
             step_kw = next((s for s in HEAT_STEPS_KW if s <= HEAT_STEP_SHARE * spec.rated_kw), HEAT_STEPS_KW[-1])
-            dwell_s = spec.sg_ready.dwell_s if spec.sg_ready is not None else 0.0
-        if isinstance(spec, HeatPumpAsset | GensetAsset):
+        if isinstance(spec, HeatPumpAsset) and spec.sg_ready is not None:
+            dwell_s = spec.sg_ready.dwell_s
+        if isinstance(spec, HeatPumpAsset | GensetAsset | HeatSourceAsset | BoilerAsset):
             rest = Rest(spec.minimum_on_s, spec.minimum_off_s, spec.starts_per_h)
         if isinstance(spec, DeferrableAsset):
             step_kw = spec.most_kw
@@ -77,6 +85,12 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
             is_whole=isinstance(spec, DeferrableAsset) and spec.piece_s is None,
         )
     return levers
+
+
+def _kind(spec: SteeredAsset | BoilerAsset) -> AssetKind:
+    if isinstance(spec, WindAsset):
+        return AssetKind.PV
+    return AssetKind.HEAT_PUMP if isinstance(spec, ElectricHeater) else AssetKind(spec.kind)
 
 
 def _switching(spec: ChargePointAsset, site: Site) -> Switching | None:

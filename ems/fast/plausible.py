@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ems.config.assets import GridMeter, SteeredAsset
 from ems.config.binding import Bindings, command_range
+from ems.config.heat_assets import BoilerAsset, TankAsset
 from ems.config.site import Site
 
 Range = tuple[float, float]
@@ -20,6 +21,7 @@ TIMES_CONNECTED = 3.0
 MARGIN_KW = 1.0
 CHARGE_PCT: Range = (-1.0, 101.0)
 ZONE_C: Range = (-40.0, 80.0)
+WATER_C: Range = (-5.0, 200.0)
 REGISTERS = ("import_kwh", "export_kwh", "energy_kwh", "charge_kwh", "discharge_kwh")
 
 
@@ -29,7 +31,7 @@ def believable(site: Site, bindings: Bindings) -> tuple[dict[str, Range], dict[s
 
 
 def plausible_ranges(site: Site, bindings: Bindings) -> dict[str, Range]:
-    """Give the range of every point that steering rests on: powers, charge and zone temperature."""
+    """Give the range of every point that steering rests on: powers, charge and temperatures."""
     ranges: dict[str, Range] = {}
     rated_kw: dict[str, float] = {}
     for asset, spec in site.file.assets.items():
@@ -39,6 +41,10 @@ def plausible_ranges(site: Site, bindings: Bindings) -> dict[str, Range]:
             _put(ranges, bindings, asset, "power_kw", _around(TIMES_RATED * rated_kw[asset]))
             _put(ranges, bindings, asset, "soc_pct", CHARGE_PCT)
             _put(ranges, bindings, asset, "temperature_c", ZONE_C)
+        elif isinstance(spec, BoilerAsset):
+            _put(ranges, bindings, asset, "fuel_kw", _around(TIMES_RATED * spec.rated_kw))
+        elif isinstance(spec, TankAsset):
+            _put(ranges, bindings, asset, "temperature_c", WATER_C)
     grid = site.file.grid
     most_kw = max(grid.import_limit_kw, grid.export_limit_kw, sum(rated_kw.values()))
     for asset, spec in site.file.assets.items():

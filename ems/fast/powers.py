@@ -7,7 +7,7 @@ loads by the site file. What only tells (a heat meter, a building automation sys
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -27,9 +27,11 @@ from ems.config.assets import (
     WindAsset,
 )
 from ems.config.binding import Bindings
+from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatSourceAsset
 from ems.config.site import Site
 from ems.fast.ceilings import near_end
 from ems.fast.decisions import Bound, Lever, Rung
+from ems.fast.heating import tank_bound, tank_views, tanks_c
 from ems.fast.phases import on
 from ems.fast.rules import BatteryView, CarView, RuleView, RunView, ZoneView
 from ems.fast.runs import may_run, run_bounds
@@ -60,6 +62,7 @@ class Powers:
         loads_kw: of the fixed loads, their shares of the rest; None-free only with a grid meter.
         state: the role that steering needs besides the power, by asset (charge, car, temperature).
         missing: the role that cannot be read, by asset.
+        burnt_kw: fuel of what burns some and has no power, by asset.
     """
 
     grid_kw: float | None
@@ -67,12 +70,17 @@ class Powers:
     loads_kw: Mapping[str, float]
     state: Mapping[str, float]
     missing: Mapping[str, str]
+    burnt_kw: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def unexplained_kw(self) -> float:
         """Give what the grid meter shows and nothing on the site file explains [kW]: losses, where no load stands."""
         known_kw = sum(self.metered_kw.values()) + sum(self.loads_kw.values())
         return 0.0 if self.grid_kw is None else self.grid_kw - known_kw
+
+    def taken_kw(self, asset: str) -> float | None:
+        """Give the power of an asset, or the fuel of one that has none [kW]; None where it cannot be read."""
+        return self.burnt_kw.get(asset) if asset in self.burnt_kw else self.metered_kw.get(asset)
 
     def without(self, assets: Iterable[str], instead: Mapping[str, float | None]) -> float:
         """Give the grid's power without some assets, others at what they are about to take [kW]."""
@@ -98,11 +106,19 @@ def read_powers(site: Site, bindings: Bindings, snapshot: Snapshot) -> Powers:
                 state[asset] = value
             elif role is not None:
                 missing[asset] = role
+    burnt = {
+        asset: fuel_kw
+        for asset, spec in site.file.assets.items()
+        if isinstance(spec, BoilerAsset) and (fuel_kw := snapshot.good(bindings.measure(asset, "fuel_kw"))) is not None
+    }
+    waters_c, unread = tanks_c(site, bindings, snapshot)
     rest_kw = (grid_kw or 0.0) - sum(metered.values())
     loads = {
         asset: spec.residual_share * rest_kw for asset, spec in site.file.assets.items() if isinstance(spec, LoadAsset)
     }
-    return Powers(grid_kw, metered, loads if grid_kw is not None else {}, state, missing)
+    return Powers(
+        grid_kw, metered, loads if grid_kw is not None else {}, {**state, **waters_c}, {**missing, **unread}, burnt
+    )
 
 
 def ranked_loads(site: Site, powers: Powers) -> Iterator[Load]:
@@ -133,6 +149,8 @@ def bounds_of(site: Site, lever: Lever, scene: Scene, powers: Powers) -> tuple[B
             bounds.append(_car_bound(spec, lever, scene))
         case DeferrableAsset():
             bounds += run_bounds(lever, value)
+        case BoilerAsset() | ElectricBoilerAsset() | HeatSourceAsset() if value is not None:
+            bounds.append(tank_bound(site, spec, lever, value))
         case HeatPumpAsset() if value is not None:
             bounds.append(_comfort_bound(spec, lever, value, site, scene))
         case _:
@@ -202,12 +220,13 @@ def rule_view(site: Site, scene: Scene, powers: Powers, levers: Mapping[str, Lev
                 runs[asset] = RunView(spec.most_kw, (latest - scene.snapshot.at) / timedelta(hours=1))
             case _:
                 pass
-    seen = {**batteries, **cars, **zones, **runs}
+    tanks = tank_views(site, levers, powers.state)
+    seen = {**batteries, **cars, **zones, **runs, **tanks}
     uncontrolled_kw = (powers.grid_kw or 0.0) - sum(kw for asset, kw in powers.metered_kw.items() if asset in seen)
     may_idle = ChargePointAsset | GensetAsset | DeferrableAsset
     idle = [a for a in levers if isinstance(site.file.assets[a], may_idle) and a not in {*cars, *runs}]
     limit_kw, _ = narrowed((site.file.grid.import_limit_kw, site.file.grid.export_limit_kw), scene.limits)
-    return RuleView(price, known, uncontrolled_kw, limit_kw, batteries, cars, zones, runs, idle, plants)
+    return RuleView(price, known, uncontrolled_kw, limit_kw, batteries, cars, zones, runs, idle, plants, tanks)
 
 
 def run_starts(site: Site, scene: Scene, powers: Powers, lever: Lever) -> bool:

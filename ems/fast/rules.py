@@ -13,8 +13,10 @@ published prices, and nothing else.
    ones, and early enough for a higher floor to come.
 6. *Deferrable loads*: at once when energy is cheap or enough sun is left over, at the latest instant at which the run
    still ends in its window; otherwise they wait.
-7. *Gensets* stand: whether their fuel pays is the plan's to reckon.
-8. *PV and wind* are never curtailed by a rule; the balancing does that at the limits.
+7. *Tanks* of heat nodes are kept within their band: fuller while energy is cheap, near their floor while it is dear;
+   what burns fuel comes in last.
+8. *Gensets* stand: whether their fuel pays is the plan's to reckon.
+9. *PV and wind* are never curtailed by a rule; the balancing does that at the limits.
 """
 
 from __future__ import annotations
@@ -37,6 +39,9 @@ class RuleSettings:
         gain_kw_per_k: thermostat's power a kelvin below its set point.
         late_start: a car starts when the time left is this many times the time needed at full power.
         late_run_h: a run that waits starts so long before its latest instant.
+        tank_cheap, tank_middling, tank_dear: up to which share of its band a tank is heated by power.
+        tank_last: the same by fuel.
+        tank_range: so large a share of the band below that, it is heated at full power.
     """
 
     cheap_share: float = 0.35
@@ -48,6 +53,11 @@ class RuleSettings:
     gain_kw_per_k: float = 30.0
     late_start: float = 1.5
     late_run_h: float = 0.1
+    tank_cheap: float = 0.8
+    tank_middling: float = 0.4
+    tank_dear: float = 0.2
+    tank_last: float = 0.1
+    tank_range: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,17 @@ class RunView:
 
 
 @dataclass(frozen=True, slots=True)
+class TankView:
+    """A maker of heat and its tank: water and its band [degC], power or fuel [kW], whether others come first."""
+
+    water_c: float
+    low_c: float
+    high_c: float
+    rated_kw: float
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RuleView:
     """Everything the rules may know.
 
@@ -106,6 +127,7 @@ class RuleView:
         runs: deferrable loads whose run may start, by asset id.
         idle: charge points without a car, loads with nothing to run yet, gensets.
         plants: what gives sun or wind power, by asset id with its rating [kW].
+        tanks: makers of heat, by asset id.
     """
 
     import_price: float
@@ -118,6 +140,7 @@ class RuleView:
     runs: Mapping[str, RunView] = field(default_factory=dict)
     idle: Sequence[str] = ()
     plants: Mapping[str, float] = field(default_factory=dict)
+    tanks: Mapping[str, TankView] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +159,10 @@ def decide(view: RuleView, settings: RuleSettings = RuleSettings()) -> dict[str,
     wishes = {asset: -rated_kw for asset, rated_kw in view.plants.items()} | dict.fromkeys(view.idle, 0.0)
     for asset, zone in view.zones.items():
         wishes[asset] = heat(zone, sense, settings)
-    net_kw = view.uncontrolled_kw + sum(wishes[asset] for asset in view.zones)
+    for asset, tank in view.tanks.items():
+        wishes[asset] = heat_tank(tank, sense, settings)
+    powered = (*view.zones, *(asset for asset, tank in view.tanks.items() if not tank.is_last))
+    net_kw = view.uncontrolled_kw + sum(wishes[asset] for asset in powered)
     limit_kw = settings.shave_share * view.import_limit_kw
     for asset, car in view.cars.items():
         wishes[asset] = charge_car(car, sense, limit_kw - net_kw, -net_kw, settings)
@@ -166,6 +192,14 @@ def heat(zone: ZoneView, sense: PriceSense, settings: RuleSettings) -> float:
     target_c = min(floor_c + above_k + 0.2, zone.high_c - 0.5)
     power_kw = settings.gain_kw_per_k * (target_c - zone.temperature_c)
     return min(max(power_kw, 0.0), zone.rated_kw)
+
+
+def heat_tank(tank: TankView, sense: PriceSense, settings: RuleSettings) -> float:
+    """Run a thermostat whose set point follows the price; fuel keeps to its own."""
+    share = settings.tank_cheap if sense.cheap else settings.tank_dear if sense.dear else settings.tank_middling
+    band_k = tank.high_c - tank.low_c
+    below_k = tank.low_c + (settings.tank_last if tank.is_last else share) * band_k - tank.water_c
+    return tank.rated_kw * min(max(below_k / (settings.tank_range * band_k), 0.0), 1.0)
 
 
 def charge_car(car: CarView, sense: PriceSense, room_kw: float, surplus_kw: float, settings: RuleSettings) -> float:

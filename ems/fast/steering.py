@@ -112,7 +112,7 @@ class Steering:
         limits = read_limits(self._site, self._bindings, scene.snapshot)
         settling = scene.turn.settling
         kept = settling | {island.forming}
-        readable = {a: lever for a, lever in self._levers.items() if a in powers.metered_kw and a not in kept}
+        readable = {a: lever for a, lever in self._levers.items() if powers.taken_kw(a) is not None and a not in kept}
         if powers.grid_kw is None or island.unsafe or settling & self._meters:
             lost = island.unsafe or ("the grid meter cannot be read" if powers.grid_kw is None else "")
             decisions = {a: self._safe(lever, lost or SETTLES) for a, lever in readable.items()}
@@ -121,7 +121,7 @@ class Steering:
             asset: (
                 *bounds_of(self._site, lever, scene, powers),
                 *bounds_on(asset, limits),
-                *scene.turn.bounds(asset, running_at(lever, powers.metered_kw[asset])),
+                *scene.turn.bounds(asset, running_at(lever, powers.taken_kw(asset) or 0.0)),
                 *island.bounds(lever),
                 *start_bounds(lever, scene.compressors.get(asset), scene.snapshot.monotonic_s),
                 *stand_bounds(scene.phases.get(asset), scene.snapshot.monotonic_s),
@@ -132,8 +132,9 @@ class Steering:
         wishes |= self._in_levels(scene, powers, wishes)
         wishes |= self._on_their_side(scene, powers, wishes, bounds)
         shaped = {asset: self._settled(wishes[asset], lever, bounds[asset], scene) for asset, lever in readable.items()}
-        outcome = self._balanced(scene, powers, shaped, bounds)
-        told = {asset: self._with_phases(decision, scene) for asset, decision in outcome.decisions.items()}
+        powered = {asset: each for asset, each in shaped.items() if self._levers[asset].kind is not AssetKind.BOILER}
+        outcome = self._balanced(scene, powers, powered, bounds)
+        told = {asset: self._with_phases(each, scene) for asset, each in {**shaped, **outcome.decisions}.items()}
         wanted_kw = self._wanted_kw(scene, wishes, bounds)
         return replace(outcome, decisions=told, building=limits, limits=operator, wanted_kw=wanted_kw, island=island)
 
@@ -181,7 +182,7 @@ class Steering:
                 wishes[asset] = safe_wish(lever, f"{asset} does not follow its commands")
             elif powers.missing.get(asset):
                 wishes[asset] = safe_wish(lever, f"no good value of {powers.missing[asset]}")
-            elif at is not None and at.power_kw(asset) is not None:
+            elif at is not None and at.wanted_kw(lever) is not None:
                 wishes[asset] = self._follow_plan(scene, lever, at, powers)
             else:
                 if rules is None:
@@ -242,7 +243,7 @@ class Steering:
         }
 
     def _follow_plan(self, scene: Scene, lever: Lever, at: PlanNow, powers: Powers) -> Wish:
-        kw = at.power_kw(lever.asset) or 0.0
+        kw = at.wanted_kw(lever) or 0.0
         match lever.kind:
             case AssetKind.PV:
                 kw = lever.lower_kw
@@ -252,7 +253,7 @@ class Steering:
                     kw = self._quota.power_kw(lever, at, car.register_kwh, scene.snapshot.at) if car else 0.0
             case AssetKind.DEFERRABLE:
                 kw = lever.upper_kw if kw > 0.0 and run_starts(self._site, scene, powers, lever) else 0.0
-            case AssetKind.BATTERY | AssetKind.HEAT_PUMP | AssetKind.GENSET:
+            case AssetKind.BATTERY | AssetKind.HEAT_PUMP | AssetKind.GENSET | AssetKind.BOILER:
                 pass
         return plan_wish(at, lever, kw, scene.prices, self._teller)
 

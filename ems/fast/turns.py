@@ -19,7 +19,7 @@ from ems.arbitration import MOVES, whole_steps
 from ems.config.assets import GridMeter
 from ems.config.binding import Bindings
 from ems.config.site import Site
-from ems.fast.decisions import Bound, Held, Lever, Rung
+from ems.fast.decisions import AssetKind, Bound, Held, Lever, Rung
 from ems.fast.levels import running_at
 from ems.fast.shedding import load_of
 from ems.process_image import Snapshot
@@ -63,7 +63,7 @@ class Turns:
     def __init__(self, site: Site, levers: Mapping[str, Lever], bindings: Bindings, *, cold: bool = False) -> None:
         self._levers, self._stage_kw = levers, STAGE_SHARE * site.file.grid.import_limit_kw
         meters = [name for name, spec in site.file.assets.items() if isinstance(spec, GridMeter)]
-        points = {asset: bindings.measure(asset, "power_kw") for asset in (*levers, *meters)}
+        points = {asset: bindings.effect(asset) for asset in (*levers, *meters)}
         self._points = {asset: point for asset, point in points.items() if point is not None}
         self._polls: dict[str, int] = dict.fromkeys(self._points, 0) if cold else {}
         self._read_s: dict[str, float] = {}
@@ -88,8 +88,12 @@ class Turns:
             self._polls[asset] += 1
             if self._polls[asset] >= GOOD_POLLS:
                 del self._polls[asset]
-                self._waiting |= {asset} if asset in self._levers and self._levers[asset].upper_kw > 0.0 else set()
+                self._waiting |= {asset} if self._is_load(asset) else set()
         self._read_s[asset] = read_s if isfinite(read_s) else -inf
+
+    def _is_load(self, asset: str) -> bool:
+        lever = self._levers.get(asset)
+        return lever is not None and lever.upper_kw > 0.0 and lever.kind is not AssetKind.BOILER
 
     def _admit(self) -> None:
         """Let the next stage take its turn."""

@@ -26,6 +26,7 @@ from ems.config.assets import (
     SourceAsset,
 )
 from ems.config.binding import Bindings
+from ems.config.heat_assets import BoilerAsset, HeatLoadAsset, HeatMaker
 from ems.config.site import Site
 from ems.slow.feed_desk import POINTS, WIND, FeedDesk, Label, is_windy
 from ems.slow.measured_past import STEP_S, MeasuredPast, Table
@@ -65,7 +66,7 @@ class StoredPast:
     Args:
         load: residual load of all `load` assets together [kW].
         sessions: all stays of cars, in order of arrival.
-        metered: metered loads, by asset id [kW].
+        metered: metered loads and loads of heat, by asset id [kW].
         places: the stays by park or charge point, where the file names one.
     """
 
@@ -96,7 +97,8 @@ class Foresight:
         metered_kw: each metered load, by asset id [kW]; one of which nothing is known is missing.
         limit_kw: what building automation will allow, by asset id [kW]; inf where no limit is foreseen.
         unknown_kw: heat into a zone's air that its model does not explain, by asset id [kW].
-        running: whether a genset runs and for how long it has or has not [s], by asset id.
+        running: whether a genset or a maker of heat runs and for how long it has or has not [s], by asset id.
+        heat_kw: each load of heat, by asset id [kW]; one of which nothing is known is missing.
         warranty_kwh: what its warranty leaves a battery to discharge, by asset id [kWh]; missing where nobody counts.
     """
 
@@ -114,6 +116,7 @@ class Foresight:
     unknown_kw: Mapping[str, Floats] = field(default_factory=dict)
     warranty_kwh: Mapping[str, float] = field(default_factory=dict)
     running: Mapping[str, tuple[bool, float]] = field(default_factory=dict)
+    heat_kw: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def degraded(self) -> tuple[str, ...]:
@@ -193,6 +196,7 @@ class Foreseer:
             unknown_kw=unknown_kw,
             warranty_kwh=self._warranties(table, slots, now),
             running=self._running(table, situation),
+            heat_kw=self._heat(table, slots, now),
         )
 
     def foresee_sky(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]) -> Sky:
@@ -242,6 +246,16 @@ class Foreseer:
         found = {name: self._calendar(self.metered_past(name, table), slots, now) for name in names}
         return {name: foreseen for name, foreseen in found.items() if foreseen is not None}
 
+    def _heat(self, table: Table, slots: Slots, now: datetime) -> dict[str, Floats]:
+        """Foresee the loads of heat, each from its own stored and measured past."""
+        found = {}
+        for name, spec in self._site.file.assets.items():
+            if isinstance(spec, HeatLoadAsset):
+                measured = table.past(self._bindings.measure(name, "heat_kw")).known()
+                past = merge(self._stored.metered.get(name, empty(STEP_S)), measured)
+                found[name] = self._calendar(past, slots, now)
+        return {name: np.maximum(kw, 0.0) for name, kw in found.items() if kw is not None}
+
     def _warranties(self, table: Table, slots: Slots, now: datetime) -> dict[str, float]:
         horizon_s = float(slots.duration_s.sum())
         return {
@@ -252,10 +266,11 @@ class Foreseer:
 
     def _running(self, table: Table, situation: Mapping[str, AssetNow]) -> dict[str, tuple[bool, float]]:
         found = {}
-        for name, spec in planned_assets(self._site).items():
-            if isinstance(spec, GensetAsset) and "power_kw" in situation[name].values:
-                past = table.past(self._bindings.measure(name, "power_kw"))
-                found[name] = running(situation[name].values["power_kw"], past, spec.rated_kw)
+        for name, spec in self._site.file.assets.items():
+            role = "fuel_kw" if isinstance(spec, BoilerAsset) else "power_kw"
+            if isinstance(spec, GensetAsset | HeatMaker) and role in situation[name].values:
+                past = table.past(self._bindings.measure(name, role))
+                found[name] = running(situation[name].values[role], past, spec.rated_kw)
         return found
 
     def _limits(

@@ -2,7 +2,7 @@
 
 Law 1: a plan of another configuration, or one that is too old, is none.
 Law 2: what is measured must be near what the plan expects by now: the charge of every battery, the temperature of every
-zone. A value that cannot be read fits nothing.
+zone and tank. A value that cannot be read fits nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ems.config.assets import BatteryAsset, HeatPumpAsset
+from ems.config.heat_assets import TankAsset
 from ems.config.site import Site
 from ems.slow.plan_record import HELD, MISSING
 from ems.slow.situation import AssetNow
@@ -24,6 +25,7 @@ from optimization.slots import Floats, chain
 CHARGE_SHARE = 0.05
 """A battery's charge may differ from the plan's by so much of its capacity."""
 ZONE_K = 1.0
+TANK_K = 3.0
 
 
 def read_plan(body: Mapping[str, Any]) -> Plan:
@@ -101,9 +103,10 @@ def misfit(site: Site, plan: Plan, now: datetime, situation: Mapping[str, AssetN
                 soc_pct = None if found is None else found.get("soc_pct")
                 measured = None if soc_pct is None else soc_pct / 100.0 * spec.capacity_kwh
                 room, unit = CHARGE_SHARE * spec.capacity_kwh, "kWh"
-            case HeatPumpAsset():
+            case HeatPumpAsset() | TankAsset():
                 expected = _expected(plan, schedule, "temperature_c", slot, now)
-                measured, room, unit = None if found is None else found.get("temperature_c"), ZONE_K, "degC"
+                measured = None if found is None else found.get("temperature_c")
+                room, unit = ZONE_K if isinstance(spec, HeatPumpAsset) else TANK_K, "degC"
             case _:
                 continue
         if expected is not None and (measured is None or abs(measured - expected) > room):

@@ -15,7 +15,8 @@ from drivers.feeds import FileFeed, ForecastSeries, HttpFeed
 from ems.clock import Clock
 from ems.config.asset_models import asset_models, planned_assets
 from ems.config.assets import BuildingAutomation, HeatPumpAsset, LoadAsset, MeteredLoad
-from ems.config.binding import Bindings
+from ems.config.binding import MEASURED_ROLES, Bindings
+from ems.config.heat_assets import HeatLoadAsset, HeatOnly
 from ems.config.site import Outage as OutageSpec
 from ems.config.site import Site
 from ems.planning import NetworkSource, PlanJournal, Planning, PlanningParts
@@ -28,7 +29,7 @@ from ems.slow.measured_past import STEP_S, MeasuredPast
 from ems.slow.period_desk import PeriodDesk
 from ems.slow.plan_resumed import read_plan
 from ems.slow.question import Questioner
-from ems.slow.series_files import read_load_file, read_places
+from ems.slow.series_files import own_column, read_load_file, read_places
 from ems.slow.situation import NEEDED_ROLES, OPTIONAL_ROLES
 from ems.slow.zone_watch import Zone, ZoneWatch
 from ems.store.journal import FILE as JOURNAL
@@ -211,6 +212,8 @@ def stored_past(site: Site) -> StoredPast:
     loads = {name: asset for name, asset in site.file.assets.items() if isinstance(asset, LoadAsset | MeteredLoad)}
     metered = [name for name, asset in loads.items() if isinstance(asset, MeteredLoad)]
     file = read_load_file(folder / series.load) if series.load is not None else None
+    heated = [name for name, asset in site.file.assets.items() if isinstance(asset, HeatLoadAsset)]
+    heated = [name for name in heated if file is not None and own_column(name) in file.columns]
     unmetered = [name for name in loads if name not in metered]
     places: dict[str, list[EvSession]] = {}
     for place, stay in read_places(folder / series.ev_sessions) if series.ev_sessions is not None else ():
@@ -218,7 +221,7 @@ def stored_past(site: Site) -> StoredPast:
     return StoredPast(
         file.residual(unmetered, STEP_S) if file is not None and unmetered else empty(STEP_S),
         tuple(sorted((stay for stays in places.values() for stay in stays), key=lambda stay: stay.arrival)),
-        {name: file.metered(name, STEP_S) for name in metered} if file is not None else {},
+        {name: file.metered(name, STEP_S) for name in (*metered, *heated)} if file is not None else {},
         {place: tuple(stays) for place, stays in places.items() if place},
     )
 
@@ -228,6 +231,8 @@ def measured_points(site: Site, bindings: Bindings) -> list[str]:
     roles = sorted({role for needed in NEEDED_ROLES.values() for role in needed} | set(OPTIONAL_ROLES))
     found = [bindings.measure(name, role) for name in site.file.assets for role in roles]
     for name, spec in site.file.assets.items():
+        if isinstance(spec, HeatOnly):
+            found += [bindings.measure(name, role) for role in MEASURED_ROLES[spec.kind]]
         if isinstance(spec, BuildingAutomation):
             found += [bindings.measure(name, role) for role in spec.limits]
     return sorted({point for point in found if point is not None})

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from ems.comfort import comfort_band, inside
-from ems.config.asset_models import PlannedAsset, asset_models, planned_assets
+from ems.config.asset_models import PlannedAsset, asset_models, heat_models, planned_assets
 from ems.config.assets import (
     BatteryAsset,
     ChargePointAsset,
@@ -22,11 +22,13 @@ from ems.config.assets import (
 )
 from ems.config.binding import Bindings
 from ems.config.flexibility_models import envelopes, reserves
+from ems.config.heat_assets import ElectricHeater, HeatLoadAsset
 from ems.config.inverter_models import inverters, planned_inverters
 from ems.config.site import Planning, Site
 from ems.limits.in_force import InForce, foreseen
 from ems.run_window import run_window
 from ems.slow.foresee import Foresight
+from ems.slow.heat_side import HELD_S, HeatSide, heater_inputs, known_nodes, without_heat
 from ems.slow.running import begun
 from ems.slow.situation import AssetNow
 from ems.standing import Override
@@ -74,8 +76,6 @@ from optimization.tariff import Tariff
 from optimization.weights import Weights
 
 SLIVER_S = 300.0
-HELD_S = 3600.0
-"""A device that nobody steers is taken to go on as measured for so long, then to take its safe value."""
 HEAT_KEPT = 0.5
 """Share of the heat left in a building at the horizon's end that is taken to save heating later."""
 
@@ -126,7 +126,7 @@ class Questioner:
     @classmethod
     def of(cls, site: Site, bindings: Bindings, tariff: Tariff, buses: Mapping[str, int]) -> Questioner:
         """Make one; `buses` maps bus names to the grid's indices."""
-        return cls(site, bindings, tariff, asset_models(site, buses), inverters(site))
+        return cls(site, bindings, tariff, asset_models(site, buses) | heat_models(site), inverters(site))
 
     def ask(
         self,
@@ -152,15 +152,16 @@ class Questioner:
                 ("nothing is known of the load: no stored past and no good value of the grid meter; wait for one, "
                  "or give series.load in site.yaml",)
             )  # fmt: skip
-        silent = [n for n, a in self.site.file.assets.items() if isinstance(a, MeteredLoad)]
-        silent = [name for name in silent if name not in foresight.metered_kw]
-        if silent:
+        if silent := self._silent(foresight):
             remedy = "no stored past and no good value of its meter; wait for one, or give it a column in series.load"
             return Refused(tuple(f"nothing is known of {name}: {remedy}" for name in silent))
         tariff = self._tariff(slots, foresight)
         assets, inputs, held = [], {}, {}
+        nodes = known_nodes(self.site, situation)
         for name, spec in planned_assets(self.site).items():
             asset, given = self._planned(name, spec, slots, situation.get(name), foresight, tariff=tariff)
+            if isinstance(asset, Genset) and asset.heat_node and asset.heat_node not in nodes:
+                asset = without_heat(asset)
             if isinstance(given, DeferrableInputs) and overrides and name in overrides:
                 given = asked_for(given, slots, overrides[name])
             assets.append(asset)
@@ -169,10 +170,13 @@ class Questioner:
                 held[name] = hold(asset, given, slots, overrides[name].kw, overrides[name].until)
             if name in foresight.limit_kw and asset.is_chosen:
                 held[name] = limited(asset, given, slots, foresight.limit_kw[name], held.get(name))
+        worth = stored_value(tariff, slots)
+        side = HeatSide(self.site, self.bindings, self.models, slots, situation, foresight, overrides or {}, worth)
+        heat, heat_inputs = side.asked()
         return Problem(
             slots=slots,
-            assets=tuple(assets),
-            inputs=inputs,
+            assets=(*assets, *heat),
+            inputs=inputs | heat_inputs,
             tariff=tariff,
             connection=self._connection(slots, limits),
             network=network,
@@ -186,6 +190,11 @@ class Questioner:
             inverters={} if network is None else planned_inverters(self.inverters, assets),
             reserves=reserves(self.site.file, slots, self.zone, assets),
         )
+
+    def _silent(self, foresight: Foresight) -> list[str]:
+        """Name the loads with a meter of their own, of power or heat, of which nothing is known."""
+        known = {MeteredLoad: foresight.metered_kw, HeatLoadAsset: foresight.heat_kw}
+        return [n for n, a in self.site.file.assets.items() if type(a) in known and n not in known[type(a)]]
 
     def _tariff(self, slots: Slots, foresight: Foresight) -> TariffSeries:
         buy, sell = self.tariff.series(slots, foresight.price)
@@ -229,6 +238,8 @@ class Questioner:
             return model, LoadInputs(_demand_kw(name, spec, foresight))
         if now is None or now.blocked:
             return self._unsteered(model, now, slots, foresight)
+        if isinstance(spec, ElectricHeater):
+            return model, heater_inputs(spec, slots, foresight, foresight.running[name])
         return model, self._inputs(model, spec, slots, now, foresight, tariff=tariff)
 
     def _inputs(

@@ -28,6 +28,7 @@ from ems.config.assets import (
     WindAsset,
 )
 from ems.config.binding import Bindings
+from ems.config.heat_assets import ElectricHeater
 from ems.config.site import Site
 from ems.limits.in_force import InForce
 from ems.process_image import Snapshot
@@ -177,7 +178,7 @@ class ScenarioMaker:
             if isinstance(spec, LoadAsset):
                 continue
             explained = explained + measured.value
-            if isinstance(spec, MeteredLoad | HeatPumpAsset):
+            if isinstance(spec, MeteredLoad | HeatPumpAsset | ElectricHeater):
                 found[name] = measured
             if isinstance(spec, HeatPumpAsset):
                 found[name + AIR] = table.past(self._bindings.measure(name, "temperature_c"))

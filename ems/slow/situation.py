@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ems.config.assets import BuildingAutomation, GridMeter, LoadAsset, MeteredLoad, Onlooker
 from ems.config.binding import Bindings
+from ems.config.heat_assets import BoilerAsset, HeatMaker, TankAsset
 from ems.config.site import Mode, Site
 from ems.process_image import Snapshot
 
@@ -19,6 +20,9 @@ NEEDED_ROLES: Mapping[str, tuple[str, ...]] = {
     "genset": ("power_kw",),
     "deferrable": ("power_kw", "state", "run_s"),
     "metered_load": ("power_kw",),
+    "boiler": ("fuel_kw",),
+    "electric_boiler": ("power_kw",),
+    "heat_source": ("power_kw",),
 }
 """Without a good value of each of these an asset is not planned with."""
 
@@ -45,7 +49,7 @@ class AssetNow:
 def read_situation(
     site: Site, bindings: Bindings, snapshot: Snapshot, steered: Collection[str] | None = None
 ) -> dict[str, AssetNow]:
-    """Read every asset that has a device of its own and may be steered.
+    """Read every asset that has a device of its own and may be steered, and every tank.
 
     Args:
         site: the site.
@@ -54,11 +58,32 @@ def read_situation(
         steered: assets that may be steered now, by mode and lockout; None to go by the site file.
     """
     limits = building_limits_kw(site, bindings, snapshot)
-    return {
+    assets = site.file.assets
+    found = {
         name: replace(_read(name, site, bindings, snapshot, steered), limit_kw=limits.get(name))
-        for name, spec in site.file.assets.items()
-        if not isinstance(spec, Onlooker | LoadAsset | MeteredLoad)
+        for name, spec in assets.items()
+        if not isinstance(spec, Onlooker | LoadAsset | MeteredLoad) or isinstance(spec, BoilerAsset)
     }
+    tanks = {name: _read_tank(name, bindings, snapshot) for name, spec in assets.items() if isinstance(spec, TankAsset)}
+    return _without_blind(site, found, tanks) | tanks
+
+
+def _read_tank(name: str, bindings: Bindings, snapshot: Snapshot) -> AssetNow:
+    water_c = snapshot.good(bindings.measure(name, "temperature_c"))
+    if water_c is None:
+        return AssetNow("tank", blocked="no good value of temperature_c")
+    return AssetNow("tank", {"temperature_c": water_c})
+
+
+def _without_blind(site: Site, found: dict[str, AssetNow], tanks: Mapping[str, AssetNow]) -> dict[str, AssetNow]:
+    """Plan with no maker of heat whose tank nobody knows: how much heat is wanted of it cannot be told."""
+    assets = site.file.assets
+    blind = {assets[name].heat_node: name for name, tank in tanks.items() if tank.blocked}  # type: ignore[union-attr]
+    for name, now in found.items():
+        spec = assets[name]
+        if isinstance(spec, HeatMaker) and spec.heat_node in blind and not now.blocked:
+            found[name] = replace(now, blocked=f"no good value of temperature_c of {blind[spec.heat_node]}")
+    return found
 
 
 def building_limits_kw(site: Site, bindings: Bindings, snapshot: Snapshot) -> dict[str, float]:

@@ -59,6 +59,25 @@ def genset_image() -> dict[tuple[int, int], int]:
     return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
 
 
+def boiler_image() -> dict[tuple[int, int], int]:
+    """A boiler that burns 24.5 kW, has burnt 70.002 kWh for 63 kWh of heat, in 3 starts; it was told 30 kW."""
+    told = (*words32(24_500), *words32(70_002), *words32(63_000), 0, 3, 1, 0x0100)
+    held = (0, 30_000, 1, 60, 0, 0)
+    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
+
+
+def electric_heater_image() -> dict[tuple[int, int], int]:
+    """A heat pump that takes 5.25 kW, has taken 70.002 kWh for 210 kWh of heat; it was told 6 kW."""
+    told = (0, 5_250, *words32(70_002), *words32(210_000), 0, 0, 0, 0x0100)
+    held = (0, 6_000, 1, 60, 0, 0)
+    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
+
+
+def tank_image() -> dict[tuple[int, int], int]:
+    """A tank of 61.4 degC, 68 at its top and 55.2 at its bottom."""
+    return {(INPUT, a): word for a, word in enumerate((614, 680, 552, 0, 0, 0, 0, 0, 0, 0x0100))}
+
+
 def machine_image() -> dict[tuple[int, int], int]:
     """A load that runs at 2.1 kW for 600 s now, has used 70.002 kWh in 41 runs, and was told to run."""
     told = (0, 2_100, *words32(70_002), 0, 600, 0, 41, 2, 0x0100)
@@ -97,6 +116,9 @@ MAKERS = {
     "heat_meter": heat_meter_image,
     "limit_gateway": limit_gateway_image,
     "genset": genset_image,
+    "boiler": boiler_image,
+    "electric_heater": electric_heater_image,
+    "tank_sensors": tank_image,
     "deferrable_load": machine_image,
     "bidirectional_charger": bidirectional_image,
 }

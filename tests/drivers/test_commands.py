@@ -26,7 +26,7 @@ IMAGES = {
     "sunspec_pv": pv_image,
     "sunspec_battery": battery_image,
     "amperfied_wallbox": wallbox_image,
-    **{name: image for name, image in MAKERS.items() if name not in ("heat_meter", "limit_gateway")},
+    **{name: image for name, image in MAKERS.items() if name not in ("heat_meter", "limit_gateway", "tank_sensors")},
 }
 ROLE = {
     "sunspec_pv": "limit_kw",
@@ -34,6 +34,8 @@ ROLE = {
     "sunspec_battery": "setpoint_kw",
     "daikin_homehub": "sg_state",
     "genset": "setpoint_kw",
+    "boiler": "setpoint_kw",
+    "electric_heater": "setpoint_kw",
     "deferrable_load": "run_state",
     "bidirectional_charger": "setpoint_kw",
 }

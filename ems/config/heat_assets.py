@@ -1,0 +1,108 @@
+"""What a site file may say of heat nodes: what gives heat there, keeps it and takes it.
+
+A node is a name that its assets share. Each node has exactly one tank: nobody steers what flows into it, so that it
+takes or gives what the others leave.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ems.config.placed import Placed, Sheddable
+from ems.config.strict import Finite, Id, NotNegative, Positive, Share, Whole
+
+
+class HeatLoadAsset(Placed):
+    """What takes heat from a node and is not steered, behind a heat meter: houses, a process."""
+
+    kind: Literal["heat_load"]
+    device: str
+    heat_node: Id
+
+
+class TankAsset(Placed):
+    """The tank of a heat node; symbols as in optimization/assets/tank.py.
+
+    `end_value_per_kwh` [currency/kWh] is what a kWh of heat left in it at a plan's end is worth; None to take it from
+    what heat costs to make on its node.
+    """
+
+    kind: Literal["tank"]
+    device: str
+    heat_node: Id
+    capacity_kwh_per_k: Positive
+    low_c: Finite
+    high_c: Finite
+    charge_kw: Positive
+    discharge_kw: Positive
+    loss_kw_per_k: NotNegative = 0.0
+    around_c: Finite = 15.0
+    end_value_per_kwh: NotNegative | None = None
+
+
+class BoilerAsset(Placed):
+    """A boiler that burns fuel; symbols as in optimization/assets/boiler.py, its powers are those of its fuel.
+
+    A kWh of fuel costs `fuel_price_per_kwh` and emits `fuel_kg_per_kwh`. It runs at `minimum_kw` or more, for at least
+    `minimum_on_s`, and stands for at least `minimum_off_s` [s]; a start costs `start_cost` [currency].
+    """
+
+    kind: Literal["boiler"]
+    device: str
+    heat_node: Id
+    rated_kw: Positive
+    efficiency: Annotated[Finite, Field(gt=0, le=1.2)] = 0.9
+    minimum_kw: NotNegative = 0.0
+    minimum_on_s: NotNegative = 0.0
+    minimum_off_s: NotNegative = 0.0
+    starts_per_h: Annotated[Whole, Field(ge=1)] = 6
+    start_cost: NotNegative = 0.0
+    fuel_price_per_kwh: Positive
+    fuel_kg_per_kwh: NotNegative = 0.0
+
+
+class ElectricBoilerAsset(Sheddable):
+    """A boiler that takes power, an electrode boiler or a heating rod; symbols as in optimization/assets/boiler.py."""
+
+    kind: Literal["electric_boiler"]
+    device: str
+    bus: str
+    heat_node: Id
+    rated_kw: Positive
+    minimum_kw: NotNegative = 0.0
+    efficiency: Share = 0.99
+    power_factor: Share = 1.0
+
+
+class HeatSourceAsset(Sheddable):
+    """A heat pump that gives its heat to a node; symbols as in optimization/assets/heat_source.py.
+
+    It gives water of `supply_c` and takes heat from outdoor air, or from ground or water of `source_c` [degC]. Its
+    compressor runs for at least `minimum_on_s` and stands for at least `minimum_off_s` [s], and starts at most
+    `starts_per_h` times an hour.
+    """
+
+    kind: Literal["heat_source"]
+    device: str
+    bus: str
+    heat_node: Id
+    rated_kw: Positive
+    minimum_kw: NotNegative = 0.0
+    minimum_on_s: NotNegative = 600.0
+    minimum_off_s: NotNegative = 600.0
+    starts_per_h: Annotated[Whole, Field(ge=1)] = 3
+    carnot_share: Share = 0.45
+    approach_k: NotNegative = 3.0
+    supply_c: Finite
+    source_c: Finite | None = None
+    power_factor: Share = 0.97
+
+
+ElectricHeater = ElectricBoilerAsset | HeatSourceAsset
+"""What makes heat of power for a heat node."""
+HeatMaker = BoilerAsset | ElectricHeater
+"""What is there for the heat of a node; a generating set may give it heat besides."""
+HeatOnly = HeatLoadAsset | TankAsset | BoilerAsset
+"""What gives, keeps or takes heat on a node, and no power."""

@@ -1,0 +1,65 @@
+"""Heat nodes as the fast loop sees them: whose tank it is, when it is full, what rules make of it. Pure.
+
+Law: what makes heat of a node is steered by the temperature of its tank. One that cannot be read makes its makers safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ems.config.binding import Bindings
+from ems.config.heat_assets import BoilerAsset, HeatMaker, TankAsset
+from ems.config.site import Site
+from ems.fast.decisions import Bound, Lever, Rung
+from ems.fast.rules import TankView
+from ems.process_image import Snapshot
+
+TOO_HOT_K = 1.0
+"""Nothing heats a tank that is so far above its band."""
+NEARLY_K = 1.0
+"""So near to the end of its band a maker's own thermostat may come in."""
+
+
+def tank_of(site: Site, node: str) -> tuple[str, TankAsset]:
+    """Give the tank of a heat node; a checked site has one."""
+    assets = site.file.assets
+    return next((n, s) for n, s in assets.items() if isinstance(s, TankAsset) and s.heat_node == node)
+
+
+def tanks_c(site: Site, bindings: Bindings, snapshot: Snapshot) -> tuple[dict[str, float], dict[str, str]]:
+    """Give the temperature of the tank of every maker of heat [degC], and what cannot be read of it, by asset."""
+    known: dict[str, float] = {}
+    missing: dict[str, str] = {}
+    for name, spec in site.file.assets.items():
+        if isinstance(spec, HeatMaker):
+            tank, _ = tank_of(site, spec.heat_node)
+            water_c = snapshot.good(bindings.measure(tank, "temperature_c"))
+            if water_c is None:
+                missing[name] = f"temperature_c of {tank}"
+            else:
+                known[name] = water_c
+    return known, missing
+
+
+def tank_bound(site: Site, spec: HeatMaker, lever: Lever, water_c: float) -> Bound:
+    """Forbid heat to a tank that is too hot."""
+    name, tank = tank_of(site, spec.heat_node)
+    too_hot = water_c >= tank.high_c + TOO_HOT_K
+    return Bound(Rung.BUILDING, lever.lower_kw, 0.0 if too_hot else lever.upper_kw, f"{name} has {water_c:.1f} degC")
+
+
+def is_hot(site: Site, spec: HeatMaker, water_c: float) -> bool:
+    """Tell whether a maker of heat may hold back by itself, as its tank is full."""
+    return water_c >= tank_of(site, spec.heat_node)[1].high_c - NEARLY_K
+
+
+def tank_view(site: Site, spec: HeatMaker, water_c: float) -> TankView:
+    """Show the rules a maker of heat and its tank; fuel comes after power."""
+    _, tank = tank_of(site, spec.heat_node)
+    return TankView(water_c, tank.low_c, tank.high_c, spec.rated_kw, is_last=isinstance(spec, BoilerAsset))
+
+
+def tank_views(site: Site, levers: Mapping[str, Lever], state: Mapping[str, float]) -> dict[str, TankView]:
+    """Show the rules every maker of heat whose tank can be read."""
+    makers = {name: spec for name in levers if isinstance(spec := site.file.assets[name], HeatMaker)}
+    return {name: tank_view(site, spec, state[name]) for name, spec in makers.items() if name in state}

@@ -1,0 +1,150 @@
+"""The words for heat nodes: what they mean, and what is refused, with its line and column."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from small_site import SITE, problems
+
+from ems.config.binding import CommandKind, bind
+from ems.config.loading import load_site
+
+DEVICES = """\
+  warm: {protocol: modbus, profile: heat_meter, port: 15024}
+  probes: {protocol: modbus, profile: tank_sensors, port: 15025}
+  burner: {protocol: modbus, profile: boiler, port: 15026, mode: control, safe: {setpoint_kw: null}}
+  rod: {protocol: modbus, profile: electric_heater, port: 15027, mode: control, safe: {setpoint_kw: 0}}
+  lifter: {protocol: modbus, profile: electric_heater, port: 15028, mode: control, safe: {setpoint_kw: 0}}
+assets:
+"""
+NODE = """\
+  flats: {kind: heat_load, device: warm, heat_node: net}
+  tank:
+    kind: tank
+    device: probes
+    heat_node: net
+    capacity_kwh_per_k: 5
+    low_c: 50
+    high_c: 80
+    charge_kw: 60
+    discharge_kw: 60
+  kettle:
+    kind: boiler
+    device: burner
+    heat_node: net
+    rated_kw: 40
+    minimum_kw: 8
+    fuel_price_per_kwh: 0.08
+  heater:
+    kind: electric_boiler
+    device: rod
+    bus: houses
+    heat_node: net
+    rated_kw: 10
+  pump:
+    kind: heat_source
+    device: lifter
+    bus: houses
+    heat_node: net
+    rated_kw: 8
+    minimum_kw: 2
+    supply_c: 60
+"""
+TEXT = SITE.replace("assets:\n", DEVICES, 1) + NODE
+
+
+def test_makers_are_told_powers_and_a_boiler_one_of_fuel(yard: Path) -> None:
+    (yard / "site.yaml").write_text(TEXT, encoding="utf-8")
+    bindings = bind(load_site(yard))
+    for name, upper_kw, effect in (
+        ("kettle", 40.0, "burner.fuel_kw"), ("heater", 10.0, "rod.power_kw"), ("pump", 8.0, "lifter.power_kw"),
+    ):  # fmt: skip
+        command = bindings.command(name)
+        assert command is not None
+        assert (command.role, command.kind) == ("setpoint_kw", CommandKind.SETPOINT)
+        assert (command.lower_kw, command.upper_kw) == (0.0, upper_kw)
+        assert bindings.effect(name) == effect
+    kettle = bindings.command("kettle")
+    assert kettle is not None
+    assert {kw: kettle.to_point(kw) for kw in (-1.0, 3.0, 8.0, 99.0, None)} == {
+        -1.0: 0.0, 3.0: 0.0, 8.0: 8.0, 99.0: 40.0, None: None,
+    }  # fmt: skip
+    assert bindings.command("tank") is None and bindings.command("flats") is None
+
+
+TANK = NODE[NODE.index("  tank:") : NODE.index("  kettle:")]
+MAKERS = NODE[NODE.index("  kettle:") :]
+BROKEN = {
+    "no tank": (TANK, "", "50:42  flats.heat_node: net has no tank; add an asset of kind tank with `heat_node: net`"),
+    "another node": ("device: probes\n    heat_node: net", "device: probes\n    heat_node: nett",
+                     "flats.heat_node: net has no tank (did you mean `nett`?); add an asset of kind tank"),
+    "no maker": (MAKERS, "", "54:5  tank.heat_node: nothing gives net heat; put a boiler, electric_boiler,"),
+    "two tanks": ("  kettle:\n    kind: boiler\n    device: burner\n",
+                  TANK.replace("tank:", "store:", 1).replace("probes", "burner") + "  kettle:\n    kind: boiler\n"
+                  "    device: warm\n", "store.heat_node: net has the tank tank already; give this one"),
+    "upside down": ("low_c: 50", "low_c: 90", "56:5  tank.low_c: 90 is not below `high_c`, which is 80;"),
+    "least": ("minimum_kw: 8", "minimum_kw: 80", "65:5  kettle.minimum_kw: 80 is not below `rated_kw`, which is 40;"),
+    "efficiency": ("rated_kw: 40", "rated_kw: 40\n    efficiency: 92",
+                   "kettle.efficiency: 92 is above 1.2; write a share"),
+    "power of fuel": ("rated_kw: 40", "rated_w: 40000",
+                      "64:5  kettle.rated_w: is not known, for this file wants the power in kW; write `rated_kw: 40`"),
+    "no fuel price": ("    fuel_price_per_kwh: 0.08\n", "", "kettle.fuel_price_per_kwh: is missing; add"),
+    "no supply": ("    supply_c: 60\n", "", "pump.supply_c: is missing; add `supply_c:` with the temperature in"),
+    "no meter": ("profile: heat_meter", "profile: tank_sensors", "warm.profile: tank_sensors has no role heat_kw"),
+    "no thermometer": ("profile: tank_sensors", "profile: heat_meter",
+                       "probes.profile: heat_meter has no role temperature_c, which a tank needs"),
+    "no fuel": ("profile: boiler", "profile: electric_heater", "burner.profile: electric_heater has no role fuel_kw"),
+    "a commanded tank": ("port: 15025", "port: 15025, mode: control",
+                         "probes.mode: is control, yet a tank takes no commands; write monitor"),
+    "too much": ("port: 15027, mode: control, safe: {setpoint_kw: 0}", "port: 15027, mode: control, "
+                 "safe: {setpoint_kw: 11}", "rod.safe.setpoint_kw: 11 is outside what the electric_boiler takes;"),
+    "too little": ("port: 15026, mode: control, safe: {setpoint_kw: null}", "port: 15026, mode: control, "
+                   "safe: {setpoint_kw: 3}", "burner.safe.setpoint_kw: 3 is outside what the boiler takes; write 0 or 8"),
+    "no safe value": ("port: 15028, mode: control, safe: {setpoint_kw: 0}", "port: 15028, mode: control",
+                      "lifter.safe: declares no safe setpoint_kw"),
+    "a bus of a boiler": ("device: burner", "device: burner\n    bus: houses", "kettle.bus: is not a known key here"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "words"), BROKEN.values(), ids=BROKEN)
+def test_what_is_wrong_is_said_at_its_place(yard: Path, old: str, new: str, words: str) -> None:
+    assert TEXT.count(old) == 1
+    found = problems(yard, TEXT.replace(old, new))
+    assert any(words in line for line in found), found
+
+
+SET = """\
+  engine:
+    kind: genset
+    device: gateway
+    bus: houses
+    rated_kw: 20
+    fuel_price_per_kwh: 0.06
+"""
+GATEWAY = DEVICES.replace(
+    "assets:\n",
+    "  gateway: {protocol: modbus, profile: genset, port: 15029, mode: control, safe: {setpoint_kw: 0}}\nassets:\n",
+)
+CHP = SITE.replace("assets:\n", GATEWAY, 1) + NODE + SET
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("    heat_node: net\n", "engine.heat_node: gives net no heat; add `heat_per_kw:`, or remove heat_node"),
+        ("    heat_per_kw: 1.4\n", "engine.heat_node: its heat goes nowhere; name a node, or set its heat to 0"),
+        ("    heat_per_kw: 1.4\n    heat_node: ney\n", "engine.heat_node: ney has no tank (did you mean `net`?)"),
+    ],
+)
+def test_a_chp_unit_gives_heat_to_a_node_that_is_there(yard: Path, keys: str, words: str) -> None:
+    found = problems(yard, CHP + keys)
+    assert any(words in line for line in found), found
+
+
+def test_a_chp_unit_may_heat_a_node_alone(yard: Path) -> None:
+    text = CHP.replace(MAKERS, "") + "    heat_per_kw: 1.4\n    heat_node: net\n"
+    for device in ("burner", "rod", "lifter"):
+        text = "\n".join(line for line in text.splitlines() if not line.startswith(f"  {device}:")) + "\n"
+    (yard / "site.yaml").write_text(text, encoding="utf-8")
+    assert load_site(yard).file.assets["engine"].heat_node == "net"
