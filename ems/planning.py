@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -32,11 +33,12 @@ from ems.slow.plan_record import plan_record
 from ems.slow.plan_resumed import misfit
 from ems.slow.question import Questioner, plan_slots
 from ems.slow.situation import AssetNow, read_situation
+from ems.slow.tariff_charges import settled
 from ems.standing import Override
 from ems.store.database import StoreError
 from ems.worker import Solver
 from optimization.network import Network
-from optimization.problem import Plan, Problem, Refused
+from optimization.problem import Charge, Plan, Problem, Refused
 from optimization.slots import Slots
 
 logger = logging.getLogger(__name__)
@@ -273,11 +275,15 @@ class Planning:
             limits=limits,
             terms=periods.terms(slots, now),
             tiers=periods.tiers(slots, now),
-            further=periods.further_demands(slots, now),
+            further=(*periods.further_demands(slots, now), *self._settled(slots)),
         )
         if isinstance(problem, Problem) and own is not None and self._parts.futures is not None:
             problem = self._parts.futures.added(problem, foresight, table, now)
         return _Question(problem, foresight, {name: a.blocked for name, a in situation.items() if a.blocked})
+
+    def _settled(self, slots: Slots) -> Iterator[Charge]:
+        zone = ZoneInfo(self._site.file.site.timezone)
+        return settled(self._site.tariff, slots, zone, self._parts.desk)
 
     async def _judge(
         self, question: _Question, problem: Problem, answer: Plan | Refused | None

@@ -6,6 +6,9 @@
     bill = import kWh * import price + tiers * (1 + vat) - export kWh * export price + fixed_per_day * days
          + price_per_kw * demand, for each demand charge
          + subscribed power * price_per_kw_day * days + excess_per_kwh * excess
+     + price_per_kvarh * sum over months of max(0, kvarh - free_share * import kWh)
+     + sum over settlement intervals of short_per_kwh * max(0, off) + long_per_kwh * max(0, -off)
+off = import kWh - export kWh - bought kWh of a settlement interval
 
 Months are those of the local calendar. There is one function for the bill; whoever states one uses it.
 `optimization.invoice` rounds its lines as they are printed on paper.
@@ -26,6 +29,8 @@ from optimization.slots import Floats, Slots, chain
 from optimization.tariff import (
     CapacitySubscription,
     DemandCharge,
+    ImbalanceCharge,
+    ReactiveCharge,
     Tariff,
     energy_price,
     interval_means_kw,
@@ -42,7 +47,7 @@ class Item:
     Args:
         name: what is charged, for example `energy night` or `demand 2026-01`.
         quantity: how much of it.
-        unit: `kWh`, `kW`, `d` or `kW d`.
+        unit: `kWh`, `kvarh`, `kW`, `d` or `kW d`.
         amount: what it costs, before tax where `vat` is above 0 [currency]; negative for what is earned.
         vat: share of tax that is added to it.
     """
@@ -65,6 +70,7 @@ class Bill:
         export: earned by export (subtracted).
         fixed: standing charge, with a subscribed power and what was drawn above it.
         demand: for the highest mean imports.
+        settlement: for reactive energy and for deviations from what was bought, so far as they are given.
         items: what all of it is made of, line by line.
     """
 
@@ -74,16 +80,18 @@ class Bill:
     export: float
     fixed: float
     demand: float = 0.0
+    settlement: float = 0.0
     items: tuple[Item, ...] = field(default=(), compare=False)
 
     @property
     def total(self) -> float:
         """What is to pay [currency]."""
-        return self.energy + self.adders + self.vat - self.export + self.fixed + self.demand
+        return self.energy + self.adders + self.vat - self.export + self.fixed + self.demand + self.settlement
 
     def cents(self) -> dict[str, Decimal]:
         """Round each line and the total to cents, half to even; the total is rounded once, not summed up from lines."""
-        names = ("energy", "adders", "vat", "export", "fixed", "demand", "total")
+        settled = ("settlement",) if self.settlement else ()
+        names = ("energy", "adders", "vat", "export", "fixed", "demand", *settled, "total")
         lines = {name: getattr(self, name) for name in names}
         return {name: Decimal(repr(v)).quantize(Decimal("0.01"), ROUND_HALF_EVEN) for name, v in lines.items()}
 
@@ -98,6 +106,8 @@ def bill(
     peak_before_kw: float = 0.0,
     used_kwh: float = 0.0,
     zone: tzinfo | None = None,
+    reactive_kvarh: Floats | None = None,
+    bought_kwh: Floats | None = None,
 ) -> Bill:
     """Write the bill of a period.
 
@@ -110,11 +120,16 @@ def bill(
         peak_before_kw: highest mean import of the first month before the period; only what exceeds it is charged.
         used_kwh: import of the first month before the period, for the tiers.
         zone: whose calendar months part the period for demand charge and tiers; None for a period within one month.
+        reactive_kvarh: magnitude of the reactive energy in each interval, shape (n,); None where nobody metered it:
+            then it is not charged.
+        bought_kwh: net energy that was bought ahead for each interval, shape (n,), `nan` where nothing was, which is
+            then not settled; None likewise.
 
     Raises:
         ValueError: the shapes do not fit together, or an instant has no time zone.
     """
-    shapes = {np.shape(series) for series in (import_kwh, export_kwh, price)}
+    given = [series for series in (reactive_kvarh, bought_kwh) if series is not None]
+    shapes = {np.shape(series) for series in (import_kwh, export_kwh, price, *given)}
     if shapes != {(len(times) - 1,)}:
         raise ValueError(
             f"{len(times)} instants bound {len(times) - 1} intervals, but the series have {sorted(shapes)}"
@@ -134,9 +149,14 @@ def bill(
     peaks = list(_demand(tariff.demand, times, import_kwh, peak_before_kw=peak_before_kw, zone=zone))
     for charge in tariff.further_demands:
         peaks += _demand(charge, times, import_kwh, peak_before_kw=0.0, zone=zone)
+    settled: list[Item] = []
+    if tariff.reactive is not None and reactive_kvarh is not None:
+        settled += _reactive(tariff.reactive, times, import_kwh, reactive_kvarh, zone)
+    if tariff.imbalance is not None and bought_kwh is not None:
+        settled += _imbalance(tariff.imbalance, times, np.subtract(import_kwh, export_kwh) - bought_kwh)
     priced, added = [item for item, _ in bought] + tiers, [item for _, each in bought for item in each]
     energy, adders = _sum(priced), _sum(added)
-    items = (*priced, *_merged(added), *standing, *peaks, *sold)
+    items = (*priced, *_merged(added), *standing, *peaks, *settled, *sold)
     return Bill(
         energy,
         adders,
@@ -144,6 +164,7 @@ def bill(
         sum((-item.amount for item in sold), 0.0),
         _sum(standing),
         _sum(peaks),
+        _sum(settled),
         tuple(item for item in items if item.quantity),
     )
 
@@ -220,6 +241,31 @@ def _subscribed(
     beyond_kw = np.maximum(interval_means_kw(times, import_kwh, asked.interval_s) - asked.kw, 0.0)
     excess_kwh = float(beyond_kw.sum()) * asked.interval_s / 3600.0
     yield Item("above subscription", excess_kwh, "kWh", asked.excess_per_kwh * excess_kwh)
+
+
+def _reactive(
+    asked: ReactiveCharge, times: Sequence[datetime], import_kwh: Floats, kvarh: Floats, zone: tzinfo | None
+) -> Iterator[Item]:
+    """Charge the reactive energy of each calendar month beyond what its import leaves free."""
+    beyond: dict[str, float] = {}
+    for at, used in zip(times[:-1], np.asarray(kvarh) - asked.free_share * np.asarray(import_kwh), strict=True):
+        month = _month_of(at, zone)
+        beyond[month] = beyond.get(month, 0.0) + float(used)
+    for month, over in beyond.items():
+        over_kvarh = max(0.0, over)
+        yield Item(f"reactive {month}".strip(), over_kvarh, "kvarh", asked.price_per_kvarh * over_kvarh)
+
+
+def _imbalance(asked: ImbalanceCharge, times: Sequence[datetime], off_kwh: Floats) -> Iterator[Item]:
+    """Settle what was drawn beyond what was bought, and what was bought and not drawn."""
+    known_kwh = np.where(np.isfinite(off_kwh), off_kwh, 0.0)
+    settled_kwh = interval_means_kw(times, known_kwh, asked.interval_s) * asked.interval_s / 3600.0
+    for name, price, kwh in (
+        ("imbalance short", asked.short_per_kwh, np.maximum(settled_kwh, 0.0)),
+        ("imbalance long", asked.long_per_kwh, np.maximum(-settled_kwh, 0.0)),
+    ):
+        total_kwh = float(kwh.sum())
+        yield Item(name, total_kwh, "kWh", price * total_kwh)
 
 
 def _tiers(

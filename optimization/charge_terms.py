@@ -23,6 +23,7 @@ class DemandTerms:
         month: the month of each slot, counted from that of the first one, shape (n,).
         free_kw: mean import of each month that costs nothing more, for it was or will be reached anyway, (months,).
         begun_kwh: imported before the horizon in the interval that runs at its start [kWh].
+        name: of the charge in the plan's record: the place in its file, such as `further_demands.winter`.
     """
 
     price_per_kw: float
@@ -30,6 +31,7 @@ class DemandTerms:
     month: Ints
     free_kw: Floats
     begun_kwh: float = 0.0
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +47,7 @@ class SlidingDemand:
         begun_kwh: imported before the horizon in each interval that runs then, by the latest begin first,
             shape (interval_s / every_s,); 0 for the last where the horizon begins on a multiple.
         begun_month: the months of those intervals, likewise.
-        name: of the charge in the plan's record.
+        name: of the charge in the plan's record: the place in its file, such as `further_demands.winter`.
     """
 
     price_per_kw: float
@@ -94,11 +96,13 @@ class Envelope:
         low_kw: least import, negative for export.
         high_kw: most import.
         price_per_kwh: of energy outside of it, never negative [currency/kWh]; 0 in slots in which nobody asks.
+        name: of the charge in the plan's record: the place in its file, such as `further_demands.winter`.
     """
 
     low_kw: Floats
     high_kw: Floats
     price_per_kwh: Floats
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,11 +113,13 @@ class Imbalance:
         bought_kw: mean import that was bought for each slot, negative for what was sold.
         short_price: of a kWh drawn beyond it [currency/kWh].
         long_price: for a kWh drawn less [currency/kWh], at most `short_price`; may be negative.
+        name: of the charge in the plan's record: the place in its file, such as `further_demands.winter`.
     """
 
     bought_kw: Floats
     short_price: Floats
     long_price: Floats
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,12 +131,14 @@ class ReactiveEnergy:
         free_share: reactive for each kWh bought that costs nothing [kvarh/kWh].
         price_per_kvarh: of what lies beyond it [currency/kvarh].
         free_kvarh: what the month so far leaves free besides, shape (months,); negative where it used too much.
+        name: of the charge in the plan's record: the place in its file, such as `further_demands.winter`.
     """
 
     month: Ints
     free_share: float
     price_per_kvarh: float
     free_kvarh: Floats
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -81,21 +81,22 @@ class _Rows:
         standby[0] += held
         self.right = np.concatenate([asked.fixed_kw, standby, energy])
         above = []
-        for k, charge in enumerate(charges):
-            at = np.flatnonzero(charge.month >= 0)
-            above += [(k * n + at, at, 1.0), (k * n + at, peaks[k * months + charge.month[at]], -1.0)]
+        for k, peak in enumerate(charges):
+            at = np.flatnonzero(peak.month >= 0)
+            above += [(k * n + at, at, 1.0), (k * n + at, peaks[k * months + peak.month[at]], -1.0)]
         self.below = _matrix(above, n * len(charges), columns)
         # Selling at a negative price is not forced: the sun can be turned down. Buying never costs less than selling
         # earns, or the programme would do both at once without end.
         sold = np.maximum(asked.export_price, 0.0)
         running = [np.maximum(asked.import_price, sold), -sold, np.zeros(n)]
         running += [np.full(n, store.wear_per_kwh), np.zeros(n), np.zeros(len(slots))]
-        self.cost = np.concatenate([np.concatenate(running) * h, *(np.full(months, c.price_per_kw) for c in charges)])
+        paid = [np.full(months, peak.price_per_kw) for peak in charges]
+        self.cost = np.concatenate([*(part * h for part in running), *paid])
         no_end = np.full(n, np.inf)
         full = np.full(n, store.capacity_kwh)
         charge, discharge = np.full(n, store.charge_kw), np.full(n, store.discharge_kw)
         self.most = np.concatenate([no_end, no_end, charge, discharge, full, most, np.full(len(peaks), np.inf)])
-        self.least = np.concatenate([np.zeros(5 * n + len(slots)), *(charge.free_kw for charge in charges)])
+        self.least = np.concatenate([np.zeros(5 * n + len(slots)), *(peak.free_kw for peak in charges)])
         # What is stored now is not for sale at the end.
         self.least[5 * n - 1] = min(held, 0.5 * store.capacity_kwh)
 

@@ -93,7 +93,7 @@ def net_faults(name: str, charge: NetCharge, n: int) -> Iterator[str]:
         yield from array(f"{name}.price_per_kw", charge.price_per_kw, n, not_negative=True)
         return
     wrong: list[str] = []
-    for key in charge.__slots__:
+    for key in (each for each in charge.__slots__ if each != "name"):
         wrong += array(f"{name}.{key}", getattr(charge, key), n, not_negative=key == "price_per_kwh")
     yield from wrong
     if wrong:

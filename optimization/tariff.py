@@ -66,6 +66,34 @@ class CapacitySubscription:
 
 
 @dataclass(frozen=True, slots=True)
+class ReactiveCharge:
+    """What reactive energy beyond a share of the energy bought in a local month costs.
+
+    Args:
+        price_per_kvarh: taxes included [currency/kvarh].
+        free_share: kvarh for each kWh bought that cost nothing; tan phi of the power factor that is asked for.
+    """
+
+    price_per_kvarh: float
+    free_share: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ImbalanceCharge:
+    """What a deviation from what was bought ahead costs besides the price of the energy.
+
+    Args:
+        short_per_kwh: of a kWh that is drawn beyond it, taxes included [currency/kWh].
+        long_per_kwh: of a kWh that was bought and is not drawn, likewise.
+        interval_s: over which a deviation is settled, on whole multiples of it in UTC [s].
+    """
+
+    short_per_kwh: float
+    long_per_kwh: float
+    interval_s: int = 900
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """What a kWh costs before tax, or earns, at some time.
 
@@ -120,6 +148,8 @@ class Tariff:
         zone: whose wall clock the windows follow.
         further_demands: other demand charges, each with a window of its own.
         subscription: a power that is paid for by the day; None without one.
+        reactive: what reactive energy costs; None where it costs nothing.
+        imbalance: what deviations from what was bought ahead cost; likewise.
     """
 
     import_energy: float | None = None
@@ -136,6 +166,8 @@ class Tariff:
     zone: tzinfo = UTC
     further_demands: tuple[DemandCharge, ...] = ()
     subscription: CapacitySubscription | None = None
+    reactive: ReactiveCharge | None = None
+    imbalance: ImbalanceCharge | None = None
 
     @property
     def import_rates(self) -> tuple[Rate, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
@@ -10,7 +11,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from optimization.calendar_windows import ALL_DAYS, ALL_MONTHS, CalendarWindow
-from optimization.tariff import CapacitySubscription, DemandCharge, Rate, Tariff, Tier
+from optimization.tariff import (
+    CapacitySubscription,
+    DemandCharge,
+    ImbalanceCharge,
+    Rate,
+    ReactiveCharge,
+    Tariff,
+    Tier,
+)
 
 SCHEMA_VERSION = 1
 FEED = "feed"
@@ -18,8 +27,18 @@ Known = TypeVar("Known", int, str)
 DEMAND_INTERVALS_S = (900, 1800)
 DEMAND_PERIODS = ("month",)
 SLIDING_S = (60, 180, 300, 900)
-TOP_KEYS = ("schema_version", "import", "export", "fixed_per_day", "demand", "further_demands", "subscription")
-SUBSCRIPTION_INTERVALS_S = (900, 1800, 3600)
+TOP_KEYS = (
+    "schema_version",
+    "import",
+    "export",
+    "fixed_per_day",
+    "demand",
+    "further_demands",
+    "subscription",
+    "reactive",
+    "imbalance",
+)
+SUBSCRIPTION_INTERVALS_S = SETTLEMENT_INTERVALS_S = (900, 1800, 3600)
 WINDOW_KEYS = ("months", "days", "from_h", "to_h")
 
 
@@ -75,6 +94,8 @@ class _Reader:
             zone=self._zone,
             further_demands=self._further_demands(self._top.get("further_demands", {})),
             subscription=self._subscription(self._top["subscription"]) if "subscription" in self._top else None,
+            reactive=self._reactive(self._top["reactive"]) if "reactive" in self._top else None,
+            imbalance=self._imbalance(self._top["imbalance"]) if "imbalance" in self._top else None,
         )
         if self._problems:
             raise TariffError(self._problems)
@@ -190,6 +211,30 @@ class _Reader:
             price_per_kw_day=self._number("subscription.price_per_kw_day", daily, low=0.0),
             excess_per_kwh=self._number("subscription.excess_per_kwh", section.get("excess_per_kwh", 0.0), low=0.0),
             interval_s=self._one_of("subscription.interval_s", interval_s, SUBSCRIPTION_INTERVALS_S),
+        )
+
+    def _reactive(self, value: Any) -> ReactiveCharge:
+        section = self._section("reactive", value, ("price_per_kvarh", "free_share", "free_power_factor"))
+        price = self._number("reactive.price_per_kvarh", section.get("price_per_kvarh"), low=0.0)
+        if "free_power_factor" not in section:
+            share = self._number("reactive.free_share", section.get("free_share", 0.5), low=0.0)
+            return ReactiveCharge(price, share)
+        key, share = "reactive.free_power_factor", section["free_power_factor"]
+        factor = self._number(key, share, low=0.0, instead="write a power factor such as 0.9")
+        if "free_share" in section:
+            self._problems.append((key, "says the same as `free_share`; write one of both"))
+        elif not 0.0 < factor <= 1.0:
+            self._problems.append((key, f"{share!r} is no power factor; write one above 0 and up to 1"))
+            factor = 1.0
+        return ReactiveCharge(price, math.tan(math.acos(factor)) if 0.0 < factor <= 1.0 else 0.0)
+
+    def _imbalance(self, value: Any) -> ImbalanceCharge:
+        section = self._section("imbalance", value, ("short_per_kwh", "long_per_kwh", "interval_s"))
+        interval_s = section.get("interval_s", 900)
+        return ImbalanceCharge(
+            short_per_kwh=self._number("imbalance.short_per_kwh", section.get("short_per_kwh"), low=0.0),
+            long_per_kwh=self._number("imbalance.long_per_kwh", section.get("long_per_kwh"), low=0.0),
+            interval_s=self._one_of("imbalance.interval_s", interval_s, SETTLEMENT_INTERVALS_S),
         )
 
     def _one_of(self, key: str, value: Any, known: tuple[Known, ...]) -> Known:

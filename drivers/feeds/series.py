@@ -21,6 +21,7 @@ BELIEVABLE: Mapping[str, tuple[float, float]] = {
     "degC": (-60.0, 60.0),
     "W/m2": (0.0, 1600.0),
     "m/s": (0.0, 100.0),
+    "kW": (-1e6, 1e6),
 }
 """Canonical unit -> least and greatest value that a feed may publish."""
 

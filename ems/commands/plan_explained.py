@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ems.commands.charges_shown import charges_at
 from ems.commands.plan_shown import Kept, lost
 from ems.config.documents import read_document, thing_of
 from ems.config.loading import SITE_FILE
@@ -59,7 +60,8 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
     Returns:
         `ok`, `plan`, `asset`, `from`, `to`, `power_kw`, `import_price` and `energy_value` [currency/kWh, the latter
         None where the plan has none], `limits` that bind the asset, the connection or the feeder in the slot (`asset`,
-        `name`, `side`, `worth`, `key`, `line`), `lost` wishes of the asset over the horizon (`name`, `amount`, `key`,
+        `name`, `side`, `worth`, `key`, `line`), `charges` of the connection that count something in the slot (`name`,
+        `amount` [kW], `of`, `key`, `line`), `lost` wishes of the asset over the horizon (`name`, `amount`, `key`,
         `line`), `site_changed` (whether the site was another one when the plan was made).
     """
     plan, where = kept.plan, _Lines(site)
@@ -75,6 +77,10 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
         "import_price": float(kept.body["import_price"][slot]),
         "energy_value": None if value is None else float(value[slot]),
         "limits": list(_limits(site, kept, asset, slot, where)),
+        "charges": [
+            {"name": name, "amount": amount, "of": of, **where.of(_charge_key(name))}
+            for name, amount, of in charges_at(kept, slot)
+        ],
         "lost": [
             {"name": name, "amount": amount, **where.of(WISHES.get(name, ("assets", asset, *OWN_WISHES.get(name, ()))))}
             for one, name, amount in lost(kept)
@@ -109,6 +115,12 @@ def _key(site: Site, plan: Plan, slot: int, *, asset: str, name: str, side: str)
     if key is None or (key != "comfort" and not _holds(spec, key, plan.schedules[asset], slot)):
         return ("assets", asset)
     return ("assets", asset, key)
+
+
+def _charge_key(name: str) -> tuple[str, ...]:
+    """Find the key of the site file behind a charge; the tariff's where it stands there."""
+    of, _, own = name.partition(".")
+    return (of, own) if own and of != "further_demands" else ("tariff",)
 
 
 def _holds(spec: Any, key: str, schedule: Schedule, slot: int) -> bool:
@@ -151,6 +163,9 @@ def explanation_lines(site: Site, body: Mapping[str, Any]) -> Iterator[str]:
         yield f"binds     {whose}: {limit['name']} is at its {limit['side']} ({place}), {worth}"
     if body["energy_value"] is not None and not body["limits"]:
         yield "binds     nothing of the asset, the connection or the feeder"
+    for charge in body["charges"]:
+        place = f"{SITE_FILE}:{charge['line']} {charge['key']}"
+        yield f"counts    {charge['name']}: {charge['amount']:.2f} kW {charge['of']} ({place})"
     for wish in body["lost"]:
         yield f"lost      {wish['name']} {wish['amount']:g} in all, weighed by {SITE_FILE}:{wish['line']} {wish['key']}"
     if body["site_changed"]:

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ems.commands.asking import SAME_CLOCK
+from ems.commands.charges_shown import charge_lines
 from ems.config.site import Site
 from ems.privacy import Discretion, discretion
 from ems.slow.plan_record import HELD
@@ -114,7 +115,7 @@ def binding_outages(site: Site, kept: Kept) -> dict[str, int]:
 
 
 def _flexibility(site: Site, kept: Kept) -> Iterator[str]:
-    """Say of each band how much of it is missing, and of each envelope how much energy lies outside."""
+    """Say of each band how much of it is missing, and of each charge how much it counts."""
     hours, held = kept.plan.slots.duration_h, kept.plan.held_reserves
     for name, band in site.file.reserves.items():
         if name in held:
@@ -123,10 +124,7 @@ def _flexibility(site: Site, kept: Kept) -> Iterator[str]:
             yield f"reserve   {name}: {band.up_kw:g} kW up, {band.down_kw:g} kW down {told}"
         else:
             yield f"reserve   {name}: nothing is held, none of its members is steered"
-    count = len(site.file.envelopes)
-    outside = kept.plan.charged[-count:] if count and len(kept.plan.charged) >= count else ()
-    for name, kw in zip(site.file.envelopes, outside, strict=False):
-        yield f"envelope  {name}: {float(hours @ kw):.1f} kWh outside"
+    yield from charge_lines(kept)
 
 
 def _slots(witnessed: tuple[int, ...]) -> str:

@@ -181,7 +181,7 @@ def _shares(parts: Parts) -> Iterator[Complaint]:
 
 def _files(parts: Parts, folder: Path) -> Iterator[Complaint]:
     named: list[tuple[Keys, object, Path]] = []
-    feeds = [("feeds", feed) for feed in ("price", "carbon", "weather")]
+    feeds = [("feeds", feed) for feed in ("price", "carbon", "weather", "bought")]
     named += [((*feed, "source"), text(parts.sections.get(feed), "source"), folder) for feed in feeds]
     series = parts.sections.get(("series",))
     named += [(("series", key), text(series, key), folder / "series") for key in ("load", "ev_sessions")]

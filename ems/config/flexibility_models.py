@@ -42,12 +42,12 @@ def envelopes(file: SiteFile, slots: Slots, zone: tzinfo) -> tuple[Envelope, ...
     """Give the envelopes of a question; of a slot that is partly within their hours that part is priced."""
     grid = file.grid
     found = []
-    for envelope in file.envelopes.values():
+    for name, envelope in file.envelopes.items():
         low_kw = -grid.export_limit_kw if envelope.low_kw is None else envelope.low_kw
         high_kw = grid.import_limit_kw if envelope.high_kw is None else envelope.high_kw
         flat = np.ones(len(slots))
         price = envelope.price_per_kwh * _share(envelope, slots, zone)
-        found.append(Envelope(low_kw * flat, high_kw * flat, price))
+        found.append(Envelope(low_kw * flat, high_kw * flat, price, f"envelopes.{name}"))
     return tuple(found)
 
 

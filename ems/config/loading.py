@@ -29,6 +29,7 @@ from ems.config.parts import Complaint, Parts, salvage, schema_at
 from ems.config.profile_checks import check_profiles
 from ems.config.secrets import check_secrets
 from ems.config.site import Site, SiteFile
+from ems.config.tariff_checks import check_tariff
 from ems.config.wording import meant_key, place, say
 from optimization.tariff import Tariff
 from optimization.tariff_file import TariffError, load_tariff
@@ -64,6 +65,7 @@ def load_site(folder_or_file: Path) -> Site:
     complaints += check_assets(parts, {path[1] for path, _ in complaints if path[:1] == ("assets",) and path[1:]})
     problems += _problems(document, complaints)
     tariff_content, tariff = _read_tariff(folder, parts.raw, problems)
+    problems += _problems(document, check_tariff(parts, tariff))
     if problems or file is None:
         raise SiteError(_in_order(problems, document.name))
     config_hash = _hash(file, tariff_content, folder / file.grid.file)

@@ -35,6 +35,7 @@ _SECTIONS: Mapping[Keys, type[Strict]] = {
     ("feeds", "price"): Feed,
     ("feeds", "carbon"): Feed,
     ("feeds", "weather"): Feed,
+    ("feeds", "bought"): Feed,
     ("series",): Series,
     ("audit",): Audit,
     ("audit", "mail"): CheckpointMail,

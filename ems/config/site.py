@@ -117,11 +117,12 @@ class Feed(Strict):
 
 
 class Feeds(Strict):
-    """Where prices, carbon intensity and weather are published."""
+    """Where prices, carbon intensity and weather are published, and what was bought ahead."""
 
     price: Feed
     carbon: Feed
     weather: Feed
+    bought: Feed | None = later(None)
 
 
 class Series(Strict):

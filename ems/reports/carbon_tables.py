@@ -21,6 +21,7 @@ from ems.store.register_steps import MISSING, ORDER
 from optimization.slots import Floats
 
 UNACCOUNTED_KWH = "unaccounted_kwh"
+BILL_WORDS = {"export": "subtracted", "settlement": "deviations from what was bought"}
 HOUR_COLUMNS = (Column("start_utc", Kind.INSTANT), text_column("start_local"))
 
 
@@ -113,7 +114,9 @@ def _money_figures(findings: Findings) -> Iterator[tuple[Value, ...]]:
         yield _figure("bill", None, currency, Quality.of(np.empty(0, dtype=np.int8)), money.words)
         return
     for name, amount in money.bill.cents().items():
-        yield _figure(f"bill_{name}", float(amount), currency, quality, "subtracted" if name == "export" else "")
+        yield _figure(f"bill_{name}", float(amount), currency, quality, BILL_WORDS.get(name, ""))
+    if money.words:
+        yield _figure("bill_reactive", None, currency, Quality.of(np.empty(0, dtype=np.int8)), money.words)
 
 
 def scope2_by_meter(findings: Findings) -> Table:

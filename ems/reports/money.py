@@ -14,6 +14,8 @@ from ems.reports.published import read_issues
 from ems.store.archive import ArchiveFile
 from optimization.bill import Bill, bill
 
+NO_REACTIVE = "reactive energy is not in it: no meter of the site counts it"
+
 
 @dataclass(frozen=True, slots=True)
 class Money:
@@ -21,7 +23,7 @@ class Money:
 
     Args:
         bill: None where it cannot be written.
-        words: why not; empty with a bill.
+        words: why not; with a bill, what is not in it; empty where all is.
         files: where the prices came from.
     """
 
@@ -42,8 +44,17 @@ def billed(site: Site, ledger: Ledger, *, state: Path | None = None) -> Money:
     times = bounds(ledger.period)
     price = issues.values([at.astimezone(UTC) for at in times[:-1]])
     imported, exported = ledger.quarter_kwh
-    for words, series in (("import", imported), ("export", exported), ("published prices", price)):
+    told = [("import", imported), ("export", exported), ("published prices", price)]
+    files, bought_kwh = issues.files, None
+    if site.tariff.imbalance is not None:
+        bought = read_issues(site, "bought", ledger.period, state=state)
+        quarters_h = np.diff([at.timestamp() for at in times]) / 3600.0
+        bought_kwh = bought.values([at.astimezone(UTC) for at in times[:-1]]) * quarters_h
+        files = (*files, *bought.files)
+        told.append(("what was bought", bought_kwh))
+    for words, series in told:
         gone = int(np.isnan(series).sum())
         if gone:
-            return Money(None, f"{words}: {gone} of {len(price)} quarter-hours are missing", issues.files)
-    return Money(bill(site.tariff, times, imported, exported, price, zone=ledger.period.zone), "", issues.files)
+            return Money(None, f"{words}: {gone} of {len(price)} quarter-hours are missing", files)
+    written = bill(site.tariff, times, imported, exported, price, zone=ledger.period.zone, bought_kwh=bought_kwh)
+    return Money(written, "" if site.tariff.reactive is None else NO_REACTIVE, files)

@@ -40,6 +40,9 @@ POINTS: Mapping[str, tuple[str, ...]] = {
 WIND = "wind_m_s"
 """What the weather feed publishes besides where a wind turbine stands: the wind 10 m above the ground."""
 
+BOUGHT = {"bought": ("bought",)}
+"""What a feed publishes that a site need not have: the net power that was bought ahead."""
+
 SMOOTH = frozenset({*POINTS["weather"], WIND})
 
 DEFAULTS: Mapping[str, float] = {"price": 0.1, "carbon": 0.4, "outdoor_c": 10.0, "irradiance_w_m2": 0.0, WIND: 0.0}
@@ -98,7 +101,7 @@ class FeedDesk:
     """Fetches and keeps published series.
 
     Args:
-        feeds: by name, `price`, `carbon`, `weather`; a missing one is foreseen flat.
+        feeds: by name, `price`, `carbon`, `weather`, `bought`; a missing one is foreseen flat, but the last.
         max_age_h: by name, the age past which an issue is not used [h].
         clock: bounds every fetch.
         limit_s: bound of a fetch [s].
@@ -122,7 +125,8 @@ class FeedDesk:
         self._limit_s = limit_s
         self._on_issue = on_issue
         self._lost: set[str] = set()
-        self._points = {**POINTS, "weather": (*POINTS["weather"], WIND)} if windy else POINTS
+        self._points = {**POINTS, "weather": (*POINTS["weather"], WIND)} if windy else dict(POINTS)
+        self._points |= {name: points for name, points in BOUGHT.items() if name in feeds}
         self._shelves = {point: _Shelf() for points in self._points.values() for point in points}
 
     async def refresh(self, now: datetime) -> None:
@@ -168,6 +172,17 @@ class FeedDesk:
         rung = RUNGS[int(near.max())]
         newest = usable[0][0] if usable else None
         return filled, Label(rung) if newest is None else Label(rung, newest.issued_at, newest.source, newest.version)
+
+    def told(self, point: str, slots: Slots) -> Floats | None:
+        """Give what was published of a point, `nan` where nothing was and none of it filled; None if nobody has it.
+
+        An issue that is older than the feed's `max_age_h` is not used.
+        """
+        if point not in self._shelves:
+            return None
+        max_age = self._max_age[self._feed_of(point)]
+        usable = [issue for series, issue in self._shelves[point].kept if slots.start - series.issued_at <= max_age]
+        return on_slots(usable, epoch_s(slots.start) + slots.offset_s, slots.duration_s)
 
     def _feed_of(self, point: str) -> str:
         return next(name for name, points in self._points.items() if point in points)

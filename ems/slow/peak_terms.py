@@ -28,15 +28,16 @@ def peak_terms(
     month, free = counted_months(charge, slots, zone, months), np.round([free_kw(start) for start in starts], 3)
     start_s = slots.start.timestamp()
     begun_kwh = np.round(book.begun_kwh(start_s), 6)
+    name = f"further_demands.{charge.name}"
     price, interval_s = charge.price_per_kw, float(charge.interval_s)
     if charge.sliding_s is None:
-        return DemandTerms(price, interval_s, month, free, float(begun_kwh[0]))
+        return DemandTerms(price, interval_s, month, free, float(begun_kwh[0]), name)
     begun_at_s = running_starts_s(start_s, charge.interval_s, charge.sliding_s)
     counts = np.array([month_start(datetime.fromtimestamp(at_s, UTC), zone) == starts[0] for at_s in begun_at_s])
     if charge.when != ALWAYS:
         counts &= charge.when.holds(begun_at_s, zone)
     begun_month = np.where(counts, 0, -1)
-    return SlidingDemand(price, interval_s, float(charge.sliding_s), month, free, begun_kwh, begun_month, charge.name)
+    return SlidingDemand(price, interval_s, float(charge.sliding_s), month, free, begun_kwh, begun_month, name)
 
 
 def counted_months(charge: DemandCharge, slots: Slots, zone: tzinfo, months: int) -> Ints:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ems.slow.foresee import Foresight
 from optimization.bands import Held
-from optimization.problem import Plan, Problem, ShadowPrices
+from optimization.problem import Charge, EnergyTiers, Plan, Problem, ShadowPrices, Subscription
 
 DECIMALS = 4
 ROWS = ("group_excess_kw", "unheated_kw", "reactive_kvar", "inverter_v_pu")
@@ -116,12 +116,19 @@ def _further(problem: Problem, plan: Plan) -> dict[str, Any]:
         found["held_reserves"] = {name: _held(held) for name, held in plan.held_reserves.items()}
     if plan.charged:
         found["charged"] = [np.round(each, DECIMALS) for each in plan.charged]
+        found["charged_names"] = [charge_name(charge) for charge in problem.charges]
     if problem.uncertainty is not None and plan.branches:
         found["scenarios"] = {
             each.name: {"probability": each.probability, "cost": plan.branches[each.name].objective}
             for each in problem.uncertainty.scenarios
         }
     return found
+
+
+def charge_name(charge: Charge) -> str:
+    """Name a charge by its place in the tariff or the site file."""
+    own = {EnergyTiers: "import.tiers", Subscription: "subscription"}
+    return str(getattr(charge, "name", "")) or own.get(type(charge), type(charge).__name__.lower())
 
 
 def _decimals(key: str) -> int:

@@ -17,12 +17,13 @@ from ems.config.asset_models import asset_models, planned_assets
 from ems.config.assets import BuildingAutomation, HeatPumpAsset, LoadAsset, MeteredLoad
 from ems.config.binding import MEASURED_ROLES, Bindings
 from ems.config.heat_assets import HeatLoadAsset, HeatOnly
+from ems.config.site import Feed as FeedSpec
 from ems.config.site import Outage as OutageSpec
 from ems.config.site import Site
 from ems.planning import NetworkSource, PlanJournal, Planning, PlanningParts
 from ems.slow.accounts import Accounts
 from ems.slow.far_sight import FarSight
-from ems.slow.feed_desk import POINTS, Feed, FeedDesk, is_windy
+from ems.slow.feed_desk import BOUGHT, POINTS, Feed, FeedDesk, is_windy
 from ems.slow.foresee import Foreseer, StoredPast
 from ems.slow.futures import Futures
 from ems.slow.measured_past import STEP_S, MeasuredPast
@@ -84,7 +85,7 @@ def build_planning(
         SeriesError: a series file cannot be read.
     """
     file = site.file
-    max_age_h = {name: getattr(file.feeds, name).max_age_h for name in POINTS}
+    max_age_h = {name: feed.max_age_h for name, feed in named_feeds(site).items()}
     limit_s = FETCH_SHARE * file.planning.every_s
     opened = open_feeds(site, clock) if feeds is None else feeds
     desk = FeedDesk(opened, max_age_h, clock, limit_s, windy=is_windy(site), on_issue=on_issue)
@@ -197,7 +198,13 @@ def network_source(site: Site, cache: Path) -> NetworkSource:
 
 def open_feeds(site: Site, clock: Clock) -> dict[str, Feed]:
     """Open the feeds of the site file; raises nothing: a feed that is not there fails when it is fetched."""
-    return {name: _open_feed(getattr(site.file.feeds, name).source, site, clock) for name in POINTS}
+    return {name: _open_feed(feed.source, site, clock) for name, feed in named_feeds(site).items()}
+
+
+def named_feeds(site: Site) -> dict[str, FeedSpec]:
+    """List the feeds of the site file by name."""
+    named = {name: getattr(site.file.feeds, name) for name in (*POINTS, *BOUGHT)}
+    return {name: feed for name, feed in named.items() if feed is not None}
 
 
 def _open_feed(source: str, site: Site, clock: Clock) -> Feed:

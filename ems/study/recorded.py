@@ -25,7 +25,7 @@ from ems.config.assets import GridMeter
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.process_image import Reading, Snapshot
-from ems.slow.feed_desk import KEPT, POINTS, Feed
+from ems.slow.feed_desk import KEPT, Feed
 from ems.slow.measured_past import KEPT_S
 from ems.slow.measured_past import STEP_S as SNAPSHOT_S
 from ems.slow.planning_setup import measured_points, open_feeds
@@ -119,8 +119,8 @@ class PublishedShelf:
 
 def feeds(site: Site, at: datetime, clock: Clock) -> dict[str, Feed]:
     """Put what was published before an instant behind the site's feeds."""
-    shelves = {name: PublishedShelf(_stored(site, name, at), name) for name in POINTS}
     own = open_feeds(site, clock)
+    shelves = {name: PublishedShelf(_stored(site, name, at), name) for name in own}
     return {name: shelf if shelf.series else own[name] for name, shelf in shelves.items()}
 
 

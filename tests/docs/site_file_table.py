@@ -39,7 +39,7 @@ PLACES = {
     "LimitRegisters": "`grid_operator.registers.<id>`",
     "LimitInput": "`grid_operator.inputs.<id>`",
     "Feeds": "`feeds`",
-    "Feed": "`feeds.price`, `feeds.carbon`, `feeds.weather`",
+    "Feed": "`feeds.price`, `feeds.carbon`, `feeds.weather`, `feeds.bought`",
     "Series": "`series`",
     "Audit": "`audit`",
     "CheckpointMail": "`audit.mail`",

@@ -149,6 +149,7 @@ WORDS: dict[str, dict[str, str]] = {
         "carbon": "carbon intensity of grid energy [kg/kWh]",
         "weather": "outdoor temperature [degC], irradiance on the PV plane [W/m2] and, for wind turbines, the wind at "
         "10 m [m/s]",
+        "bought": "net import that was bought ahead [kW], which the tariff's `imbalance` counts from",
     },
     "Series": {
         "load": "file in `series/` with the stored load of earlier days: `total_kw`, or a column `<id>_kw` a load",

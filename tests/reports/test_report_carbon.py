@@ -222,6 +222,27 @@ def test_the_bill_is_that_of_the_one_bill_function(march: March) -> None:
     assert found == {name: f"{amount:.3f}" for name, amount in expected.items()}
 
 
+def test_the_bill_settles_what_was_bought_and_says_that_nobody_metered_reactive_energy(written: WrittenSite) -> None:
+    tariff = written.folder / "tariff.yaml"
+    tariff.write_text(
+        f"{tariff.read_text()}\nreactive: {{price_per_kvarh: 0.01}}\n"
+        "imbalance: {short_per_kwh: 0.05, long_per_kwh: 0.03}\n"
+    )
+    path = written.folder / "site.yaml"
+    path.write_text(path.read_text().replace("feeds:\n", "feeds:\n  bought: {source: 'http://127.0.0.1:1/bought'}\n"))
+    assert figure(made(written), "bill")["note"] == "what was bought: 2972 of 2972 quarter-hours are missing"
+    one = {"point": "bought", "unit": "kW", "issued_at": "2025-02-28T12:00:00Z", "valid_from": "2025-02-28T23:00:00Z"}
+    documents = [{"schema_version": 1, "series": [{**one, "step_s": 86400, "values": [2.0] * 31}]}]
+    shelf = written.folder / "series" / "published" / "bought-2025-03.json.gz"
+    shelf.write_bytes(gzip.compress(json.dumps(documents).encode(), mtime=0))
+    report = made(written)
+    net_kwh = (written.wh["grid_meter.import_kwh"] - written.wh["grid_meter.export_kwh"]) / 1000.0 - 0.5
+    expected = 0.05 * np.maximum(net_kwh, 0.0).sum() + 0.03 * np.maximum(-net_kwh, 0.0).sum()
+    assert float(figure(report, "bill_settlement")["value"]) == pytest.approx(expected, abs=0.006)
+    assert figure(report, "bill_reactive")["value"] == ""
+    assert "no meter of the site counts it" in figure(report, "bill_reactive")["note"]
+
+
 def test_without_all_prices_there_is_no_bill_and_the_reason_is_said(written: WrittenSite) -> None:
     (written.folder / "series" / "published" / "price-2025-03.json.gz").unlink()
     row = figure(made(written), "bill")
