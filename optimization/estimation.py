@@ -149,9 +149,9 @@ class _Look:
 
     Args:
         v_pu: magnitude of the voltages, shape (m,). v_slope: shape (m, len(x)).
-        kva: power that arrives at the branches, shape (m-1,). kva_slope: shape (m-1, len(x)).
-        flow_slope: of the complex loading [pct], shape (m-1, len(x)).
-        loading_pct: shape (m-1,).
+        kva: power that arrives at the branches, shape (b,). kva_slope: shape (b, len(x)).
+        flow_slope: of the complex loading [pct], shape (b, len(x)).
+        loading_pct: shape (b,).
     """
 
     v_pu: Floats
@@ -176,8 +176,9 @@ class _Model:
         spread = [[i.sigma_kw for i in injections], [i.sigma_kvar for i in injections], [source_sigma]]
         self.sigma = np.concatenate([*spread, np.full(buses - 1, branch_share)])
         self.free = self.sigma > 0.0
-        self._below = _below(case.network.upper)
-        self._upper = case.network.upper
+        # What an impedance is wrong by counts along the tree: how a loop would share it is neglected.
+        self._upper = case.network.upper[: buses - 1]
+        self._below = _below(self._upper)
 
     def look(self, x: Floats) -> _Look:
         """Solve the power flow at x and linearise it."""
@@ -193,16 +194,17 @@ class _Model:
         size = np.abs(v)
         size_slope = np.real(np.conj(v)[:, None] * slope) / size[:, None]
         current, current_slope = -(ac.y_lower @ v), -(ac.y_lower @ slope)
-        kva_slope = (slope[1:] * np.conj(current)[:, None] + v[1:, None] * np.conj(current_slope)) * ac.base_kva
+        lower = ac.lower
+        kva_slope = (slope[lower] * np.conj(current)[:, None] + v[lower, None] * np.conj(current_slope)) * ac.base_kva
         drop = size[self._upper] - size[1:]
         lost = -self._below * drop
-        branches = np.zeros((len(drop), len(drop)))
+        branches = np.zeros((len(lower), len(drop)))
         return _Look(
             v_pu=size + lost @ x[2 * n + 1 :],
             v_slope=np.hstack([size_slope, lost]),
             kva=ac.arriving_kva(solved)[:, 0],
             kva_slope=np.hstack([kva_slope, branches]),
-            flow_slope=np.hstack([kva_slope / ac.base_kva / size[1:, None] * ac.pct_lower[:, None], branches]),
+            flow_slope=np.hstack([kva_slope / ac.base_kva / size[lower, None] * ac.pct_lower[:, None], branches]),
             loading_pct=result.loading_pct[:, 0],
         )
 

@@ -37,7 +37,7 @@ class GridCase:
 
     @property
     def rating_kva(self) -> Floats:
-        """Rated apparent power of each branch at 1 pu [kVA], shape (m-1,)."""
+        """Rated apparent power of each branch at 1 pu [kVA], shape (b,)."""
         return 100.0 * self.ac.base_kva / self.ac.pct_lower
 
     def losses_kva(self, voltage: Complex) -> Complex:
@@ -102,7 +102,9 @@ def _cache_file(cache_dir: Path, key: str) -> Path:
     return cache_dir / f"grid-{key}.npz"
 
 
-NETWORK_ARRAYS = ("bus_ids", "upper", "r_pu_per_kw", "x_pu_per_kvar", "flow_limit_kw", "v_min_pu", "v_max_pu")
+NETWORK_ARRAYS = (
+    "bus_ids", "upper", "r_pu_per_kw", "x_pu_per_kvar", "flow_limit_kw", "v_min_pu", "v_max_pu", "loop_lower",
+)  # fmt: skip
 MUTUAL_ARRAYS = ("branches", "r_pu_per_kw", "x_pu_per_kvar")
 AC_ARRAYS = ("bus_ids", "lower", "y_bus", "y_upper", "y_lower", "pct_upper", "pct_lower", "own_kva")
 
@@ -142,8 +144,8 @@ def planned_network(ac: AcGrid, upper: Any, impedance: Floats, limits: GridLimit
 
     Args:
         ac: the feeder for AC power flow; gives the ratings and the no-load voltage.
-        upper: upper bus of each branch, shape (m-1,).
-        impedance: resistance and reactance of each branch on `ac.base_kva` [pu], shape (2, m-1).
+        upper: upper bus of each branch, shape (b,).
+        impedance: resistance and reactance of each branch on `ac.base_kva` [pu], shape (2, b).
         limits: what the site allows; the network gets the planned ones.
         key: hash of the grid's content and limits.
     """
@@ -161,4 +163,5 @@ def planned_network(ac: AcGrid, upper: Any, impedance: Floats, limits: GridLimit
         slack_pu=float(no_load.mean()),
         branch_names=ac.branch_names,
         key=key,
+        loop_lower=ac.lower[buses - 1 :],
     )

@@ -1,7 +1,9 @@
 """The feeder as a sparse linear operator (LinDistFlow), with the limits that AC rounds tighten.
 
-    P_k = sum of P_j over the children j of branch k + p at the branch's lower bus           [kW]
+    P_k = sum of P_j over the branches j that leave the lower bus of k + p at that bus
+          - sum of P_l over the branches l that close a loop there                           [kW]
     v_lower = v_upper - 2 * (r_k * P_k + x_k * Q_k)      (v: squared voltage [pu^2])
+    sum of x_k * P_k - r_k * Q_k along each loop = 0     (the angle is one and the same at each bus)
     cos(a) * P_k + sin(a) * Q_k <= cos(7.5 deg) * flow_limit_k * (1 + v_lower) / 2   for every facet a
     v_min <= v <= v_max
 
@@ -16,14 +18,15 @@ branch moves the voltages of the others too (Z: the branch's phase impedances, t
     v_lower,f = v_upper,f - 2 * sum over g of re(Z_fg * exp(j (t_g - t_f)) * (P_k,g - j Q_k,g))
 
 Source: Baran and Wu, Network reconfiguration in distribution systems for loss reduction and load balancing, IEEE
-Transactions on Power Delivery 4 (1989) 1401-1407; losses neglected. The last
-line is the same with the voltages of the three phases taken as balanced, known as LinDist3Flow: Taheri, Gupta and
-Molzahn, Optimizing parameters of the LinDistFlow power flow approximation for distribution systems, arXiv 2404.05125.
+Transactions on Power Delivery 4 (1989) 1401-1407; losses neglected. Of loops: own derivation, the imaginary part of the
+voltage that drops along a branch at 1 pu, of which the third line is the real part. The last line is the third with the
+voltages of the three phases taken as balanced, known as LinDist3Flow: Taheri, Gupta and Molzahn, Optimizing parameters
+of the LinDistFlow power flow approximation for distribution systems, arXiv 2404.05125.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -97,21 +100,23 @@ class Mutual:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """A radial feeder, each branch named by its lower bus.
+    """A feeder: a tree, and the branches that close loops in it.
 
     Buses are numbered 0..m-1 here; bus 0 is the slack (upper side of the feeder's transformer). Branch k (0..m-2) feeds
-    bus k+1. All arrays are plain numpy, so a network crosses process borders and needs no pandapower to be used.
+    bus k+1; those that close loops come after. All arrays are plain numpy, so a network crosses process borders and
+    needs no pandapower to be used.
 
     Args:
         bus_ids: index of each bus in the pandapower grid, shape (m,).
-        upper: upper bus of each branch, always numbered lower than the lower one, shape (m-1,).
-        r_pu_per_kw: resistance in squared-voltage terms [pu^2/kW], shape (m-1,).
-        x_pu_per_kvar: reactance likewise [pu^2/kvar], shape (m-1,).
-        flow_limit_kw: apparent power of each branch at its planned loading limit and 1 pu [kVA], shape (m-1,).
+        upper: upper bus of each branch, always numbered lower than the lower one, shape (b,).
+        r_pu_per_kw: resistance in squared-voltage terms [pu^2/kW], shape (b,).
+        x_pu_per_kvar: reactance likewise [pu^2/kvar], shape (b,).
+        flow_limit_kw: apparent power of each branch at its planned loading limit and 1 pu [kVA], shape (b,).
         v_min_pu: voltage floor, shape (m,). v_max_pu: voltage ceiling, shape (m,).
         slack_pu: no-load voltage of the feeder: that of bus 0 behind the transformer's fixed ratio.
         branch_names: for messages, for example `trafo 0` or `line 3`.
-        tighten_flow_kva: how much AC rounds cut each flow limit, shape (n slots, m-1).
+        loop_lower: lower bus of each branch that closes a loop, shape (b-m+1,); empty for a radial feeder.
+        tighten_flow_kva: how much AC rounds cut each flow limit, shape (n slots, b).
         tighten_v_pu: how much AC rounds cut the voltage band, upper and lower, shape (2, n slots, m).
         key: hash of the grid's content and limits, for caches.
         governed: inverters whose reactive power the planner steers or foresees; None for none.
@@ -130,6 +135,7 @@ class Network:
     slack_pu: float
     branch_names: tuple[str, ...]
     key: str
+    loop_lower: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     tighten_flow_kva: Floats | None = None
     tighten_v_pu: Floats | None = None
     governed: Governed | None = None
@@ -142,6 +148,26 @@ class Network:
         """Name what of it decides the shape of a model."""
         inverters = () if self.governed is None else (str(self.governed.shapes),)
         return " ".join((self.key, *inverters, *(outage.key for outage in self.outages)))
+
+    @property
+    def lower(self) -> Ints:
+        """The lower bus of each branch, shape (b,)."""
+        return np.concatenate([np.arange(1, len(self.bus_ids)), self.loop_lower])
+
+    @property
+    def loops(self) -> Floats:
+        """Which branches each loop goes through, shape (loops, b): 1 downwards, -1 upwards, 0 not at all.
+
+        A loop goes from the slack to the upper end of the branch that closes it, along that, and back.
+        """
+        tree = len(self.bus_ids) - 1
+        way = np.zeros((tree + 1, len(self.upper)))
+        for branch, upper in enumerate(self.upper[:tree]):
+            way[branch + 1] = way[upper]
+            way[branch + 1, branch] = 1.0
+        loops = way[self.upper[tree:]] - way[self.loop_lower]
+        loops[:, tree:] = np.eye(len(loops))
+        return loops
 
     def position(self, bus_id: int) -> int:
         """Find the place 0..m-1 of a pandapower bus index; raises `GridError` for an unknown one."""
@@ -174,7 +200,7 @@ class Network:
         return tuple(found.tolist())
 
     def flow_limits_kva(self, slots: int) -> Floats:
-        """Flow limit of every branch and slot after tightening, never negative [kVA], shape (m-1, slots)."""
+        """Flow limit of every branch and slot after tightening, never negative [kVA], shape (b, slots)."""
         limit = np.repeat(self.flow_limit_kw[:, None], slots, axis=1)
         return limit if self.tighten_flow_kva is None else np.maximum(0.0, limit - self.tighten_flow_kva.T)
 
@@ -187,33 +213,47 @@ class Network:
             floor = floor + self.tighten_v_pu[1].T
         return floor**2, ceiling**2
 
-    def flows(self, injected: Floats) -> Floats:
-        """Sum what the buses below each branch take, shape (m, slots) -> (m-1, slots) [unit of the argument]."""
-        below = np.array(injected, dtype=float)
-        for branch in range(len(self.upper) - 1, 0, -1):
-            below[self.upper[branch]] += below[branch + 1]
-        return below[1:]
+    def flows(self, p_kw: Floats, q_kvar: Floats) -> tuple[Floats, Floats]:
+        """Tell what flows down each branch for powers into the assets of each bus, (m, slots) -> (b, slots), both."""
+        p, q = self._below(p_kw), self._below(q_kvar)
+        if not len(self.loop_lower):
+            return p, q
+        loops, r, x = self.loops, self.r_pu_per_kw, self.x_pu_per_kvar
+        tree = loops[:, : len(p)]
+        rp, xp = tree * r[: len(p)], tree * x[: len(p)]
+        rr, xx = loops * r @ loops.T, loops * x @ loops.T
+        dropped = -np.vstack([rp @ p + xp @ q, xp @ p - rp @ q])
+        p_loop, q_loop = np.split(np.linalg.solve(np.block([[rr, xx], [xx, -rr]]), dropped), 2)
+        return np.vstack([p + tree.T @ p_loop, p_loop]), np.vstack([q + tree.T @ q_loop, q_loop])
 
     def squared_voltages(self, p_kw: Floats, q_kvar: Floats) -> Floats:
         """Estimate the squared voltages [pu^2] for powers into the assets of each bus, shape (m, slots) both."""
-        flow_kw, flow_kvar = self.flows(p_kw), self.flows(q_kvar)
+        flow_kw, flow_kvar = self.flows(p_kw, q_kvar)
         drop = 2.0 * (self.r_pu_per_kw[:, None] * flow_kw + self.x_pu_per_kvar[:, None] * flow_kvar)
         if (other := self.mutual) is not None:
             along_kw, along_kvar = flow_kw[other.branches], flow_kvar[other.branches]
             each = other.r_pu_per_kw[:, :, None] * along_kw + other.x_pu_per_kvar[:, :, None] * along_kvar
             drop = drop + 2.0 * each.sum(axis=1)
         squared = np.full(p_kw.shape, self.slack_pu**2)
-        for branch, upper in enumerate(self.upper):
+        for branch, upper in enumerate(self.upper[: len(self.bus_ids) - 1]):
             squared[branch + 1] = squared[upper] - drop[branch]
         return squared
 
     def use_kva(self, p_kw: Floats, q_kvar: Floats) -> Floats:
-        """Estimate what the flow limits are held against, for powers as above: shape (m-1, slots) [kVA at 1 pu]."""
-        along = _furthest(FACETS_DEG, FACET_SHARE, self.flows(p_kw), self.flows(q_kvar))
+        """Estimate what the flow limits are held against, for powers as above: shape (b, slots) [kVA at 1 pu]."""
+        flows = self.flows(p_kw, q_kvar)
+        along = _furthest(FACETS_DEG, FACET_SHARE, *flows)
         if self.governed is not None:
-            along = np.maximum(along, _furthest(SIDE_DEG, CORNER_SHARE, self.flows(p_kw), self.flows(q_kvar)))
-        use: Floats = along / ((1.0 + self.squared_voltages(p_kw, q_kvar)[1:]) / 2.0)
+            along = np.maximum(along, _furthest(SIDE_DEG, CORNER_SHARE, *flows))
+        use: Floats = along / ((1.0 + self.squared_voltages(p_kw, q_kvar)[self.lower]) / 2.0)
         return use
+
+    def _below(self, taken: Floats) -> Floats:
+        """Sum what the buses below each branch of the tree take, shape (m, slots) -> (m-1, slots)."""
+        below = np.array(taken, dtype=float)
+        for branch in range(len(self.bus_ids) - 2, 0, -1):
+            below[self.upper[branch]] += below[branch + 1]
+        return below[1:]
 
 
 def _furthest(angles_deg: tuple[float, ...], share: float, p_kw: Floats, q_kvar: Floats) -> Floats:

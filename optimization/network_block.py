@@ -43,9 +43,9 @@ def add_network(m: ConcreteModel, network: Network, slots: Iterable[int], bus_p:
     _add_flows(m, network, bus_p, bus_q)
     _add_voltages(m, network)
     m.flow_slack_kva = Var(m.grid_branches, m.grid_slots, domain=NonNegativeReals)
-    m.flow_limit = _flow_limits(m, FACETS_DEG, FACET_SHARE)
+    m.flow_limit = _flow_limits(m, network, FACETS_DEG, FACET_SHARE)
     if network.governed is not None:
-        m.flow_limit_aside = _flow_limits(m, SIDE_DEG, CORNER_SHARE)
+        m.flow_limit_aside = _flow_limits(m, network, SIDE_DEG, CORNER_SHARE)
     m.grid_excess = Expression(m.grid_slots, rule=lambda b, s: _excess(b, s, network))
 
 
@@ -82,30 +82,52 @@ def _add_params(m: Any, network: Network) -> None:
 
 
 def _add_flows(m: Any, network: Network, bus_p: BusPower, bus_q: BusPower) -> None:
-    below = [np.flatnonzero(network.upper == branch + 1).tolist() for branch in m.grid_branches]
+    tree = range(len(network.bus_ids) - 1)
+    leaving = [np.flatnonzero(network.upper == branch + 1).tolist() for branch in tree]
+    closing = [(np.flatnonzero(network.loop_lower == branch + 1) + len(tree)).tolist() for branch in tree]
     m.flow_kw = Var(m.grid_branches, m.grid_slots)
     m.flow_kvar = Var(m.grid_branches, m.grid_slots)
 
     def balance(flow: Any, bus_power: BusPower) -> Any:
-        return lambda _, k, s: flow[k, s] == bus_power(k + 1, s) + sum(flow[j, s] for j in below[k])
+        def rule(_: Any, k: int, s: int) -> Any:
+            onwards = sum(flow[j, s] for j in leaving[k]) - sum(flow[j, s] for j in closing[k])
+            return flow[k, s] == bus_power(k + 1, s) + onwards
 
-    m.flow_balance_kw = Constraint(m.grid_branches, m.grid_slots, rule=balance(m.flow_kw, bus_p))
-    m.flow_balance_kvar = Constraint(m.grid_branches, m.grid_slots, rule=balance(m.flow_kvar, bus_q))
+        return rule
+
+    m.flow_balance_kw = Constraint(tree, m.grid_slots, rule=balance(m.flow_kw, bus_p))
+    m.flow_balance_kvar = Constraint(tree, m.grid_slots, rule=balance(m.flow_kvar, bus_q))
+    if len(network.loop_lower):
+        _add_loops(m, network)
+
+
+def _add_loops(m: Any, network: Network) -> None:
+    r, x, loops = network.r_pu_per_kw, network.x_pu_per_kvar, network.loops
+    # Divided by the loop's impedance: a row of numbers near 1e-5 would hold within kilowatts only.
+    along = loops / np.maximum(np.abs(loops) @ r, np.abs(loops) @ x)[:, None]
+
+    def turn(_: Any, loop: int, s: int) -> Any:
+        way = np.flatnonzero(along[loop]).tolist()
+        per_kw, per_kvar = (along[loop] * x).tolist(), (along[loop] * r).tolist()
+        return sum(per_kw[k] * m.flow_kw[k, s] - per_kvar[k] * m.flow_kvar[k, s] for k in way) == 0.0
+
+    m.loop_turn = Constraint(range(len(loops)), m.grid_slots, rule=turn)
 
 
 def _add_voltages(m: Any, network: Network) -> None:
     m.v = Var(m.grid_buses, m.grid_slots, initialize=1.0)
     m.v_slack = Var(m.grid_buses, m.grid_slots, domain=NonNegativeReals)
 
-    def drop(_: Any, bus: int, s: int) -> Any:
-        k = bus - 1
-        upper = int(network.upper[k])
+    ends = list(zip(network.upper.tolist(), network.lower.tolist(), strict=True))
+
+    def drop(_: Any, k: int, s: int) -> Any:
+        upper, lower = ends[k]
         above = m.v[upper, s] if upper else network.slack_pu**2
         r, x = float(network.r_pu_per_kw[k]), float(network.x_pu_per_kvar[k])
         left = above - 2 * r * m.flow_kw[k, s] - 2 * x * m.flow_kvar[k, s]
-        return m.v[bus, s] == (left if network.mutual is None else left - _by_other_phases(m, network.mutual, k, s))
+        return m.v[lower, s] == (left if network.mutual is None else left - _by_other_phases(m, network.mutual, k, s))
 
-    m.voltage_drop = Constraint(m.grid_buses, m.grid_slots, rule=drop)
+    m.voltage_drop = Constraint(m.grid_branches, m.grid_slots, rule=drop)
     m.voltage_ceiling = Constraint(
         m.grid_buses, m.grid_slots, rule=lambda _, b, s: m.v[b, s] - m.v_slack[b, s] <= m.grid_v_max[b, s]
     )
@@ -121,13 +143,13 @@ def _by_other_phases(m: Any, mutual: Mutual, k: int, s: int) -> Any:
     return sum(2 * r[i] * m.flow_kw[j, s] + 2 * x[i] * m.flow_kvar[j, s] for i, j in enumerate(others))
 
 
-def _flow_limits(m: Any, angles_deg: tuple[float, ...], share: float) -> Any:
-    angles = np.radians(angles_deg)
+def _flow_limits(m: Any, network: Network, angles_deg: tuple[float, ...], share: float) -> Any:
+    angles, lower = np.radians(angles_deg), network.lower.tolist()
     cosine, sine = np.cos(angles).tolist(), np.sin(angles).tolist()
 
     def facet(_: Any, a: int, k: int, s: int) -> Any:
         flow = cosine[a] * m.flow_kw[k, s] + sine[a] * m.flow_kvar[k, s]
-        carried = share / 2.0 * m.grid_flow_limit_kva[k, s] * (1.0 + m.v[k + 1, s])
+        carried = share / 2.0 * m.grid_flow_limit_kva[k, s] * (1.0 + m.v[lower[k], s])
         return flow - carried - m.flow_slack_kva[k, s] <= 0.0
 
     return Constraint(range(len(angles)), m.grid_branches, m.grid_slots, rule=facet)

@@ -1,7 +1,7 @@
 """Read a pandapower grid and prepare it for planning.
 
-A feeder to plan with has one external grid and is radial; its loads and generators are the site file's assets, so the
-grid file holds none. Anything else is refused by name, because silently leaving it out would plan another feeder.
+A feeder to plan with has one external grid; its loads and generators are the site file's assets, so the grid file holds
+none. Anything else is refused by name, because silently leaving it out would plan another feeder.
 """
 
 from __future__ import annotations
@@ -44,15 +44,17 @@ def read_grid(grid_path: Path, limits: GridLimits, outage: Outage | None = None)
     net = opened(grid_path, outage)
     _refuse_unsupported(net, grid_path)
     read = extract(solved(net, grid_path), grid_path, outage)
-    branches, buses = len(read.upper), len(read.ac.bus_ids)
-    if branches != buses - 1:
-        raise GridError(f"{grid_path}: {branches} branches for {buses} buses; a feeder is radial: open its loops")
     case = GridCase(planned_network(read.ac, read.upper, read.impedance, limits, key), read.ac, limits)
     _compare(case, net.res_bus.vm_pu.loc[case.ac.bus_ids].to_numpy())
     return _by_phase(read, limits, key, grid_path) if limits.per_phase else case
 
 
 def _by_phase(read: ReadGrid, limits: GridLimits, key: str, path: Path) -> GridCase:
+    branches, buses = len(read.upper), len(read.ac.bus_ids)
+    if branches != buses - 1:
+        raise GridError(
+            f"{path}: {branches} branches for {buses} buses; with phases a feeder is radial: open its loops"
+        )
     found = read_phases(read, path)
     network = planned_network(found.ac, found.upper, found.impedance, limits, key)
     case = GridCase(replace(network, mutual=found.mutual), found.ac, limits)

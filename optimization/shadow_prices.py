@@ -71,12 +71,13 @@ class Duals:
         return np.abs(self.row[self.model.rows[name]])
 
     def demanded(self, name: str, column: str) -> Floats:
-        """Find what one more on the side of an equality that a variable has to meet costs, row by row.
+        """Find what one more on the side of an equality that a variable's first columns have to meet costs, row by row.
 
         Pyomo may turn an equality about: only the sign of the variable in the row says how it stands.
         """
         row, place = self.model.rows[name], self.model.columns[column]
-        sign = np.sign(self.lp.matrix[np.arange(row.start, row.stop), np.arange(place.start, place.stop)])
+        columns = place.start + np.arange(row.stop - row.start)
+        sign = np.sign(self.lp.matrix[np.arange(row.start, row.stop), columns])
         slope: Floats = self.row[row] * np.asarray(sign).ravel()
         return slope
 
@@ -127,9 +128,9 @@ def _on_the_way(network: Network | None, bus: int, tan: float, duals: Duals) -> 
 
 
 def _at(network: Network, bus: int, tan: float, duals: Duals, block: str) -> Floats:
-    branches, lower = len(network.upper), np.array(network.places(bus)) - 1
-    active = duals.demanded(f"{block}flow_balance_kw", f"{block}flow_kw").reshape(branches, -1)
-    reactive = duals.demanded(f"{block}flow_balance_kvar", f"{block}flow_kvar").reshape(branches, -1)
+    buses, lower = len(network.bus_ids) - 1, np.array(network.places(bus)) - 1
+    active = duals.demanded(f"{block}flow_balance_kw", f"{block}flow_kw").reshape(buses, -1)
+    reactive = duals.demanded(f"{block}flow_balance_kvar", f"{block}flow_kvar").reshape(buses, -1)
     there: Floats = (active[lower] + tan * reactive[lower]).mean(axis=0)
     return there
 
@@ -153,11 +154,12 @@ def _of_feeder(network: Network, n: int, duals: Duals, block: str) -> Iterator[L
     floor, ceiling = (np.sqrt(band[1:]) for band in network.squared_band(n))
     high = 2.0 * ceiling * duals.steepness(f"{block}voltage_ceiling").reshape(-1, n)
     low = 2.0 * floor * duals.steepness(f"{block}voltage_floor").reshape(-1, n)
-    carried = FACET_SHARE / 2.0 * (1.0 + duals.value(f"{block}v").reshape(-1, n))
+    at_end = 1.0 + duals.value(f"{block}v").reshape(-1, n)[network.lower - 1]
+    carried = FACET_SHARE / 2.0 * at_end
     loading = duals.steepness(f"{block}flow_limit").reshape(len(FACETS_DEG), -1, n).sum(axis=0) * carried
     if network.governed is not None:
         aside = duals.steepness("flow_limit_aside").reshape(len(SIDE_DEG), -1, n).sum(axis=0)
-        loading += aside * CORNER_SHARE / 2.0 * (1.0 + duals.value("v").reshape(-1, n))
+        loading += aside * CORNER_SHARE / 2.0 * at_end
     for bus, most, least in zip(network.bus_ids[1:].tolist(), high, low, strict=True):
         yield Limit("", f"voltage_pu:bus {number_words(bus)}{after}", "most", most)
         yield Limit("", f"voltage_pu:bus {number_words(bus)}{after}", "least", least)

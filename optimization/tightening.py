@@ -83,7 +83,7 @@ def _voltage_cut(network: Network, slots: int) -> Floats:
 def _flow_cuts(
     case: GridCase, network: Network, limits: GridLimits, powers: tuple[Floats, Floats], result: AcResult
 ) -> Floats:
-    """Cuts of the flow limits, shape (n, m-1) [kVA]."""
+    """Cuts of the flow limits, shape (n, b) [kVA]."""
     error = result.loading_pct / 100.0 * case.rating_kva[:, None] - network.use_kva(*powers)
     over = result.loading_pct > limits.loading_max_pct + TOLERANCE_PCT
     cut = np.where(over & (error > 0.0), error + SLACK_KVA, 0.0)

@@ -151,6 +151,7 @@ def coverage(seeds, *, closely_every):
 def test_two_hundred_districts():
     found = coverage(range(200), closely_every=20)
     assert found["over-constrained"] >= 60
+    assert found["meshed feeders"] >= 20
     assert sum(name[0].isupper() for name in found) >= KINDS
 
 
@@ -161,3 +162,4 @@ def test_five_thousand_districts():
     assert min(of_kinds.values()) >= 500, of_kinds
     assert found["over-constrained"] >= 1500
     assert found["stopped at a limit"] <= 50
+    assert found["meshed feeders"] >= 500

@@ -70,9 +70,6 @@ def _edited(tmp_path: Path, edit) -> Path:
 EDITS = {
     r"table 'load' has 1 rows; describe them as assets in site.yaml": lambda net, pp: pp.create_load(net, 5, 0.01),
     r"2 external grids; leave exactly one": lambda net, pp: pp.create_ext_grid(net, 5),
-    r"5 branches|6 branches for 6 buses; a feeder is radial: open its loops": lambda net, pp: (
-        pp.create_line_from_parameters(net, 4, 5, 0.1, r_ohm_per_km=0.6, x_ohm_per_km=0.1, c_nf_per_km=0, max_i_ka=0.1)
-    ),
     r"line \[3\] out of service; delete these rows": lambda net, pp: net.line.__setitem__(
         "in_service", [True, True, True, False]
     ),
