@@ -21,6 +21,14 @@ from ems.config.assets import (
     WindAsset,
 )
 from ems.config.grid_operator import GridOperator
+from ems.config.heat_assets import (
+    BoilerAsset,
+    ElectricBoilerAsset,
+    ElectricHeater,
+    HeatLoadAsset,
+    HeatSourceAsset,
+    TankAsset,
+)
 from ems.config.site import Device, Site
 from hil.endpoints import bacnet_device, heat_meter
 from hil.endpoints.alfen import AlfenSocket
@@ -28,6 +36,7 @@ from hil.endpoints.bacnet_links import BacnetLink, DirectLink, Router
 from hil.endpoints.bidirectional import BidirectionalGateway
 from hil.endpoints.charge_boxes import BenderBox, VestelBox
 from hil.endpoints.genset import GensetGateway
+from hil.endpoints.heat import BoilerGateway, HeaterGateway, TankProbes
 from hil.endpoints.home_hub import HomeHub
 from hil.endpoints.limit_gateway import LimitGateway
 from hil.endpoints.machine import MachineGateway
@@ -138,6 +147,22 @@ def _heat_meter(fronts: Fronts, _: str, spec: HeatMeter, __: Device) -> heat_met
     return heat_meter.HeatMeter(fronts.plant, spec.of)
 
 
+def _heat_load(fronts: Fronts, asset: str, _: HeatLoadAsset, __: Device) -> heat_meter.HeatMeter:
+    return heat_meter.HeatMeter(fronts.plant, asset)
+
+
+def _probes(fronts: Fronts, asset: str, _: TankAsset, __: Device) -> TankProbes:
+    return TankProbes(fronts.plant, asset)
+
+
+def _boiler(fronts: Fronts, asset: str, spec: BoilerAsset, _: Device) -> BoilerGateway:
+    return BoilerGateway(fronts.plant, asset, rated_kw=spec.rated_kw)
+
+
+def _heater(fronts: Fronts, asset: str, spec: ElectricHeater, _: Device) -> HeaterGateway:
+    return HeaterGateway(fronts.plant, asset, rated_kw=spec.rated_kw)
+
+
 def _heat_pump(fronts: Fronts, asset: str, spec: HeatPumpAsset, device: Device) -> bacnet_device.BacnetDevice:
     link, instance = fronts.link(device), device.device_instance or 0
     return bacnet_device.BacnetDevice(fronts.plant, asset, rated_kw=spec.rated_kw, link=link, instance=instance)
@@ -186,7 +211,10 @@ _BUILDERS: Mapping[str, Mapping[type, Builder]] = {
     "bidirectional_charger": {ChargePointAsset: _bidirectional},
     "bender_cc612": {ChargePointAsset: _box(BenderBox)},
     "vestel_evc04": {ChargePointAsset: _box(VestelBox)},
-    "heat_meter": {HeatMeter: _heat_meter},
+    "heat_meter": {HeatMeter: _heat_meter, HeatLoadAsset: _heat_load},
+    "tank_sensors": {TankAsset: _probes},
+    "boiler": {BoilerAsset: _boiler},
+    "electric_heater": {ElectricBoilerAsset: _heater, HeatSourceAsset: _heater},
     "limit_gateway": {GridOperator: _limit_gateway},
     "heat_pump": {HeatPumpAsset: _heat_pump},
     "daikin_homehub": {HeatPumpAsset: _home_hub},

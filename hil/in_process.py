@@ -16,7 +16,6 @@ from ems.config.assets import (
     HeatMeter,
     LoadAsset,
     MeteredLoad,
-    Onlooker,
 )
 from ems.config.binding import Bindings, CommandBinding
 from ems.config.site import Site
@@ -140,7 +139,7 @@ def plant_drivers(plant: Plant, site: Site, bindings: Bindings, clock: DriverClo
         if isinstance(spec, LoadAsset):
             continue
         device = site.file.devices[spec.device]
-        command = None if isinstance(spec, Onlooker | MeteredLoad) else bindings.command(asset)
+        command = bindings.command(asset)
         info = profile_points(device.protocol, device.profile)
         drivers[spec.device] = PlantDriver(
             plant, clock, info, device=spec.device, asset=asset, spec=spec, command=command

@@ -25,8 +25,10 @@ from ems.config.assets import (
     PvAsset,
     WindAsset,
 )
+from ems.config.heat_assets import ElectricHeater, HeatLoadAsset
 from ems.config.inverter import InverterCurves
 from ems.config.site import Site
+from hil.heat_build import HeatDraw
 from hil.plant.ambient import Device
 from hil.plant.automation import Automation, Rule, Spell, charging_programme, heating_programme
 from hil.plant.battery import Battery, Datasheet
@@ -81,6 +83,7 @@ def build_plant(
     outages = {name: failed(net, spec.out, spec.closed) for name, spec in site.file.grid.outages.items()}
     after = {name: PowerFlow(matrices(failed_net)) for name, failed_net in outages.items()}
     devices = draw.devices()
+    nodes = HeatDraw(site, seed, draw.demand_kw, devices).nodes()
     return Plant(
         devices,
         nature,
@@ -89,6 +92,7 @@ def build_plant(
         witness=Witness(net) if witness else None,
         zone=zone,
         parks=draw.parks(devices),
+        nodes=nodes,
         automations=draw.automations(),
         forming=site.file.island.forming if site.file.island is not None else None,
     )
@@ -110,9 +114,9 @@ class _Draw:
         self._span_s = scenario.duration_s + SLACK_S
 
     def devices(self) -> dict[str, Device]:
-        """Draw all devices of the site, by asset id."""
-        assets = self._site.file.assets
-        return {n: self._device(n, spec) for n, spec in assets.items() if not isinstance(spec, Onlooker)}
+        """Draw all devices of the site but those of heat nodes, by asset id."""
+        others = {n: s for n, s in self._site.file.assets.items() if not isinstance(s, Onlooker | ElectricHeater)}
+        return {n: self._device(n, spec) for n, spec in others.items()}
 
     def parks(self, devices: Mapping[str, Device]) -> dict[str, CarPark]:
         """Draw the car parks over their charge points."""
@@ -172,19 +176,19 @@ class _Draw:
         )  # fmt: skip
 
     def _load(self, name: str, spec: LoadAsset | MeteredLoad, rng: np.random.Generator) -> Load:
-        demand_kw = self._demand_kw(name, spec, rng)
+        demand_kw = self.demand_kw(name, spec, rng)
         power_factor = min(0.995, off(rng, spec.power_factor, 0.0, 0.015))
         return Load(spec.bus, demand_kw, math.tan(math.acos(power_factor)), metered=isinstance(spec, MeteredLoad))
 
-    def _demand_kw(self, name: str, spec: LoadAsset | MeteredLoad, rng: np.random.Generator) -> Floats:
-        """Give the power of a fixed load every 10 s: its own column, or its share of what all take together."""
+    def demand_kw(self, name: str, spec: LoadAsset | MeteredLoad | HeatLoadAsset, rng: np.random.Generator) -> Floats:
+        """Give what a load takes every 10 s: its own column, or its share of what all unmetered ones take together."""
         if name in self._nature.load_kw:
             return self._nature.load_kw[name]
         times, columns = self._series
         own, start, scale = f"{name}_kw", self._nature.sky.start, self._scenario.load_scale
         if own in columns:
             return scale * demand((times, columns[own]), start, self._span_s, name=name, era=self._era)
-        if TOTAL not in columns or isinstance(spec, MeteredLoad):
+        if TOTAL not in columns or isinstance(spec, MeteredLoad | HeatLoadAsset):
             known = ", ".join(columns)
             raise ScenarioError(f"{name}: the load series has no column {own!r}, only {known}: add the column")
         watched = demand((times, columns[TOTAL]), start, self._span_s, name=name, era=self._era)

@@ -8,7 +8,8 @@
    of the demand charge that falls to the rest of its month.
 3. Stored energy is worth the period's mean import price: in the battery times its one-way efficiency, in a car that
    still stands there over it, in a building (heat above the unoccupied floor) over the COP, and nothing where the
-   period was too warm to heat. What no arm can move, all arms share.
+   period was too warm to heat. Heat in a tank is worth what it costs to make on its node in the cheapest way, and heat
+   that houses do not get costs what plans take for it. What no arm can move, all arms share.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ems.config.assets import BatteryAsset, ChargePointAsset, DeferrableAsset, GensetAsset, HeatPumpAsset
+from ems.config.heat_assets import BoilerAsset
 from ems.config.site import Site
+from hil.heat_verdict import burnt, heat_parts, heat_told
 from hil.plant.draws import Floats
 from hil.plant.feeder import Plant
 from hil.plant.records import RECORD_S, Records
@@ -67,8 +70,8 @@ def judge(site: Site, plant: Plant, *, from_s: float = 0.0, peak_before_kw: floa
         `cost` [currency] and its `cost_parts`, `energy_kwh` (grid import), `peak_import_kw`,
         `co2_kg`, `violation_share`,
         `carbon_over_budget_kg`, `ev_shortfall_kwh`, `drivers`, `comfort_kh` and `comfort_by_zone_kh`,
-        `automation_excess_kwh`, `plant_limits`, `reaction_s` (how long a step's own mean stayed beyond a limit),
-        `power_flow` (the witness), `currency`.
+        `automation_excess_kwh`, `heat` (missing, and tanks outside of their bands), `plant_limits`, `reaction_s` (how
+        long a step's own mean stayed beyond a limit), `power_flow` (the witness), `currency`.
     """
     limits = judge_limits(site, plant.records, from_s)
     people = as_told(site, plant, from_s)
@@ -85,6 +88,7 @@ def judge(site: Site, plant: Plant, *, from_s: float = 0.0, peak_before_kw: floa
         "carbon_over_budget_kg": carbon_over_budget_kg(site, plant),
         **people,
         **_runs_of_loads(site, plant),
+        **heat_told(site, plant),
         "plant_limits": {
             "steps_judged": len(limits.violated),
             "worst_margin": float(limits.margin.min()) if len(limits.margin) else 1.0,
@@ -160,6 +164,7 @@ def _cost_parts(site: Site, plant: Plant, people: Mapping[str, Any], peak_before
         "discomfort": planning.discomfort_per_kh * people["comfort_kh"],
         **_fuel(site, plant),
         **_not_run(site, plant),
+        **heat_parts(site, plant, mean_price),
         "stored": -mean_price * _stored_kwh(site, plant),
         "demand_ahead": -demand_ahead(site.tariff.demand, times, imported, peak_before_kw=peak_before_kw, zone=zone)
         - sum(demand_ahead(charge, times, imported, zone=zone) for charge in site.tariff.further_demands),
@@ -167,11 +172,12 @@ def _cost_parts(site: Site, plant: Plant, people: Mapping[str, Any], peak_before
 
 
 def _fuel(site: Site, plant: Plant) -> dict[str, float]:
-    """Give what gensets have cost: fuel burnt, its carbon, starts and hours; nothing where there is none."""
-    sets = {name: spec for name, spec in site.file.assets.items() if isinstance(spec, GensetAsset)}
-    if not sets:
+    """Give what gensets and boilers have cost: fuel burnt, its carbon, starts and hours; nothing without any."""
+    burners = [spec for spec in site.file.assets.values() if isinstance(spec, GensetAsset | BoilerAsset)]
+    if not burners:
         return {}
-    carbon_price, total = site.file.planning.carbon_price_per_kg, 0.0
+    sets = {name: spec for name, spec in site.file.assets.items() if isinstance(spec, GensetAsset)}
+    carbon_price, total = site.file.planning.carbon_price_per_kg, burnt(site, plant)
     for name, spec in sets.items():
         state = plant.state(name)
         total += state["fuel_kwh"] * (spec.fuel_price_per_kwh + carbon_price * spec.fuel_kg_per_kwh)

@@ -6,7 +6,7 @@ time pass. The endpoints put registers in front of the same three.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,7 @@ from hil.plant.car_park import CarPark
 from hil.plant.charge_point import ChargePoint, Departure
 from hil.plant.connection import Connection, Supply
 from hil.plant.draws import Floats
+from hil.plant.heat import HeatNode
 from hil.plant.island_grid import IslandFlow, dead_state
 from hil.plant.load import Load, LoadTable
 from hil.plant.local_time import LocalTime
@@ -30,7 +31,10 @@ from hil.plant.wind import Turbine
 
 SUBSTEP_S = 2.0
 WITNESS_EVERY = 500
-RECORDED = ("power_kw", "soc_pct", "energy_kwh", "temperature_c", "mass_c", "connected", "missing_kwh", "delivered_kwh")
+RECORDED = (
+    "power_kw", "soc_pct", "energy_kwh", "temperature_c", "mass_c", "connected", "missing_kwh", "delivered_kwh",
+    "fuel_kw", "cold_kwh",
+)  # fmt: skip
 
 
 class Plant:
@@ -45,6 +49,7 @@ class Plant:
         automations: building automation systems by asset id.
         forming: the battery that holds an island; None where none can.
         after: the power flow of the feeder after each outage, by its name.
+        nodes: heat nodes; what stands at no bus lives on there.
 
     Attributes:
         elapsed_s: since the start of the world [s].
@@ -59,8 +64,9 @@ class Plant:
         zone: ZoneInfo, parks: Mapping[str, CarPark] | None = None,
         automations: Mapping[str, Automation] | None = None, forming: str | None = None,
         after: Mapping[str, PowerFlow] | None = None,
+        nodes: Sequence[HeatNode] = (),
     ) -> None:  # fmt: skip
-        self.devices, self.parks, self.automations = devices, parks or {}, automations or {}
+        self.devices, self.parks, self.automations, self.nodes = devices, parks or {}, automations or {}, nodes
         self.weather, self.market, self.witness = nature.sky, nature.market, witness
         self.elapsed_s = 0.0
         self.substep_s = SUBSTEP_S
@@ -76,7 +82,7 @@ class Plant:
         self._island = IslandFlow(flow.grid, devices[forming].bus) if forming is not None else None
         self._feeders = {bus: number for number, bus in enumerate(flow.grid.buses)}
         place = {name: i for i, name in enumerate(flow.grid.buses)}
-        placed = [(device, place[device.bus]) for device in devices.values()]
+        placed = [(device, place[device.bus]) for device in devices.values() if device.bus]
         self._loads = LoadTable([(d, bus) for d, bus in placed if isinstance(d, Load)], len(place))
         self._placed = [(d, bus) for d, bus in placed if not isinstance(d, Load)]
         self._p_kw, self._q_kvar = (np.zeros(len(place)) for _ in range(2))
@@ -177,6 +183,8 @@ class Plant:
         self._loads.step(self._ambient, dt_s)
         for device, _ in self._placed:
             device.step(self._ambient, dt_s)
+        for node in self.nodes:
+            node.step(self._ambient, dt_s)
         for asset, power_kw in self._real_kw.items():
             self.devices[asset].power_kw = power_kw
         self.elapsed_s += dt_s

@@ -27,6 +27,8 @@ KINDS = {
     "wind": "Wind turbines",
     "genset": "Gensets",
     "deferrable": "Deferrable loads",
+    "electric_boiler": "Electric boilers",
+    "heat_source": "Heat pumps on heat nodes",
 }
 
 
@@ -133,7 +135,7 @@ def _plots(record: RunRecord) -> Iterator[Block]:
             lines = {name: (plan["elapsed_s"], plan[f"{name}:power_kw"]) for name in part}
             yield Plot(f"{words}, plan [kW into them]", lines, marks)
     yield from _states(plan, ":soc_pct", "State of charge, plan [%]", zero=True)
-    yield from _states(plan, ":temperature_c", "Zones, plan [°C]", zero=False)
+    yield from _states(plan, ":temperature_c", "Zones and tanks, plan [°C]", zero=False)
     if len(set(plan["frequency_hz"])) > 1:
         frequency = {"plan": (plan["elapsed_s"], plan["frequency_hz"])}
         yield Plot("Frequency of the bus, plan [Hz]", frequency, marks, zero=False)

@@ -23,6 +23,7 @@ from ems.config.assets import (
     SourceAsset,
     WindAsset,
 )
+from ems.config.heat_assets import ElectricBoilerAsset, ElectricHeater, HeatSourceAsset
 from ems.config.site import Site
 from ems.fast.decisions import Decision, Rung
 from ems.standing import Standing
@@ -86,7 +87,7 @@ def commanded(
         if moved:
             lower, upper = _reach(spec, kw, soc_pct.get(asset))
             less, more = less + max(kw - lower, 0.0), more + max(upper - kw, 0.0)
-            if isinstance(spec, ChargePointAsset | HeatPumpAsset | DeferrableAsset):
+            if isinstance(spec, ChargePointAsset | HeatPumpAsset | ElectricHeater | DeferrableAsset):
                 stops.append(min(lower, kw))
     return Sum(total, less, more, tuple(stops))
 
@@ -97,7 +98,7 @@ def _reach(spec: object, kw: float, soc_pct: float | None) -> tuple[float, float
         case BatteryAsset() if soc_pct is not None:
             near_empty, near_full = soc_pct <= spec.soc_min_pct + 10.0, soc_pct >= spec.soc_max_pct - 20.0
             return kw if near_empty else -spec.discharge_kw, kw if near_full else spec.charge_kw
-        case HeatPumpAsset():
+        case HeatPumpAsset() | ElectricBoilerAsset() | HeatSourceAsset():
             return min(kw, spec.minimum_kw), kw
         case ChargePointAsset():
             return min(kw, spec.minimum_a * spec.least_phases * spec.voltage_v / 1000.0), max(kw, 0.0)

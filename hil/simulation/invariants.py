@@ -22,10 +22,8 @@ from ems.config.assets import (
     BatteryAsset,
     BuildingAutomation,
     ChargePointAsset,
-    DeferrableAsset,
     GridMeter,
     HeatMeter,
-    HeatPumpAsset,
     SourceAsset,
 )
 from ems.config.binding import PHASES_ROLE, Bindings, CommandBinding, bind
@@ -34,7 +32,7 @@ from ems.fast.decisions import Decision
 from ems.standing import Standing
 from hil.simulation.connection import commanded, excess, tolerance_kw
 from hil.simulation.operator_watch import OperatorWatch
-from hil.simulation.possible import able_kw, cuts_run, possible
+from hil.simulation.possible import able_kw, cuts_run, possible, rests_on
 from hil.simulation.stillness import Stillness
 
 SAME = 1e-4
@@ -46,11 +44,10 @@ NEWEST_S = 5.0
 """What was read so shortly before belongs to the newest scan [s]."""
 RESTS_KW = 0.1
 """A charge point that takes no more charges no car."""
-RAMPS_KW_PER_S = {"charge_point": 0.5, "heat_pump": 0.2}
+RAMPS_KW_PER_S = {"charge_point": 0.5, "heat_pump": 0.2, "electric_boiler": 0.2, "heat_source": 0.2}
 LONGEST_RAMP_S = 30.0
 RAMPED = frozenset({"plan", "shifted_plan", "rules", "operator"})
 """A command of these rungs is nobody's emergency: it moves at the asset's ramp."""
-NEEDED = {BatteryAsset: "soc_pct", ChargePointAsset: "state", HeatPumpAsset: "temperature_c", DeferrableAsset: "state"}
 
 
 class Invariant(StrEnum):
@@ -240,7 +237,8 @@ class Judge:
             if value is not None and not isinstance(file.assets[asset], BuildingAutomation | HeatMeter):
                 known[asset] = value
         grid_kw = known.pop(self._grid_meter(), None)
-        if grid_kw is None or any(asset not in known for asset in decisions):
+        powered = (asset for asset in decisions if self.bindings.measure(asset, "power_kw") is not None)
+        if grid_kw is None or any(asset not in known for asset in powered):
             return
         charge = {asset: self._fresh(self.bindings.measure(asset, "soc_pct")) for asset in known}
         soc_pct = {asset: value for asset, value in charge.items() if value is not None}
@@ -301,9 +299,8 @@ class Judge:
                 self._say(Invariant.STALE, now_s, f"{told} while {point} {why}")
 
     def _inputs(self, asset: str) -> list[str]:
-        """Name the points that steering an asset rests on: the grid meter's power, its own, and its state."""
-        assets = self.site.file.assets
-        wanted = [(self._grid_meter(), "power_kw"), (asset, "power_kw"), (asset, NEEDED.get(type(assets[asset]), ""))]
+        """Name the points that steering an asset rests on."""
+        wanted = [(self._grid_meter(), "power_kw"), *rests_on(self.site, asset)]
         return [point for name, role in wanted if (point := self.bindings.measure(name, role)) is not None]
 
     def _grid_meter(self) -> str:

@@ -17,11 +17,14 @@ from ems.config.assets import (
     WindAsset,
 )
 from ems.config.binding import Bindings
+from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatMaker, HeatSourceAsset, TankAsset
 from ems.config.site import Site
 
 Range = tuple[float, float]
+NEEDED = {BatteryAsset: "soc_pct", ChargePointAsset: "state", HeatPumpAsset: "temperature_c", DeferrableAsset: "state"}
 CHARGE: Range = (-1.0, 101.0)
 ZONE_C: Range = (-40.0, 80.0)
+WATER_C: Range = (-5.0, 200.0)
 TWICE, THRICE, MORE_KW = 2.0, 3.0, 1.0
 """An asset is believed to take or give twice its rating, the connection thrice its limits or all ratings behind it."""
 
@@ -34,11 +37,15 @@ def possible(site: Site, bindings: Bindings) -> Mapping[str, Range]:
         if isinstance(spec, GridMeter):
             grid = site.file.grid
             most_kw = THRICE * max(grid.import_limit_kw, grid.export_limit_kw, ratings_kw) + MORE_KW
+        elif isinstance(spec, TankAsset):
+            found[str(bindings.measure(asset, "temperature_c"))] = WATER_C
+            continue
         elif (rating_kw := _rating_kw(spec)) > 0.0:
             most_kw = TWICE * rating_kw + MORE_KW
         else:
             continue
-        ranges = {"power_kw": (-most_kw, most_kw), "soc_pct": CHARGE, "temperature_c": ZONE_C}
+        ranges = {"power_kw": (-most_kw, most_kw), "fuel_kw": (-most_kw, most_kw)}
+        ranges |= {"soc_pct": CHARGE, "temperature_c": ZONE_C}
         for role, span in ranges.items():
             if (point := bindings.measure(asset, role)) is not None:
                 found[point] = span
@@ -52,7 +59,7 @@ def able_kw(spec: object) -> tuple[float, float, float] | None:
             return -spec.discharge_kw, spec.charge_kw, 0.0
         case PvAsset() | WindAsset():
             return -spec.rated_kw, 0.0, 0.0
-        case HeatPumpAsset():
+        case HeatPumpAsset() | BoilerAsset() | ElectricBoilerAsset() | HeatSourceAsset():
             return 0.0, spec.rated_kw, spec.minimum_kw
         case ChargePointAsset():
             per_a = spec.voltage_v / 1000.0
@@ -65,6 +72,16 @@ def able_kw(spec: object) -> tuple[float, float, float] | None:
             return None
 
 
+def rests_on(site: Site, asset: str) -> list[tuple[str, str]]:
+    """Name asset and role of what steering an asset rests on: its power or fuel, and its state or that of its tank."""
+    spec, assets = site.file.assets[asset], site.file.assets
+    wanted = [(asset, "power_kw"), (asset, "fuel_kw"), (asset, NEEDED.get(type(spec), ""))]
+    if isinstance(spec, HeatMaker):
+        tanks = {name: one for name, one in assets.items() if isinstance(one, TankAsset)}
+        wanted += [(name, "temperature_c") for name, tank in tanks.items() if tank.heat_node == spec.heat_node]
+    return wanted
+
+
 def cuts_run(spec: object, kw: float | None, state: float | None, rung: str) -> bool:
     """Tell whether a command [kW] interrupts a run that nothing may interrupt; a safe value is its device's affair."""
     return isinstance(spec, DeferrableAsset) and spec.piece_s is None and kw == 0.0 and state == 2.0 and rung != "safe"
@@ -74,7 +91,7 @@ def _rating_kw(spec: object) -> float:
     match spec:
         case BatteryAsset():
             return max(spec.charge_kw, spec.discharge_kw)
-        case PvAsset() | WindAsset() | HeatPumpAsset():
+        case PvAsset() | WindAsset() | HeatPumpAsset() | BoilerAsset() | ElectricBoilerAsset() | HeatSourceAsset():
             return spec.rated_kw
         case ChargePointAsset():
             return max(spec.charge_kw, spec.discharge_kw)
