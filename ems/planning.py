@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from ems.clock import Clock
+from ems.config.assets import GridMeter
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.limits.in_force import InForce
@@ -32,11 +33,13 @@ from ems.slow.period_desk import AccountsNow, PeriodDesk
 from ems.slow.plan_record import plan_record
 from ems.slow.plan_resumed import misfit
 from ems.slow.question import Questioner, plan_slots
+from ems.slow.responses import responses
 from ems.slow.situation import AssetNow, read_situation
 from ems.slow.tariff_charges import settled
 from ems.standing import Override
 from ems.store.database import StoreError
 from ems.worker import Solver
+from optimization.forecast.past import Past
 from optimization.network import Network
 from optimization.problem import Charge, Plan, Problem, Refused
 from optimization.slots import Slots
@@ -265,6 +268,7 @@ class Planning:
         self._sky = Sky.of(slots, foresight) if own is None else own.foresee_sky(slots, now, situation)
         periods, table = self._parts.periods, self._parts.measured.table(now)
         await periods.look_ahead(now, table, slots, foresight, situation, solver=self._solver)
+        events, unheard = responses(self._site.file.demand_response, slots, self._zone, self._net_past(table))
         problem = self._parts.questioner.ask(
             slots,
             situation,
@@ -275,15 +279,24 @@ class Planning:
             limits=limits,
             terms=periods.terms(slots, now),
             tiers=periods.tiers(slots, now),
-            further=(*periods.further_demands(slots, now), *self._settled(slots)),
+            further=(*periods.further_demands(slots, now), *self._settled(slots), *events),
         )
         if isinstance(problem, Problem) and own is not None and self._parts.futures is not None:
             problem = self._parts.futures.added(problem, foresight, table, now)
-        return _Question(problem, foresight, {name: a.blocked for name, a in situation.items() if a.blocked})
+        blocked = {name: a.blocked for name, a in situation.items() if a.blocked}
+        return _Question(problem, foresight, blocked | unheard)
+
+    @property
+    def _zone(self) -> ZoneInfo:
+        return ZoneInfo(self._site.file.site.timezone)
+
+    def _net_past(self, table: Table) -> Past:
+        """Give the net import of the connection, as its meter told it."""
+        meter = next((name for name, spec in self._site.file.assets.items() if isinstance(spec, GridMeter)), "")
+        return table.past(self._bindings.measure(meter, "power_kw"))
 
     def _settled(self, slots: Slots) -> Iterator[Charge]:
-        zone = ZoneInfo(self._site.file.site.timezone)
-        return settled(self._site.tariff, slots, zone, self._parts.desk)
+        return settled(self._site.tariff, slots, self._zone, self._parts.desk)
 
     async def _judge(
         self, question: _Question, problem: Problem, answer: Plan | Refused | None

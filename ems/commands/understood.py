@@ -38,6 +38,7 @@ def understood(site: Site, bindings: Bindings, now: datetime) -> dict[str, Any]:
         "assets": {name: _asset(site, bindings, name) for name in file.assets},
         "reserves": {name: band.model_dump() for name, band in file.reserves.items()},
         "envelopes": {name: envelope.model_dump() for name, envelope in file.envelopes.items()},
+        "demand_response": {name: event.model_dump() for name, event in file.demand_response.items()},
         "tariff": tariff_echo(site, now),
         "clock_changes": list(clock_changes(ZoneInfo(file.site.timezone), now)),
     }
@@ -105,6 +106,10 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
         low, high = (None if envelope[key] is None else f"{envelope[key]:g} kW" for key in ("low_kw", "high_kw"))
         bounds = " and ".join(f"{word} {kw}" for word, kw in (("at least", low), ("at most", high)) if kw is not None)
         yield f"envelope  {name}: {bounds} of import are wanted, {_hours(envelope)}"
+    for name, event in facts["demand_response"].items():
+        of = "its baseline" if event["baseline_kw"] is None else f"{event['baseline_kw']:g} kW"
+        when = f"from {event['starts_at']} to {event['ends_at']}"
+        yield f"event     {name}: {event['promised_kw']:g} kW less than {of} are promised {when}"
     at = f"{datetime.fromisoformat(echo['local']):%H:%M} local ({echo['utc']:%H:%M} UTC)"
     prices = f"import {echo['import_per_kwh']:.4f}, export {echo['export_per_kwh']:.4f} {echo['currency']}/kWh"
     yield f"tariff    {at} at a published {echo['published_per_kwh']:.4f}: {prices}"

@@ -1,4 +1,4 @@
-"""What a site file may say of power that is kept or wanted at the connection: bands of reserve, envelopes."""
+"""What a site file may say of power that is kept or wanted at the connection: reserve, envelopes, demand response."""
 
 from __future__ import annotations
 
@@ -41,3 +41,20 @@ class PowerEnvelope(Hours):
     low_kw: Finite | None = None
     high_kw: Finite | None = None
     price_per_kwh: Positive
+
+
+class ResponseEvent(Strict):
+    """A time from `starts_at` to `ends_at` in which the connection takes `promised_kw` less than its baseline.
+
+    Of each kWh less, up to the promise, `reward_per_kwh` is paid; each kWh that is missing of it loses that and costs
+    `penalty_per_kwh` [currency/kWh]. Without `baseline_kw` the baseline is the mean of at most `baseline_days` days
+    before. Instants are local where they name no offset.
+    """
+
+    starts_at: str
+    ends_at: str
+    promised_kw: Positive
+    reward_per_kwh: NotNegative = 0.0
+    penalty_per_kwh: NotNegative = 0.0
+    baseline_kw: Finite | None = None
+    baseline_days: Annotated[Whole, Field(ge=3, le=10)] = 10

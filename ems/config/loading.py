@@ -27,6 +27,7 @@ from ems.config.inverter_models import check_inverters
 from ems.config.operator_checks import check_grid_operator, check_island
 from ems.config.parts import Complaint, Parts, salvage, schema_at
 from ems.config.profile_checks import check_profiles
+from ems.config.response_checks import check_responses
 from ems.config.secrets import check_secrets
 from ems.config.site import Site, SiteFile
 from ems.config.tariff_checks import check_tariff
@@ -61,6 +62,7 @@ def load_site(folder_or_file: Path) -> Site:
     complaints += check_heat(parts)
     complaints += check_inverters(parts)
     complaints += check_flexibility(parts)
+    complaints += check_responses(parts)
     complaints += check_secrets(parts)
     complaints += check_assets(parts, {path[1] for path, _ in complaints if path[:1] == ("assets",) and path[1:]})
     problems += _problems(document, complaints)

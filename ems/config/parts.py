@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from ems.config.assets import ASSET_KINDS, Comfort, DistrictZone
 from ems.config.audit import Audit, CheckpointMail, TimeStamping
 from ems.config.documents import Key, Keys
-from ems.config.flexibility import PowerEnvelope, ReserveBand
+from ems.config.flexibility import PowerEnvelope, ReserveBand, ResponseEvent
 from ems.config.grid_operator import GridOperator, LimitApi, LimitInput, LimitRegisters
 from ems.config.inverter import InverterCurves
 from ems.config.island import Island
@@ -47,6 +47,7 @@ _NAMED: Mapping[str, type[Strict]] = {
     "groups": Group,
     "reserves": ReserveBand,
     "envelopes": PowerEnvelope,
+    "demand_response": ResponseEvent,
 }
 """What stands under an id and has one schema."""
 _LISTED: Mapping[str, type[Strict]] = {"outages": Outage, "registers": LimitRegisters, "inputs": LimitInput}
@@ -77,7 +78,7 @@ class Parts:
     broken: frozenset[Keys]
 
     def named(self, group: str) -> Iterator[tuple[str, BaseModel]]:
-        """List the zones, devices, assets, groups, bands or envelopes by id, in the order of the file."""
+        """List the zones, devices, assets, groups, bands, envelopes or events by id, in the order of the file."""
         for path, part in self.sections.items():
             if len(path) == 2 and path[0] == group and group != "feeds":
                 yield str(path[1]), part

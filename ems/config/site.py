@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ems.config.assets import AssetSpec, DistrictZone
 from ems.config.audit import Audit
-from ems.config.flexibility import PowerEnvelope, ReserveBand
+from ems.config.flexibility import PowerEnvelope, ReserveBand, ResponseEvent
 from ems.config.grid_operator import GridOperator
 from ems.config.island import Island
 from ems.config.retention import Retention
@@ -195,6 +195,7 @@ class SiteFile(Strict):
     groups: dict[Id, Group] = later({})
     reserves: dict[Id, ReserveBand] = later({})
     envelopes: dict[Id, PowerEnvelope] = later({})
+    demand_response: dict[Id, ResponseEvent] = later({})
 
     @model_validator(mode="before")
     @classmethod

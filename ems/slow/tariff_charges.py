@@ -24,7 +24,7 @@ class Published(Protocol):
 
 
 def settled(tariff: Tariff, slots: Slots, zone: tzinfo, desk: Published) -> Iterator[Charge]:
-    """State both, so far as the tariff has them and what was bought is known.
+    """State both, where the tariff has them; in slots of which nothing is known to have been bought at no price.
 
     Of the month so far no meter tells the reactive energy: it is taken to have used just what was free.
     """
@@ -32,8 +32,9 @@ def settled(tariff: Tariff, slots: Slots, zone: tzinfo, desk: Published) -> Iter
         months = months_within((slots.end - slots.start).total_seconds())
         month, asked = month_of_slots(slots, zone, months), tariff.reactive
         yield ReactiveEnergy(month, asked.free_share, asked.price_per_kvarh, np.zeros(months), "reactive")
-    bought_kw = desk.told(BOUGHT, slots) if tariff.imbalance is not None else None
-    if tariff.imbalance is not None and bought_kw is not None and np.isfinite(bought_kw).any():
+    if tariff.imbalance is not None:
+        told = desk.told(BOUGHT, slots)
+        bought_kw = np.full(len(slots), np.nan) if told is None else told
         known = np.isfinite(bought_kw)
         short, long = tariff.imbalance.short_per_kwh, tariff.imbalance.long_per_kwh
         bought = np.where(known, bought_kw, 0.0)

@@ -52,6 +52,7 @@ PLACES = {
     "InverterCurves": "`assets.<id>.inverter`",
     "ReserveBand": "`reserves.<id>`",
     "PowerEnvelope": "`envelopes.<id>`",
+    "ResponseEvent": "`demand_response.<id>`",
     "PhaseSwitch": "`assets.<id>.phase_switch`",
     "SgReady": "`assets.<id>.sg_ready`",
     "Comfort": "`zones.<id>.comfort`, `assets.<id>.comfort`",

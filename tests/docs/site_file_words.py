@@ -22,6 +22,8 @@ WORDS: dict[str, dict[str, str]] = {
         "reserves": "power that is kept ready, by id; see [bands and envelopes](engineer.md#bands-and-envelopes)",
         "envelopes": "between which powers somebody outside wants the connection, by id; see [bands and envelopes]"
         "(engineer.md#bands-and-envelopes)",
+        "demand_response": "times in which less import is promised, by id; see [demand response]"
+        "(engineer.md#demand-response)",
     },
     "ReserveBand": {
         "from_h": "local hour at which it begins, in quarters",
@@ -40,6 +42,15 @@ WORDS: dict[str, dict[str, str]] = {
         "low_kw": "least import that is wanted, negative for export; null for the export limit",
         "high_kw": "most import that is wanted; null for the import limit",
         "price_per_kwh": "what a kWh outside of it costs in plans, besides its own price [currency/kWh]",
+    },
+    "ResponseEvent": {
+        "starts_at": "when it begins, such as 2026-01-15T17:00; local where it names no offset",
+        "ends_at": "when it ends, likewise",
+        "promised_kw": "by how much less than its baseline the connection takes then",
+        "reward_per_kwh": "what is paid for a kWh less, up to the promise [currency/kWh]",
+        "penalty_per_kwh": "what a kWh that is missing of the promise costs besides [currency/kWh]",
+        "baseline_kw": "net import that would be without it, negative for export; null for the mean of days before",
+        "baseline_days": "of how many days before at most, where `baseline_kw` is null",
     },
     "InverterCurves": {
         "rated_kva": "apparent power; active power goes before reactive",

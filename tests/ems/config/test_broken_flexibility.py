@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from small_site import SITE, problems
 
+from ems.config.loading import load_site
+
 BAND, WANT = "members: [battery], up_kw: 10, hold_s: 900, missing_per_kwh: 0.5", "price_per_kwh: 0.4"
+EVENT = "starts_at: 2026-01-15T17:00, ends_at: 2026-01-15T18:00, promised_kw: 9, penalty_per_kwh: 0.5"
 BROKEN = {
     "reserves: {evening: {members: [], up_kw: 1, hold_s: 900, missing_per_kwh: 1}}": "members: names no asset",
     "reserves: {evening: {members: [batery], up_kw: 1, hold_s: 9, missing_per_kwh: 1}}": "members.0: there is no asset "
@@ -23,12 +26,20 @@ BROKEN = {
     "envelopes: {evening: {WANT}}": ": has no bound; write `low_kw` or `high_kw`",
     "envelopes: {evening: {WANT, low_kw: 5, high_kw: 1}}": "low_kw: 5 is above `high_kw`, which is 1; swap them",
     "envelopes: {evening: {high_kw: 5, price_per_kwh: 0}}": "price_per_kwh: 0 is not greater than 0",
+    "demand_response: {evening: {starts_at: 17:00, EVENT0}}": "starts_at: '17:00' is no local time; write such",
+    "demand_response: {evening: {EVENT, promised_kw: 0}}": "promised_kw: is already given",
+    "demand_response: {evening: {starts_at: 2026-01-16T17:00, EVENT0}}": "ends_at: 2026-01-15T18:00 is not after",
+    "demand_response: {evening: {EVENT, baseline_days: 20}}": "baseline_days: 20 is above 10",
+    "demand_response: {evening: {EVENT, price_per_kwh: 0.5}}": "price_per_kwh: is not a known key here",
+    "demand_response: {evening: {starts_at: 2026-01-15T17:00, ends_at: 2026-01-15T18:00, promised_kw: 9}}": ": costs",
+    "demand_response: {evening: {promised_kw: 9, ends_at: 2026-01-15T18:00, penalty_per_kwh: 1}}": "starts_at: is",
 }
 
 
 @pytest.mark.parametrize("section", BROKEN)
 def test_one_slip_gives_one_problem_at_its_place(yard: Path, section: str) -> None:
-    line = section.replace("BAND", BAND).replace("WANT", WANT)
+    event = EVENT.partition(", ")[2]
+    line = section.replace("BAND", BAND).replace("WANT", WANT).replace("EVENT0", event).replace("EVENT", EVENT)
     (found,) = problems(yard, f"{SITE}{line}\n")
     assert found.startswith(f"site.yaml:{SITE.count(chr(10)) + 1}:"), found
     name, said = section.partition(":")[0], BROKEN[section]
@@ -38,3 +49,15 @@ def test_one_slip_gives_one_problem_at_its_place(yard: Path, section: str) -> No
 def test_several_scenarios_and_a_band_are_too_much_yet(yard: Path) -> None:
     text = f"{SITE}reserves: {{evening: {{{BAND}}}}}\nplanning: {{uncertainty: {{scenarios: 3}}}}\n"
     assert any("know nothing of `reserves evening` yet" in found for found in problems(yard, text))
+
+
+def test_two_events_at_once_are_one_too_many(yard: Path) -> None:
+    second = EVENT.replace("T17:00", "T17:30").replace("T18:00", "T19:00")
+    text = f"{SITE}demand_response:\n  second: {{{second}}}\n  first: {{{EVENT}}}\n"
+    (found,) = problems(yard, text)
+    assert "demand_response.second.starts_at: begins before `first` has ended" in found
+    after = text.replace("T17:30", "T18:00")
+    (yard / "site.yaml").write_text(after, encoding="utf-8")
+    assert list(load_site(yard).file.demand_response) == ["second", "first"]
+    several = f"{after}planning: {{uncertainty: {{scenarios: 3}}}}\n"
+    assert any("know nothing of `demand_response second` yet" in found for found in problems(yard, several))
