@@ -17,6 +17,7 @@ from ems.reports.ledger import Ledger, keep_ledger
 from ems.reports.meters import Flow
 from ems.reports.money import billed
 from ems.reports.period import Period
+from ems.reports.scope1 import burners
 from ems.reports.scope2 import emissions
 from ems.reports.tables import Table
 from ems.store.archive import ArchiveFile, months, sha256_of
@@ -72,7 +73,9 @@ def carbon_report(site: Site, period: Period, *, factor: str | None = None, stat
     _check_data(site, ledger)
     factors, factor_files = hourly_factors(site, period, wanted=factor, state=state)
     money = billed(site, ledger, state=state)
-    findings = Findings(site, ledger, factors, emissions(ledger, factors), money, read_meters(site.folder))
+    findings = Findings(
+        site, ledger, factors, emissions(ledger, factors), money, read_meters(site.folder), burners(site, ledger)
+    )
     inputs = (*_own_files(site), *ledger.archive.files, *factor_files, *money.files)
     by_name = {file.name: file for file in inputs}
     tables = carbon_tables(findings)

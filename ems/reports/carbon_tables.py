@@ -15,6 +15,7 @@ from ems.reports.grades import Quality
 from ems.reports.ledger import Ledger, Line
 from ems.reports.meters import Flow
 from ems.reports.money import Money
+from ems.reports.scope1 import Burner, total_kg
 from ems.reports.scope2 import NOT_ATTRIBUTED, UNACCOUNTED, Scope2
 from ems.reports.tables import Column, Kind, Table, Value, number_column, text_column
 from ems.store.register_steps import MISSING, ORDER
@@ -31,7 +32,7 @@ class Findings:
 
     Args:
         site: the site. ledger: its energy. factors: of each hour. scope2: its emissions. money: its bill.
-        meters: the register of meters.
+        meters: the register of meters. scope1: what it burns.
     """
 
     site: Site
@@ -40,6 +41,7 @@ class Findings:
     scope2: Scope2
     money: Money
     meters: tuple[MeterEntry, ...]
+    scope1: tuple[Burner, ...] = ()
 
     @property
     def is_forecast(self) -> bool:
@@ -64,6 +66,7 @@ def carbon_tables(findings: Findings) -> tuple[Table, ...]:
         scope2_hourly(findings),
         scope2_by_meter_hourly(findings),
         meter_hourly(findings),
+        *([scope1_hourly(findings)] if findings.scope1 else []),
     )
 
 
@@ -95,6 +98,11 @@ def _energy_figures(findings: Findings) -> Iterator[tuple[Value, ...]]:
 
 
 def _carbon_figures(findings: Findings) -> Iterator[tuple[Value, ...]]:
+    if burnt := findings.scope1:
+        computed = any(burner.is_computed for burner in burnt)
+        burnt_quality = Quality.of(np.stack([burner.origin for burner in burnt]), is_computed=computed)
+        note = "fuel x its factor" + (", fuel partly computed" if computed else "")
+        yield _figure("scope1_fuel", total_kg(burnt), "kg CO2e", burnt_quality, note)
     scope2, ledger = findings.scope2, findings.ledger
     origin = np.where(np.isfinite(scope2.kg), ledger.origin(Flow.GRID_IMPORT), MISSING).astype(np.int8)
     quality = Quality.of(origin, is_forecast=findings.is_forecast)
@@ -170,10 +178,12 @@ def factors(findings: Findings) -> Table:
     columns += [text_column(n) for n in ("feed", "source", "version", "valid_from", "valid_to", "recorded")]
     bases = ("fixed", "actual", "forecast", "missing")
     columns += [Column(f"hours_{name}", Kind.WHOLE) for name in bases]
-    used = {used.factor.id: used.factor for used in findings.factors}
+    burnt = [HourFactor.fixed(factor) for burner in findings.scope1 for factor in burner.factors]
+    every = (*findings.factors, *burnt)
+    used = {used.factor.id: used.factor for used in every}
     rows: list[tuple[Value, ...]] = []
     for name, factor in used.items():
-        mine = [f for f in findings.factors if f.factor.id == name]
+        mine = [f for f in every if f.factor.id == name]
         numbers = [sum(f.basis == basis for f in mine) for basis in bases]
         dates = [str(day or "") for day in (factor.valid_from, factor.valid_to, factor.recorded)]
         told = (factor.source, factor.version, *dates)
@@ -201,7 +211,7 @@ def register_steps(findings: Findings) -> Table:
 def balance_hourly(findings: Findings) -> Table:
     """Balance each hour of the site."""
     ledger = findings.ledger
-    flows = ledger.flows()
+    flows = ledger.electricity()
     columns = [*HOUR_COLUMNS, *(number_column(f"{flow}_kwh") for flow in flows)]
     columns += [number_column(UNACCOUNTED_KWH), text_column("origin")]
     series = [ledger.by_hour(flow) for flow in flows] + [ledger.unaccounted()]
@@ -224,6 +234,21 @@ def scope2_hourly(findings: Findings) -> Table:
         provenance = (used.basis, used.factor.id, used.issued_at, used.source, used.version)
         rows.append((at, local, *_at(series, h), ORDER[origin[h]].value, *provenance))
     return Table.of("scope2_hourly", "Scope 2 by hour", columns, rows)
+
+
+def scope1_hourly(findings: Findings) -> Table:
+    """State what was burnt in each hour and what it emitted, with where both come from."""
+    columns = [*HOUR_COLUMNS, text_column("line"), number_column("fuel_kwh"), number_column("factor_kg_per_kwh", 6)]
+    columns += [number_column("scope1_kg"), text_column("fuel_origin"), text_column("factor")]
+    rows: list[tuple[Value, ...]] = [
+        (
+            at, local, burner.label, *_at([burner.fuel_kwh, burner.factor, burner.kg], h),
+            ORDER[burner.origin[h]].value, burner.factors[h].id,
+        )
+        for h, at, local in findings.hours()
+        for burner in findings.scope1
+    ]  # fmt: skip
+    return Table.of("scope1_hourly", "Scope 1 by hour", columns, rows)
 
 
 def scope2_by_meter_hourly(findings: Findings) -> Table:

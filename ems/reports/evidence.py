@@ -33,13 +33,18 @@ class Dated(Strict):
 
 
 class Factor(Dated):
-    """A carbon factor of electricity from the grid: one value, or a feed that publishes one for each hour [kg/kWh]."""
+    """A carbon factor [kg/kWh]: of electricity from the grid, or of the fuel that some assets burn.
+
+    That of electricity is one value, or a feed that publishes one for each hour; that of a fuel is a value for each kWh
+    of the heating value in which the assets' fuel is told.
+    """
 
     id: Id
-    kind: Literal["location_based"]
+    kind: Literal["location_based", "fuel"]
     unit: Literal["kg/kWh"]
     value: NotNegative | None = None
     feed: Literal["carbon"] | None = None
+    assets: tuple[Id, ...] = ()
     source: str
     version: str
 
@@ -47,6 +52,12 @@ class Factor(Dated):
     def _one_of_two(self) -> Factor:
         if (self.value is None) == (self.feed is None):
             raise ValueError("a factor has either `value` or `feed`; write one of them")
+        if (self.kind == "fuel") != bool(self.assets):
+            raise ValueError(
+                "`assets` names what burns a fuel: it belongs to a factor of the kind `fuel`, and to no other"
+            )
+        if self.kind == "fuel" and self.feed is not None:
+            raise ValueError("nobody publishes the factor of a fuel by the hour; write its `value`")
         return self
 
 
@@ -88,8 +99,14 @@ def read_meters(site_folder: Path) -> tuple[MeterEntry, ...]:
 
 
 def factor_for(factors: Sequence[Factor], day: date, wanted: str | None) -> Factor | None:
-    """Find the factor of a local day: the last one written that holds then (of that id, if one is wanted)."""
-    return next((f for f in reversed(factors) if f.holds(day) and wanted in {None, f.id}), None)
+    """Find the grid's factor of a local day: the last one written that holds then (of that id, if one is wanted)."""
+    grid = (f for f in reversed(factors) if f.kind == "location_based")
+    return next((f for f in grid if f.holds(day) and wanted in {None, f.id}), None)
+
+
+def fuel_factor_for(factors: Sequence[Factor], day: date, asset: str) -> Factor | None:
+    """Find the factor of what an asset burns on a local day: the last one written that names it and holds then."""
+    return next((f for f in reversed(factors) if asset in f.assets and f.holds(day)), None)
 
 
 def entry_for(meters: Sequence[MeterEntry], point: str, day: date) -> MeterEntry | None:

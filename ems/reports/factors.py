@@ -44,6 +44,11 @@ class HourFactor:
     version: str
     basis: str
 
+    @classmethod
+    def fixed(cls, factor: Factor) -> HourFactor:
+        """Give a factor that is one value."""
+        return cls(factor, factor.value, None, factor.source, factor.version, "fixed")
+
 
 def hourly_factors(
     site: Site, period: Period, *, wanted: str | None = None, state: Path | None = None
@@ -64,7 +69,7 @@ def hourly_factors(
     factors = read_factors(site.folder)
     chosen = [_choose(factors, period, hour, wanted) for hour in period.hours]
     if not any(factor.feed for factor in chosen):
-        return tuple(_fixed(factor) for factor in chosen), ()
+        return tuple(HourFactor.fixed(factor) for factor in chosen), ()
     issues = read_issues(site, "carbon", period, state=state)
     pairs = zip(chosen, period.hours, strict=True)
     return tuple(_of(factor, hour, issues) for factor, hour in pairs), issues.files
@@ -75,7 +80,8 @@ def _choose(factors: Sequence[Factor], period: Period, hour: datetime, wanted: s
     factor = factor_for(factors, day, wanted)
     if factor is not None:
         return factor
-    known = ", ".join(f"{f.id} ({f.valid_from} to {f.valid_to or 'now'})" for f in factors) or "none"
+    grid = [f for f in factors if f.kind == "location_based"]
+    known = ", ".join(f"{f.id} ({f.valid_from} to {f.valid_to or 'now'})" for f in grid) or "none"
     name = f"carbon factor {wanted!r}" if wanted else "carbon factor"
     raise FactorError(
         f"no {name} holds on {day}; evidence/factors.yaml has {known}: name one, or write one for that day"
@@ -84,7 +90,7 @@ def _choose(factors: Sequence[Factor], period: Period, hour: datetime, wanted: s
 
 def _of(factor: Factor, hour: datetime, issues: Issues) -> HourFactor:
     if factor.value is not None:
-        return _fixed(factor)
+        return HourFactor.fixed(factor)
     # A zone may lie half an hour beside UTC: its hour is the mean of its quarters then.
     found = [each for k in range(4) if (each := issues.at(hour + k * QUARTER)) is not None]
     if len(found) < 4:
@@ -94,7 +100,3 @@ def _of(factor: Factor, hour: datetime, issues: Issues) -> HourFactor:
     basis = "actual" if all(series.issued_at >= hour + HOUR for _, series in found) else "forecast"
     source, version = newest.source or factor.source, newest.version or factor.version
     return HourFactor(factor, value, newest.issued_at, source, version, basis)
-
-
-def _fixed(factor: Factor) -> HourFactor:
-    return HourFactor(factor, factor.value, None, factor.source, factor.version, "fixed")

@@ -1,6 +1,7 @@
 """The energy of every hour by meter, from readings, and the balance of the site.
 
-    unaccounted = import - export + pv + discharge - charge - ev - heat pumps - metered loads       [kWh]
+    unaccounted = import - export + pv + wind + gensets + discharges
+                  - charge - ev - heat pumps - boilers - deferrable and metered loads               [kWh]
 
 What is unaccounted for is the fixed load that nobody meters, the losses of the site's lines and the errors of all
 meters. It is shown with its sign. An hour that lacks a meter has no balance.
@@ -37,7 +38,7 @@ class Line:
         flow: what is counted.
         zone: empty for none.
         meters: behind it.
-        kwh: by hour, `nan` where missing, shape (hours,).
+        kwh: by hour, `nan` where missing, shape (hours,). quarter_kwh: likewise by quarter-hour, shape (quarters,).
         origin: by hour, place in `register_steps.ORDER`, shape (hours,).
         steps: what registers did besides counting, within the period.
         readings_kwh: first and last reading of a single register within the period, `nan` for none.
@@ -48,6 +49,7 @@ class Line:
     zone: str
     meters: tuple[Meter, ...]
     kwh: Floats
+    quarter_kwh: Floats
     origin: Codes
     steps: tuple[RegisterStep, ...]
     readings_kwh: tuple[float, float]
@@ -77,6 +79,10 @@ class Ledger:
         """Name the flows that the site has."""
         return tuple(flow for flow in Flow if any(line.flow is flow for line in self.lines))
 
+    def electricity(self) -> tuple[Flow, ...]:
+        """Name the flows of electricity that the site has."""
+        return tuple(flow for flow in self.flows() if flow in SIGN)
+
     def of(self, *flows: Flow) -> tuple[Line, ...]:
         """Give the lines of some flows."""
         return tuple(line for line in self.lines if line.flow in flows)
@@ -86,14 +92,14 @@ class Ledger:
         return np.asarray(np.round(np.sum([line.kwh for line in self.of(flow)], axis=0), DECIMALS), dtype=float)
 
     def origin(self, *flows: Flow) -> Codes:
-        """Give the worst origin among the lines of some flows, of all without any, shape (hours,)."""
-        lines = self.of(*flows) if flows else self.lines
+        """Give the worst origin among the lines of some flows, of all electricity without any, shape (hours,)."""
+        lines = self.of(*(flows or SIGN))
         return np.asarray(np.max([line.origin for line in lines], axis=0), dtype=np.int8)
 
     def unaccounted(self) -> Floats:
         """Give what no meter explains by hour, `nan` for an hour that lacks a meter, shape (hours,) [kWh]."""
         left = np.zeros(len(self.period.hours))
-        for flow in self.flows():
+        for flow in self.electricity():
             left = left + SIGN[flow] * self.by_hour(flow)
         return np.asarray(np.round(left, DECIMALS) + 0.0, dtype=float)
 
@@ -136,6 +142,7 @@ def _line(
 ) -> Line:
     first = parts[0][0]
     kwh = np.sum([kwh.reshape(-1, PER_HOUR).sum(axis=1) for _, kwh, _ in parts], axis=0)
+    quarters = np.sum([kwh for _, kwh, _ in parts], axis=0)
     origin = np.max([codes.reshape(-1, PER_HOUR).max(axis=1) for _, _, codes in parts], axis=0)
     single = len(parts) == 1 and first.is_register and not first.is_personal
     return Line(
@@ -144,6 +151,7 @@ def _line(
         first.zone,
         tuple(meter for meter, _, _ in parts),
         np.asarray(np.round(kwh, DECIMALS), dtype=float),
+        np.asarray(np.round(quarters, DECIMALS), dtype=float),
         np.asarray(origin, dtype=np.int8),
         tuple(step for meter, _, _ in parts for step in steps[meter]),
         _readings(first, archive) if single else (float("nan"), float("nan")),

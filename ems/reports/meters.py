@@ -17,6 +17,7 @@ from ems.config.assets import (
     WindAsset,
 )
 from ems.config.binding import Bindings, bind
+from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatSourceAsset
 from ems.config.site import Site
 
 ROOM = 1.5
@@ -26,19 +27,22 @@ GRID_ROOM = 3.0
 
 
 class Flow(StrEnum):
-    """A flow of energy over the site's boundary or within it."""
+    """A flow of energy over the site's boundary or within it: of electricity, but for the fuel [kWh of its heat]."""
 
     GRID_IMPORT = "grid_import"
     GRID_EXPORT = "grid_export"
     PV = "pv"
     WIND = "wind"
+    GENSET = "genset"
     BATTERY_CHARGE = "battery_charge"
     BATTERY_DISCHARGE = "battery_discharge"
     EV = "ev"
     EV_DISCHARGE = "ev_discharge"
     HEAT_PUMP = "heat_pump"
+    ELECTRIC_BOILER = "electric_boiler"
     DEFERRABLE = "deferrable"
     METERED_LOAD = "metered_load"
+    FUEL = "fuel"
 
 
 SIGN = {
@@ -46,16 +50,18 @@ SIGN = {
     Flow.GRID_EXPORT: -1.0,
     Flow.PV: 1.0,
     Flow.WIND: 1.0,
+    Flow.GENSET: 1.0,
     Flow.BATTERY_CHARGE: -1.0,
     Flow.BATTERY_DISCHARGE: 1.0,
     Flow.EV: -1.0,
     Flow.EV_DISCHARGE: 1.0,
     Flow.HEAT_PUMP: -1.0,
+    Flow.ELECTRIC_BOILER: -1.0,
     Flow.DEFERRABLE: -1.0,
     Flow.METERED_LOAD: -1.0,
 }
-"""What a flow gives to the site (+) or takes from it (-): what is left over is unaccounted for."""
-END_USES = (Flow.EV, Flow.HEAT_PUMP, Flow.DEFERRABLE, Flow.METERED_LOAD)
+"""What a flow of electricity gives to the site (+) or takes from it (-): what is left over is unaccounted for."""
+END_USES = (Flow.EV, Flow.HEAT_PUMP, Flow.ELECTRIC_BOILER, Flow.DEFERRABLE, Flow.METERED_LOAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +98,13 @@ class Meter:
 class _Way:
     """How a kind of asset is metered: the flow, the role of its register (if any), the sign of its power.
 
-    `only_so` is a flow that is there only where its register is.
+    `power` is the role that serves without a register; empty for a flow that is there only where its register is.
     """
 
     flow: Flow
     register: str | None
     power_sign: float
-    only_so: bool = False
+    power: str = "power_kw"
 
 
 _WAYS: Mapping[str, tuple[_Way, ...]] = {
@@ -106,12 +112,16 @@ _WAYS: Mapping[str, tuple[_Way, ...]] = {
     "pv": (_Way(Flow.PV, "energy_kwh", -1.0),),
     "wind": (_Way(Flow.WIND, "energy_kwh", -1.0),),
     "battery": (_Way(Flow.BATTERY_CHARGE, None, 1.0), _Way(Flow.BATTERY_DISCHARGE, None, -1.0)),
-    "charge_point": (_Way(Flow.EV, "energy_kwh", 1.0), _Way(Flow.EV_DISCHARGE, "discharge_kwh", -1.0, only_so=True)),
+    "charge_point": (_Way(Flow.EV, "energy_kwh", 1.0), _Way(Flow.EV_DISCHARGE, "discharge_kwh", -1.0, power="")),
     "heat_pump": (_Way(Flow.HEAT_PUMP, "energy_kwh", 1.0),),
     "deferrable": (_Way(Flow.DEFERRABLE, "energy_kwh", 1.0),),
     "metered_load": (_Way(Flow.METERED_LOAD, "import_kwh", 1.0),),
+    "genset": (_Way(Flow.GENSET, "energy_kwh", -1.0), _Way(Flow.FUEL, "fuel_kwh", 1.0, power="")),
+    "electric_boiler": (_Way(Flow.ELECTRIC_BOILER, "energy_kwh", 1.0),),
+    "heat_source": (_Way(Flow.HEAT_PUMP, "energy_kwh", 1.0),),
+    "boiler": (_Way(Flow.FUEL, "fuel_kwh", 1.0, power="fuel_kw"),),
 }
-"""By kind of asset; an asset of another kind has no meter of electricity."""
+"""By kind of asset; an asset of another kind has no meter of electricity or fuel."""
 
 
 def meters_of(site: Site) -> tuple[Meter, ...]:
@@ -125,7 +135,7 @@ def _meters(site: Site, bindings: Bindings) -> Iterator[Meter]:
         is_personal = bool(zone) and site.file.zones[zone].privacy is Privacy.PERSONAL
         for way in _WAYS.get(asset.kind, ()):
             register = bindings.measure(name, way.register) if way.register else None
-            point = register if way.only_so else register or bindings.measure(name, "power_kw")
+            point = register or (bindings.measure(name, way.power) if way.power else None)
             if point is not None:
                 yield Meter(
                     asset=name,
@@ -133,7 +143,7 @@ def _meters(site: Site, bindings: Bindings) -> Iterator[Meter]:
                     point=point,
                     is_register=register is not None,
                     power_sign=way.power_sign,
-                    largest_kw=_largest_kw(site, asset),
+                    largest_kw=_fuel_kw(asset) if way.flow is Flow.FUEL else _largest_kw(site, asset),
                     zone=zone,
                     is_personal=is_personal,
                 )
@@ -142,7 +152,7 @@ def _meters(site: Site, bindings: Bindings) -> Iterator[Meter]:
 def _largest_kw(site: Site, asset: object) -> float:
     grid = site.file.grid
     match asset:
-        case PvAsset() | WindAsset() | HeatPumpAsset() | GensetAsset():
+        case PvAsset() | WindAsset() | HeatPumpAsset() | GensetAsset() | ElectricBoilerAsset() | HeatSourceAsset():
             return ROOM * asset.rated_kw
         case BatteryAsset():
             return ROOM * max(asset.charge_kw, asset.discharge_kw)
@@ -152,3 +162,12 @@ def _largest_kw(site: Site, asset: object) -> float:
             return ROOM * asset.most_kw
         case _:
             return GRID_ROOM * max(grid.import_limit_kw, grid.export_limit_kw)
+
+
+def _fuel_kw(asset: object) -> float:
+    match asset:
+        case GensetAsset():
+            return ROOM * (asset.fuel_per_kw * asset.rated_kw + asset.fuel_idle_kw)
+        case BoilerAsset():
+            return ROOM * asset.rated_kw
+    raise AssertionError(f"{asset} burns nothing")

@@ -23,8 +23,11 @@ RULES = (
     "Hours are UTC; local time with its offset stands beside. A register's energy is the difference of its readings; "
     "over a gap of up to 24 hours the difference is spread evenly and called substituted; beyond that, and where a "
     "register stepped, an hour is missing. Missing is never zero: a total leaves it out and says so.",
-    "Unaccounted = import - export + PV + battery discharge - battery charge - EV - heat pumps - metered loads: fixed "
-    "loads without a meter, losses of lines and errors of meters. It is shown with its sign.",
+    "Unaccounted = import - export + PV + wind + generating sets + discharges - battery charge - EV - heat pumps - "
+    "electric boilers - deferrable and metered loads: fixed loads without a meter, losses of lines and errors of "
+    "meters. It is shown with its sign.",
+    "Scope 1 is what the site burns: its fuel times the factor of that fuel. Where no register counts fuel, it is "
+    "computed from a mean power, or from the curve of a generating set, and the figure's grade says so.",
     "Scope 2 is location-based: grid import times the factor of the hour. It is attributed to meters by their share in "
     "the end uses of the hour, a negative remainder taking none; an hour without end uses is not attributed.",
     "A factor issued after its hour is actual, one issued before is a forecast. Zones of the privacy class "
