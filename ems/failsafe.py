@@ -36,6 +36,7 @@ from ems.config.assets import (
 from ems.config.binding import Bindings, bind
 from ems.config.heat_assets import ElectricBoilerAsset, HeatSourceAsset
 from ems.config.inverter_models import inverters
+from ems.config.on_phase import phase_of, plans_phases
 from ems.config.site import Mode, Site
 from ems.config.verdict import Verdict
 from ems.slow.measured_past import STEP_S
@@ -45,6 +46,7 @@ from optimization.ac_check import LocalKvar, worst_case
 from optimization.forecast.past import Past
 from optimization.grid_case import GridCase
 from optimization.network_build import prepare
+from optimization.phases import phase_name
 from optimization.slots import Floats
 
 
@@ -147,14 +149,16 @@ def _extent_kw(site: Site, past: Past | None) -> tuple[float, float]:
 
 
 def _injections(site: Site, extreme: Extreme) -> dict[str, tuple[float, float]]:
-    """Add up active and reactive power by bus [kW, kvar]."""
+    """Add up active and reactive power by bus or, where plans look at phases, by phase [kW, kvar]."""
+    by_phase = plans_phases(site.file)
     sums: dict[str, tuple[float, float]] = {}
     for name, power_kw in extreme.power_kw.items():
         asset = site.file.assets[name]
         assert not isinstance(asset, Onlooker)
         factor = getattr(asset, "power_factor", 1.0)
-        active_kw, reactive_kvar = sums.get(asset.bus, (0.0, 0.0))
-        sums[asset.bus] = active_kw + power_kw, reactive_kvar + power_kw * math.tan(math.acos(factor))
+        place = phase_name(asset.bus, phase) if (phase := phase_of(asset)) is not None and by_phase else asset.bus
+        active_kw, reactive_kvar = sums.get(place, (0.0, 0.0))
+        sums[place] = active_kw + power_kw, reactive_kvar + power_kw * math.tan(math.acos(factor))
     return sums
 
 

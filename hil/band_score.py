@@ -21,7 +21,7 @@ from ems.config.loading import load_site
 from ems.config.site import Site
 from ems.config.sites import find_site
 from ems.slow.estimate import Estimator, FeederState
-from ems.slow.planning_setup import grid_limits, grid_path
+from ems.slow.planning_setup import balanced_limits, grid_path
 from hil.plant.feeder import Plant
 from hil.plant.weather import Kind as Weather
 from hil.plant_build import build_plant
@@ -92,7 +92,7 @@ def command(argv: Sequence[str]) -> int:
     )
     given = options.parse_args(argv)
     site = load_site(find_site(given.site))
-    case = prepare(grid_path(site), grid_limits(site), given.cache)
+    case = prepare(grid_path(site), balanced_limits(site), given.cache)
     found = {}
     for weather in DAYS:
         rows = [coverage(site, case, seed, weather) for seed in range(1, given.seeds + 1)]

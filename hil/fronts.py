@@ -43,6 +43,7 @@ from hil.endpoints.machine import MachineGateway
 from hil.endpoints.solaredge import SolarEdgeInverter
 from hil.endpoints.sunspec_devices import BatteryInverter, Meter, PvInverter, SubMeter
 from hil.endpoints.wallbox import Wallbox
+from hil.places import place_of
 
 LIMIT_ROLES = ("hvac_limit_kw", "charging_limit_kw")
 """What the pretend building automation publishes, in the order of its objects."""
@@ -124,23 +125,23 @@ Builder = Callable[[Fronts, str, Any, Device], Any]
 
 
 def _meter(fronts: Fronts, asset: str, spec: GridMeter, _: Device) -> Meter:
-    return Meter(fronts.plant, asset, spec.bus)
+    return Meter(fronts.plant, asset, place_of(spec))
 
 
 def _sub_meter(fronts: Fronts, asset: str, spec: MeteredLoad, _: Device) -> SubMeter:
-    return SubMeter(fronts.plant, asset, spec.bus)
+    return SubMeter(fronts.plant, asset, place_of(spec))
 
 
 def _pv(fronts: Fronts, asset: str, spec: SourceAsset, _: Device) -> PvInverter:
-    return PvInverter(fronts.plant, asset, spec.bus, spec.rated_kw)
+    return PvInverter(fronts.plant, asset, place_of(spec), spec.rated_kw)
 
 
 def _solaredge(fronts: Fronts, asset: str, spec: PvAsset, _: Device) -> SolarEdgeInverter:
-    return SolarEdgeInverter(fronts.plant, asset, spec.bus, spec.rated_kw)
+    return SolarEdgeInverter(fronts.plant, asset, place_of(spec), spec.rated_kw)
 
 
 def _battery(fronts: Fronts, asset: str, spec: BatteryAsset, _: Device) -> BatteryInverter:
-    return BatteryInverter(fronts.plant, asset, spec.bus, spec.charge_kw, spec.capacity_kwh)
+    return BatteryInverter(fronts.plant, asset, place_of(spec), spec.charge_kw, spec.capacity_kwh)
 
 
 def _heat_meter(fronts: Fronts, _: str, spec: HeatMeter, __: Device) -> heat_meter.HeatMeter:
@@ -196,7 +197,7 @@ def _bidirectional(fronts: Fronts, asset: str, spec: ChargePointAsset, _: Device
 
 def _box(make: Callable[..., Any]) -> Builder:
     def build(fronts: Fronts, asset: str, spec: ChargePointAsset, _: Device) -> Any:
-        return make(fronts.plant, asset, spec.bus, phases=spec.most_phases, voltage_v=spec.voltage_v)
+        return make(fronts.plant, asset, place_of(spec), phases=spec.most_phases, voltage_v=spec.voltage_v)
 
     return build
 

@@ -19,6 +19,7 @@ from ems.config.assets import (
 )
 from ems.config.binding import Bindings, CommandBinding
 from ems.config.site import Site
+from hil.places import place_of
 from hil.plant.feeder import Plant
 
 NOMINAL_V = 230.0
@@ -108,7 +109,7 @@ def told_by(plant: Plant, asset: str, spec: AssetSpec) -> dict[str, float]:
             return _meter(plant, spec)
         case MeteredLoad():
             state = plant.state(asset)
-            volts = plant.voltage_pu(spec.bus) * NOMINAL_V
+            volts = plant.voltage_pu(place_of(spec)) * NOMINAL_V
             return {"power_kw": state["power_kw"], "import_kwh": state["energy_kwh"], "voltage_v": volts}
         case HeatMeter():
             return dict(plant.state(spec.of))
@@ -127,7 +128,7 @@ def _meter(plant: Plant, spec: GridMeter) -> dict[str, float]:
         "power_kw": plant.grid.import_kw,
         "import_kwh": plant.import_kwh,
         "export_kwh": plant.export_kwh,
-        "voltage_v": plant.voltage_pu(spec.bus) * NOMINAL_V,
+        "voltage_v": plant.voltage_pu(place_of(spec)) * NOMINAL_V,
         "frequency_hz": NOMINAL_HZ,
     }
 

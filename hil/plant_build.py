@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -27,8 +28,10 @@ from ems.config.assets import (
 )
 from ems.config.heat_assets import ElectricHeater, HeatLoadAsset
 from ems.config.inverter import InverterCurves
+from ems.config.on_phase import knows_phases
 from ems.config.site import Site
 from hil.heat_build import HeatDraw
+from hil.places import place_of
 from hil.plant.ambient import Device
 from hil.plant.automation import Automation, Rule, Spell, charging_programme, heating_programme
 from hil.plant.battery import Battery, Datasheet
@@ -44,6 +47,7 @@ from hil.plant.inverter import Inverter
 from hil.plant.load import Load, demand, read_columns
 from hil.plant.machine import Machine
 from hil.plant.market import Market
+from hil.plant.phase_flow import PhaseFlow, PhaseWitness
 from hil.plant.power_flow import PowerFlow, Witness, failed, matrices, perturbed
 from hil.plant.pv import Pv
 from hil.plant.surroundings import Nature
@@ -81,21 +85,26 @@ def build_plant(
     net = perturbed(site.folder / site.file.grid.file, stream(seed, "grid"))
     # Before the switches of every day take lines out of service.
     outages = {name: failed(net, spec.out, spec.closed) for name, spec in site.file.grid.outages.items()}
-    after = {name: PowerFlow(matrices(failed_net)) for name, failed_net in outages.items()}
+    flow, seen = (PhaseFlow, PhaseWitness) if knows_phases(site.file) else (_balanced, Witness)
+    after = {name: flow(failed_net) for name, failed_net in outages.items()}
     devices = draw.devices()
     nodes = HeatDraw(site, seed, draw.demand_kw, devices).nodes()
     return Plant(
         devices,
         nature,
-        flow=PowerFlow(matrices(net)),
+        flow=flow(net),
         after=after,
-        witness=Witness(net) if witness else None,
+        witness=seen(net) if witness else None,
         zone=zone,
         parks=draw.parks(devices),
         nodes=nodes,
         automations=draw.automations(),
         forming=site.file.island.forming if site.file.island is not None else None,
     )
+
+
+def _balanced(net: Any) -> PowerFlow:
+    return PowerFlow(matrices(net))
 
 
 def drawn_nature(scenario: Scenario, zone: ZoneInfo, era: Era) -> Nature:
@@ -140,8 +149,8 @@ class _Draw:
                 drawn = self._load(name, spec, rng)
             case PvAsset():
                 drawn = Pv.drawn(
-                    rng, bus=spec.bus, rated_kw=spec.rated_kw, module_kw=spec.module_kw, per_k=spec.temperature_per_k,
-                    inverter=_inverter(spec.inverter, spec.rated_kw),
+                    rng, bus=place_of(spec), rated_kw=spec.rated_kw, module_kw=spec.module_kw,
+                    per_k=spec.temperature_per_k, inverter=_inverter(spec.inverter, spec.rated_kw),
                 )  # fmt: skip
             case WindAsset():
                 speeds_m_s = (spec.cut_in_m_s, spec.rated_m_s, spec.cut_out_m_s)
@@ -171,14 +180,14 @@ class _Draw:
         ready = daily(spec, rng, sky.start, self._span_s, zone) if ordered is None else asked_of(name, ordered)
         asked = [(at_s, begin_by_s(spec, sky.start + timedelta(seconds=at_s), zone, sky.start)) for at_s in ready]
         return Machine.drawn(
-            rng, bus=spec.bus, steps=spec.run, whole=spec.piece_s is None, asked=asked,
+            rng, bus=place_of(spec), steps=spec.run, whole=spec.piece_s is None, asked=asked,
             tan_phi=math.tan(math.acos(spec.power_factor)),
         )  # fmt: skip
 
     def _load(self, name: str, spec: LoadAsset | MeteredLoad, rng: np.random.Generator) -> Load:
         demand_kw = self.demand_kw(name, spec, rng)
         power_factor = min(0.995, off(rng, spec.power_factor, 0.0, 0.015))
-        return Load(spec.bus, demand_kw, math.tan(math.acos(power_factor)), metered=isinstance(spec, MeteredLoad))
+        return Load(place_of(spec), demand_kw, math.tan(math.acos(power_factor)), metered=isinstance(spec, MeteredLoad))
 
     def demand_kw(self, name: str, spec: LoadAsset | MeteredLoad | HeatLoadAsset, rng: np.random.Generator) -> Floats:
         """Give what a load takes every 10 s: its own column, or its share of what all unmetered ones take together."""
@@ -207,7 +216,7 @@ class _Draw:
     def _battery(self, spec: BatteryAsset, rng: np.random.Generator) -> Battery:
         return Battery.drawn(
             rng,
-            bus=spec.bus,
+            bus=place_of(spec),
             capacity_kwh=spec.capacity_kwh,
             rated_kw=(spec.charge_kw, spec.discharge_kw),
             loss=1.0 - (spec.charge_efficiency * spec.discharge_efficiency) ** 0.5,
@@ -221,7 +230,7 @@ class _Draw:
         made = GivingPoint if spec.discharge_kw > 0.0 else ChargePoint
         point = made.drawn(
             rng,
-            bus=spec.bus,
+            bus=place_of(spec),
             maximum_a=spec.maximum_a,
             efficiency=spec.efficiency,
             phases=spec.most_phases,
@@ -267,7 +276,7 @@ class _Draw:
             comfort.occupied_days,
         )
         return Building(
-            bus=spec.bus,
+            bus=place_of(spec),
             rated_kw=spec.rated_kw,
             minimum_kw=max(spec.minimum_kw, off(rng, COMPRESSOR_MINIMUM * spec.rated_kw)),
             cop_0=off(rng, spec.cop_0, 0.03, 0.10),

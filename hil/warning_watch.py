@@ -24,7 +24,7 @@ from ems.slow.feed_desk import POINTS, FeedDesk, is_windy
 from ems.slow.foresee import Foreseer, Sky, StoredPast
 from ems.slow.lookout_setup import build_lookout, stored_series
 from ems.slow.measured_past import MeasuredPast
-from ems.slow.planning_setup import grid_limits, grid_path, measured_points, stored_past, watched_zones
+from ems.slow.planning_setup import balanced_limits, grid_path, measured_points, stored_past, watched_zones
 from ems.slow.question import plan_slots
 from ems.slow.scenarios import Stored, View
 from ems.slow.situation import read_situation
@@ -123,7 +123,7 @@ class Shelf:
     @classmethod
     def of(cls, site: Site, cache: Path) -> Shelf:
         """Prepare the feeder and read the site's series."""
-        prepare(grid_path(site), grid_limits(site), cache)
+        prepare(grid_path(site), balanced_limits(site), cache)
         return cls(cache, stored_past(site), stored_series(site))
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimization.network import GridError, GridLimits
+from optimization.phases import PHASES, phase_name
 from optimization.slots import Floats, Ints
 from optimization.switching import Outage, branch_labels, switched
 
@@ -225,15 +226,17 @@ def worst_case(
     Args:
         grid: the feeder.
         limits: what the site allows; the planning margin plays no part.
-        injections: active and reactive power into the assets of a bus [kW, kvar], by the bus's name; raises
-            `GridError` for a name the grid does not have.
+        injections: active and reactive power into the assets of a bus [kW, kvar], by the bus's name, or that of one
+            of its phases where the feeder has them; raises `GridError` for a name the grid does not have.
         local: reactive power besides that follows the voltage; None for none.
     """
     power = np.zeros((2, len(grid.bus_ids), 1))
     for bus, values in injections.items():
-        if bus not in grid.bus_names:
+        names = [bus] if bus in grid.bus_names else [phase_name(bus, phase) for phase in PHASES]
+        places = [place for place, name in enumerate(grid.bus_names) if name in names]
+        if not places:
             raise GridError(f"bus {bus!r} is not in {grid.source}; its buses are {', '.join(grid.bus_names)}")
-        power[:, grid.bus_names.index(bus), 0] += values
+        power[:, places, 0] += np.array(values)[:, None] / len(places)
     result = grid.check(power[0], power[1], local)
     if not result.converged[0]:
         return ("the power flow has no solution: the feeder cannot carry this at all",)

@@ -35,6 +35,8 @@ def prepare(grid_path: Path, limits: GridLimits, cache_dir: Path, outage: Outage
     if case is None:
         case = read_grid(grid_path, limits, outage)
         store_case(case, cache_dir)
+        if limits.per_phase:  # what looks at the feeder as balanced finds that ready too
+            prepare(grid_path, replace(limits, per_phase=False), cache_dir, outage)
     return case
 
 

@@ -20,6 +20,7 @@ from ems.config.assets import (
     WindAsset,
 )
 from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatLoadAsset, HeatOnly, HeatSourceAsset, TankAsset
+from ems.config.on_phase import phase_of
 from ems.config.site import Site
 from optimization.assets import (
     Asset,
@@ -38,6 +39,7 @@ from optimization.assets import (
     Wind,
 )
 from optimization.assets.deferrable import Programme, interruptible
+from optimization.phases import on_phase
 
 PlannedAsset = PoweredAsset
 
@@ -59,7 +61,13 @@ def heat_models(site: Site) -> dict[str, Asset]:
 
 def asset_models(site: Site, buses: Mapping[str, int]) -> dict[str, Asset]:
     """Give the planner's description of every powered asset; `buses` maps bus names to the grid's indices."""
-    return {name: asset_model(name, spec, buses.get(spec.bus, -1)) for name, spec in planned_assets(site).items()}
+    return {name: asset_model(name, spec, _place(spec, buses)) for name, spec in planned_assets(site).items()}
+
+
+def _place(spec: PlannedAsset, buses: Mapping[str, int]) -> int:
+    """Number the bus of an asset, or the one phase of it."""
+    bus, phase = buses.get(spec.bus, -1), phase_of(spec)
+    return bus if phase is None or bus < 0 else on_phase(bus, phase)
 
 
 def asset_model(name: str, spec: PlannedAsset | HeatOnly, bus: int = -1) -> Asset:

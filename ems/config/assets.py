@@ -18,6 +18,7 @@ from ems.config.heat_assets import (
     TankAsset,
 )
 from ems.config.inverter import InverterCurves
+from ems.config.on_phase import OnPhase
 from ems.config.placed import Placed, Sheddable
 from ems.config.strict import (
     Finite,
@@ -74,7 +75,7 @@ class GridMeter(Placed):
     bus: str
 
 
-class FixedLoad(Placed):
+class FixedLoad(Placed, OnPhase):
     """Load that nobody commands: a lower `shed_rank` is left unserved first in a shortage, what is `critical` last."""
 
     shed_rank: Annotated[Whole, Field(ge=1, le=99)] | None = later(None)
@@ -123,7 +124,7 @@ class BuildingAutomation(Placed):
     fallback_kw: dict[str, NotNegative]
 
 
-class PvAsset(Placed):
+class PvAsset(Placed, OnPhase):
     """A photovoltaic plant: `module_kw` at 1000 W/m2 on its plane and 25 degC, `rated_kw` at the inverter."""
 
     kind: Literal["pv"]
@@ -155,7 +156,7 @@ class WindAsset(Placed):
     inverter: InverterCurves | None = later(None)
 
 
-class BatteryAsset(Sheddable):
+class BatteryAsset(Sheddable, OnPhase):
     """A stationary battery; symbols as in optimization/assets/battery.py.
 
     `charge_curve` and `discharge_curve` are pairs of power [kW] and one-way efficiency, in place of the two
@@ -189,7 +190,7 @@ class BatteryAsset(Sheddable):
     inverter: InverterCurves | None = later(None)
 
 
-class ChargePointAsset(Sheddable):
+class ChargePointAsset(Sheddable, OnPhase):
     """A charge point for cars; points of the same `park` have one queue.
 
     With `keeps_minimum` a plan runs it at its least power or more, or not at all; else the fast loop alone sees to
@@ -228,7 +229,7 @@ class ChargePointAsset(Sheddable):
         return max(self.phases) if isinstance(self.phases, tuple) else self.phases
 
 
-class HeatPumpAsset(Sheddable):
+class HeatPumpAsset(Sheddable, OnPhase):
     """A heat pump or air handler with its building zone; symbols as in optimization/assets/heat_pump.py.
 
     Its compressor runs for at least `minimum_on_s` and stands for at least `minimum_off_s` [s], and starts at most
@@ -287,7 +288,7 @@ class GensetAsset(Placed):
     heat_idle_kw: NotNegative = later(0.0)
 
 
-class DeferrableAsset(Sheddable):
+class DeferrableAsset(Sheddable, OnPhase):
     """A load whose run may wait; symbols as in optimization/assets/deferrable.py.
 
     `run` is what it draws from its start on: pairs of power [kW] and length [s]. It shall run between `run_from_h` and

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from ems.config.documents import Keys
 from ems.config.parts import Complaint, Parts, number, text
+from ems.config.phase_checks import check_phases
 from ems.config.wording import did_you_mean, shown
 from optimization.network import GridError
 from optimization.switching import Declared, declared
@@ -213,6 +214,7 @@ def _buses(parts: Parts, folder: Path) -> Iterator[Complaint]:
         yield ("grid", "file"), str(error)
         return
     yield from _outages(parts, name, grid)
+    yield from check_phases(parts, folder / name)
     known = list(grid.buses)
     for asset_id, asset in parts.named("assets"):
         bus = text(asset, "bus")

@@ -97,7 +97,10 @@ class Outage(Strict):
 
 
 class Grid(Strict):
-    """The feeder and its limits. `planning_margin_pct` of every limit is kept free between two plans."""
+    """The feeder and its limits. `planning_margin_pct` of every limit is kept free between two plans.
+
+    With `per_phase` every phase keeps them by itself; None for so where an asset is connected at one phase.
+    """
 
     file: str
     import_limit_kw: Positive
@@ -107,6 +110,7 @@ class Grid(Strict):
     loading_max_pct: Positive = 100.0
     planning_margin_pct: Percent = 5.0
     outages: dict[Id, Outage] = later({})
+    per_phase: Switch | None = later(None)
 
 
 class Feed(Strict):

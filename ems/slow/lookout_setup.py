@@ -10,7 +10,7 @@ from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.slow.lookout import Lookout
 from ems.slow.measured_past import STEP_S
-from ems.slow.planning_setup import grid_limits, grid_path
+from ems.slow.planning_setup import balanced_limits, grid_path
 from ems.slow.scenarios import Stored
 from ems.slow.series_files import read_load_file, read_places
 from ems.slow.warnings import Record, Rule
@@ -62,7 +62,7 @@ def case_source(site: Site, cache_dir: Path) -> Callable[[], GridCase | None]:
     kept: list[GridCase] = []
 
     def load() -> GridCase | None:
-        if not kept and (case := load_case(grid_path(site), grid_limits(site), cache_dir)) is not None:
+        if not kept and (case := load_case(grid_path(site), balanced_limits(site), cache_dir)) is not None:
             kept.append(case)
         return kept[0] if kept else None
 

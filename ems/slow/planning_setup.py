@@ -17,6 +17,7 @@ from ems.config.asset_models import asset_models, planned_assets
 from ems.config.assets import BuildingAutomation, HeatPumpAsset, LoadAsset, MeteredLoad
 from ems.config.binding import MEASURED_ROLES, Bindings
 from ems.config.heat_assets import HeatLoadAsset, HeatOnly
+from ems.config.on_phase import plans_phases
 from ems.config.site import Feed as FeedSpec
 from ems.config.site import Outage as OutageSpec
 from ems.config.site import Site
@@ -159,7 +160,18 @@ def grid_path(site: Site) -> Path:
 def grid_limits(site: Site) -> GridLimits:
     """Give what a site allows on its feeder."""
     grid = site.file.grid
-    return GridLimits(grid.voltage_min_pu, grid.voltage_max_pu, grid.loading_max_pct, grid.planning_margin_pct)
+    return GridLimits(
+        grid.voltage_min_pu,
+        grid.voltage_max_pu,
+        grid.loading_max_pct,
+        grid.planning_margin_pct,
+        per_phase=plans_phases(site.file),
+    )
+
+
+def balanced_limits(site: Site) -> GridLimits:
+    """Give the same for a feeder whose phases are taken as one; it is prepared along with the phases."""
+    return replace(grid_limits(site), per_phase=False)
 
 
 def feeder(site: Site, state_dir: Path, witness: Witness = Witness.SAMPLED) -> Feeder:

@@ -159,7 +159,7 @@ class ChargePoint:
             self.current_a = self.power_kw = 0.0
             return
         voltage_v = self.voltage_v * ambient.voltage_pu.get(self.bus, 1.0)
-        self.power_kw = min(self.car.phases, self.in_use) * voltage_v * self.current_a * POWER_FACTOR / 1000.0
+        self.power_kw = min(self.car.phases, self.phases, self.in_use) * voltage_v * self.current_a * POWER_FACTOR / 1000.0
         self.energy_kwh += self.power_kw * dt_s / 3600.0
         self.car.delivered_kwh += self.power_kw * self.efficiency * dt_s / 3600.0
 
@@ -177,7 +177,7 @@ class ChargePoint:
             "missing_kwh": self.car.missing_kwh,
             "delivered_kwh": self.car.delivered_kwh,
             "departure_s": self.car.departure_s,
-            "accepts_kw": self.car.phases * self.voltage_v * self.car.maximum_a / 1000.0,
+            "accepts_kw": min(self.car.phases, self.phases) * self.voltage_v * self.car.maximum_a / 1000.0,
         }
 
     def free_at(self, elapsed_s: float) -> bool:

@@ -23,6 +23,7 @@ from hil.plant.heat import HeatNode
 from hil.plant.island_grid import IslandFlow, dead_state
 from hil.plant.load import Load, LoadTable
 from hil.plant.local_time import LocalTime
+from hil.plant.phase_flow import PhaseFlow, PhaseWitness
 from hil.plant.power_flow import GridState, PowerFlow, Witness
 from hil.plant.pv import Pv
 from hil.plant.records import RECORD_S, Records
@@ -60,10 +61,11 @@ class Plant:
     """
 
     def __init__(
-        self, devices: Mapping[str, Device], nature: Nature, *, flow: PowerFlow, witness: Witness | None,
+        self, devices: Mapping[str, Device], nature: Nature, *, flow: PowerFlow | PhaseFlow,
+        witness: Witness | PhaseWitness | None,
         zone: ZoneInfo, parks: Mapping[str, CarPark] | None = None,
         automations: Mapping[str, Automation] | None = None, forming: str | None = None,
-        after: Mapping[str, PowerFlow] | None = None,
+        after: Mapping[str, PowerFlow | PhaseFlow] | None = None,
         nodes: Sequence[HeatNode] = (),
     ) -> None:  # fmt: skip
         self.devices, self.parks, self.automations, self.nodes = devices, parks or {}, automations or {}, nodes

@@ -119,7 +119,7 @@ def matrices(net: Any) -> Matrices:
 
     What stands behind an open switch is taken out of service in the grid itself, and carries nothing.
     """
-    alive = np.concatenate([_alive(net, "line", "l"), _alive(net, "trafo", "t")])
+    alive = alive_branches(net)
     pp.runpp(net, numba=False)
     inner = net._ppc["internal"]  # noqa: SLF001 -- pandapower offers no public way to its admittances
     place = net._pd2ppc_lookups["bus"]  # noqa: SLF001
@@ -130,7 +130,7 @@ def matrices(net: Any) -> Matrices:
     y_from, y_to = (np.zeros((lines + trafos, len(order)), dtype=complex) for _ in range(2))
     for y, name in ((y_from, "Yf"), (y_to, "Yt")):
         y[alive] = np.asarray(inner[name].todense())[: alive.sum(), order]
-    full_from, full_to = _full_load(net, base_kva)
+    full_from, full_to = full_load(net, base_kva)
     return Matrices(
         buses=tuple(net.bus["name"]),
         branches=(*(f"line {n}" for n in net.line["name"]), *(f"trafo {n}" for n in net.trafo["name"])),
@@ -147,6 +147,11 @@ def matrices(net: Any) -> Matrices:
     )
 
 
+def alive_branches(net: Any) -> NDArray[np.bool_]:
+    """Tell which lines, then which transformers, carry anything; those behind an open switch leave the service."""
+    return np.concatenate([_alive(net, "line", "l"), _alive(net, "trafo", "t")])
+
+
 def _alive(net: Any, table: str, kind: str) -> NDArray[np.bool_]:
     """Take branches behind an open switch out of service, and tell which of a table are in service then."""
     is_open = (net.switch.et == kind) & ~net.switch.closed.astype(bool)
@@ -155,7 +160,7 @@ def _alive(net: Any, table: str, kind: str) -> NDArray[np.bool_]:
     return alive
 
 
-def _full_load(net: Any, base_kva: float) -> tuple[Floats, Floats]:
+def full_load(net: Any, base_kva: float) -> tuple[Floats, Floats]:
     """Give the current at 100 % loading at both ends of every line and transformer [pu]."""
     root3 = np.sqrt(3.0)
     volts = net.bus["vn_kv"]
@@ -187,6 +192,11 @@ class PowerFlow:
         self._y_free = grid.y[self._free]
         self._inverse: Floats | None = None
         self.iterations = 0
+
+    @property
+    def voltages(self) -> Complexes:
+        """Voltages of the newest state [pu], shape (buses,)."""
+        return self._v
 
     def solve(self, p_kw: Floats, q_kvar: Floats) -> GridState:
         """Find the state for powers into each bus's devices [kW, kvar], shape (buses,); raises `PowerFlowError`."""

@@ -113,6 +113,8 @@ WORDS: dict[str, dict[str, str]] = {
         "planning_margin_pct": "share of every limit that a plan keeps free for what happens before the next plan",
         "outages": "failures that every plan has to survive (N-1), by id; see [plans that survive an "
         "outage](engineer.md#plans-that-survive-an-outage)",
+        "per_phase": "whether every phase keeps the limits by itself; null for so where an asset has a `phase`; see "
+        "[phase by phase](engineer.md#phase-by-phase)",
     },
     "Outage": {
         "out": "names of the lines or transformers that fail; one without a name of its own is `line 3` or `trafo 0`",
@@ -217,6 +219,8 @@ WORDS: dict[str, dict[str, str]] = {
         "zone": "id of its zone",
     },
     "LoadAsset": {
+        "phase": "the one phase (a, b or c) at which it is connected; null for all three, evenly; see "
+        "[phase by phase](engineer.md#phase-by-phase)",
         "shed_rank": "in a shortage a lower rank is left unserved before a higher one, and what has none after them; "
         "the alarm for a limit that cannot be kept names it in the same order, to be switched off by hand",
         "critical": "it is left unserved last, and never named to be switched off",
@@ -228,6 +232,8 @@ WORDS: dict[str, dict[str, str]] = {
         "zone": "id of its zone",
     },
     "MeteredLoad": {
+        "phase": "the one phase (a, b or c) at which it is connected; null for all three, evenly; see "
+        "[phase by phase](engineer.md#phase-by-phase)",
         "shed_rank": "in a shortage a lower rank is left unserved before a higher one, and what has none after them; "
         "the alarm for a limit that cannot be kept names it in the same order, to be switched off by hand",
         "critical": "it is left unserved last, and never named to be switched off",
@@ -252,6 +258,8 @@ WORDS: dict[str, dict[str, str]] = {
         "[inverters](engineer.md#inverters-with-curves-of-their-own)",
     },
     "PvAsset": {
+        "phase": "the one phase (a, b or c) at which it is connected; null for all three, evenly; see "
+        "[phase by phase](engineer.md#phase-by-phase)",
         "kind": "photovoltaic plant",
         "device": "id of its inverter",
         "bus": "name of its bus in the grid file",
@@ -264,6 +272,8 @@ WORDS: dict[str, dict[str, str]] = {
         "[inverters](engineer.md#inverters-with-curves-of-their-own)",
     },
     "BatteryAsset": {
+        "phase": "the one phase (a, b or c) at which it is connected; null for all three, evenly; see "
+        "[phase by phase](engineer.md#phase-by-phase)",
         "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
         "null for its kind's: batteries 1, charge points and deferrable loads 2, heat pumps 3",
         "critical": "no limit of the connection or the feeder lowers what it takes",
@@ -297,6 +307,8 @@ WORDS: dict[str, dict[str, str]] = {
         "[inverters](engineer.md#inverters-with-curves-of-their-own)",
     },
     "ChargePointAsset": {
+        "phase": "the one phase (a, b or c) at which it is connected; null for all three, evenly; see "
+        "[phase by phase](engineer.md#phase-by-phase)",
         "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
         "null for its kind's: batteries 1, charge points and deferrable loads 2, heat pumps 3",
         "critical": "no limit of the connection or the feeder lowers what it takes",
@@ -452,6 +464,8 @@ WORDS: dict[str, dict[str, str]] = {
         "power_factor": "cosine of the phase angle",
     },
     "DeferrableAsset": {
+        "phase": "the one phase (a, b or c) at which it is connected; null for all three, evenly; see "
+        "[phase by phase](engineer.md#phase-by-phase)",
         "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
         "null for its kind's: batteries 1, charge points and deferrable loads 2, heat pumps 3",
         "critical": "no limit of the connection or the feeder delays it",
@@ -467,6 +481,8 @@ WORDS: dict[str, dict[str, str]] = {
         "power_factor": "cosine of the phase angle",
     },
     "HeatPumpAsset": {
+        "phase": "the one phase (a, b or c) at which it is connected; null for all three, evenly; see "
+        "[phase by phase](engineer.md#phase-by-phase)",
         "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
         "null for its kind's: batteries 1, charge points and deferrable loads 2, heat pumps 3",
         "critical": "no limit of the connection or the feeder lowers what it takes",
