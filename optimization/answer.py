@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from optimization.slots import Floats
@@ -18,7 +19,7 @@ class Answer:
         run_s: the solver's own time [s].
         start: `warm` or `cold`.
         binaries: how many binaries were needed.
-        gap: relative gap that was left.
+        gap: relative gap that was left; infinite where the solver knows no bound.
         status: how the solver ended; with binaries also at a limit, with the best plan found so far.
     """
 
@@ -33,11 +34,16 @@ class Answer:
 
 
 def added_up(spent: list[Answer], x: Floats, binaries: int) -> Answer:
-    """Report the last of several runs, with the effort of all of them and the gap of the last binaries."""
+    """Report the last of several runs, with the effort of all of them and the gap of the last binaries.
+
+    The relaxation costs no more than any plan: where the solver was stopped before it had a bound, that is the bound.
+    """
     relaxed, mixed, settled = spent[0], spent[-2], spent[-1]
     iterations, run_s = sum(each.iterations for each in spent), sum(each.run_s for each in spent)
     effort = replace(settled, x=x, iterations=iterations, run_s=run_s, start=relaxed.start)
-    return replace(effort, binaries=binaries, gap=mixed.gap, status=mixed.status)
+    above = (mixed.objective - relaxed.objective) / max(abs(mixed.objective), 1e-6)
+    gap = mixed.gap if math.isfinite(mixed.gap) else max(0.0, above)
+    return replace(effort, binaries=binaries, gap=gap, status=mixed.status)
 
 
 def figures(answer: Answer) -> dict[str, float | str]:

@@ -247,7 +247,9 @@ class WarmModel(Generic[Laid]):
         if not residual <= RESIDUAL_TOLERANCE:
             raise SolveError(f"the {start} optimum of HiGHS breaks a row or a bound by {residual:.1e}")
         spent_s = self.highs.getRunTime() - before_s
-        gap = max(0.0, info.mip_gap) if np.isfinite(info.mip_gap) else 0.0
+        # HiGHS tells no gap of a linear programme, nor where it was stopped before it had a bound.
+        untold = 0.0 if ended == "optimal" else np.inf
+        gap = max(0.0, info.mip_gap) if np.isfinite(info.mip_gap) else untold
         return Answer(
             x, info.objective_function_value, info.simplex_iteration_count, spent_s, start, gap=gap, status=ended
         )

@@ -7,11 +7,15 @@ from dataclasses import replace
 import highspy
 import numpy as np
 import pytest
-from districts import BATTERY, LOAD, POINT, hours, problem
+from districts import BATTERY, LOAD, POINT, as_plan, hours, problem
 
+from ems.plan_check import check_plan
 from optimization import kept_models, solve
-from optimization.assets import BatteryInputs, ChargePointInputs, EvSession, LoadInputs
+from optimization.affine import compile_model
+from optimization.assets import BatteryInputs, ChargePoint, ChargePointInputs, EvSession, LoadInputs
+from optimization.model import build_model
 from optimization.solve import SolveError, Solver, worst_residual
+from optimization.structure import structure
 
 
 def asked(energy=5.0, n=12, cars=1):
@@ -48,9 +52,42 @@ def test_another_structure_makes_another_model_and_the_oldest_goes(builds, monke
     assert len(builds) == 4
 
 
+def test_a_slot_more_is_as_many_numbers_more_however_long_the_horizon_is():
+    """Energy is carried from slot to slot, never added up anew from the start."""
+    entries = [len(compile_model(build_model(structure(asked(n=n)), None)).indices) for n in (24, 48, 96)]
+    assert entries[2] - entries[1] == pytest.approx(2 * (entries[1] - entries[0]), rel=0.01)
+
+
 def test_a_deadline_of_nothing_is_an_error_that_says_so():
     with pytest.raises(SolveError, match="time limit"):
         Solver(deadline_s=0.0).solve(asked())
+
+
+def crowded(n=12):
+    """A small car park whose cars pause below their least power: whole numbers with a search of its own."""
+    points = [ChargePoint(f"p{i}", 22.0, minimum_kw=4.0, keeps_minimum=True) for i in range(6)]
+    stays = [EvSession(hours(i // 2 / 4), hours((8 + i // 2) / 4), 4.0 + i, 11.0) for i in range(6)]
+    pairs = [(point, ChargePointInputs((stay,))) for point, stay in zip(points, stays, strict=True)]
+    return problem(pairs, 0.25 + 0.1 * np.sin(np.arange(n)), limit=17.0)
+
+
+@pytest.mark.parametrize(
+    "limit", [{"mip_max_nodes": 0}, {"mip_max_improving_sols": 1}], ids=lambda limit: next(iter(limit))
+)
+def test_a_plan_that_a_limit_cut_short_is_taken_and_tells_the_gap_that_is_left(monkeypatch, limit):
+    """It is no optimum, and it does not say so; what the best plan costs lies within the gap that it tells."""
+    best = Solver().solve(crowded())
+    for option, value in {"mip_rel_gap": 0.0, **limit}.items():
+        monkeypatch.setitem(solve.OPTIONS, option, value)
+    asked = crowded()
+    cut = Solver().solve(asked)
+    assert cut.solve["status"] == "solution limit reached"
+    assert check_plan(asked, as_plan(asked, cut)) == ()
+    missed = (cut.objective - best.objective) / cut.objective
+    assert missed <= cut.solve["gap"] + 1e-9
+    assert np.isfinite(cut.solve["gap"])
+    if "mip_max_nodes" in limit:
+        assert missed > 1e-3  # it was cut short before the best was found
 
 
 def test_a_deadline_counts_from_each_run():
