@@ -35,6 +35,7 @@ _ORDERED = (
     ("control", "simulated_cycle_s", "lease_s", True),
     ("control", "cycle_s", "stale_after_s", True),
     ("planning", "every_s", "max_plan_age_s", False),
+    ("planning", "solve_deadline_s", "every_s", False),
 )
 """Section or asset kind, the lesser key, the greater key, and whether they must differ."""
 

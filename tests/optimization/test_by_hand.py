@@ -55,6 +55,15 @@ def test_a_spread_that_does_not_pay_wear_and_losses_moves_no_battery(dear, moves
         np.testing.assert_allclose(power, 0.0, atol=1e-6)
 
 
+def test_over_equal_dear_hours_a_store_is_emptied_at_once_and_without_a_break():
+    price = np.where(np.arange(N) < 8, 0.2, 0.4)
+    pairs = [(LOAD, LoadInputs(np.full(N, 30.0))), (BATTERY, BatteryInputs(19.0, 0.0))]
+    power = solved(problem(pairs, price, export=0.0)).schedules["battery"].power_kw[8:]
+    out = power < -0.1
+    np.testing.assert_allclose(power[:8], -8.0, atol=1e-5)
+    assert np.flatnonzero(np.diff(out.astype(int))).tolist() == [int(out.sum()) - 1]
+
+
 def purposes():
     """A day with a peak to be paid for, two prices, sun to be used and a car to be charged."""
     hour = np.arange(N)

@@ -159,6 +159,18 @@ BROKEN = {
         "site.yaml:45:5  charge_point.maximum_a: 5 is not above `minimum_a`, which is 6; write a greater maximum_a",
         "",
     ),
+    "a plan that may take longer than until the next": (
+        "grid:\n",
+        "planning: {solve_deadline_s: 301}\ngrid:\n",
+        "site.yaml:7:12  planning.solve_deadline_s: 301 is not below `every_s`, which is 300; write a smaller",
+        "",
+    ),
+    "plans that come sooner than they may take": (
+        "grid:\n",
+        "planning: {every_s: 59}\ngrid:\n",
+        "site.yaml:7:12  planning.every_s: 59 is not above `solve_deadline_s`, which is 60; write a greater every_s",
+        "",
+    ),
     "no grid meter": (
         "  connection: {kind: grid_meter, device: meter, bus: busbar}\n",
         "",
