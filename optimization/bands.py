@@ -44,3 +44,39 @@ class Held:
     down_kw: Mapping[str, Floats]
     up_missing_kw: Floats
     down_missing_kw: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Survival:
+    """For how long a site shall stand alone, whenever its connection opens: `optimization.survival`.
+
+    Args:
+        members: ids of the batteries and generating sets that would carry it, at least one battery.
+        carried_kw: what they would have to carry in each slot, shape (n,), never negative.
+        hold_s: for how long [s].
+        missing_per_kwh: of energy that is missing for it, each hour [currency/kWh].
+        pickup_factor: what the loads take just after the connection has opened, as a multiple of what they take later.
+        pickup_s: for how long that lasts, at most `hold_s` [s].
+    """
+
+    members: tuple[str, ...]
+    carried_kw: Floats
+    hold_s: float
+    missing_per_kwh: float
+    pickup_factor: float = 1.0
+    pickup_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Survived:
+    """What a plan keeps for it, shape (n,) each.
+
+    Args:
+        need_kwh: what the loads would take, at the worst instant of each slot.
+        missing_kwh: of the energy for it.
+        missing_kw: of the power for it.
+    """
+
+    need_kwh: Floats
+    missing_kwh: Floats
+    missing_kw: Floats

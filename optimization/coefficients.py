@@ -19,6 +19,7 @@ from optimization.reserves import reserve_coefficients
 from optimization.sliding import sliding_coefficients
 from optimization.slots import Floats, Slots
 from optimization.structure import Structure, is_anchored
+from optimization.survival import survival_coefficients
 from optimization.weights import quantised
 
 SPARE_KW = 1.0
@@ -39,8 +40,10 @@ def coefficients(problem: Problem, shape: Structure) -> Values:
     if shape.groups:
         values["group_excess_cost"] = problem.weights.grid_limit * problem.slots.duration_h
         values["group_limit_kw"] = np.stack([group.limit_kw for group in problem.groups])
+    stored = {name: np.array(i.energy_kwh) for name, i in problem.inputs.items() if isinstance(i, BatteryInputs)}
+    if problem.survival is not None and shape.survival is not None:
+        values |= survival_coefficients(problem.survival, shape.survival, problem.slots, problem.assets, stored)
     if shape.reserves:
-        stored = {name: np.array(i.energy_kwh) for name, i in problem.inputs.items() if isinstance(i, BatteryInputs)}
         values |= reserve_coefficients(problem.reserves, shape.reserves, problem.slots, problem.assets, stored)
     return values | anchor(problem, shape) | periods(problem, shape) | charges(problem, shape, values)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from optimization.bands import Held
+from optimization.bands import Held, Survived
 from optimization.blocks.parts import Columns
 from optimization.blocks.registry import BLOCKS
 from optimization.charges import ChargeShape
@@ -24,6 +24,7 @@ from optimization.problem import (
 )
 from optimization.slots import Floats
 from optimization.structure import Structure
+from optimization.survival import needs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +49,7 @@ class Solution:
         prices: what a little more would be worth; None where nobody asked.
         reactive_kvar: of each inverter on the linear network, shape (n,) each, by asset id.
         held_reserves: what is held of each band, by its id.
+        survived: what is kept for standing alone.
         branches: what would be done in each scenario but the nominal one, by its name.
     """
 
@@ -68,6 +70,7 @@ class Solution:
     prices: ShadowPrices | None = None
     reactive_kvar: Mapping[str, Floats] = field(default_factory=dict)
     held_reserves: Mapping[str, Held] = field(default_factory=dict)
+    survived: Survived | None = None
     branches: Mapping[str, Solution] = field(default_factory=dict)
 
 
@@ -101,6 +104,7 @@ def extract(
         charged=tuple(_charged(columns, f"charge[{k}].", form) for k, form in enumerate(shape.charges)),
         reactive_kvar=reactive_kvar,
         held_reserves=_held_reserves(problem, columns),
+        survived=_survived(problem, columns),
     )
 
 
@@ -165,6 +169,13 @@ def _held_reserves(problem: Problem, columns: Mapping[str, Floats]) -> dict[str,
         found[reserve.id] = Held(up_by, down_by, up_missing, down_missing)
         at = rows.stop
     return found
+
+
+def _survived(problem: Problem, columns: Mapping[str, Floats]) -> Survived | None:
+    if problem.survival is None:
+        return None
+    need_kwh = needs(problem.survival, problem.slots)[0]
+    return Survived(need_kwh, columns["survival_missing_kwh"], columns["survival_short_kw"])
 
 
 def _grid_excess(network: Network | None, columns: Mapping[str, Floats], n: int) -> Floats:

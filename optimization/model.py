@@ -27,6 +27,7 @@ from optimization.periods_block import add_carbon_budget, add_demand
 from optimization.reactive_block import add_inverter_rows, add_inverters, kvar_at
 from optimization.reserves_block import add_reserves
 from optimization.structure import Structure
+from optimization.survival_block import add_survival
 
 GRID_EXCLUSIVE: tuple[Group, Group] = (("import_kw", "import_excess_kw"), ("export_kw", "export_excess_kw"))
 
@@ -51,6 +52,7 @@ def build_model(shape: Structure, network: Network | None) -> Any:
     heat = _add_heat(m, shape) if shape.heat_nodes else 0.0
     groups = add_groups(m, len(shape.parent), shape.groups) if shape.groups else 0.0
     ready = add_reserves(m, shape.parent, shape.assets, shape.reserves) if shape.reserves else 0.0
+    ready += 0.0 if shape.survival is None else add_survival(m, shape.parent, shape.survival)
     assets = pyo.quicksum(m.asset[i].cost for i in range(len(shape.assets)))
     shared = grid + periods + heat + groups + ready
     m.objective = pyo.Objective(expr=assets + m.connection_cost + m.move_cost_total + shared)

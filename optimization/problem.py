@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from optimization.assets.asset import Asset, Inputs, PowerBand
-from optimization.bands import Held, Reserve
+from optimization.bands import Held, Reserve, Survival, Survived
 from optimization.charge_terms import (
     Charge,
     DemandTerms,
@@ -114,6 +114,7 @@ class Problem:
             feeder.
         charges: what the connection costs besides; `month` is -1 in slots that a demand charge does not look at.
         reserves: power that stands ready, band by band.
+        survival: for how long it shall stand alone; None where nobody asks.
         uncertainty: what may come beside the inputs; None to plan for what is foreseen alone.
     """
 
@@ -132,6 +133,7 @@ class Problem:
     charges: tuple[Charge, ...] = ()
     inverters: Mapping[str, Inverter] = field(default_factory=dict)
     reserves: tuple[Reserve, ...] = ()
+    survival: Survival | None = None
     uncertainty: Uncertainty | None = None
 
 
@@ -257,6 +259,7 @@ class Plan:
         reactive_kvar: of each inverter as AC power flow has it, positive into the asset, shape (n,), by asset id.
         inverter_v_pu: voltage at each inverter there, likewise.
         held_reserves: what is held of each band, by its id.
+        survived: what is kept for standing alone; None where nobody asks.
         branches: what would be done in each scenario but the nominal one, by its name.
     """
 
@@ -280,6 +283,7 @@ class Plan:
     reactive_kvar: Mapping[str, Floats] = field(default_factory=dict)
     inverter_v_pu: Mapping[str, Floats] = field(default_factory=dict)
     held_reserves: Mapping[str, Held] = field(default_factory=dict)
+    survived: Survived | None = None
     branches: Mapping[str, Plan] = field(default_factory=dict)
 
 

@@ -282,6 +282,7 @@ def _plan(name: str, problem: Problem, now: datetime, solution: Solution) -> Pla
         group_excess_kw=solution.group_excess_kw,
         charged=solution.charged,
         held_reserves=solution.held_reserves,
+        survived=solution.survived,
         prices=solution.prices,
     )
 

@@ -15,6 +15,7 @@ from optimization.charges import ChargeShape, charge_shape
 from optimization.problem import Problem
 from optimization.reserves import ReserveShape, reserve_shape
 from optimization.sliding import Reach
+from optimization.survival import SurvivalShape, survival_shape
 
 SHORT_HORIZON_S = 40 * 3600.0
 """A longer horizon sees a second evening: more cars are expected at each point [s]."""
@@ -36,6 +37,7 @@ class Structure:
         groups: indices of the assets behind each limit.
         charges: shapes, in the problem's order.
         reserves: likewise.
+        survival: likewise; None where nobody asks.
     """
 
     parent: tuple[int, ...]
@@ -49,6 +51,7 @@ class Structure:
     groups: tuple[tuple[int, ...], ...] = ()
     charges: tuple[ChargeShape, ...] = ()
     reserves: tuple[ReserveShape, ...] = ()
+    survival: SurvivalShape | None = None
 
     @property
     def is_ring(self) -> bool:
@@ -88,6 +91,7 @@ def structure(problem: Problem) -> Structure:
         groups=tuple(tuple(ids.index(member) for member in group.members) for group in problem.groups),
         charges=tuple(charge_shape(charge, slots) for charge in problem.charges),
         reserves=tuple(reserve_shape(reserve, ids, slots) for reserve in problem.reserves),
+        survival=None if problem.survival is None else survival_shape(problem.survival, problem.assets),
     )
 
 

@@ -20,6 +20,7 @@ from optimization.reactive import inverter_faults
 from optimization.reserves import reserve_faults
 from optimization.sliding import sliding_faults
 from optimization.slots import Slots
+from optimization.survival import survival_faults
 from optimization.uncertainty import uncertainty_faults
 
 
@@ -49,6 +50,7 @@ def _faults(problem: Problem) -> Iterator[str]:
     yield from _carbon_budget(problem)
     yield from charge_faults(problem.charges, len(problem.slots))
     yield from reserve_faults(problem.reserves, problem.assets, len(problem.slots))
+    yield from survival_faults(problem.survival, problem.assets, len(problem.slots))
     yield from uncertainty_faults(problem.uncertainty, problem.assets, problem.inputs, len(problem.slots))
 
 

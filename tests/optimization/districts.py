@@ -90,6 +90,7 @@ def as_plan(asked, solution, made_at=None):
         group_excess_kw=solution.group_excess_kw,
         charged=solution.charged,
         held_reserves=solution.held_reserves,
+        survived=solution.survived,
     )
 
 
