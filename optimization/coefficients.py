@@ -56,7 +56,11 @@ def periods(problem: Problem, shape: Structure) -> Values:
         charged = sliding_coefficients(demand, problem.slots, shape.demand_reach)
     elif demand is not None:
         charged = demand_coefficients(demand, problem.slots, shape.demand_reach)
-    return charged | ({} if budget is None else carbon_coefficients(budget, problem.slots, problem.tariff))
+    if budget is None:
+        return charged
+    burners = [problem.assets[i] for i in shape.burners]
+    fuels_kg = [asset.fuel_kg(problem.inputs[asset.id]) for asset in burners]
+    return charged | carbon_coefficients(budget, problem.slots, problem.tariff, fuels_kg)
 
 
 def charges(problem: Problem, shape: Structure, values: Values) -> Values:

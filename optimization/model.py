@@ -13,6 +13,7 @@ Built once for a structure and compiled (`optimization.affine`); numbers arrive 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pyomo.environ as pyo
@@ -42,7 +43,8 @@ def build_model(shape: Structure, network: Network | None) -> Any:
     _add_anchor(m, shape)
     grid = _add_feeder(m, shape, network) if network is not None else 0.0
     periods = add_demand(m, shape.demand_rows, shape.months, shape.demand_reach) if shape.months else 0.0
-    periods += add_carbon_budget(m, len(shape.parent), shape.weeks) if shape.weeks else 0.0
+    burners = [partial(BLOCKS[shape.assets[i].kind].burner, m.asset[i]) for i in shape.burners]
+    periods += add_carbon_budget(m, len(shape.parent), shape.weeks, burners) if shape.weeks else 0.0
     if shape.charges:
         m.charge = pyo.Block(range(len(shape.charges)))
         tans = tuple(asset.reactive_per_active if asset.kind.has_power else 0.0 for asset in shape.assets)

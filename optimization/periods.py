@@ -2,10 +2,11 @@
 
     peak[m] >= free[m],   peak[m] >= begun + sum over slots t of share[i, t] * import[t]     for each interval i of m
     cost = price_per_kw * (peak[m] - free[m])
-    sum over slots t of kg[w, t] * import[t] - excess[w] <= left[w],   cost = price_per_kg * excess[w]
+    sum over slots t of kg[w, t] * import[t] + burnt[w, t] - excess[w] <= left[w],   cost = price_per_kg * excess[w]
 
 Symbols: share the part of metering interval i that slot t fills, begun [kW] what was imported in the running interval
-before the horizon over its whole length, kg [kg/kW] carbon intensity times hours within week w.
+before the horizon over its whole length, kg [kg/kW] carbon intensity times hours within week w, burnt [kg] what boilers
+and generating sets emit there.
 
 Row s looks at the metering interval in which slot s begins, if no other slot begins in it before; row n + s looks at
 the mean of slot s, if the slot is as long as an interval. So every interval is looked at, and the rows have the same
@@ -14,6 +15,7 @@ shape wherever in an interval the horizon begins.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import numpy as np
@@ -76,10 +78,15 @@ def demand_coefficients(demand: DemandTerms, slots: Slots, pairs: Reach) -> dict
     }
 
 
-def carbon_coefficients(budget: CarbonBudget, slots: Slots, tariff: TariffSeries) -> dict[str, Floats]:
-    """Derive the numbers of the budget rows."""
-    return {
-        "carbon_kg_per_kw": budget.share * tariff.carbon_kg_per_kwh * slots.duration_h,
+def carbon_coefficients(
+    budget: CarbonBudget, slots: Slots, tariff: TariffSeries, fuels_kg: Sequence[tuple[float, float]]
+) -> dict[str, Floats]:
+    """Derive the numbers of the budget rows, with what each burner emits by the kWh and by the hour [kg]."""
+    hours = budget.share * slots.duration_h
+    fuels = np.array(fuels_kg).reshape(-1, 2, 1, 1) * hours
+    burnt = {"fuel_kg_per_kw": fuels[:, 0], "fuel_kg_running": fuels[:, 1]} if len(fuels) else {}
+    return burnt | {
+        "carbon_kg_per_kw": hours * tariff.carbon_kg_per_kwh,
         "carbon_left_kg": budget.left_kg,
         "carbon_excess_cost": np.full(len(budget.left_kg), budget.price_per_kg),
     }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyomo.environ as pyo
 
 from optimization.blocks.parts import add_coefficients
 from optimization.sliding import Reach
+
+Burner = Callable[[int], tuple[Any, Any]]
 
 
 def add_demand(m: Any, rows: int, months: int, pairs: Reach, block: Any = None) -> Any:
@@ -34,14 +37,29 @@ def add_demand(m: Any, rows: int, months: int, pairs: Reach, block: Any = None) 
     return pyo.quicksum(block.peak_cost[k] * block.peak_kw[k] - block.peak_free_cost[k] for k in range(months))
 
 
-def add_carbon_budget(m: Any, n: int, weeks: int) -> Any:
-    """Add the budget of each week to a model that has a connection; returns what the excess costs."""
+def add_carbon_budget(m: Any, n: int, weeks: int, burners: Sequence[Burner]) -> Any:
+    """Add the budget of each week to a model that has a connection; returns what the excess costs.
+
+    Args:
+        m: the model.
+        n: its slots.
+        weeks: with a budget.
+        burners: give of each asset that burns fuel, in a slot, what drives it [kW] and whether it runs.
+    """
     add_coefficients(m, weeks, "carbon_left_kg", "carbon_excess_cost")
     m.carbon_kg_per_kw = pyo.Param(range(weeks), range(n), mutable=True, initialize=1.0)
     m.carbon_excess_kg = pyo.Var(range(weeks), bounds=(0.0, None))
+    for name in ("fuel_kg_per_kw", "fuel_kg_running") if burners else ():
+        index = (range(len(burners)), range(weeks), range(n))
+        m.add_component(name, pyo.Param(*index, mutable=True, initialize=1.0))
+
+    def burnt(b: Any, w: int, s: int) -> Any:
+        told = [(k, *burner(s)) for k, burner in enumerate(burners)]
+        return sum(b.fuel_kg_per_kw[k, w, s] * kw + b.fuel_kg_running[k, w, s] * runs for k, kw, runs in told)
 
     def within(b: Any, w: int) -> Any:
         kg = pyo.quicksum(b.carbon_kg_per_kw[w, s] * (b.import_kw[s] + b.import_excess_kw[s]) for s in range(n))
+        kg += pyo.quicksum(burnt(b, w, s) for s in range(n)) if burners else 0.0
         return kg - b.carbon_excess_kg[w] <= b.carbon_left_kg[w]
 
     m.carbon_budget = pyo.Constraint(range(weeks), rule=within)

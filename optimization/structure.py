@@ -34,6 +34,7 @@ class Structure:
         demand_reach: slots that each row about it looks at, as in `optimization.periods` or `optimization.sliding`.
         demand_rows: how many those are.
         weeks: with a carbon budget.
+        burners: indices of the assets whose fuel counts for it.
         groups: indices of the assets behind each limit.
         charges: shapes, in the problem's order.
         reserves: likewise.
@@ -48,6 +49,7 @@ class Structure:
     demand_reach: Reach = ()
     demand_rows: int = 0
     weeks: int = 0
+    burners: tuple[int, ...] = ()
     groups: tuple[tuple[int, ...], ...] = ()
     charges: tuple[ChargeShape, ...] = ()
     reserves: tuple[ReserveShape, ...] = ()
@@ -88,6 +90,7 @@ def structure(problem: Problem) -> Structure:
         demand_reach=() if demand is None else demand.reach,
         demand_rows=0 if demand is None else demand.rows,
         weeks=0 if budget is None else len(budget.left_kg),
+        burners=() if budget is None else tuple(i for i, asset in enumerate(problem.assets) if asset.burns),
         groups=tuple(tuple(ids.index(member) for member in group.members) for group in problem.groups),
         charges=tuple(charge_shape(charge, slots) for charge in problem.charges),
         reserves=tuple(reserve_shape(reserve, ids, slots) for reserve in problem.reserves),

@@ -20,6 +20,7 @@ from ems.config.assets import GridMeter
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.process_image import Snapshot
+from ems.slow.fuel_book import FuelBook
 from ems.slow.peak_book import PeakBook
 from optimization.periods import month_start, week_start
 from optimization.slots import Floats
@@ -65,7 +66,7 @@ class Tally:
         month: UTC start of the local month.
         peak_kw: highest known mean import of a metering interval of the month [kW]; None before the first.
         week: UTC start of the local week (Monday 00:00).
-        carbon_kg: of the known import of the week [kg].
+        carbon_kg: of the known import of the week, and of what the site has burnt in it [kg].
         carbon_known_s: how much of the week so far is known [s].
         interval_kwh: imported in the known part of the running interval [kWh].
         interval_known_s: length of that part [s].
@@ -120,6 +121,7 @@ class Accounts:
         self._power, self._register = (bindings.measure(meter, role) for role in ("power_kw", "import_kwh"))
         self._factors = factors
         self._newest_factor: float | None = None
+        self._fuel = FuelBook(site, bindings)
         self._last: _Reading | None = None
         self._open: dict[int, _Interval] = {}
         self._books = _Books()
@@ -146,6 +148,7 @@ class Accounts:
 
     def observe(self, snapshot: Snapshot) -> None:
         """Take one snapshot; an instant that is not later changes nothing."""
+        self._fuel.observe(snapshot)
         power_kw, register_kwh = snapshot.good(self._power), snapshot.good(self._register)
         if power_kw is not None or register_kwh is not None:
             self._take(_Reading(snapshot.at.timestamp(), power_kw, register_kwh))
@@ -175,7 +178,7 @@ class Accounts:
             month=month,
             peak_kw=self._books.peak_kw.get(month) if self._own_peak is None else self._own_peak.peak_kw(month),
             week=week,
-            carbon_kg=self._books.carbon_kg.get(week, 0.0) + running.kwh * factor,
+            carbon_kg=self._books.carbon_kg.get(week, 0.0) + running.kwh * factor + self._fuel.week_kg(week),
             carbon_known_s=self._books.known_s.get(week, 0.0) + running.known_s,
             interval_kwh=running.kwh,
             interval_known_s=running.known_s,
@@ -195,6 +198,7 @@ class Accounts:
             "known_s": {week.isoformat(): s for week, s in books.known_s.items()},
             "import_kwh": {month.isoformat(): kwh for month, kwh in books.import_kwh.items()},
             **self._peak_bodies(),
+            **self._fuel.body(),
         }
 
     def _peak_bodies(self) -> dict[str, Any]:
@@ -211,6 +215,7 @@ class Accounts:
         self._books = _Books(*map(dated, ("peak_kw", "carbon_kg", "known_s", "import_kwh")))
         self._open = {int(k): _Interval(*map(float, each)) for k, each in body["open"].items()}
         self._newest_factor = body["factor"]
+        self._fuel.restore(body)
         for name, kept in body.get("peaks", {}).items():
             if name in self._peak_books:
                 self._peak_books[name].restore(kept)

@@ -92,7 +92,8 @@ class HeatSide:
                     given_kw[spec.heat_node] = given_kw[spec.heat_node] - covered_kw
                     inputs[name] = HeatLoadInputs(wanted_kw - covered_kw)
                 case BoilerAsset():
-                    inputs[name] = BoilerInputs(*self.foresight.running[name], self._fuel_price(spec))
+                    running, price = self.foresight.running[name], self._fuel_price(spec)
+                    inputs[name] = BoilerInputs(*running, price, spec.fuel_kg_per_kwh)
         return assets, inputs
 
     def _is_planned(self, name: str) -> bool:

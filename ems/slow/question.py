@@ -264,7 +264,7 @@ class Questioner:
             case Genset() if isinstance(spec, GensetAsset):
                 carbon_price = self.site.file.planning.carbon_price_per_kg * spec.fuel_kg_per_kwh
                 fuel_price = np.full(len(slots), spec.fuel_price_per_kwh + carbon_price)
-                return GensetInputs(*foresight.running[model.id], fuel_price)
+                return GensetInputs(*foresight.running[model.id], fuel_price, spec.fuel_kg_per_kwh)
             case Deferrable() if isinstance(spec, DeferrableAsset):
                 window = run_window(spec, slots.start, ZoneInfo(self.site.file.site.timezone))
                 done, running_s = begun(spec, now.values["state"], now.values["run_s"], len(model.programmes))

@@ -92,6 +92,8 @@ class AssetOf(ABC, Generic[Given]):
     """Whether it is connected to the grid at all."""
     is_source: ClassVar[bool] = False
     """Whether it gives power and never takes any."""
+    burns: ClassVar[bool] = False
+    """Whether it burns fuel."""
     positive: ClassVar[tuple[str, ...]] = ()
     """Its numbers that have to be above zero."""
     not_negative: ClassVar[tuple[str, ...]] = ()
@@ -119,6 +121,10 @@ class AssetOf(ABC, Generic[Given]):
     @abstractmethod
     def reach(self, inputs: Given, slots: Slots) -> PowerBand:
         """Find the least and the most power that it can take."""
+
+    def fuel_kg(self, inputs: Given) -> tuple[float, float]:
+        """Emissions of what it burns for each kWh that drives it, and for each hour of running at no load [kg]."""
+        return 0.0, 0.0
 
     def carries(self, inputs: Given, slots: Slots) -> PowerBand:
         """Find the same for the thing alone, whoever stands at it."""

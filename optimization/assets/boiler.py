@@ -27,11 +27,13 @@ class BoilerInputs(HeatUnitInputs):
         is_running: now.
         since_s: for how long it has run or stood [s].
         fuel_price: of a kWh of fuel, its carbon included [currency/kWh], shape (n,).
+        fuel_kg_per_kwh: what a kWh of fuel emits [kg]; it counts for a carbon budget.
     """
 
     is_running: bool
     since_s: float
     fuel_price: Floats
+    fuel_kg_per_kwh: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Boiler(HeatUnit[BoilerInputs]):
     given = BoilerInputs
     is_chosen = False
     has_power = False
+    burns = True
     positive = ("rated_kw", "efficiency")
 
     def heat_per_kw(self, inputs: BoilerInputs) -> Floats:
@@ -74,6 +77,10 @@ class Boiler(HeatUnit[BoilerInputs]):
     def price(self, inputs: BoilerInputs) -> Floats:
         """Give the price of its fuel."""
         return quantised(inputs.fuel_price)
+
+    def fuel_kg(self, inputs: BoilerInputs) -> tuple[float, float]:
+        """Give the emissions of a kWh of fuel; it burns none at no load."""
+        return inputs.fuel_kg_per_kwh, 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

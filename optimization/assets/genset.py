@@ -4,6 +4,7 @@
     g, u, a and b follow the rows of `optimization.commitment`
     cost = (fuel_price + carbon_price * carbon_per_kwh) * (fuel_per_kw * g + fuel_idle_kw * u) * h
            + start_cost * a + run_per_h * u * h
+    kg   = carbon_per_kwh * (fuel_per_kw * g + fuel_idle_kw * u) * h
 
 Symbols: p [kW] into the asset, g [kW] generated, u whether it runs, a and b whether it starts and stops in the slot,
 q [kW] heat into the asset (so never positive), fuel [kW of lower heating value], h [h]. Own derivation. Pyomo:
@@ -31,11 +32,13 @@ class GensetInputs(Inputs):
         is_running: now.
         since_s: for how long it has run or stood [s].
         fuel_price: of a kWh of lower heating value, its carbon included [currency/kWh], shape (n,).
+        fuel_kg_per_kwh: what a kWh of fuel emits [kg]; it counts for a carbon budget.
     """
 
     is_running: bool
     since_s: float
     fuel_price: Floats
+    fuel_kg_per_kwh: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Genset(AssetOf[GensetInputs]):
     given = GensetInputs
     is_source = True
     is_anchored = True
+    burns = True
     positive = ("rated_kw", "fuel_per_kw")
     not_negative = (
         "least_kw",
@@ -105,6 +109,10 @@ class Genset(AssetOf[GensetInputs]):
             "heat_per_kw": np.full(n, self.heat_per_kw),
             "heat_idle_kw": np.full(n, self.heat_idle_kw),
         }
+
+    def fuel_kg(self, inputs: GensetInputs) -> tuple[float, float]:
+        """Give the emissions of a kWh generated, and of an hour at no load."""
+        return inputs.fuel_kg_per_kwh * self.fuel_per_kw, inputs.fuel_kg_per_kwh * self.fuel_idle_kw
 
     def reach(self, inputs: GensetInputs, slots: Slots) -> PowerBand:
         """Find what its generator carries."""

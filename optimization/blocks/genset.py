@@ -35,6 +35,11 @@ def build(block: Any, parent: tuple[int, ...], shape: AssetShape) -> None:
     )
 
 
+def burner(block: Any, slot: int) -> tuple[Any, Any]:
+    """Give what it generates and whether it runs: its fuel goes with both."""
+    return block.generation_kw[slot], block.on[slot]
+
+
 def schedule(asset: Genset, inputs: GensetInputs, slots: Slots, x: Columns) -> Schedule:
     """Read the power, the heat and whether it runs."""
     heat_kw = asset.heat_per_kw * x["generation_kw"] + asset.heat_idle_kw * x["on"]

@@ -29,6 +29,11 @@ def build(block: Any, parent: tuple[int, ...], shape: AssetShape) -> None:
     block.cost = pyo.Expression(expr=cost)
 
 
+def burner(block: Any, slot: int) -> tuple[Any, Any]:
+    """Give what it takes in; at no load it takes nothing."""
+    return block.input_kw[slot], 0.0
+
+
 def schedule(asset: HeatUnit[Any], inputs: HeatUnitInputs, slots: Slots, x: Columns) -> Schedule:
     """Read what it takes in, its heat and, where it is told, whether it runs."""
     taken_kw = x["input_kw"]

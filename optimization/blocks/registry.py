@@ -54,11 +54,13 @@ class Block:
         schedule: reads its schedule: the asset, its inputs, the slots, its columns.
         exclusive: names, of a shape, the pairs of groups of its variables of which at most one may be above zero in a
             slot.
+        burner: gives, of a block and a slot, what its fuel goes with [kW] and whether it runs.
     """
 
     build: Callable[[Any, tuple[int, ...], AssetShape], None]
     schedule: Callable[..., Schedule]
     exclusive: Callable[[AssetShape], tuple[tuple[Group, Group], ...]] = lambda _: ()
+    burner: Callable[[Any, int], tuple[Any, Any]] = lambda _block, _slot: (0.0, 0.0)
 
 
 BLOCKS: Mapping[type[Asset], Block] = {
@@ -68,9 +70,9 @@ BLOCKS: Mapping[type[Asset], Block] = {
     Hybrid: Block(hybrid.build, hybrid.schedule, hybrid.exclusive),
     ChargePoint: Block(ev.build, ev.schedule, ev.exclusive),
     HeatPump: Block(heat_pump.build, heat_pump.schedule),
-    Genset: Block(genset.build, genset.schedule),
+    Genset: Block(genset.build, genset.schedule, burner=genset.burner),
     HeatLoad: Block(heat_load.build, heat_load.schedule),
-    Boiler: Block(heat_unit.build, heat_unit.schedule),
+    Boiler: Block(heat_unit.build, heat_unit.schedule, burner=heat_unit.burner),
     ElectricBoiler: Block(heat_unit.build, heat_unit.schedule),
     HeatSource: Block(heat_unit.build, heat_unit.schedule),
     Zone: Block(zone.build, zone.schedule, zone.exclusive),

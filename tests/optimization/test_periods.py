@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from ems.plan_check import check_plan
-from optimization.assets import BatteryInputs, LoadInputs
+from optimization.assets import (
+    BatteryInputs,
+    Boiler,
+    BoilerInputs,
+    ElectricBoiler,
+    ElectricBoilerInputs,
+    Genset,
+    GensetInputs,
+    HeatLoad,
+    HeatLoadInputs,
+    LoadInputs,
+)
 from optimization.periods import (
     month_of_slots,
     month_start,
@@ -263,3 +274,40 @@ def test_the_structure_is_the_same_wherever_in_an_interval_the_horizon_begins(in
         asked = problem([(LOAD, LoadInputs(np.ones(n)))], np.ones(n), demand=terms)
         found.add(structure(replace(asked, slots=slots)))
     assert len(found) == 1
+
+
+def test_what_is_burnt_counts_for_the_budget_too():
+    """A set and a boiler against scipy: both are cheaper than the grid, and dirtier."""
+    n, fuel_kg, left_kg = 6, 0.3, 20.0
+    load_kw, heat_kw, per_kw = np.array([4.0, 6.0, 9.0, 3.0, 7.0, 5.0]), np.array([2.0, 8.0, 3.0, 6.0, 4.0, 7.0]), 2.5
+    pairs = [
+        (LOAD, LoadInputs(load_kw)),
+        (Genset("set", 20.0, 0.0, per_kw), GensetInputs(True, 9e3, np.full(n, 0.08), fuel_kg)),
+        (HeatLoad("houses", "cellar"), HeatLoadInputs(heat_kw)),
+        (Boiler("burner", "cellar", 30.0, 0.8), BoilerInputs(True, 9e3, np.full(n, 0.08), fuel_kg)),
+        (ElectricBoiler("rod", "cellar", 30.0, 1.0), ElectricBoilerInputs(True, 9e3)),
+    ]
+    base = problem(pairs, np.full(n, 0.3), limit=60.0, step_s=3600.0, export=0.0)
+    base = replace(base, tariff=replace(base.tariff, carbon_kg_per_kwh=np.full(n, 0.2)))
+    budget = CarbonBudget(np.stack([np.ones(n), np.zeros(n)]), np.array([left_kg, 0.0]), 0.4)
+    asked = replace(base, carbon_budget=budget)
+    solution = SOLVER.solve(asked)
+    assert check_plan(asked, as_plan(asked, solution)) == ()
+    # x = import, generated, fuel of the boiler, power of the rod, excess
+    one, none = np.eye(n), np.zeros((n, n))
+    found = linprog(
+        np.concatenate([np.full(n, 0.3), np.full(n, 0.08 * per_kw), np.full(n, 0.08), np.zeros(n), [0.4]]),
+        A_ub=np.concatenate([np.full(n, 0.2), np.full(n, fuel_kg * per_kw), np.full(n, fuel_kg), np.zeros(n), [-1.0]])[
+            None
+        ],
+        b_ub=[left_kg],
+        A_eq=np.block([[one, one, none, -one, np.zeros((n, 1))], [none, none, 0.8 * one, one, np.zeros((n, 1))]]),
+        b_eq=np.concatenate([load_kw, heat_kw]),
+        bounds=[(0.0, 60.0)] * n + [(0.0, 20.0)] * n + [(0.0, 30.0)] * 2 * n + [(0.0, None)],
+    )
+    assert float(solution.carbon_excess_kg[0]) == pytest.approx(found.x[-1], abs=1e-4)
+    fuel_kwh = solution.schedules["burner"].states["fuel_kw"].sum() - per_kw * solution.schedules["set"].power_kw.sum()
+    assert fuel_kwh == pytest.approx(found.x[2 * n : 3 * n].sum() + per_kw * found.x[n : 2 * n].sum(), abs=1e-3)
+    assert fuel_kwh < per_kw * load_kw.sum() + heat_kw.sum() / 0.8 - 1.0, "without the budget all is burnt"
+    hidden = replace(as_plan(asked, solution), carbon_excess_kg=solution.carbon_excess_kg - [0.1, 0.0])
+    assert "not admitted: 0.1 kg" in "; ".join(check_plan(asked, hidden))
