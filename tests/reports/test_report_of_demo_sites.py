@@ -14,6 +14,7 @@ import pytest
 from drivers.feeds import parse_document
 from ems.config.loading import load_site
 from ems.reports.carbon import CarbonReport, carbon_report
+from ems.reports.evidence import read_factors
 from ems.reports.meters import Flow
 from ems.reports.period import parse_period
 from ems.store.archive import STEP_S, Wanted, months, read_archive
@@ -89,3 +90,11 @@ def test_the_homes_are_told_as_sums(march: CarbonReport) -> None:
     assert all(line.label.startswith("zone ") for line in personal)
     if march.findings.site.file.site.id == "demo_district":
         assert {line.label for line in personal} == {"zone homes: metered_load"}
+
+
+@pytest.mark.parametrize("folder", sorted(SITES.glob("*/evidence")), ids=lambda folder: folder.parent.name)
+def test_every_shipped_site_with_factors_has_one_for_all_that_it_burns(folder: Path) -> None:
+    site, factors = load_site(folder.parent), read_factors(folder.parent)
+    burning = {name for name, asset in site.file.assets.items() if asset.kind in {"genset", "boiler"}}
+    assert {name for factor in factors for name in factor.assets} == burning
+    assert any(factor.kind == "location_based" for factor in factors)
