@@ -30,6 +30,11 @@ ASSET_KEYS: Mapping[tuple[str, str, str], str] = {
     ("charge_point", "charge_kw", "most"): "charge_kw",
     ("genset", "generation_kw", "most"): "rated_kw",
     ("heat_pump", "heat_kw", "most"): "rated_kw",
+    ("boiler", "input_kw", "most"): "rated_kw",
+    ("electric_boiler", "input_kw", "most"): "rated_kw",
+    ("heat_source", "input_kw", "most"): "rated_kw",
+    ("tank", "water_c", "most"): "high_c",
+    ("tank", "water_c", "least"): "low_c",
     ("heat_pump", "comfort_low_c", "least"): "comfort",
     ("heat_pump", "comfort_high_c", "most"): "comfort",
 }
@@ -39,6 +44,7 @@ NEAR = 0.01
 WISHES = {
     "shortfall_kwh": ("planning", "ev_shortfall_per_kwh"),
     "discomfort_k": ("planning", "discomfort_per_kh"),
+    "outside_k": ("planning", "discomfort_per_kh"),
 }
 """Which key says what a wish that is lost weighs."""
 OWN_WISHES = {
@@ -129,8 +135,10 @@ def _holds(spec: Any, key: str, schedule: Schedule, slot: int) -> bool:
     if key.startswith("soc_"):
         value *= spec.capacity_kwh / 100.0
         planned = float(schedule.states["energy_kwh"][slot])
+    elif key.endswith("_c"):
+        planned = float(schedule.states["temperature_c"][slot])
     else:
-        planned = abs(float(schedule.power_kw[slot]))
+        planned = abs(float(schedule.states.get("fuel_kw", schedule.power_kw)[slot]))
     return abs(planned - value) <= NEAR * value
 
 

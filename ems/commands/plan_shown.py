@@ -8,13 +8,16 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from ems.commands.asking import SAME_CLOCK
 from ems.commands.charges_shown import charge_lines
+from ems.config.heat_assets import HeatOnly
 from ems.config.site import Site
 from ems.privacy import Discretion, discretion
 from ems.slow.plan_record import HELD
 from ems.slow.plan_resumed import read_plan
-from optimization.problem import Plan
+from optimization.problem import Plan, Schedule
 
 TOLD_KWH = 0.05
 """Less of a band that is missing is not told [kWh]."""
@@ -95,7 +98,8 @@ def table_lines(site: Site, kept: Kept, age_s: float | None) -> Iterator[str]:
         yield f"without   {asset}: {why}"
     for asset, name, amount in lost(kept):
         yield f"lost      {asset}: {name} {amount:g}"
-    columns = _columns(kept)
+    yield from _heat(kept)
+    columns = _columns(site, kept)
     widths = [max(len(head), 9) + 2 for head, _ in columns]
     yield "time        " + "".join(f"{head:>{width}}" for (head, _), width in zip(columns, widths, strict=True))
     for s, start in enumerate(plan.slots.starts):
@@ -138,19 +142,36 @@ def lost(kept: Kept) -> list[tuple[str, str, float]]:
     return [(a, name, float(v)) for a, wishes in slack.items() for name, v in wishes.items() if float(v) > 0.0]
 
 
-def _columns(kept: Kept) -> list[tuple[str, Any]]:
+def _columns(site: Site, kept: Kept) -> list[tuple[str, Any]]:
     plan = kept.plan
     columns: list[tuple[str, Any]] = [("grid_kw", plan.import_kw - plan.export_kw)]
     columns.append(("price", kept.body["import_price"]))
     if kept.energy_value is not None:
         columns.append(("kwh_worth", kept.energy_value))
     for name, schedule in plan.schedules.items():
-        columns.append((f"{name}_kw", schedule.power_kw))
+        columns.append(_amount(site, name, schedule))
         if name in plan.reactive_kvar:
             columns.append((f"{name}_kvar", plan.reactive_kvar[name]))
         columns += [(f"{name}_{state[-3:]}" if state == "energy_kwh" else f"{name}_c", schedule.states[state])
                     for state in STATES if state in schedule.states]  # fmt: skip
     return columns
+
+
+def _amount(site: Site, name: str, schedule: Schedule) -> tuple[str, Any]:
+    """Give the power of an asset; of what has none its fuel, or heat."""
+    if isinstance(site.file.assets.get(name), HeatOnly):
+        role = "fuel_kw" if "fuel_kw" in schedule.states else "heat_kw"
+        return f"{name}_{role}", schedule.states.get(role, schedule.power_kw)
+    return f"{name}_kw", schedule.power_kw
+
+
+def _heat(kept: Kept) -> Iterator[str]:
+    """Say of each heat node what it lacks, and what it cannot get rid of."""
+    hours = kept.plan.slots.duration_h
+    for node, kw in kept.plan.unheated_kw.items():
+        lacks, surplus = float(hours @ np.maximum(kw, 0.0)), float(hours @ np.maximum(-kw, 0.0))
+        if lacks + surplus >= TOLD_KWH:
+            yield f"heat      {node} lacks {lacks:.1f} kWh and has {surplus:.1f} kWh too much"
 
 
 def _told(value: float, width: int) -> str:

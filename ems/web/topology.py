@@ -23,6 +23,9 @@ _RATINGS = {
     "heat_pump": ("rated_kw",),
     "genset": ("rated_kw",),
     "deferrable": ("most_kw",),
+    "electric_boiler": ("rated_kw",),
+    "heat_source": ("rated_kw",),
+    "boiler": ("rated_kw",),
 }
 
 
@@ -88,7 +91,7 @@ def private_assets(site: Site) -> frozenset[str]:
 
 
 def _asset(asset: Any, *, private: bool) -> dict[str, Any]:
-    told = {name: getattr(asset, name, None) for name in ("bus", "device", "zone", "park", "of")}
+    told = {name: getattr(asset, name, None) for name in ("bus", "device", "zone", "park", "of", "heat_node")}
     ratings = {name: getattr(asset, name) for name in _RATINGS.get(asset.kind, ())}
     return {"kind": asset.kind, "private": private, **{k: v for k, v in told.items() if v is not None}, **ratings}
 

@@ -99,6 +99,8 @@ const RANGE = {
   heat_pump: ({ rated_kw }) => [0, rated_kw],
   genset: ({ rated_kw }) => [-rated_kw, 0],
   deferrable: ({ most_kw }) => [0, most_kw],
+  electric_boiler: ({ rated_kw }) => [0, rated_kw],
+  heat_source: ({ rated_kw }) => [0, rated_kw],
 };
 
 function Asset({ spot, context }) {
