@@ -35,6 +35,7 @@ from ems.slow.plan_resumed import misfit
 from ems.slow.question import Questioner, plan_slots
 from ems.slow.responses import responses
 from ems.slow.situation import AssetNow, read_situation
+from ems.slow.standing_alone import standing_alone
 from ems.slow.tariff_charges import settled
 from ems.standing import Override
 from ems.store.database import StoreError
@@ -281,6 +282,9 @@ class Planning:
             tiers=periods.tiers(slots, now),
             further=(*periods.further_demands(slots, now), *self._settled(slots), *events),
         )
+        if isinstance(problem, Problem):
+            survival, unkept = standing_alone(self._site.file, problem)
+            problem, unheard = replace(problem, survival=survival), unheard | unkept
         if isinstance(problem, Problem) and own is not None and self._parts.futures is not None:
             problem = self._parts.futures.added(problem, foresight, table, now)
         blocked = {name: a.blocked for name, a in situation.items() if a.blocked}

@@ -1,4 +1,4 @@
-"""What a plan says of the charges of the connection: over its horizon, and in one slot."""
+"""What a plan says of the charges of the connection and of standing alone: over its horizon, and in one slot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ OFF = {
     "demand_response": "missing of what was promised",
 }
 """What a charge counts in a slot, by the first part of its name."""
+ALONE = "island.survives"
 LEAST_KW = 1e-3
+LEAST_KWH = 0.05
 
 
 def charge_lines(kept: Kept) -> Iterator[str]:
@@ -39,12 +41,40 @@ def charge_lines(kept: Kept) -> Iterator[str]:
                 yield f"demand    {own}: a highest mean import of {counted[0]:.1f} kW this month"
 
 
-def charges_at(kept: Kept, slot: int) -> Iterator[tuple[str, float, str]]:
-    """List what charges count in a slot: name, amount [kW], and what it is."""
+def charges_at(kept: Kept, slot: int, asset: str = "") -> Iterator[tuple[str, float, str, str]]:
+    """List what counts in a slot: name, amount, its unit, and what it is; of the battery that holds an island also why.
+
+    Args:
+        kept: the plan.
+        slot: place of the slot.
+        asset: the battery, where it is explained; empty for none.
+    """
     for name, counted in _named(kept):
         of = name.partition(".")[0]
         if of in OFF and counted.shape == (len(kept.plan.slots),) and counted[slot] > LEAST_KW:
-            yield name, float(counted[slot]), OFF[of]
+            yield name, float(counted[slot]), "kW", OFF[of]
+    alone = kept.body.get("survived")
+    if alone is None:
+        return
+    for key, unit in (("missing_kwh", "kWh"), ("missing_kw", "kW")):
+        if alone[key][slot] > LEAST_KW:
+            yield ALONE, float(alone[key][slot]), unit, "missing for an island"
+    if asset:
+        yield ALONE, float(alone["need_kwh"][slot]), "kWh", f"to be kept in {asset} for an island"
+
+
+def island_line(kept: Kept, hold_s: float) -> Iterator[str]:
+    """Say whether a site could stand alone for as long as was asked, whenever its connection opens."""
+    alone = kept.body.get("survived")
+    if alone is None:
+        return
+    missing = [np.asarray(alone[key], dtype=float) for key in ("missing_kwh", "missing_kw")]
+    short = (missing[0] > LEAST_KWH) | (missing[1] > LEAST_KW)
+    if not short.any():
+        yield f"island    its loads can be carried for {hold_s:g} s, whenever the connection opens"
+    else:
+        worst = f"{missing[0].max():.1f} kWh and {missing[1].max():.1f} kW at the worst"
+        yield f"island    for {hold_s:g} s alone {worst} are missing, in {int(short.sum())} slots"
 
 
 def _named(kept: Kept) -> Iterator[tuple[str, Floats]]:

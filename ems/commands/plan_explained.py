@@ -67,7 +67,7 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
         `ok`, `plan`, `asset`, `from`, `to`, `power_kw`, `import_price` and `energy_value` [currency/kWh, the latter
         None where the plan has none], `limits` that bind the asset, the connection or the feeder in the slot (`asset`,
         `name`, `side`, `worth`, `key`, `line`), `charges` of the connection that count something in the slot (`name`,
-        `amount` [kW], `of`, `key`, `line`), `lost` wishes of the asset over the horizon (`name`, `amount`, `key`,
+        `amount`, `unit`, `of`, `key`, `line`), `lost` wishes of the asset over the horizon (`name`, `amount`, `key`,
         `line`), `site_changed` (whether the site was another one when the plan was made).
     """
     plan, where = kept.plan, _Lines(site)
@@ -84,8 +84,8 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
         "energy_value": None if value is None else float(value[slot]),
         "limits": list(_limits(site, kept, asset, slot, where)),
         "charges": [
-            {"name": name, "amount": amount, "of": of, **where.of(_charge_key(name))}
-            for name, amount, of in charges_at(kept, slot)
+            {"name": name, "amount": amount, "unit": unit, "of": of, **where.of(_charge_key(name))}
+            for name, amount, unit, of in charges_at(kept, slot, _forming(site, asset))
         ],
         "lost": [
             {"name": name, "amount": amount, **where.of(WISHES.get(name, ("assets", asset, *OWN_WISHES.get(name, ()))))}
@@ -121,6 +121,11 @@ def _key(site: Site, plan: Plan, slot: int, *, asset: str, name: str, side: str)
     if key is None or (key != "comfort" and not _holds(spec, key, plan.schedules[asset], slot)):
         return ("assets", asset)
     return ("assets", asset, key)
+
+
+def _forming(site: Site, asset: str) -> str:
+    """Give the asset back where it is the battery that holds the bus of an island."""
+    return asset if site.file.island is not None and site.file.island.forming == asset else ""
 
 
 def _charge_key(name: str) -> tuple[str, ...]:
@@ -173,7 +178,7 @@ def explanation_lines(site: Site, body: Mapping[str, Any]) -> Iterator[str]:
         yield "binds     nothing of the asset, the connection or the feeder"
     for charge in body["charges"]:
         place = f"{SITE_FILE}:{charge['line']} {charge['key']}"
-        yield f"counts    {charge['name']}: {charge['amount']:.2f} kW {charge['of']} ({place})"
+        yield f"counts    {charge['name']}: {charge['amount']:.2f} {charge['unit']} {charge['of']} ({place})"
     for wish in body["lost"]:
         yield f"lost      {wish['name']} {wish['amount']:g} in all, weighed by {SITE_FILE}:{wish['line']} {wish['key']}"
     if body["site_changed"]:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from ems.commands.asking import SAME_CLOCK
-from ems.commands.charges_shown import charge_lines
+from ems.commands.charges_shown import charge_lines, island_line
 from ems.config.heat_assets import HeatOnly
 from ems.config.site import Site
 from ems.privacy import Discretion, discretion
@@ -129,6 +129,9 @@ def _flexibility(site: Site, kept: Kept) -> Iterator[str]:
         else:
             yield f"reserve   {name}: nothing is held, none of its members is steered"
     yield from charge_lines(kept)
+    island = site.file.island
+    if island is not None and island.survives is not None:
+        yield from island_line(kept, island.survives.hold_s)
 
 
 def _slots(witnessed: tuple[int, ...]) -> str:

@@ -39,6 +39,7 @@ def understood(site: Site, bindings: Bindings, now: datetime) -> dict[str, Any]:
         "reserves": {name: band.model_dump() for name, band in file.reserves.items()},
         "envelopes": {name: envelope.model_dump() for name, envelope in file.envelopes.items()},
         "demand_response": {name: event.model_dump() for name, event in file.demand_response.items()},
+        "island": None if file.island is None else file.island.model_dump(),
         "tariff": tariff_echo(site, now),
         "clock_changes": list(clock_changes(ZoneInfo(file.site.timezone), now)),
     }
@@ -106,6 +107,8 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
         low, high = (None if envelope[key] is None else f"{envelope[key]:g} kW" for key in ("low_kw", "high_kw"))
         bounds = " and ".join(f"{word} {kw}" for word, kw in (("at least", low), ("at most", high)) if kw is not None)
         yield f"envelope  {name}: {bounds} of import are wanted, {_hours(envelope)}"
+    if facts["island"] is not None:
+        yield f"island    {_island(facts['island'])}"
     for name, event in facts["demand_response"].items():
         of = "its baseline" if event["baseline_kw"] is None else f"{event['baseline_kw']:g} kW"
         when = f"from {event['starts_at']} to {event['ends_at']}"
@@ -121,6 +124,16 @@ def _hours(part: dict[str, Any]) -> str:
     """Say when something is asked for, by the local clock."""
     days = "every day" if len(set(part["days"])) == len(DAYS) else ", ".join(DAYS[day] for day in part["days"])
     return f"{days} from {_clock(part['from_h'])} to {_clock(part['to_h'])}"
+
+
+def _island(said: dict[str, Any]) -> str:
+    """Say who holds the bus, and for how long plans provide for it."""
+    asked = said.get("survives")
+    holds = f"{said['forming']} holds the bus while {said['role']} of {said['device']} reads 1"
+    if asked is None:
+        return f"{holds}; no plan provides for it"
+    what = "all loads that nobody commands" if asked["loads"] is None else ", ".join(asked["loads"])
+    return f"{holds}; plans provide for {what} for {asked['hold_s']:g} s"
 
 
 def _clock(hour: float) -> str:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from drivers.driver import DriverError
 from drivers.registry import RoleInfo, profile_points
-from ems.config.assets import BatteryAsset
+from ems.config.assets import BatteryAsset, FixedLoad
 from ems.config.district_checks import block
 from ems.config.documents import Keys
 from ems.config.parts import Complaint, Parts, number, text
@@ -57,6 +57,26 @@ def check_island(parts: Parts) -> Iterator[Complaint]:
     if forming is not None and forming not in batteries:
         hint, known = did_you_mean(forming, batteries), ", ".join(batteries) or "none"
         yield (*ISLAND, "forming"), f"there is no battery {shown(forming)}{hint}; known are {known}"
+    yield from _survives(parts)
+
+
+def _survives(parts: Parts) -> Iterator[Complaint]:
+    """Check what an island shall survive: loads that there are, and a beginning that is no longer than the whole."""
+    path: Keys = (*ISLAND, "survives")
+    asked = parts.sections.get(path)
+    if asked is None:
+        return
+    loads = [name for name, asset in parts.named("assets") if isinstance(asset, FixedLoad)]
+    for place, name in enumerate(getattr(asked, "loads", None) or ()):
+        if name not in loads:
+            words = f"there is no load {shown(name)} that nobody commands{did_you_mean(name, loads)}"
+            yield (*path, "loads", place), f"{words}; known are {', '.join(loads) or 'none'}"
+    pickup_s, hold_s = number(asked, "pickup_s"), number(asked, "hold_s")
+    if pickup_s is not None and hold_s is not None and pickup_s > hold_s:
+        yield (*path, "pickup_s"), f"{pickup_s:g} is longer than `hold_s`, which is {hold_s:g}; write at most that"
+    if parts.raw.get("planning", {}).get("uncertainty"):
+        words = "plans for several scenarios know nothing of `island.survives` yet; leave one of both out"
+        yield ("planning", "uncertainty"), words
 
 
 def _failsafe(parts: Parts, section: BaseModel) -> Iterator[Complaint]:

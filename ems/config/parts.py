@@ -18,7 +18,7 @@ from ems.config.documents import Key, Keys
 from ems.config.flexibility import PowerEnvelope, ReserveBand, ResponseEvent
 from ems.config.grid_operator import GridOperator, LimitApi, LimitInput, LimitRegisters
 from ems.config.inverter import InverterCurves
-from ems.config.island import Island
+from ems.config.island import Island, Survives
 from ems.config.site import Control, Device, Feed, Feeds, Grid, Group, Identity, Outage, Planning, Series, SiteFile
 from ems.config.strict import Strict
 from ems.config.switched import PhaseSwitch, SgReady
@@ -31,6 +31,7 @@ _SECTIONS: Mapping[Keys, type[Strict]] = {
     ("grid_operator",): GridOperator,
     ("grid_operator", "api"): LimitApi,
     ("island",): Island,
+    ("island", "survives"): Survives,
     ("feeds",): Feeds,
     ("feeds", "price"): Feed,
     ("feeds", "carbon"): Feed,

@@ -20,6 +20,8 @@ ROWS = ("group_excess_kw", "unheated_kw", "reactive_kvar", "inverter_v_pu")
 V_DECIMALS = 6
 HELD, MISSING = ("up_kw", "down_kw"), ("up_missing_kw", "down_missing_kw")
 """What of a band of reserve is told by member, and what in all."""
+ALONE = ("need_kwh", "missing_kwh", "missing_kw")
+"""What is told of standing alone."""
 WORTH_KEPT = 1e-3
 WORTH_DECIMALS = 3
 """A limit that is worth less than `WORTH_KEPT` in a slot is not written down [currency per unit]."""
@@ -114,6 +116,9 @@ def _further(problem: Problem, plan: Plan) -> dict[str, Any]:
     }
     if plan.held_reserves:
         found["held_reserves"] = {name: _held(held) for name, held in plan.held_reserves.items()}
+    if plan.survived is not None:
+        kept = plan.survived
+        found["survived"] = {key: np.round(getattr(kept, key), DECIMALS) for key in ALONE}
     if plan.charged:
         found["charged"] = [np.round(each, DECIMALS) for each in plan.charged]
         found["charged_names"] = [charge_name(charge) for charge in problem.charges]

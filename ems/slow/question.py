@@ -332,7 +332,7 @@ def _kept(plan: Plan) -> Plan:
     """Leave of a plan what the next one can depend on."""
     return replace(
         plan, ac=AcVerdict(plan.ac.status), grid_rows=None, solve={}, prices=None, charged=(),
-        reactive_kvar={}, inverter_v_pu={}, held_reserves={},
+        reactive_kvar={}, inverter_v_pu={}, held_reserves={}, survived=None,
     )  # fmt: skip
 
 

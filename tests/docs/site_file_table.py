@@ -34,6 +34,7 @@ PLACES = {
     "Grid": "`grid`",
     "Outage": "`grid.outages.<id>`",
     "Island": "`island`",
+    "Survives": "`island.survives`",
     "GridOperator": "`grid_operator`",
     "LimitApi": "`grid_operator.api`",
     "LimitRegisters": "`grid_operator.registers.<id>`",

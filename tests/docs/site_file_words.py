@@ -127,6 +127,15 @@ WORDS: dict[str, dict[str, str]] = {
         "device": "the device that reads the connection's switch",
         "role": "of its profile: 1 while the connection is open",
         "forming": "the battery that then holds the bus by itself; nobody commands it meanwhile",
+        "survives": "for how long plans provide for an island; null for not at all",
+    },
+    "Survives": {
+        "hold_s": "for how long `forming` shall carry the loads, whenever the connection opens",
+        "missing_per_kwh": "what a kWh that is missing for that costs in plans, each hour [currency/kWh]",
+        "pickup_factor": "what the loads take at first, as a multiple of what is foreseen of them",
+        "pickup_s": "for how long that lasts",
+        "sun_share": "share of the foreseen sun and wind that is counted on, 0..1",
+        "loads": "ids of what has to be carried; null for all loads that nobody commands",
     },
     "GridOperator": {
         "failsafe_import_kw": "import limit that holds while the operator is lost; null takes no import limits",

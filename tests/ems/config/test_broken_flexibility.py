@@ -61,3 +61,33 @@ def test_two_events_at_once_are_one_too_many(yard: Path) -> None:
     assert list(load_site(yard).file.demand_response) == ["second", "first"]
     several = f"{after}planning: {{uncertainty: {{scenarios: 3}}}}\n"
     assert any("know nothing of `demand_response second` yet" in found for found in problems(yard, several))
+
+
+ISLAND = "island: {device: meter, role: alarm_state, forming: battery, survives: {WHAT}}"
+SURVIVES = {
+    "hold_s: 60": "missing_per_kwh: is missing",
+    "hold_s: 0, missing_per_kwh: 1": "hold_s: 0 is not greater than 0",
+    "hold_s: 60, missing_per_kwh: 1, pickup_factor: 0.5": "pickup_factor: 0.5 is below 1",
+    "hold_s: 60, missing_per_kwh: 1, pickup_s: 90": "pickup_s: 90 is longer than `hold_s`, which is 60",
+    "hold_s: 60, missing_per_kwh: 1, sun_share: 2": "sun_share: 2 is above 1",
+    "hold_s: 60, missing_per_kwh: 1, loads: [hoses]": "loads.0: there is no load 'hoses' that nobody commands (did you "
+    "mean `houses`?); known are houses",
+    "hold_s: 60, missing_per_kwh: 1, loads: [battery]": "loads.0: there is no load 'battery' that nobody commands",
+    "hold_s: 60, missing_per_kwh: 1, loads: []": "loads: ",
+    "hold_s: 60, missing_per_kwh: 1, hours: 2": "hours: is not a known key here",
+}
+
+
+@pytest.mark.parametrize("what", SURVIVES)
+def test_one_slip_of_an_island_gives_one_problem_at_its_place(yard: Path, what: str) -> None:
+    text = f"{SITE}{ISLAND.replace('WHAT', what)}\n"
+    found = [problem for problem in problems(yard, text) if "island.role" not in problem]
+    (only,) = found
+    assert only.startswith(f"site.yaml:{SITE.count(chr(10)) + 1}:"), only
+    assert f"  island.survives.{SURVIVES[what]}" in only, only
+
+
+def test_several_scenarios_and_an_island_are_too_much_yet(yard: Path) -> None:
+    island = ISLAND.replace("WHAT", "hold_s: 60, missing_per_kwh: 1")
+    text = f"{SITE}{island}\nplanning: {{uncertainty: {{scenarios: 3}}}}\n"
+    assert any("know nothing of `island.survives` yet" in found for found in problems(yard, text))
