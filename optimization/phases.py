@@ -10,13 +10,12 @@ Method of symmetrical co-ordinates applied to the solution of polyphase networks
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 PHASES = "abc"
 ROTATED = np.exp(2j * np.pi / 3)
-FRAME: NDArray[np.complex128] = np.array([[1, 1, 1], [1, ROTATED**2, ROTATED], [1, ROTATED, ROTATED**2]])
+FRAME = np.array([[1, 1, 1], [1, ROTATED**2, ROTATED], [1, ROTATED, ROTATED**2]], dtype=np.complex128)
 """From the sequences 0, 1, 2 to the phases a, b, c."""
-TO_SEQUENCES: NDArray[np.complex128] = np.linalg.inv(FRAME)
+TO_SEQUENCES = np.linalg.inv(FRAME).astype(np.complex128)
 
 FIRST = 1_000_000
 """Buses of a grid file have smaller indices."""

@@ -100,7 +100,8 @@ BROKEN = {
     "too much": ("port: 15027, mode: control, safe: {setpoint_kw: 0}", "port: 15027, mode: control, "
                  "safe: {setpoint_kw: 11}", "rod.safe.setpoint_kw: 11 is outside what the electric_boiler takes;"),
     "too little": ("port: 15026, mode: control, safe: {setpoint_kw: null}", "port: 15026, mode: control, "
-                   "safe: {setpoint_kw: 3}", "burner.safe.setpoint_kw: 3 is outside what the boiler takes; write 0 or 8"),
+                   "safe: {setpoint_kw: 3}",
+                   "burner.safe.setpoint_kw: 3 is outside what the boiler takes; write 0 or 8"),
     "no safe value": ("port: 15028, mode: control, safe: {setpoint_kw: 0}", "port: 15028, mode: control",
                       "lifter.safe: declares no safe setpoint_kw"),
     "a bus of a boiler": ("device: burner", "device: burner\n    bus: houses", "kettle.bus: is not a known key here"),
