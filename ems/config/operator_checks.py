@@ -74,9 +74,6 @@ def _survives(parts: Parts) -> Iterator[Complaint]:
     pickup_s, hold_s = number(asked, "pickup_s"), number(asked, "hold_s")
     if pickup_s is not None and hold_s is not None and pickup_s > hold_s:
         yield (*path, "pickup_s"), f"{pickup_s:g} is longer than `hold_s`, which is {hold_s:g}; write at most that"
-    if parts.raw.get("planning", {}).get("uncertainty"):
-        words = "plans for several scenarios know nothing of `island.survives` yet; leave one of both out"
-        yield ("planning", "uncertainty"), words
 
 
 def _failsafe(parts: Parts, section: BaseModel) -> Iterator[Complaint]:

@@ -44,9 +44,6 @@ def check_responses(parts: Parts) -> Iterator[Complaint]:
         if number(event, "reward_per_kwh") == number(event, "penalty_per_kwh") == 0.0:
             yield path, "costs nothing to miss; write `reward_per_kwh` or `penalty_per_kwh` above 0"
     yield from _overlaps(spans)
-    if spans and parts.raw.get("planning", {}).get("uncertainty"):
-        words = f"plans for several scenarios know nothing of `demand_response {next(iter(spans))}` yet"
-        yield ("planning", "uncertainty"), f"{words}; leave one of both out"
 
 
 def _overlaps(spans: dict[str, Span]) -> Iterator[Complaint]:

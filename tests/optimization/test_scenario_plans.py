@@ -15,11 +15,12 @@ from ems.plan_check import check_plan, scenarios
 from optimization import uncertainty
 from optimization.assets import Battery, BatteryInputs, LoadInputs, PvInputs
 from optimization.assets.asset import PowerBand
+from optimization.bands import Survival
 from optimization.hedging import HedgingSolver, questions
 from optimization.holding import hold
 from optimization.model import build_model
 from optimization.periods import reach
-from optimization.problem import AcVerdict, DemandTerms, Refused
+from optimization.problem import AcVerdict, DemandTerms, Envelope, Imbalance, ReactiveEnergy, Refused, SlidingDemand
 from optimization.scenario_tree import NOT_BY_SLOT, Stake
 from optimization.slots import uniform
 from optimization.solve import Solver, values_of
@@ -198,6 +199,24 @@ def test_a_scenario_that_hardly_counts_is_planned_and_priced_all_the_same():
 def hedged_plan(asked, solution):
     told = {name: replace(as_plan(asked, each), solve=each.solve) for name, each in solution.branches.items()}
     return replace(as_plan(asked, solution), solve=solution.solve, branches=told)
+
+
+def test_further_charges_and_an_island_are_heeded_in_every_scenario():
+    whole = np.zeros(N, dtype=int)
+    charges = (
+        SlidingDemand(3.0, 1800.0, 300.0, whole, np.array([5.0]), np.zeros(6), np.zeros(6, dtype=int)),
+        Imbalance(DEMAND + 1.0, np.full(N, 0.2), np.full(N, -0.1)),
+        ReactiveEnergy(whole, 0.1, 0.05, np.zeros(1)),
+        Envelope(np.full(N, 6.0), np.full(N, 8.0), np.full(N, 0.3)),
+    )
+    survival = Survival(("battery",), 0.5 * DEMAND, 3600.0, 1.0, 1.5, 600.0)
+    asked = house(0.5, 0.2, charges=charges, survival=survival)
+    solution = HedgingSolver().solve(asked)
+    plan = hedged_plan(asked, solution)
+    assert check_plan(asked, plan) == ()
+    worst = plan.branches["times 2.2"]
+    assert worst.charged[0][0] > plan.charged[0][0] + 0.1
+    assert worst.survived.missing_kwh[:SHARED] == pytest.approx(plan.survived.missing_kwh[:SHARED], abs=1e-6)
 
 
 @pytest.fixture

@@ -59,8 +59,6 @@ def test_two_events_at_once_are_one_too_many(yard: Path) -> None:
     after = text.replace("T17:30", "T18:00")
     (yard / "site.yaml").write_text(after, encoding="utf-8")
     assert list(load_site(yard).file.demand_response) == ["second", "first"]
-    several = f"{after}planning: {{uncertainty: {{scenarios: 3}}}}\n"
-    assert any("know nothing of `demand_response second` yet" in found for found in problems(yard, several))
 
 
 ISLAND = "island: {device: meter, role: alarm_state, forming: battery, survives: {WHAT}}"
@@ -85,9 +83,3 @@ def test_one_slip_of_an_island_gives_one_problem_at_its_place(yard: Path, what: 
     (only,) = found
     assert only.startswith(f"site.yaml:{SITE.count(chr(10)) + 1}:"), only
     assert f"  island.survives.{SURVIVES[what]}" in only, only
-
-
-def test_several_scenarios_and_an_island_are_too_much_yet(yard: Path) -> None:
-    island = ISLAND.replace("WHAT", "hold_s: 60, missing_per_kwh: 1")
-    text = f"{SITE}{island}\nplanning: {{uncertainty: {{scenarios: 3}}}}\n"
-    assert any("know nothing of `island.survives` yet" in found for found in problems(yard, text))
