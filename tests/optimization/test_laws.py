@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from districts import BATTERY, LOAD, assert_physical, districts, problem, series
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -67,6 +68,18 @@ def test_a_store_outside_its_band_goes_no_further_out(energy_kwh, price, limit):
     outside = outside_kwh(solution, energy_kwh)
     assert outside.max() <= outside[0] + 1e-6
     assert_physical(asked, solution)
+
+
+@pytest.mark.parametrize("energy_kwh", [0.3, 0.9])
+def test_a_store_below_its_band_is_not_emptied_further_to_keep_a_limit(energy_kwh):
+    """There is energy that it could give, and a kilowatt-hour above the limit is dearer than one below the band."""
+    load = np.where(np.arange(12) < 6, 2.0, 0.5)
+    asked = problem([(BATTERY, BatteryInputs(energy_kwh, 0.1)), (LOAD, LoadInputs(load))], np.full(12, 0.3), limit=1.0)
+    solution = WARM.solve(asked)
+    outside = outside_kwh(solution, energy_kwh)
+    assert outside[0] > 0.05
+    assert outside.max() <= outside[0] + 1e-6
+    assert solution.excess_kw[1:6].min() > 0.9
 
 
 @FEW

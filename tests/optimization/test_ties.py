@@ -12,7 +12,8 @@ from districts import BATTERY, LOAD, POINT, PUMP, START, as_plan, hours, money, 
 from optimization.assets import BatteryInputs, ChargePointInputs, EvSession, LoadInputs
 from optimization.coefficients import previous_kw
 from optimization.slots import chain, uniform
-from optimization.solve import Solver
+from optimization.solve import Solver, values_of
+from optimization.structure import structure
 from optimization.weights import Weights
 
 N = 32
@@ -65,13 +66,33 @@ def test_noise_below_a_millionth_moves_nothing():
     assert churn_kw(first, noisy, N) <= 1e-6
 
 
-def test_prices_that_step_to_nothing_and_back_leave_no_trace_in_a_kept_model():
+def test_noise_does_not_reach_the_programme():
     """A step that was averaged leaves 1e-11 where nothing was meant: too little for a row, too much to be nothing."""
+    step = np.where(np.arange(N) % 8 < 3, 0.35, 0.0)
+    asked, noisy = day(step + 0.1, export=step), day(step + 0.1 + 2e-7, export=step + 1.2e-11)
+    meant, told = (values_of(each, structure(each)) for each in (asked, noisy))
+    assert meant.keys() == told.keys()
+    for name, numbers in meant.items():
+        np.testing.assert_array_equal(told[name], numbers, err_msg=name)
+
+
+def test_prices_that_step_to_nothing_and_back_leave_no_trace_in_a_kept_model():
     solver, step = Solver(), np.where(np.arange(N) % 8 < 3, 0.35, 0.0)
     for export in (step, step + 1.2e-11, 0.0 * step, step):
         asked = day(FLAT + 0.2, export=export)
         kept, anew = solver.solve(asked), Solver().solve(asked)
         assert kept.objective == pytest.approx(anew.objective, rel=1e-7)
+
+
+def test_what_saves_next_to_nothing_moves_a_plan_that_holds_to_none_and_leaves_one_that_does():
+    """To wait an hour would save 3e-5 a kWh and cost 1e-5 for being late."""
+    solver, asked = Solver(), day(FLAT)
+    first, late = solver.solve(asked), FLAT.copy()
+    late[4:] -= 3e-5
+    held = solver.solve(replace(day(late), previous=as_plan(asked, first)))
+    free = solver.solve(replace(day(late, weights=Weights(move=0.0)), previous=as_plan(asked, first)))
+    assert churn_kw(first, free) > 1.0
+    assert churn_kw(first, held) <= 1e-6
 
 
 def test_the_plan_in_force_is_kept_where_it_costs_next_to_nothing():
