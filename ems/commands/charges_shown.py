@@ -24,9 +24,14 @@ LEAST_KWH = 0.05
 
 
 def charge_lines(kept: Kept) -> Iterator[str]:
-    """Write one line for each charge that a plan counts by a name; older plans have none."""
+    """Write one line for each charge that a plan counts by a name; older plans have none.
+
+    Nothing is said of what was not planned with, as that is told with its reason.
+    """
     hours = kept.plan.slots.duration_h
     for name, counted in _named(kept):
+        if name in kept.body["not_planned_with"]:
+            continue
         of, _, own = name.partition(".")
         match of:
             case "envelopes":

@@ -112,6 +112,9 @@ async def test_a_site_s_plan_keeps_what_it_promised_and_tells_what_is_missing(tm
     kept = Kept.of(body, site)
     lines = list(table_lines(site, kept, None))
     assert "event     noon: 0.0 kWh missing of what was promised" in lines
+    untold = Kept.of(json.loads(to_json(plan_record(asked, plan, foresight, told["not_planned_with"]))), site)
+    words = [line for line in table_lines(site, untold, None) if "unknown" in line]
+    assert words == [f"without   demand_response.unknown: {UNKNOWN}"]
     missing_kwh = float(plan.slots.duration_h @ plan.charged[1])
     assert missing_kwh > 10.0
     assert f"event     greedy: {missing_kwh:.1f} kWh missing of what was promised" in lines

@@ -185,3 +185,25 @@ class TestTheFastLoop:
         desk.restore(bodies, lambda point, at: None, NOON)
         assert self.run(short, [10.0]).target_kw is None
         assert self.run(desk, [10.0]).target_kw == 25.0
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(0.0, 60.0), min_size=8, max_size=14), st.sampled_from([60, 180, 300]))
+def test_who_draws_no_more_than_is_allowed_passes_the_target_in_no_interval(wishes, sliding_s):
+    """A wish holds for five minutes; what it takes beyond what was allowed in the cycle before is not drawn."""
+    charge = DemandCharge(9.0, 900, sliding_s=sliding_s)
+    site = make_site()
+    site = site.model_copy(update={"tariff": dataclasses.replace(site.tariff, demand=charge)})
+    journal = Journal()
+    desk = DemandDesk(site, bind(site), journal.record)
+    plan = dataclasses.replace(make_plan({}), demand_target_kw=20.0)
+    allowed_kw = 20.0
+    for index in range(30 * len(wishes)):
+        kw = min(wishes[index // 30], allowed_kw)
+        values = {"meter.power_kw": kw, "meter.import_kwh": None}
+        at_s = 10.0 * index
+        now = desk.update(snapshot(values, at=NOON + timedelta(seconds=at_s), now_s=at_s), plan)
+        allowed_kw = now.allowed_kw
+    told = [body["mean_kw"] for body in journal.bodies(RECORD)]
+    assert len(told) >= (300 * len(wishes) - 900) // sliding_s - 1
+    assert max(told) <= 20.0 + 1e-6
