@@ -86,7 +86,7 @@ WORDS: dict[str, dict[str, str]] = {
         "coarse_after_h": "from so far ahead on slots are `coarse_step_s` long; null for `step_s` all along",
         "coarse_step_s": "length of a slot far ahead: a multiple of `step_s` that divides an hour, or whole hours",
         "max_plan_age_s": "a plan older than this is not followed any more: the rules steer",
-        "solve_deadline_s": "the solver process is replaced when an answer takes longer",
+        "solve_deadline_s": "the solver process is replaced when an answer takes longer; at most `every_s`",
         "carbon_price_per_kg": "what a kilogram of CO2 costs in the objective and in `cost` [currency/kg]",
         "carbon_budget_kg_per_week": "emissions that a local week from Monday on should stay below; null for none [kg]",
         "carbon_budget_price_per_kg": "what a kilogram beyond that budget costs in the objective [currency/kg]",
