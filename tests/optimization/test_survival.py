@@ -9,7 +9,7 @@ import pytest
 from districts import as_plan, problem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scipy.optimize import linprog
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from ems.plan_check import check_plan
 from optimization.assets import Battery, BatteryInputs, Genset, GensetInputs, Load, LoadInputs
@@ -107,6 +107,56 @@ def test_a_battery_against_an_independent_formulation(hold_s, factor, pickup_s, 
     assert solution.objective == pytest.approx(cost, abs=0.05)
     np.testing.assert_allclose(solution.survived.missing_kwh, missed, atol=0.05)
     assert solution.objective > solved(asked()).objective + 1e-3  # the case binds
+
+
+def with_engine(carried, hold_h, factor, missing, *, held):
+    """Columns: charge, discharge, import, export, generation, runs, starts, stored power, run, missing, short."""
+    names = ("c", "d", "i", "e", "g", "u", "v", "p", "r", "m", "k")
+    one, zero, low = np.eye(N), np.zeros((N, N)), np.tril(np.ones((N, N)))
+    before, lag = np.tril(np.ones((N, N)), -1), np.eye(N, k=-1)
+
+    def rows(**parts):
+        return np.hstack([parts.get(name, zero) for name in names])
+
+    need = carried * hold_h - 0.96 * (held - 1.0)
+    limits = [
+        (rows(c=one, d=-one, i=-one, e=one, g=-one), -DEMAND, -DEMAND),
+        (rows(c=0.96 * low, d=-low / 0.96), 1.0 - held, 19.0 - held),
+        (rows(g=one, u=-12.0 * one), -np.inf, 0.0),
+        (rows(g=one, u=-3.0 * one), 0.0, np.inf),
+        (rows(u=one - lag, v=-one), -np.inf, 0.0),
+        (rows(p=one, u=12.0 * one, k=one), factor * carried, np.inf),
+        (rows(r=one, u=-12.0 * one), -np.inf, 0.0),
+        *((rows(c=0.96 * 0.96 * each, d=-each, r=hold_h * one, m=one), need, np.inf) for each in (before, low)),
+    ]
+    price = dict.fromkeys(names, np.zeros(N)) | {
+        "c": EARLY - 0.2 * 0.96, "d": EARLY + 0.02 + 0.2 / 0.96, "i": PRICE, "e": np.full(N, -0.03),
+        "g": np.full(N, 2.2 * 0.09), "u": np.full(N, 3.0 * 0.09), "v": np.full(N, 0.4), "m": np.full(N, missing),
+        "k": np.full(N, missing * hold_h),
+    }  # fmt: skip
+    most = {"c": 10.0, "d": 8.0, "i": 50.0, "e": 50.0, "g": 12.0, "u": 1.0, "v": 1.0, "p": 8.0, "r": carried}
+    high = np.concatenate([np.full(N, most.get(name, np.inf)) for name in names])
+    found = milp(
+        np.concatenate([price[name] for name in names]),
+        integrality=np.repeat([name == "u" for name in names], N),
+        bounds=Bounds(np.zeros(len(high)), high),
+        constraints=[LinearConstraint(*row) for row in limits],
+    )
+    assert found.status == 0
+    return found.fun - 0.2 * held
+
+
+@pytest.mark.parametrize(
+    ("carried", "hold_h", "factor", "missing"),
+    [(6.0, 2.0, 1.0, 0.6), (4.0, 4.0, 2.5, 0.1), (10.0, 1.0, 1.2, 0.3), (7.0, 3.0, 1.0, 0.02)],
+)
+def test_a_battery_and_a_set_against_an_independent_formulation(carried, hold_h, factor, missing):
+    engine = (ENGINE, GensetInputs(False, 86400.0, np.full(N, 0.09)))
+    survival = alone(carried, members=("battery", "engine"), hold_s=3600.0 * hold_h, factor=factor, missing=missing)
+    solution = solved(asked(survival, more=(engine,)))
+    cost = with_engine(carried, hold_h, factor, missing, held=10.0)
+    assert solution.objective == pytest.approx(cost, rel=2e-3, abs=2e-3)
+    assert solution.objective > solved(asked(more=(engine,))).objective + 1e-3  # the case binds
 
 
 def test_what_the_battery_cannot_give_at_once_is_told():
