@@ -12,6 +12,7 @@ import numpy as np
 
 from ems.commands.asking import SAME_CLOCK
 from ems.commands.charges_shown import charge_lines, island_line
+from ems.config.assets import ChargePointAsset
 from ems.config.heat_assets import HeatOnly
 from ems.config.site import Site
 from ems.privacy import Discretion, discretion
@@ -97,7 +98,7 @@ def table_lines(site: Site, kept: Kept, age_s: float | None) -> Iterator[str]:
     for asset, why in kept.body["not_planned_with"].items():
         yield f"without   {asset}: {why}"
     for asset, name, amount in lost(kept):
-        yield f"lost      {asset}: {name} {amount:g}"
+        yield f"lost      {asset}: {name} {amount:g}{_longer(site, asset, name, amount)}"
     yield from _heat(kept)
     columns = _columns(site, kept)
     widths = [max(len(head), 9) + 2 for head, _ in columns]
@@ -143,6 +144,14 @@ def lost(kept: Kept) -> list[tuple[str, str, float]]:
     """List the wishes that are not served: asset, name with its unit, amount over the horizon."""
     slack = kept.body["slack"]
     return [(a, name, float(v)) for a, wishes in slack.items() for name, v in wishes.items() if float(v) > 0.0]
+
+
+def _longer(site: Site, asset: str, name: str, amount: float) -> str:
+    """Say how much longer a car would have to stay at the least; one that takes less than its point needs more."""
+    spec = site.file.assets.get(asset)
+    if name != "shortfall_kwh" or not isinstance(spec, ChargePointAsset):
+        return ""
+    return f", at least {60.0 * amount / (spec.efficiency * spec.charge_kw):.0f} min more at {spec.charge_kw:g} kW"
 
 
 def _columns(site: Site, kept: Kept) -> list[tuple[str, Any]]:

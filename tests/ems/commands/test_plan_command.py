@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from conftest import Said
 
 from ems.clock import SystemClock
 from ems.commands import plan_compared
+from ems.config.assets import ChargePointAsset
 from ems.config.loading import load_site
 from ems.slow.plan_record import plan_record
 from ems.store.journal import Journal
@@ -92,6 +94,18 @@ def test_show_tells_the_newest_plan(ems: Run, keep: Callable[..., Plan]) -> None
     power = [plan.import_kw[0] - plan.export_kw[0], 0.2, None, 5.0, plan.schedules["battery"].power_kw[0]]
     assert [float(x) for x in first[2:4]] == pytest.approx([power[0], 0.2], abs=1e-3)
     assert [float(x) for x in first[5:7]] == pytest.approx(power[3:], abs=1e-3)
+
+
+def test_a_car_that_is_left_short_is_told_in_kwh_and_minutes(ems: Run, keep: Callable[..., Plan], site: Path) -> None:
+    missing_kwh = float(keep(question(START)).schedules["charge_point"].slack["shortfall_kwh"].sum())
+    spec = load_site(site).file.assets["charge_point"]
+    assert isinstance(spec, ChargePointAsset)
+    (said,) = [line for line in ems("plan", "show", "SITE").out.splitlines() if "shortfall_kwh" in line]
+    told = re.fullmatch(r"lost      charge_point: shortfall_kwh (.+), at least (\d+) min more at (.+) kW", said)
+    assert told is not None, said
+    assert float(told[1]) == pytest.approx(missing_kwh, abs=1e-3)
+    assert float(told[3]) == spec.charge_kw
+    assert float(told[2]) / 60.0 * spec.charge_kw * spec.efficiency == pytest.approx(missing_kwh, abs=0.2)
 
 
 def test_another_plan_is_shown_by_its_id(ems: Run, keep: Callable[..., Plan]) -> None:
