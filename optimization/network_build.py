@@ -33,22 +33,30 @@ def prepare(grid_path: Path, limits: GridLimits, cache_dir: Path, outage: Outage
     """
     case = load_case(grid_path, limits, cache_dir, outage)
     if case is None:
-        case = read_grid(grid_path, limits, outage)
-        store_case(case, cache_dir)
-        if limits.per_phase:  # what looks at the feeder as balanced finds that ready too
-            prepare(grid_path, replace(limits, per_phase=False), cache_dir, outage)
+        read = _read(grid_path, limits, outage)
+        for one in read:
+            store_case(one, cache_dir)
+        case = read[-1]
     return case
 
 
 def read_grid(grid_path: Path, limits: GridLimits, outage: Outage | None = None) -> GridCase:
     """Read a feeder with pandapower; raises `GridError` naming what is wrong and what to do."""
-    key = case_key(grid_path, limits, outage)
+    return _read(grid_path, limits, outage)[-1]
+
+
+def _read(grid_path: Path, limits: GridLimits, outage: Outage | None) -> tuple[GridCase, ...]:
+    """Read a feeder; where it is wanted by phase, first as balanced too, for all that looks at it so."""
+    even = replace(limits, per_phase=False)
+    key, even_key = (case_key(grid_path, each, outage) for each in (limits, even))
     net = opened(grid_path, outage)
     _refuse_unsupported(net, grid_path)
     read = extract(solved(net, grid_path), grid_path, outage)
-    case = GridCase(planned_network(read.ac, read.upper, read.impedance, limits, key), read.ac, limits)
+    case = GridCase(planned_network(read.ac, read.upper, read.impedance, even, even_key), read.ac, even)
     _compare(case, net.res_bus.vm_pu.loc[case.ac.bus_ids].to_numpy())
-    return _by_phase(read, limits, key, grid_path) if limits.per_phase else case
+    if not limits.per_phase:
+        return (case,)
+    return case, _by_phase(read, limits, key, grid_path)
 
 
 def _by_phase(read: ReadGrid, limits: GridLimits, key: str, path: Path) -> GridCase:

@@ -47,5 +47,6 @@ ZERO_SEQUENCE = {
     "ext_grid": ("s_sc_max_mva", "rx_max", "x0x_max", "r0x0_max"),
 }
 """Columns of a pandapower grid without which nothing is known of its phases, by table."""
-VECTOR_GROUPS = ("Dyn", "YNyn", "Yzn")
-"""Transformers that `runpp_3ph` knows: those with an earthed star below."""
+VECTOR_GROUPS = ("Dyn", "YNyn")
+"""Transformers that are known. `runpp_3ph` of pandapower 3.5.6 takes Yzn too, but its answers then change with the base
+of its per-unit system, so that there is no witness."""

@@ -159,9 +159,8 @@ class ChargePoint:
             self.current_a = self.power_kw = 0.0
             return
         voltage_v = self.voltage_v * ambient.voltage_pu.get(self.bus, 1.0)
-        self.power_kw = (
-            min(self.car.phases, self.phases, self.in_use) * voltage_v * self.current_a * POWER_FACTOR / 1000.0
-        )
+        phases = min(self.car.phases, self.phases, self.in_use)
+        self.power_kw = phases * voltage_v * self.current_a * POWER_FACTOR / 1000.0
         self.energy_kwh += self.power_kw * dt_s / 3600.0
         self.car.delivered_kwh += self.power_kw * self.efficiency * dt_s / 3600.0
 

@@ -13,6 +13,7 @@ phase, and each of its phases. So is a branch.
 from __future__ import annotations
 
 import warnings
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from hil.plant.draws import Floats
 from hil.plant.power_flow import Complexes, GridState, Matrices, PowerFlow, alive_branches, full_load, matrices
 
 PHASES = "abc"
+WITNESS_MVA = 0.01
 A = np.exp(2j * np.pi / 3)
 T = np.array([[1, 1, 1], [1, A * A, A], [1, A, A * A]])
 U = np.linalg.inv(T)
@@ -57,11 +59,6 @@ class PhaseFlow:
             buses=(*plain.buses, *(at_phase(bus, f) for bus in plain.buses for f in PHASES)),
             branches=(*plain.branches, *(at_phase(branch, f) for branch in plain.branches for f in PHASES)),
         )
-
-    @property
-    def iterations(self) -> int:
-        """Newton iterations so far."""
-        return self._inner.iterations
 
     def solve(self, p_kw: Floats, q_kvar: Floats) -> GridState:
         """Find the state for powers into the devices of each place [kW, kvar]; raises `PowerFlowError`."""
@@ -157,13 +154,16 @@ def solve_by_phase(net: Any) -> None:
 class PhaseWitness:
     """pandapower's own `runpp_3ph` of the same grid, asked now and then.
 
+    Its iteration ends at 3e-8 of the base, so the base is made small.
+
     Args:
         net: the grid that the fast solver's matrices come from.
     """
 
     def __init__(self, net: Any) -> None:
-        self._net = net
-        self._loads = [pp.create_asymmetric_load(net, bus) for bus in net.bus.index]
+        self._net = deepcopy(net)
+        self._net.sn_mva = WITNESS_MVA
+        self._loads = [pp.create_asymmetric_load(self._net, bus) for bus in self._net.bus.index]
         self.asked = 0
         self.worst_pu = 0.0
 
