@@ -56,6 +56,7 @@ MOVES = {
     AssetKind.DEFERRABLE: Moves(deadband_kw=0.0),
     AssetKind.PV: Moves(deadband_kw=0.5),
     AssetKind.BOILER: Moves(deadband_kw=0.5, hold_s=20.0, deadband_share=0.02),
+    AssetKind.PIPE: Moves(deadband_kw=0.5, hold_s=20.0, deadband_share=0.02),
 }
 
 

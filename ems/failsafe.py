@@ -34,7 +34,7 @@ from ems.config.assets import (
     WindAsset,
 )
 from ems.config.binding import Bindings, bind
-from ems.config.heat_assets import ElectricBoilerAsset, HeatSourceAsset
+from ems.config.heat_assets import ElectricBoilerAsset, HeatSourceAsset, PipeAsset
 from ems.config.inverter_models import inverters
 from ems.config.on_phase import phase_of, plans_phases
 from ems.config.site import Mode, Site
@@ -122,7 +122,11 @@ def _span_kw(
             # A run that has begun and that nothing may interrupt goes on, whatever the safe value.
             return 0.0, asset.most_kw if safe_kw is None or asset.piece_s is None else safe_kw
         case _:
-            return 0.0, 0.0
+            return 0.0, _pump_kw(asset)
+
+
+def _pump_kw(asset: object) -> float:
+    return asset.rated_kw * asset.pump_kw_per_kw if isinstance(asset, PipeAsset) else 0.0
 
 
 def is_steered(site: Site, device: str) -> bool:

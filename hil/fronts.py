@@ -27,6 +27,7 @@ from ems.config.heat_assets import (
     ElectricHeater,
     HeatLoadAsset,
     HeatSourceAsset,
+    PipeAsset,
     TankAsset,
 )
 from ems.config.site import Device, Site
@@ -36,7 +37,7 @@ from hil.endpoints.bacnet_links import BacnetLink, DirectLink, Router
 from hil.endpoints.bidirectional import BidirectionalGateway
 from hil.endpoints.charge_boxes import BenderBox, VestelBox
 from hil.endpoints.genset import GensetGateway
-from hil.endpoints.heat import BoilerGateway, HeaterGateway, TankProbes
+from hil.endpoints.heat import BoilerGateway, HeaterGateway, PipeGateway, TankProbes
 from hil.endpoints.home_hub import HomeHub
 from hil.endpoints.limit_gateway import LimitGateway
 from hil.endpoints.machine import MachineGateway
@@ -164,6 +165,10 @@ def _heater(fronts: Fronts, asset: str, spec: ElectricHeater, _: Device) -> Heat
     return HeaterGateway(fronts.plant, asset, rated_kw=spec.rated_kw)
 
 
+def _pipe(fronts: Fronts, asset: str, spec: PipeAsset, _: Device) -> PipeGateway:
+    return PipeGateway(fronts.plant, asset, rated_kw=spec.rated_kw)
+
+
 def _heat_pump(fronts: Fronts, asset: str, spec: HeatPumpAsset, device: Device) -> bacnet_device.BacnetDevice:
     link, instance = fronts.link(device), device.device_instance or 0
     return bacnet_device.BacnetDevice(fronts.plant, asset, rated_kw=spec.rated_kw, link=link, instance=instance)
@@ -215,6 +220,7 @@ _BUILDERS: Mapping[str, Mapping[type, Builder]] = {
     "heat_meter": {HeatMeter: _heat_meter, HeatLoadAsset: _heat_load},
     "tank_sensors": {TankAsset: _probes},
     "boiler": {BoilerAsset: _boiler},
+    "pipe_pump": {PipeAsset: _pipe},
     "electric_heater": {ElectricBoilerAsset: _heater, HeatSourceAsset: _heater},
     "limit_gateway": {GridOperator: _limit_gateway},
     "heat_pump": {HeatPumpAsset: _heat_pump},

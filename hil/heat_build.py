@@ -16,14 +16,16 @@ from ems.config.heat_assets import (
     HeatLoadAsset,
     HeatMaker,
     HeatSourceAsset,
+    PipeAsset,
     TankAsset,
 )
 from ems.config.site import Site
 from hil.plant.ambient import Device
 from hil.plant.draws import Floats, off, stream
 from hil.plant.genset import Genset
-from hil.plant.heat import Giver, HeatLoad, HeatNode, Jacket, Tank
+from hil.plant.heat import Drawer, Giver, HeatLoad, HeatNode, Jacket, Tank
 from hil.plant.heat_makers import COMPRESSOR_LAG_S, EXCHANGED_K, Boiler, Lifter, Rod, Thermostat
+from hil.plant.heat_pipe import HeatPipe
 
 START_SHARE = 0.5
 """A tank begins half-way up its band."""
@@ -55,6 +57,8 @@ class HeatDraw:
             self.devices[name] = self._load(name, spec)
         for name, spec in self._of(HeatMaker).items():
             self.devices[name] = self._maker(name, spec)
+        for name, spec in self._of(PipeAsset).items():
+            self.devices[name] = self._pipe(name, spec)
         return tuple(self._node(node) for node in self._tanks)
 
     def _of(self, kind: Any) -> Mapping[str, Any]:
@@ -103,13 +107,23 @@ class HeatDraw:
             source_c=None if spec.source_c is None else spec.source_c + float(rng.uniform(-1.0, 1.0)),
         )
 
+    def _pipe(self, name: str, spec: PipeAsset) -> HeatPipe:
+        (near, _), (far, band) = self._tanks[spec.heat_node], self._tanks[spec.to_node]
+        return HeatPipe.drawn(
+            stream(self.seed, name), near, far, Thermostat(far, (band.low_c, band.high_c)),
+            bus=spec.bus, rated_kw=spec.rated_kw, delay_s=spec.delay_s, loss_share=spec.loss_share,
+            pump_share=spec.pump_kw_per_kw, tan_phi=_tan_phi(spec.power_factor),
+        )  # fmt: skip
+
     def _node(self, node: str) -> HeatNode:
         members = [name for name, spec in self.site.file.assets.items() if getattr(spec, "heat_node", None) == node]
         found = [self.devices[name] for name in members]
+        come = [name for name, spec in self._of(PipeAsset).items() if spec.to_node == node]
         made: list[Giver] = [each for each in found if isinstance(each, Boiler | Rod)]
+        made += [pipe for name in come if isinstance(pipe := self.devices[name], HeatPipe)]
         jackets: list[Giver] = [self._jacket(name) for name in members if isinstance(self.devices[name], Genset)]
         unplaced: list[Giver] = [each for each in found if isinstance(each, Boiler)]
-        loads = [each for each in found if isinstance(each, HeatLoad)]
+        loads: list[Drawer] = [each for each in found if isinstance(each, HeatLoad | HeatPipe)]
         return HeatNode(self._tanks[node][0], loads, [*made, *jackets], [*unplaced, *jackets])
 
     def _jacket(self, name: str) -> Jacket:

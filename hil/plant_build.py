@@ -26,7 +26,7 @@ from ems.config.assets import (
     PvAsset,
     WindAsset,
 )
-from ems.config.heat_assets import ElectricHeater, HeatLoadAsset
+from ems.config.heat_assets import HeatLoadAsset, OnNode
 from ems.config.inverter import InverterCurves
 from ems.config.on_phase import knows_phases
 from ems.config.site import Site
@@ -124,7 +124,7 @@ class _Draw:
 
     def devices(self) -> dict[str, Device]:
         """Draw all devices of the site but those of heat nodes, by asset id."""
-        others = {n: s for n, s in self._site.file.assets.items() if not isinstance(s, Onlooker | ElectricHeater)}
+        others = {n: s for n, s in self._site.file.assets.items() if not isinstance(s, Onlooker | OnNode)}
         return {n: self._device(n, spec) for n, spec in others.items()}
 
     def parks(self, devices: Mapping[str, Device]) -> dict[str, CarPark]:

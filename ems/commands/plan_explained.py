@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from ems.commands.charges_shown import charges_at
 from ems.commands.plan_shown import Kept, lost
 from ems.config.documents import read_document, thing_of
+from ems.config.heat_assets import PipeAsset
 from ems.config.loading import SITE_FILE
 from ems.config.site import Site
 from optimization.problem import Plan, Schedule
@@ -33,6 +34,7 @@ ASSET_KEYS: Mapping[tuple[str, str, str], str] = {
     ("boiler", "input_kw", "most"): "rated_kw",
     ("electric_boiler", "input_kw", "most"): "rated_kw",
     ("heat_source", "input_kw", "most"): "rated_kw",
+    ("pipe", "sent_kw", "most"): "rated_kw",
     ("tank", "water_c", "most"): "high_c",
     ("tank", "water_c", "least"): "low_c",
     ("heat_pump", "comfort_low_c", "least"): "comfort",
@@ -143,7 +145,8 @@ def _holds(spec: Any, key: str, schedule: Schedule, slot: int) -> bool:
     elif key.endswith("_c"):
         planned = float(schedule.states["temperature_c"][slot])
     else:
-        planned = abs(float(schedule.states.get("fuel_kw", schedule.power_kw)[slot]))
+        told_kw = schedule.states.get("fuel_kw", schedule.power_kw)
+        planned = abs(float((schedule.states["heat_kw"] if isinstance(spec, PipeAsset) else told_kw)[slot]))
     return abs(planned - value) <= NEAR * value
 
 

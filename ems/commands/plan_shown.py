@@ -13,7 +13,7 @@ import numpy as np
 from ems.commands.asking import SAME_CLOCK
 from ems.commands.charges_shown import charge_lines, island_line
 from ems.config.assets import ChargePointAsset
-from ems.config.heat_assets import HeatOnly
+from ems.config.heat_assets import HeatOnly, PipeAsset
 from ems.config.site import Site
 from ems.privacy import Discretion, discretion
 from ems.slow.plan_record import HELD
@@ -162,6 +162,8 @@ def _columns(site: Site, kept: Kept) -> list[tuple[str, Any]]:
         columns.append(("kwh_worth", kept.energy_value))
     for name, schedule in plan.schedules.items():
         columns.append(_amount(site, name, schedule))
+        if isinstance(site.file.assets.get(name), PipeAsset) and "heat_kw" in schedule.states:
+            columns.append((f"{name}_sent_kw", schedule.states["heat_kw"]))
         if name in plan.reactive_kvar:
             columns.append((f"{name}_kvar", plan.reactive_kvar[name]))
         columns += [(f"{name}_{state[-3:]}" if state == "energy_kwh" else f"{name}_c", schedule.states[state])

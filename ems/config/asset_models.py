@@ -19,7 +19,15 @@ from ems.config.assets import (
     SourceAsset,
     WindAsset,
 )
-from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatLoadAsset, HeatOnly, HeatSourceAsset, TankAsset
+from ems.config.heat_assets import (
+    BoilerAsset,
+    ElectricBoilerAsset,
+    HeatLoadAsset,
+    HeatOnly,
+    HeatSourceAsset,
+    PipeAsset,
+    TankAsset,
+)
 from ems.config.on_phase import phase_of
 from ems.config.site import Site
 from optimization.assets import (
@@ -34,6 +42,7 @@ from optimization.assets import (
     HeatPump,
     HeatSource,
     Load,
+    Pipe,
     Pv,
     Tank,
     Wind,
@@ -222,6 +231,21 @@ def _heat_source(name: str, spec: HeatSourceAsset, bus: int) -> HeatSource:
     )
 
 
+def _pipe(name: str, spec: PipeAsset, bus: int) -> Pipe:
+    return Pipe(
+        id=name,
+        heat_node=spec.heat_node,
+        to_node=spec.to_node,
+        rated_kw=spec.rated_kw,
+        delay_s=spec.delay_s,
+        loss_share=spec.loss_share,
+        standing_kw=spec.standing_kw,
+        pump_kw_per_kw=spec.pump_kw_per_kw,
+        bus=bus,
+        power_factor=spec.power_factor,
+    )
+
+
 _MODELS: Mapping[type, Callable[[str, Any, int], Asset]] = {
     LoadAsset: _load,
     MeteredLoad: _load,
@@ -237,4 +261,5 @@ _MODELS: Mapping[type, Callable[[str, Any, int], Asset]] = {
     BoilerAsset: _boiler,
     ElectricBoilerAsset: _electric_boiler,
     HeatSourceAsset: _heat_source,
+    PipeAsset: _pipe,
 }

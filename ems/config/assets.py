@@ -15,6 +15,7 @@ from ems.config.heat_assets import (
     HeatLoadAsset,
     HeatOnly,
     HeatSourceAsset,
+    PipeAsset,
     TankAsset,
 )
 from ems.config.inverter import InverterCurves
@@ -339,6 +340,7 @@ AssetSpec = Annotated[
     | BoilerAsset
     | ElectricBoilerAsset
     | HeatSourceAsset
+    | PipeAsset
     | HeatMeter
     | BuildingAutomation,
     Field(discriminator="kind"),
@@ -346,7 +348,14 @@ AssetSpec = Annotated[
 SourceAsset = PvAsset | WindAsset
 """What gives as much as sun or wind allow, and can be told to give less."""
 SteeredAsset = (
-    SourceAsset | BatteryAsset | ChargePointAsset | HeatPumpAsset | GensetAsset | DeferrableAsset | ElectricHeater
+    SourceAsset
+    | BatteryAsset
+    | ChargePointAsset
+    | HeatPumpAsset
+    | GensetAsset
+    | DeferrableAsset
+    | ElectricHeater
+    | PipeAsset
 )
 """What takes or gives power and can be commanded."""
 PoweredAsset = LoadAsset | MeteredLoad | SteeredAsset
@@ -369,6 +378,7 @@ ASSET_KINDS: Mapping[str, type[Strict]] = {
     "boiler": BoilerAsset,
     "electric_boiler": ElectricBoilerAsset,
     "heat_source": HeatSourceAsset,
+    "pipe": PipeAsset,
     "heat_meter": HeatMeter,
     "building_automation": BuildingAutomation,
 }

@@ -5,7 +5,8 @@
 Symbols: kw [kW] into the asset, n phases, U voltage between phase and neutral [V], value in the point's unit (kW or A).
 A value between zero and the least at which the device runs becomes zero: the device pauses.
 A charge point that switches phases is reckoned with the phases in force; one that takes power back is told kW.
-A boiler that burns fuel has no power: its kW are those of its fuel.
+A boiler that burns fuel has no power: its kW are those of its fuel. A pipe's are those of the heat that it sends at
+the most.
 A heat pump with `sg_ready` is told the number of an SG Ready state instead: the one whose power is next below. A
 deferrable load is told 1 to run, and 0 to wait.
 """
@@ -32,7 +33,7 @@ from ems.config.assets import (
     SteeredAsset,
     WindAsset,
 )
-from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatSourceAsset
+from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatSourceAsset, PipeAsset
 from ems.config.site import Device, Site
 
 DeviceAsset = Onlooker | MeteredLoad | SteeredAsset
@@ -51,6 +52,7 @@ MEASURED_ROLES: Mapping[str, tuple[str, ...]] = {
     "boiler": ("fuel_kw",),
     "electric_boiler": ("power_kw",),
     "heat_source": ("power_kw",),
+    "pipe": ("power_kw", "sent_kw"),
     "metered_load": ("power_kw",),
     "heat_meter": ("heat_kw",),
     "building_automation": (),
@@ -68,6 +70,7 @@ COMMANDED_ROLE: Mapping[str, str] = {
     "boiler": "setpoint_kw",
     "electric_boiler": "setpoint_kw",
     "heat_source": "setpoint_kw",
+    "pipe": "setpoint_kw",
 }
 """How each kind is commanded; a grid meter and a load are not."""
 GIVING_ROLES = ("soc_pct", "capacity_kwh", "discharge_kwh")
@@ -82,6 +85,10 @@ WAIT, RUN = 0.0, 1.0
 """What a deferrable load is told."""
 WAITS, RUNS = 1.0, 2.0
 """What it tells of itself: it waits for its start, or for the rest of its run; it runs. 0 is nothing to run."""
+
+
+EFFECTS = ("sent_kw", "power_kw", "fuel_kw")
+"""Which of its roles shows what the command of an asset does; the first that it has."""
 
 
 class CommandKind(StrEnum):
@@ -160,8 +167,8 @@ class Bindings:
         return self.points.get(asset, {}).get(role)
 
     def effect(self, asset: str) -> str | None:
-        """Give the point that shows what a command does: its power, or the fuel of what has none; None for nothing."""
-        return self.measure(asset, "power_kw") or self.measure(asset, "fuel_kw")
+        """Give the point that shows what a command does: heat sent, power, or the fuel of what has none; else None."""
+        return next((p for role in EFFECTS if (p := self.measure(asset, role)) is not None), None)
 
     def command(self, asset: str) -> CommandBinding | None:
         """Give the way an asset is commanded; None for one that cannot be."""
@@ -226,7 +233,7 @@ def _command(name: str, asset: DeviceAsset, points: Mapping[str, str]) -> Comman
     if role is None or role not in points:
         return None
     range_ = command_range(asset)
-    follows = role in ("setpoint_kw", SG_ROLE) and not isinstance(asset, ChargePointAsset)
+    follows = role in ("setpoint_kw", SG_ROLE) and not isinstance(asset, ChargePointAsset | PipeAsset)
     kind = CommandKind.SETPOINT if follows else CommandKind.LIMIT
     states = () if sg_ready is None else _states(sg_ready.recommended_kw, range_[1])
     if isinstance(asset, DeferrableAsset):
@@ -248,6 +255,8 @@ def command_range(asset: DeviceAsset) -> tuple[float, float, float, float]:
             found = -asset.rated_kw, 0.0, -1.0, 0.0
         case BoilerAsset() | ElectricBoilerAsset() | HeatSourceAsset():
             found = 0.0, asset.rated_kw, 1.0, asset.minimum_kw
+        case PipeAsset():
+            found = 0.0, asset.rated_kw, 1.0, 0.0
         case HeatPumpAsset():
             least_kw = asset.minimum_kw if asset.sg_ready is None else asset.sg_ready.recommended_kw
             found = 0.0, asset.rated_kw, 1.0, least_kw

@@ -100,8 +100,31 @@ class HeatSourceAsset(Sheddable):
     power_factor: Share = 0.97
 
 
+class PipeAsset(Placed):
+    """A pipe of a heat network with its pump; symbols as in optimization/assets/pipe.py.
+
+    Heat that is sent into it at `heat_node` arrives at `to_node` after `delay_s`, less `loss_share` of it and less
+    `standing_kw`, which keeps the water there warm whether it flows or not. Its pump takes `pump_kw_per_kw` for each kW
+    sent.
+    """
+
+    kind: Literal["pipe"]
+    device: str
+    bus: str
+    heat_node: Id
+    to_node: Id
+    rated_kw: Positive
+    delay_s: NotNegative = 0.0
+    loss_share: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
+    standing_kw: NotNegative = 0.0
+    pump_kw_per_kw: NotNegative = 0.0
+    power_factor: Share = 0.95
+
+
 ElectricHeater = ElectricBoilerAsset | HeatSourceAsset
 """What makes heat of power for a heat node."""
+OnNode = ElectricHeater | PipeAsset
+"""What takes power at a bus for the sake of a heat node."""
 HeatMaker = BoilerAsset | ElectricHeater
 """What is there for the heat of a node; a generating set may give it heat besides."""
 HeatOnly = HeatLoadAsset | TankAsset | BoilerAsset

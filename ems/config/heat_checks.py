@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ems.config.parts import Complaint, Parts, number, text
 from ems.config.wording import did_you_mean
 
+ARRIVES = "what a pipe brings"
 MAKERS = ("boiler", "electric_boiler", "heat_source", "genset")
 
 
@@ -19,6 +20,8 @@ def check_heat(parts: Parts) -> Iterator[Complaint]:
         if node is None:
             continue
         nodes.setdefault(node, []).append((name, kind))
+        if (far := text(asset, "to_node")) is not None:
+            nodes.setdefault(far, []).append((name, ARRIVES))
         if kind == "tank" and (other := tanks.setdefault(node, name)) != name:
             words = f"{node} has the tank {other} already; give this one a node of its own, or write both as one tank"
             yield ("assets", name, "heat_node"), words
@@ -28,7 +31,7 @@ def check_heat(parts: Parts) -> Iterator[Complaint]:
         first = members[0][0]
         if node not in tanks:
             words = f"{node} has no tank{did_you_mean(node, tanks)}; add an asset of kind tank with `heat_node: {node}`"
-            yield ("assets", first, "heat_node"), words
-        elif not any(kind in MAKERS for _, kind in members):
-            words = f"nothing gives {node} heat; put a {', '.join(MAKERS[:-1])} or {MAKERS[-1]} on it"
+            yield ("assets", first, "to_node" if members[0][1] == ARRIVES else "heat_node"), words
+        elif not any(kind in (*MAKERS, ARRIVES) for _, kind in members):
+            words = f"nothing gives {node} heat; put a {', '.join(MAKERS[:-1])} or {MAKERS[-1]} on it, or a pipe to it"
             yield ("assets", tanks[node], "heat_node"), words

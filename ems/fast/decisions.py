@@ -35,7 +35,7 @@ class AssetKind(StrEnum):
 
     A wind turbine is one with a PV plant: both are told what they may give. What makes heat of power for a heat node is
     one with a heat pump. What burns fuel for heat alone has no power: its kW are those of its fuel, and no limit looks
-    at it.
+    at it; nor does one at the heat that a pipe is to send, but at its pump, which nobody moves.
     """
 
     BATTERY = "battery"
@@ -45,6 +45,11 @@ class AssetKind(StrEnum):
     DEFERRABLE = "deferrable"
     PV = "pv"
     BOILER = "boiler"
+    PIPE = "pipe"
+
+
+UNPOWERED = frozenset({AssetKind.BOILER, AssetKind.PIPE})
+"""What is told kW of something else than power: fuel to burn, heat to send at the most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from ems.config.site import Grid
-from ems.fast.decisions import AssetKind, Decision, Lever, Rung
+from ems.fast.decisions import UNPOWERED, AssetKind, Decision, Lever, Rung
 from ems.fast.following import tolerance_kw
 from ems.fast.shedding import RANKS
 from ems.fast.steering import Outcome
@@ -122,7 +122,7 @@ class EmergencyDesk:
         """Note an asset that takes less, or gives less, from the limit on until it is kept: by the limit or by plan."""
         lever, kw = self._levers[decision.asset], decision.kw or 0.0
         is_plant = lever.kind is AssetKind.PV and direction is Direction.IMPORT
-        has_no_part = is_plant or lever.kind is AssetKind.BOILER
+        has_no_part = is_plant or lever.kind in UNPOWERED
         if has_no_part or _is_past(direction, lever, kw, measured_kw):
             return
         course.steps[decision.asset] = _Step(kw, at)

@@ -6,9 +6,10 @@ Law: what makes heat of a node is steered by the temperature of its tank. One th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from ems.config.binding import Bindings
-from ems.config.heat_assets import BoilerAsset, HeatMaker, TankAsset
+from ems.config.heat_assets import BoilerAsset, HeatMaker, PipeAsset, TankAsset
 from ems.config.site import Site
 from ems.fast.decisions import Bound, Lever, Rung
 from ems.fast.rules import TankView
@@ -26,24 +27,29 @@ def tank_of(site: Site, node: str) -> tuple[str, TankAsset]:
     return next((n, s) for n, s in assets.items() if isinstance(s, TankAsset) and s.heat_node == node)
 
 
+def heated_node(spec: HeatMaker | PipeAsset) -> str:
+    """Name the node that something heats: a pipe the one at its far end."""
+    return spec.to_node if isinstance(spec, PipeAsset) else spec.heat_node
+
+
 def tanks_c(site: Site, bindings: Bindings, snapshot: Snapshot) -> tuple[dict[str, float], dict[str, str]]:
     """Give the temperature of the tank of every maker of heat [degC], and what cannot be read of it, by asset."""
     known: dict[str, float] = {}
     missing: dict[str, str] = {}
     for name, spec in site.file.assets.items():
-        if isinstance(spec, HeatMaker):
-            tank, _ = tank_of(site, spec.heat_node)
-            water_c = snapshot.good(bindings.measure(tank, "temperature_c"))
-            if water_c is None:
-                missing[name] = f"temperature_c of {tank}"
+        if isinstance(spec, HeatMaker | PipeAsset):
+            tanks = {tank_of(site, node)[0] for node in (spec.heat_node, heated_node(spec))}
+            read = {tank: snapshot.good(bindings.measure(tank, "temperature_c")) for tank in tanks}
+            if unread := sorted(tank for tank, water_c in read.items() if water_c is None):
+                missing[name] = f"temperature_c of {unread[0]}"
             else:
-                known[name] = water_c
+                known[name] = read[tank_of(site, heated_node(spec))[0]] or 0.0
     return known, missing
 
 
-def tank_bound(site: Site, spec: HeatMaker, lever: Lever, water_c: float) -> Bound:
+def tank_bound(site: Site, spec: HeatMaker | PipeAsset, lever: Lever, water_c: float) -> Bound:
     """Forbid heat to a tank that is too hot."""
-    name, tank = tank_of(site, spec.heat_node)
+    name, tank = tank_of(site, heated_node(spec))
     too_hot = water_c >= tank.high_c + TOO_HOT_K
     return Bound(Rung.BUILDING, lever.lower_kw, 0.0 if too_hot else lever.upper_kw, f"{name} has {water_c:.1f} degC")
 
@@ -53,13 +59,16 @@ def is_hot(site: Site, spec: HeatMaker, water_c: float) -> bool:
     return water_c >= tank_of(site, spec.heat_node)[1].high_c - NEARLY_K
 
 
-def tank_view(site: Site, spec: HeatMaker, water_c: float) -> TankView:
-    """Show the rules a maker of heat and its tank; fuel comes after power."""
-    _, tank = tank_of(site, spec.heat_node)
-    return TankView(water_c, tank.low_c, tank.high_c, spec.rated_kw, is_last=isinstance(spec, BoilerAsset))
+def tank_view(site: Site, spec: HeatMaker | PipeAsset, water_c: float) -> TankView:
+    """Show the rules what heats a tank."""
+    _, tank = tank_of(site, heated_node(spec))
+    by: Literal["power", "fuel", "pipe"] = "power"
+    if isinstance(spec, BoilerAsset | PipeAsset):
+        by = "fuel" if isinstance(spec, BoilerAsset) else "pipe"
+    return TankView(water_c, tank.low_c, tank.high_c, spec.rated_kw, by)
 
 
 def tank_views(site: Site, levers: Mapping[str, Lever], state: Mapping[str, float]) -> dict[str, TankView]:
-    """Show the rules every maker of heat whose tank can be read."""
-    makers = {name: spec for name in levers if isinstance(spec := site.file.assets[name], HeatMaker)}
+    """Show the rules everything that heats a tank which can be read."""
+    makers = {name: spec for name in levers if isinstance(spec := site.file.assets[name], HeatMaker | PipeAsset)}
     return {name: tank_view(site, spec, state[name]) for name, spec in makers.items() if name in state}

@@ -19,7 +19,7 @@ from ems.config.assets import BatteryAsset
 from ems.config.binding import Bindings, role_points
 from ems.config.placed import Sheddable
 from ems.config.site import Site
-from ems.fast.decisions import AssetKind, Bound, Lever, Rung
+from ems.fast.decisions import UNPOWERED, Bound, Lever, Rung
 from ems.fast.powers import Powers
 from ems.limits.failsafe_machine import State
 from ems.limits.in_force import Direction, InForce
@@ -55,7 +55,7 @@ class Island:
 
     def bounds(self, lever: Lever) -> Iterable[Bound]:
         """Give the limit on an asset after the connection has closed (Law 4)."""
-        if self.share >= 1.0 or lever.kind is AssetKind.BOILER:
+        if self.share >= 1.0 or lever.kind in UNPOWERED:
             return ()
         why = f"the connection has closed: back by a tenth a minute, at {self.share:.0%} now"
         return (Bound(Rung.GRID, self.share * lever.lower_kw, self.share * lever.upper_kw, why),)

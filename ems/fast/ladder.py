@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from ems.fast.decisions import AssetKind, Lever, Rung, Wish
+from ems.fast.decisions import UNPOWERED, AssetKind, Lever, Rung, Wish
 from ems.fast.prices import Prices
 from ems.fast.rules import RuleSettings, RuleView, decide, price_sense
 from optimization.problem import Plan
@@ -40,12 +40,12 @@ class PlanNow:
         return None if schedule is None else float(schedule.power_kw[self.slot])
 
     def wanted_kw(self, lever: Lever) -> float | None:
-        """Give the planned power of an asset, or the planned fuel of what burns some; None for an unknown one."""
+        """Give the planned power of an asset, or the planned fuel or heat of what has none; None for an unknown one."""
         schedule = self.plan.schedules.get(lever.asset)
-        if schedule is None or lever.kind is not AssetKind.BOILER:
+        if schedule is None or lever.kind not in UNPOWERED:
             return self.power_kw(lever.asset)
-        fuel_kw = schedule.states.get("fuel_kw")
-        return None if fuel_kw is None else float(fuel_kw[self.slot])
+        wanted_kw = schedule.states.get("fuel_kw" if lever.kind is AssetKind.BOILER else "heat_kw")
+        return None if wanted_kw is None else float(wanted_kw[self.slot])
 
     @property
     def grid_kw(self) -> float:
@@ -91,7 +91,7 @@ class Teller:
 
     def _price_of(self, kind: AssetKind, prices: Prices) -> str:
         """Say what power costs, where it is power that is taken."""
-        return "" if kind is AssetKind.BOILER else self.price(prices)
+        return "" if kind in UNPOWERED else self.price(prices)
 
 
 def action(kind: AssetKind, kw: float) -> str:
@@ -103,15 +103,22 @@ def action(kind: AssetKind, kw: float) -> str:
         case AssetKind.CHARGE_POINT:
             does = "charge at" if kw > 0.0 else "give back"
             return "let the car wait" if kw == 0.0 else f"let the car {does} {abs(kw):.1f} kW"
-        case AssetKind.HEAT_PUMP | AssetKind.BOILER:
-            fuel = " of fuel" if kind is AssetKind.BOILER else ""
-            return "do not heat" if kw == 0.0 else f"heat with {kw:.1f} kW{fuel}"
+        case AssetKind.HEAT_PUMP | AssetKind.BOILER | AssetKind.PIPE:
+            return heating(kind, kw)
         case AssetKind.GENSET:
             return "stand" if kw == 0.0 else f"generate {abs(kw):.1f} kW"
         case AssetKind.DEFERRABLE:
             return "let its run wait" if kw == 0.0 else "run"
         case AssetKind.PV:
             return f"generate up to {abs(kw):.1f} kW"
+
+
+def heating(kind: AssetKind, kw: float) -> str:
+    """Say a power, fuel or heat in the words of what heats."""
+    if kind is AssetKind.PIPE:
+        return "send no heat" if kw == 0.0 else f"send up to {kw:.1f} kW of heat"
+    fuel = " of fuel" if kind is AssetKind.BOILER else ""
+    return "do not heat" if kw == 0.0 else f"heat with {kw:.1f} kW{fuel}"
 
 
 def plan_wish(at: PlanNow, lever: Lever, kw: float, prices: Prices, teller: Teller) -> Wish:

@@ -26,6 +26,7 @@ STEP_KW: Mapping[AssetKind, float] = {
     AssetKind.PV: 0.5,
     AssetKind.GENSET: 0.5,
     AssetKind.BOILER: 0.5,
+    AssetKind.PIPE: 0.5,
 }
 """The finest useful change of a kind [kW]; a charge point goes by whole amperes."""
 KEEP_KW: Mapping[AssetKind, float] = {
@@ -36,6 +37,7 @@ KEEP_KW: Mapping[AssetKind, float] = {
     AssetKind.DEFERRABLE: 0.0,
     AssetKind.PV: 0.0,
     AssetKind.BOILER: 0.0,
+    AssetKind.PIPE: 0.0,
 }
 """Commands this near to what relief asks for are not re-issued [kW]."""
 HEAT_STEPS_KW = (0.2, 0.1, 0.05)

@@ -41,6 +41,7 @@ def plausible_ranges(site: Site, bindings: Bindings) -> dict[str, Range]:
             _put(ranges, bindings, asset, "power_kw", _around(TIMES_RATED * rated_kw[asset]))
             _put(ranges, bindings, asset, "soc_pct", CHARGE_PCT)
             _put(ranges, bindings, asset, "temperature_c", ZONE_C)
+            _put(ranges, bindings, asset, "sent_kw", _around(TIMES_RATED * rated_kw[asset]))
         elif isinstance(spec, BoilerAsset):
             _put(ranges, bindings, asset, "fuel_kw", _around(TIMES_RATED * spec.rated_kw))
         elif isinstance(spec, TankAsset):

@@ -27,7 +27,7 @@ from ems.config.assets import (
     WindAsset,
 )
 from ems.config.binding import Bindings
-from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatSourceAsset
+from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatSourceAsset, PipeAsset
 from ems.config.site import Site
 from ems.fast.ceilings import near_end
 from ems.fast.decisions import Bound, Lever, Rung
@@ -62,7 +62,7 @@ class Powers:
         loads_kw: of the fixed loads, their shares of the rest; None-free only with a grid meter.
         state: the role that steering needs besides the power, by asset (charge, car, temperature).
         missing: the role that cannot be read, by asset.
-        burnt_kw: fuel of what burns some and has no power, by asset.
+        burnt_kw: what is told something else than power: fuel that it burns, heat that it sends, by asset.
     """
 
     grid_kw: float | None
@@ -79,7 +79,7 @@ class Powers:
         return 0.0 if self.grid_kw is None else self.grid_kw - known_kw
 
     def taken_kw(self, asset: str) -> float | None:
-        """Give the power of an asset, or the fuel of one that has none [kW]; None where it cannot be read."""
+        """Give the power of an asset, or the fuel or heat that it is told [kW]; None where it cannot be read."""
         return self.burnt_kw.get(asset) if asset in self.burnt_kw else self.metered_kw.get(asset)
 
     def without(self, assets: Iterable[str], instead: Mapping[str, float | None]) -> float:
@@ -107,9 +107,9 @@ def read_powers(site: Site, bindings: Bindings, snapshot: Snapshot) -> Powers:
             elif role is not None:
                 missing[asset] = role
     burnt = {
-        asset: fuel_kw
+        asset: other_kw
         for asset, spec in site.file.assets.items()
-        if isinstance(spec, BoilerAsset) and (fuel_kw := snapshot.good(bindings.measure(asset, "fuel_kw"))) is not None
+        if isinstance(spec, BoilerAsset | PipeAsset) and (other_kw := snapshot.good(bindings.effect(asset))) is not None
     }
     waters_c, unread = tanks_c(site, bindings, snapshot)
     rest_kw = (grid_kw or 0.0) - sum(metered.values())
@@ -149,7 +149,7 @@ def bounds_of(site: Site, lever: Lever, scene: Scene, powers: Powers) -> tuple[B
             bounds.append(_car_bound(spec, lever, scene))
         case DeferrableAsset():
             bounds += run_bounds(lever, value)
-        case BoilerAsset() | ElectricBoilerAsset() | HeatSourceAsset() if value is not None:
+        case BoilerAsset() | ElectricBoilerAsset() | HeatSourceAsset() | PipeAsset() if value is not None:
             bounds.append(tank_bound(site, spec, lever, value))
         case HeatPumpAsset() if value is not None:
             bounds.append(_comfort_bound(spec, lever, value, site, scene))

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class RuleSettings:
         late_start: a car starts when the time left is this many times the time needed at full power.
         late_run_h: a run that waits starts so long before its latest instant.
         tank_cheap, tank_middling, tank_dear: up to which share of its band a tank is heated by power.
-        tank_last: the same by fuel.
+        tank_last: the same by fuel. By a pipe it is `tank_middling`.
         tank_range: so large a share of the band below that, it is heated at full power.
     """
 
@@ -105,13 +106,13 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class TankView:
-    """A maker of heat and its tank: water and its band [degC], power or fuel [kW], whether others come first."""
+    """What heats a tank: water and its band [degC], greatest power, fuel or heat [kW], and which of them it is."""
 
     water_c: float
     low_c: float
     high_c: float
     rated_kw: float
-    is_last: bool
+    by: Literal["power", "fuel", "pipe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class RuleView:
         runs: deferrable loads whose run may start, by asset id.
         idle: charge points without a car, loads with nothing to run yet, gensets.
         plants: what gives sun or wind power, by asset id with its rating [kW].
-        tanks: makers of heat, by asset id.
+        tanks: makers of heat and pipes, by asset id.
     """
 
     import_price: float
@@ -161,7 +162,7 @@ def decide(view: RuleView, settings: RuleSettings = RuleSettings()) -> dict[str,
         wishes[asset] = heat(zone, sense, settings)
     for asset, tank in view.tanks.items():
         wishes[asset] = heat_tank(tank, sense, settings)
-    powered = (*view.zones, *(asset for asset, tank in view.tanks.items() if not tank.is_last))
+    powered = (*view.zones, *(asset for asset, tank in view.tanks.items() if tank.by == "power"))
     net_kw = view.uncontrolled_kw + sum(wishes[asset] for asset in powered)
     limit_kw = settings.shave_share * view.import_limit_kw
     for asset, car in view.cars.items():
@@ -195,10 +196,11 @@ def heat(zone: ZoneView, sense: PriceSense, settings: RuleSettings) -> float:
 
 
 def heat_tank(tank: TankView, sense: PriceSense, settings: RuleSettings) -> float:
-    """Run a thermostat whose set point follows the price; fuel keeps to its own."""
-    share = settings.tank_cheap if sense.cheap else settings.tank_dear if sense.dear else settings.tank_middling
+    """Run a thermostat whose set point follows the price; fuel and pipes keep to their own."""
+    priced = settings.tank_cheap if sense.cheap else settings.tank_dear if sense.dear else settings.tank_middling
+    share = {"power": priced, "fuel": settings.tank_last, "pipe": settings.tank_middling}[tank.by]
     band_k = tank.high_c - tank.low_c
-    below_k = tank.low_c + (settings.tank_last if tank.is_last else share) * band_k - tank.water_c
+    below_k = tank.low_c + share * band_k - tank.water_c
     return tank.rated_kw * min(max(below_k / (settings.tank_range * band_k), 0.0), 1.0)
 
 

@@ -18,7 +18,7 @@ from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.fast.building import BuildingLimit, bounds_on, read_limits
 from ems.fast.compressor import least_kw, start_bounds
-from ems.fast.decisions import AssetKind, Bound, Decision, Lever, Rung, Wish
+from ems.fast.decisions import UNPOWERED, AssetKind, Bound, Decision, Lever, Rung, Wish
 from ems.fast.demand_row import soft_level
 from ems.fast.island import CONNECTED, Island, IslandWatch
 from ems.fast.ladder import (
@@ -132,7 +132,7 @@ class Steering:
         wishes |= self._in_levels(scene, powers, wishes)
         wishes |= self._on_their_side(scene, powers, wishes, bounds)
         shaped = {asset: self._settled(wishes[asset], lever, bounds[asset], scene) for asset, lever in readable.items()}
-        powered = {asset: each for asset, each in shaped.items() if self._levers[asset].kind is not AssetKind.BOILER}
+        powered = {asset: each for asset, each in shaped.items() if self._levers[asset].kind not in UNPOWERED}
         outcome = self._balanced(scene, powers, powered, bounds)
         told = {asset: self._with_phases(each, scene) for asset, each in {**shaped, **outcome.decisions}.items()}
         wanted_kw = self._wanted_kw(scene, wishes, bounds)
@@ -253,7 +253,7 @@ class Steering:
                     kw = self._quota.power_kw(lever, at, car.register_kwh, scene.snapshot.at) if car else 0.0
             case AssetKind.DEFERRABLE:
                 kw = lever.upper_kw if kw > 0.0 and run_starts(self._site, scene, powers, lever) else 0.0
-            case AssetKind.BATTERY | AssetKind.HEAT_PUMP | AssetKind.GENSET | AssetKind.BOILER:
+            case AssetKind.BATTERY | AssetKind.HEAT_PUMP | AssetKind.GENSET | AssetKind.BOILER | AssetKind.PIPE:
                 pass
         return plan_wish(at, lever, kw, scene.prices, self._teller)
 

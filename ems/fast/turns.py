@@ -19,7 +19,7 @@ from ems.arbitration import MOVES, whole_steps
 from ems.config.assets import GridMeter
 from ems.config.binding import Bindings
 from ems.config.site import Site
-from ems.fast.decisions import AssetKind, Bound, Held, Lever, Rung
+from ems.fast.decisions import UNPOWERED, Bound, Held, Lever, Rung
 from ems.fast.levels import running_at
 from ems.fast.shedding import load_of
 from ems.process_image import Snapshot
@@ -93,7 +93,7 @@ class Turns:
 
     def _is_load(self, asset: str) -> bool:
         lever = self._levers.get(asset)
-        return lever is not None and lever.upper_kw > 0.0 and lever.kind is not AssetKind.BOILER
+        return lever is not None and lever.upper_kw > 0.0 and lever.kind not in UNPOWERED
 
     def _admit(self) -> None:
         """Let the next stage take its turn."""

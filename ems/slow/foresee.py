@@ -33,6 +33,7 @@ from ems.slow.measured_past import STEP_S, MeasuredPast, Table
 from ems.slow.running import running
 from ems.slow.situation import AssetNow
 from ems.slow.throughput import left_kwh
+from ems.slow.under_way import under_way
 from ems.slow.zone_watch import ZoneWatch
 from optimization.assets.ev_session import EvSession
 from optimization.forecast.building import fading_kw
@@ -99,6 +100,7 @@ class Foresight:
         unknown_kw: heat into a zone's air that its model does not explain, by asset id [kW].
         running: whether a genset or a maker of heat runs and for how long it has or has not [s], by asset id.
         heat_kw: each load of heat, by asset id [kW]; one of which nothing is known is missing.
+        arriving_kw: what is under way in each pipe, before its losses, by asset id [kW].
         warranty_kwh: what its warranty leaves a battery to discharge, by asset id [kWh]; missing where nobody counts.
     """
 
@@ -117,6 +119,7 @@ class Foresight:
     warranty_kwh: Mapping[str, float] = field(default_factory=dict)
     running: Mapping[str, tuple[bool, float]] = field(default_factory=dict)
     heat_kw: Mapping[str, Floats] = field(default_factory=dict)
+    arriving_kw: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def degraded(self) -> tuple[str, ...]:
@@ -197,6 +200,7 @@ class Foreseer:
             warranty_kwh=self._warranties(table, slots, now),
             running=self._running(table, situation),
             heat_kw=self._heat(table, slots, now),
+            arriving_kw=under_way(self._site, self._bindings, table, slots),
         )
 
     def foresee_sky(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]) -> Sky:

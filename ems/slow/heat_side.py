@@ -22,6 +22,7 @@ from ems.config.heat_assets import (
     HeatLoadAsset,
     HeatMaker,
     HeatSourceAsset,
+    PipeAsset,
     TankAsset,
 )
 from ems.config.site import Site
@@ -38,6 +39,7 @@ from optimization.assets import (
     HeatSource,
     HeatSourceInputs,
     Inputs,
+    PipeInputs,
     TankInputs,
 )
 from optimization.assets.heat_source import cop
@@ -94,7 +96,13 @@ class HeatSide:
                 case BoilerAsset():
                     running, price = self.foresight.running[name], self._fuel_price(spec)
                     inputs[name] = BoilerInputs(*running, price, spec.fuel_kg_per_kwh)
+        for name, pipe in self._pipes().items():
+            if not self.situation[name].blocked:
+                inputs[name] = PipeInputs(self.foresight.arriving_kw[name], self._node_value(pipe.heat_node))
         return assets, inputs
+
+    def _pipes(self) -> dict[str, PipeAsset]:
+        return {name: spec for name, spec in self.site.file.assets.items() if isinstance(spec, PipeAsset)}
 
     def _is_planned(self, name: str) -> bool:
         return not self.situation[name].blocked and name not in self.overrides
@@ -109,10 +117,16 @@ class HeatSide:
 
     def _heat_value(self, spec: TankAsset) -> float:
         """Give what a kWh of heat saves later: its making in the cheapest way, less what is lost till then."""
-        members = {n: s for n, s in self._members(spec.heat_node).items() if isinstance(s, HeatMaker)}
-        costs = [self._making_cost(name, maker) for name, maker in members.items()]
         kept = np.exp(-spec.loss_kw_per_k * KEPT_H / spec.capacity_kwh_per_k)
-        return float(min(costs, default=0.0) * kept)
+        return float(self._node_value(spec.heat_node) * kept)
+
+    def _node_value(self, node: str, past: frozenset[str] = frozenset()) -> float:
+        """Give what a kWh of heat costs to make for a node in the cheapest way, there or behind a pipe to it."""
+        makers = {n: s for n, s in self._members(node).items() if isinstance(s, HeatMaker)}
+        costs = [self._making_cost(name, maker) for name, maker in makers.items()]
+        pipes = [s for s in self._pipes().values() if s.to_node == node and s.heat_node not in past]
+        costs += [self._node_value(s.heat_node, past | {node}) / (1.0 - s.loss_share) for s in pipes]
+        return min(costs, default=0.0)
 
     def _making_cost(self, name: str, spec: HeatMaker) -> float:
         match spec:
@@ -134,10 +148,11 @@ class HeatSide:
 
     def _members(self, node: str) -> dict[str, Any]:
         assets = self.site.file.assets
-        return {name: spec for name, spec in assets.items() if getattr(spec, "heat_node", None) == node}
+        ends = ("heat_node", "to_node")
+        return {n: spec for n, spec in assets.items() if node in (getattr(spec, end, None) for end in ends)}
 
     def _given_kw(self, node: str) -> Floats:
-        """Foresee the heat of what is not planned with on a node, shape (n,)."""
+        """Foresee the heat that what is not planned with gives to a node, less what it takes, shape (n,)."""
         total = np.zeros(len(self.slots))
         for name, spec in self._members(node).items():
             match spec:
@@ -151,6 +166,10 @@ class HeatSide:
                     power_kw = np.abs(self._goes_on_kw(name, "power_kw"))
                     idle_kw = spec.heat_idle_kw * (power_kw > RUNS_SHARE * spec.rated_kw)
                     total += spec.heat_per_kw * power_kw + idle_kw
+                case PipeAsset() if self.situation[name].blocked:
+                    sent_kw = self._goes_on_kw(name, "sent_kw")
+                    leaves = spec.heat_node == node
+                    total += -sent_kw if leaves else (1.0 - spec.loss_share) * sent_kw - spec.standing_kw
                 case _:
                     pass
         return total
@@ -189,6 +208,14 @@ def source_inputs(
     n = len(slots)
     source_c = foresight.outdoor_c if spec.source_c is None else np.full(n, spec.source_c)
     return HeatSourceInputs(*running, source_c, np.full(n, spec.supply_c))
+
+
+def without_overridden(
+    site: Site, situation: Mapping[str, AssetNow], overrides: Mapping[str, Override]
+) -> Mapping[str, AssetNow]:
+    """Leave pipes that somebody overrides out of the plan: what they send is no choice of it."""
+    pipes = [name for name, spec in site.file.assets.items() if isinstance(spec, PipeAsset) and name in overrides]
+    return {**situation, **{name: replace(situation[name], blocked="somebody overrides it") for name in pipes}}
 
 
 def without_heat(model: Genset) -> Genset:

@@ -22,13 +22,13 @@ from ems.config.assets import (
 )
 from ems.config.binding import Bindings
 from ems.config.flexibility_models import envelopes, reserves
-from ems.config.heat_assets import ElectricHeater, HeatLoadAsset
+from ems.config.heat_assets import ElectricHeater, HeatLoadAsset, PipeAsset
 from ems.config.inverter_models import inverters, planned_inverters
 from ems.config.site import Planning, Site
 from ems.limits.in_force import InForce, foreseen
 from ems.run_window import run_window
 from ems.slow.foresee import Foresight
-from ems.slow.heat_side import HELD_S, HeatSide, heater_inputs, known_nodes, without_heat
+from ems.slow.heat_side import HELD_S, HeatSide, heater_inputs, known_nodes, without_heat, without_overridden
 from ems.slow.running import begun
 from ems.slow.situation import AssetNow
 from ems.standing import Override
@@ -48,6 +48,7 @@ from optimization.assets import (
     Inputs,
     Load,
     LoadInputs,
+    PipeInputs,
     Pv,
     Wind,
 )
@@ -157,6 +158,7 @@ class Questioner:
             return Refused(tuple(f"nothing is known of {name}: {remedy}" for name in silent))
         tariff = self._tariff(slots, foresight)
         assets, inputs, held = [], {}, {}
+        situation = without_overridden(self.site, situation, overrides or {})
         nodes = known_nodes(self.site, situation)
         for name, spec in planned_assets(self.site).items():
             asset, given = self._planned(name, spec, slots, situation.get(name), foresight, tariff=tariff)
@@ -238,6 +240,8 @@ class Questioner:
             return model, LoadInputs(_demand_kw(name, spec, foresight))
         if now is None or now.blocked:
             return self._unsteered(model, now, slots, foresight)
+        if isinstance(spec, PipeAsset):
+            return model, PipeInputs(foresight.arriving_kw[name])
         if isinstance(spec, ElectricHeater):
             return model, heater_inputs(spec, slots, foresight, foresight.running[name])
         return model, self._inputs(model, spec, slots, now, foresight, tariff=tariff)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ems.config.assets import BuildingAutomation, GridMeter, LoadAsset, MeteredLoad, Onlooker
 from ems.config.binding import Bindings
-from ems.config.heat_assets import BoilerAsset, HeatMaker, TankAsset
+from ems.config.heat_assets import BoilerAsset, HeatMaker, PipeAsset, TankAsset
 from ems.config.site import Mode, Site
 from ems.process_image import Snapshot
 
@@ -23,6 +23,7 @@ NEEDED_ROLES: Mapping[str, tuple[str, ...]] = {
     "boiler": ("fuel_kw",),
     "electric_boiler": ("power_kw",),
     "heat_source": ("power_kw",),
+    "pipe": ("power_kw", "sent_kw"),
 }
 """Without a good value of each of these an asset is not planned with."""
 
@@ -76,13 +77,15 @@ def _read_tank(name: str, bindings: Bindings, snapshot: Snapshot) -> AssetNow:
 
 
 def _without_blind(site: Site, found: dict[str, AssetNow], tanks: Mapping[str, AssetNow]) -> dict[str, AssetNow]:
-    """Plan with no maker of heat whose tank nobody knows: how much heat is wanted of it cannot be told."""
+    """Plan with no maker of heat and no pipe whose tank nobody knows: how much heat is wanted of it cannot be told."""
     assets = site.file.assets
     blind = {assets[name].heat_node: name for name, tank in tanks.items() if tank.blocked}  # type: ignore[union-attr]
     for name, now in found.items():
         spec = assets[name]
-        if isinstance(spec, HeatMaker) and spec.heat_node in blind and not now.blocked:
-            found[name] = replace(now, blocked=f"no good value of temperature_c of {blind[spec.heat_node]}")
+        ends = (getattr(spec, "heat_node", ""), getattr(spec, "to_node", ""))
+        unknown = [blind[node] for node in ends if node in blind]
+        if isinstance(spec, HeatMaker | PipeAsset) and unknown and not now.blocked:
+            found[name] = replace(now, blocked=f"no good value of temperature_c of {unknown[0]}")
     return found
 
 

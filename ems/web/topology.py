@@ -15,6 +15,7 @@ from ems.config.site import Site
 from ems.privacy import discretion
 
 SCHEMA = "ems.topology/1"
+_PLACES = ("bus", "device", "zone", "park", "of", "heat_node", "to_node")
 _RATINGS = {
     "pv": ("rated_kw",),
     "wind": ("rated_kw",),
@@ -26,6 +27,7 @@ _RATINGS = {
     "electric_boiler": ("rated_kw",),
     "heat_source": ("rated_kw",),
     "boiler": ("rated_kw",),
+    "pipe": ("rated_kw",),
 }
 
 
@@ -91,7 +93,7 @@ def private_assets(site: Site) -> frozenset[str]:
 
 
 def _asset(asset: Any, *, private: bool) -> dict[str, Any]:
-    told = {name: getattr(asset, name, None) for name in ("bus", "device", "zone", "park", "of", "heat_node")}
+    told = {name: getattr(asset, name, None) for name in _PLACES}
     ratings = {name: getattr(asset, name) for name in _RATINGS.get(asset.kind, ())}
     return {"kind": asset.kind, "private": private, **{k: v for k, v in told.items() if v is not None}, **ratings}
 

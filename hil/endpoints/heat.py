@@ -4,7 +4,7 @@ Input of a boiler: 0..1 fuel power [W], 2..3 fuel and 4..5 heat [Wh], 6..7 start
 purges), 9 version of the map. Input of the others: 0..1 power [W], 2..3 energy and 4..5 heat [Wh], 9 version. Holding
 of both: 20..21 power asked for [W], 22 remote (1 obeys it, 0 goes by its own thermostat), 23 lease [s, 0 is off],
 24..25 safe power [W]. A power beyond what it can counts as its most; as a safe power it means its own thermostat.
-Thermometers: input 0 mean, 1 top, 2 bottom [0.1 degC], 9 version.
+A pipe tells the heat that it sends [W] in 4..5. Thermometers: input 0 mean, 1 top, 2 bottom [0.1 degC], 9 version.
 """
 
 from __future__ import annotations
@@ -55,6 +55,15 @@ class BoilerGateway(HeaterGateway):
     """The registers of a boiler that burns fuel; its powers are those of its fuel."""
 
     taken = ("fuel_kw", "fuel_kwh")
+
+
+class PipeGateway(HeaterGateway):
+    """The registers of the pump of a pipe; what it is told is the most heat that it may send."""
+
+    def _input(self) -> tuple[int, ...]:
+        state = self.plant.state(self.asset)
+        power, energy, sent = (round(1000.0 * state[key]) for key in ("power_kw", "energy_kwh", "sent_kw"))
+        return struct.unpack(">10H", struct.pack(">IIIIHH", power, energy, sent, 0, 0, LAYOUT))
 
 
 class TankProbes:

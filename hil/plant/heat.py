@@ -38,10 +38,26 @@ JACKET_S = 150.0
 class Giver(Protocol):
     """What gives heat to a node."""
 
-    heat_kw: float
+    @property
+    def heat_kw(self) -> float:
+        """The heat that it gives [kW]."""
 
     def step(self, ambient: Ambient, dt_s: float) -> None:
         """Live on for a moment [s]."""
+
+
+class Drawer(Protocol):
+    """What draws heat from a tank."""
+
+    @property
+    def return_c(self) -> float:
+        """The water that comes back."""
+
+    def wanted_kw(self, elapsed_s: float) -> float:
+        """Give what it wants [kW]."""
+
+    def get(self, heat_kw: float, wanted_kw: float, supply_c: float, dt_s: float) -> None:
+        """Get heat [kW]."""
 
 
 @dataclass(slots=True, eq=False)
@@ -219,13 +235,13 @@ class HeatNode:
 
     Args:
         tank: its tank.
-        loads: who draws heat.
+        loads: who draws heat: houses, and pipes to other nodes.
         givers: who gives it; those that stand at no bus live on here, the others where their power is.
         unplaced: those of the givers that live on here.
     """
 
     tank: Tank
-    loads: Sequence[HeatLoad] = ()
+    loads: Sequence[Drawer] = ()
     givers: Sequence[Giver] = ()
     unplaced: Sequence[Giver] = field(default_factory=tuple)
 

@@ -17,7 +17,7 @@ from ems.config.assets import (
     WindAsset,
 )
 from ems.config.binding import Bindings
-from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatMaker, HeatSourceAsset, TankAsset
+from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatMaker, HeatSourceAsset, PipeAsset, TankAsset
 from ems.config.site import Site
 
 Range = tuple[float, float]
@@ -59,8 +59,8 @@ def able_kw(spec: object) -> tuple[float, float, float] | None:
             return -spec.discharge_kw, spec.charge_kw, 0.0
         case PvAsset() | WindAsset():
             return -spec.rated_kw, 0.0, 0.0
-        case HeatPumpAsset() | BoilerAsset() | ElectricBoilerAsset() | HeatSourceAsset():
-            return 0.0, spec.rated_kw, spec.minimum_kw
+        case HeatPumpAsset() | BoilerAsset() | ElectricBoilerAsset() | HeatSourceAsset() | PipeAsset():
+            return 0.0, spec.rated_kw, getattr(spec, "minimum_kw", 0.0)
         case ChargePointAsset():
             per_a = spec.voltage_v / 1000.0
             in_amperes = spec.discharge_kw == 0.0
@@ -75,10 +75,11 @@ def able_kw(spec: object) -> tuple[float, float, float] | None:
 def rests_on(site: Site, asset: str) -> list[tuple[str, str]]:
     """Name asset and role of what steering an asset rests on: its power or fuel, and its state or that of its tank."""
     spec, assets = site.file.assets[asset], site.file.assets
-    wanted = [(asset, "power_kw"), (asset, "fuel_kw"), (asset, NEEDED.get(type(spec), ""))]
-    if isinstance(spec, HeatMaker):
+    wanted = [(asset, "power_kw"), (asset, "fuel_kw"), (asset, "sent_kw"), (asset, NEEDED.get(type(spec), ""))]
+    if isinstance(spec, HeatMaker | PipeAsset):
+        ends = (spec.heat_node, getattr(spec, "to_node", ""))
         tanks = {name: one for name, one in assets.items() if isinstance(one, TankAsset)}
-        wanted += [(name, "temperature_c") for name, tank in tanks.items() if tank.heat_node == spec.heat_node]
+        wanted += [(name, "temperature_c") for name, tank in tanks.items() if tank.heat_node in ends]
     return wanted
 
 

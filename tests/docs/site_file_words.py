@@ -437,6 +437,20 @@ WORDS: dict[str, dict[str, str]] = {
         "[currency/kWh]",
         "fuel_kg_per_kwh": "CO2 of a kWh of fuel; it is priced by `planning.carbon_price_per_kg` [kg/kWh]",
     },
+    "PipeAsset": {
+        "zone": "id of its zone",
+        "kind": "pipe of a heat network between two heat nodes, with its pump",
+        "device": "id of its device (points `power_kw`, `sent_kw` and `setpoint_kw`, the most heat to send)",
+        "bus": "name of the pump's bus in the grid file",
+        "heat_node": "node from whose tank heat is sent",
+        "to_node": "node to whose tank it is sent",
+        "rated_kw": "greatest heat that is sent",
+        "delay_s": "how long the water is on its way",
+        "loss_share": "share of the heat sent that is lost on the way",
+        "standing_kw": "heat that is taken at its far end whether it flows or not: what keeps the water there warm",
+        "pump_kw_per_kw": "power of the pump for each kW sent",
+        "power_factor": "cosine of the phase angle of the pump",
+    },
     "ElectricBoilerAsset": {
         "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
         "null for its kind's: batteries 1, charge points and deferrable loads 2, heat pumps 3",

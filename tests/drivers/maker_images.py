@@ -73,6 +73,13 @@ def electric_heater_image() -> dict[tuple[int, int], int]:
     return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
 
 
+def pipe_image() -> dict[tuple[int, int], int]:
+    """A pump that takes 0.35 kW, has taken 70.002 kWh, and sends 18 kW of heat; it was told 20 kW at the most."""
+    told = (0, 350, *words32(70_002), *words32(18_000), 0, 0, 0, 0x0100)
+    held = (0, 20_000, 1, 60, 0, 0)
+    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
+
+
 def tank_image() -> dict[tuple[int, int], int]:
     """A tank of 61.4 degC, 68 at its top and 55.2 at its bottom."""
     return {(INPUT, a): word for a, word in enumerate((614, 680, 552, 0, 0, 0, 0, 0, 0, 0x0100))}
@@ -119,6 +126,7 @@ MAKERS = {
     "boiler": boiler_image,
     "electric_heater": electric_heater_image,
     "tank_sensors": tank_image,
+    "pipe_pump": pipe_image,
     "deferrable_load": machine_image,
     "bidirectional_charger": bidirectional_image,
 }

@@ -36,6 +36,7 @@ ROLE = {
     "genset": "setpoint_kw",
     "boiler": "setpoint_kw",
     "electric_heater": "setpoint_kw",
+    "pipe_pump": "setpoint_kw",
     "deferrable_load": "run_state",
     "bidirectional_charger": "setpoint_kw",
 }

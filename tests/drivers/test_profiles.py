@@ -56,6 +56,7 @@ ROLES = {
         "setpoint_kw": "kW",
     },
     "electric_heater": {"power_kw": "kW", "energy_kwh": "kWh", "heat_kwh": "kWh", "setpoint_kw": "kW"},
+    "pipe_pump": {"power_kw": "kW", "energy_kwh": "kWh", "sent_kw": "kW", "setpoint_kw": "kW"},
     "tank_sensors": {"temperature_c": "degC", "top_c": "degC", "bottom_c": "degC"},
     "deferrable_load": {"power_kw": "kW", "energy_kwh": "kWh", "run_s": "s", "state": "state", "run_state": "state"},
     "bidirectional_charger": {
@@ -98,6 +99,7 @@ WATCHDOG = {
     "boiler": True,
     "electric_heater": True,
     "tank_sensors": False,
+    "pipe_pump": True,
     "deferrable_load": True,
     "bidirectional_charger": True,
     "limit_gateway": False,

@@ -149,3 +149,52 @@ def test_a_chp_unit_may_heat_a_node_alone(yard: Path) -> None:
         text = "\n".join(line for line in text.splitlines() if not line.startswith(f"  {device}:")) + "\n"
     (yard / "site.yaml").write_text(text, encoding="utf-8")
     assert load_site(yard).file.assets["engine"].heat_node == "net"
+
+
+PIPE_DEVICES = DEVICES.replace(
+    "assets:\n",
+    "  far_probes: {protocol: modbus, profile: tank_sensors, port: 15030}\n"
+    "  main_pump: {protocol: modbus, profile: pipe_pump, port: 15031, mode: control, safe: {setpoint_kw: 10}}\n"
+    "assets:\n",
+)
+PIPE = """\
+  far_tank: {kind: tank, device: far_probes, heat_node: far, capacity_kwh_per_k: 2, low_c: 45, high_c: 65,
+             charge_kw: 40, discharge_kw: 40}
+  main: {kind: pipe, device: main_pump, bus: houses, heat_node: net, to_node: far, rated_kw: 30, delay_s: 900}
+"""
+PIPED = SITE.replace("assets:\n", PIPE_DEVICES, 1) + NODE + PIPE
+
+
+def test_a_pipe_is_told_the_most_heat_that_it_may_send(yard: Path) -> None:
+    (yard / "site.yaml").write_text(PIPED, encoding="utf-8")
+    bindings = bind(load_site(yard))
+    command = bindings.command("main")
+    assert command is not None
+    assert (command.role, command.kind, command.upper_kw) == ("setpoint_kw", CommandKind.LIMIT, 30.0)
+    assert bindings.effect("main") == "main_pump.sent_kw"
+    assert bindings.safe_kw("main") == 10.0
+
+
+BROKEN_PIPES = {
+    "to itself": ("to_node: far", "to_node: net", "it goes from 'net' to 'net'; name two nodes"),
+    "to nowhere": (
+        "to_node: far",
+        "to_node: farr",
+        "main.to_node: farr has no tank (did you mean `far`?); add an asset",
+    ),
+    "from nowhere": (
+        "heat_node: net, to_node",
+        "heat_node: nett, to_node",
+        "main.heat_node: nett has no tank (did you",
+    ),
+    "loses all": ("delay_s: 900", "loss_share: 1", "main.loss_share: 1 is not below 1; write"),
+    "no meter": ("profile: pipe_pump", "profile: electric_heater", "electric_heater has no role sent_kw, which a pipe"),
+    "too much": ("setpoint_kw: 10", "setpoint_kw: 31", "main_pump.safe.setpoint_kw: 31 is outside what the pipe takes"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "words"), BROKEN_PIPES.values(), ids=BROKEN_PIPES)
+def test_what_is_wrong_with_a_pipe_is_said(yard: Path, old: str, new: str, words: str) -> None:
+    assert PIPED.count(old) == 1
+    found = problems(yard, PIPED.replace(old, new))
+    assert any(words in line for line in found), found
