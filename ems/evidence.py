@@ -19,7 +19,7 @@ from ems.process_image import Snapshot
 
 Record = Callable[[str, Mapping[str, Any]], object]
 
-FACTORS = ("carbon", "price")
+FACTORS = ("carbon", "price", "bought")
 
 
 class Evidence:
@@ -54,7 +54,7 @@ class Evidence:
         return bool(body)
 
     def issue(self, series: ForecastSeries) -> None:
-        """Journal one issue of a price or of a carbon factor."""
+        """Journal one issue of a price, a carbon factor or what was bought ahead."""
         if series.point in FACTORS:
             self._record("factor", asdict(series))
 

@@ -47,7 +47,6 @@ class PeakBook:
     zone: tzinfo
     _parts: dict[int, _Part] = field(default_factory=dict)
     _peak_kw: dict[datetime, float] = field(default_factory=dict)
-    _next: int | None = None
 
     def peak_kw(self, month: datetime) -> float | None:
         """Give the highest known mean of a local month by its UTC start [kW]; None before the first."""
@@ -88,13 +87,15 @@ class PeakBook:
     def body(self) -> dict[str, Any]:
         """Write everything down for the journal."""
         return {
+            "every_s": self.charge.every_s,
             "parts": {str(k): [each.kwh, each.known_s] for k, each in self._parts.items()},
             "peak_kw": {month.isoformat(): kw for month, kw in self._peak_kw.items()},
         }
 
     def restore(self, body: Mapping[str, Any]) -> None:
-        """Take up what `body` wrote."""
-        self._parts = {int(k): _Part(*map(float, each)) for k, each in body["parts"].items()}
+        """Take up what `body` wrote; parts of another length are those of another tariff, and say nothing."""
+        parts = body["parts"] if body["every_s"] == self.charge.every_s else {}
+        self._parts = {int(k): _Part(*map(float, each)) for k, each in parts.items()}
         self._peak_kw = {datetime.fromisoformat(at): float(kw) for at, kw in body["peak_kw"].items()}
 
     def _close(self, end: int) -> None:

@@ -49,3 +49,10 @@ def test_factors_and_prices_are_kept_with_source_and_version_and_weather_is_not(
         ("carbon", "grid", "7"), ("price", "grid", "7"),
     ]  # fmt: skip
     assert bodies[0]["values"] == (0.2, None)
+
+
+def test_what_was_bought_ahead_is_kept_as_the_bill_counts_from_it():
+    one, journal, _ = evidence()
+    one.issue(ForecastSeries("bought", "kW", ISSUED, ISSUED, 900.0, (12.0, None, -3.0), source="trader"))
+    (body,) = journal.bodies("factor")
+    assert (body["point"], body["unit"], body["values"]) == ("bought", "kW", (12.0, None, -3.0))

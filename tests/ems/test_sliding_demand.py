@@ -79,6 +79,14 @@ def test_only_the_hours_of_its_window_count_and_a_gap_says_nothing():
     assert gap.begun_kwh(NOON.timestamp() + 1500.0).tolist() == pytest.approx([2.5, 5.0, 0.0])
 
 
+def test_parts_of_another_tariff_say_nothing() -> None:
+    book = fed(SLIDING, NOON, [0.5] * 23)
+    other = PeakBook(replace(SLIDING, sliding_s=60), BERLIN)
+    other.restore(json.loads(to_json(book.body())))
+    assert other.peak_kw(month_start(NOON, BERLIN)) == book.peak_kw(month_start(NOON, BERLIN)) == pytest.approx(30.0)
+    assert not other.begun_kwh(NOON.timestamp() + 1380.0).any()
+
+
 def test_what_runs_when_a_plan_begins_is_stated_by_its_begin():
     start = NOON + timedelta(seconds=420)
     book = fed(SLIDING, NOON - timedelta(minutes=15), [0.2] * 15 + [0.5] * 8)
