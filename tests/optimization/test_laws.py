@@ -91,6 +91,18 @@ def test_a_store_outside_its_band_comes_back_monotonically(energy_kwh, price):
     assert outside[-1] <= 1e-6
 
 
+@pytest.mark.parametrize(("end_kwh", "beyond_kwh"), [(0.0, -1e-9), (20.0, 1e-9)])
+def test_a_store_a_hair_beyond_its_end_is_planned_as_if_it_stood_there(end_kwh, beyond_kwh):
+    """The last plan's rounding is the next one's start."""
+    price = np.linspace(0.5, 0.1, 12)
+    at, beyond = (
+        WARM.solve(problem([(BATTERY, BatteryInputs(kwh, 0.1)), (LOAD, LoadInputs(np.full(12, 2.0)))], price))
+        for kwh in (end_kwh, end_kwh + beyond_kwh)
+    )
+    assert beyond.objective == pytest.approx(at.objective, rel=1e-6)
+    np.testing.assert_allclose(beyond.schedules["battery"].power_kw, at.schedules["battery"].power_kw, atol=1e-5)
+
+
 def outside_kwh(solution, start_kwh):
     """How far a 20 kWh store lies outside 5..95 %, at the start and after each slot."""
     trajectory = np.concatenate([[start_kwh], solution.schedules["battery"].states["energy_kwh"]])
