@@ -1,4 +1,4 @@
-"""Writes the loads of demo_heat: the power of demo_court's houses, and a made demand of heat beside it.
+"""Writes the loads of demo_heat: the power of demo_court's houses, and made demands of heat beside it, near and far.
 
     q = loss * max(0, 17 degC - T_day) * day shape + hot water,    T_day a mild winter with cold spells
 
@@ -17,6 +17,7 @@ from ems.config.sites import find_site
 
 LOSS_KW_PER_K = 1.9
 ROOM_C = 17.0
+NEAR_SHARE = 0.65
 SHAPE = (0.86, 0.84, 0.84, 0.86, 0.95, 1.12, 1.22, 1.18, 1.08, 1.0, 0.96, 0.94,
          0.94, 0.94, 0.95, 0.98, 1.04, 1.1, 1.12, 1.1, 1.06, 1.0, 0.94, 0.9)  # fmt: skip
 WATER_KW = (0.5, 0.4, 0.4, 0.5, 1.0, 3.5, 7.0, 6.0, 3.5, 2.5, 2.0, 2.0,
@@ -40,10 +41,13 @@ def write(target: Path) -> None:
         rows = list(csv.DictReader(file))
     with target.open("w", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
-        out.writerow(("start", "total_kw", "warmth_kw"))
+        out.writerow(("start", "total_kw", "warmth_kw", "warmth_far_kw"))
         for number, row in enumerate(rows):
             local = (datetime.fromisoformat(row["start"]).hour + 1) % 24
-            out.writerow((row["start"], row["total_kw"], f"{heat_kw(float(number), local):.2f}"))
+            wanted_kw = heat_kw(float(number), local)
+            out.writerow(
+                (row["start"], row["total_kw"], f"{NEAR_SHARE * wanted_kw:.2f}", f"{(1 - NEAR_SHARE) * wanted_kw:.2f}")
+            )
 
 
 if __name__ == "__main__":

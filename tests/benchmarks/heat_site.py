@@ -2,8 +2,8 @@
 
 All arms live through the same weather, prices and loads: the plan, the rules, and nobody, who leaves boiler and heat
 pump to their thermostats. A quarter-hour is bound where the tank is within `NEAR_K` of an end of its band or the
-boiler at its rating, as the plant has it. Prints one JSON object: python -m tests.benchmarks.heat_site [SITE] [FIRST
-DAY] [DAYS] [SEED]
+boiler at its rating or a pipe at its greatest heat, as the plant has it. Prints one JSON object: python -m
+tests.benchmarks.heat_site [SITE] [FIRST DAY] [DAYS] [SEED]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ems.config.heat_assets import BoilerAsset, TankAsset
+from ems.config.heat_assets import BoilerAsset, PipeAsset, TankAsset
 from ems.config.loading import load_site
 from ems.config.site import Site
 from ems.config.sites import find_site
@@ -65,20 +65,32 @@ def bound(site: Site, plant: Plant) -> dict[str, float]:
     full = sum((records[f"{n}:temperature_c"] >= s.high_c - NEAR_K for n, s in tanks), np.zeros(len(quarter), bool))
     empty = sum((records[f"{n}:temperature_c"] <= s.low_c + NEAR_K for n, s in tanks), np.zeros(len(quarter), bool))
     most = sum((records[f"{n}:fuel_kw"] >= AT_RATING * s.rated_kw for n, s in boilers), np.zeros(len(quarter), bool))
-    return {"full": share(full), "empty": share(empty), "boiler": share(most), "any": share(full | empty | most)}
+    pipes = [(name, spec) for name, spec in assets.items() if isinstance(spec, PipeAsset)]
+    sent = sum((records[f"{n}:sent_kw"] >= AT_RATING * s.rated_kw for n, s in pipes), np.zeros(len(quarter), bool))
+    return {
+        "pipe": share(sent),
+        "full": share(full),
+        "empty": share(empty),
+        "boiler": share(most),
+        "any": share(full | empty | most | sent),
+    }
 
 
 def told(site: Site, arm: Arm, plant: Plant) -> dict[str, Any]:
     """Tell what became of an arm."""
     verdict, counters = arm.verdict, arm.counters
     states = {name: dict(plant.state(name)) for name in plant.devices}
-    kept = ("fuel_kwh", "heat_kwh", "energy_kwh", "starts", "run_h", "cold_kwh")
+    kept = ("fuel_kwh", "heat_kwh", "energy_kwh", "starts", "run_h", "cold_kwh", "sent_kwh")
     return {
         "bound": bound(site, plant),
         "verdict": {key: verdict[key] for key in JUDGED},
         "made": {name: {k: state[k] for k in kept if k in state} for name, state in states.items()},
         "counters": {key: counters[key] for key in ("missed_deadlines", "setpoints", "plans") if key in counters},
-        "water_c": [float(f(plant.records["tank:temperature_c"])) for f in (np.min, np.max)],
+        "water_c": {
+            name: [float(f(plant.records[f"{name}:temperature_c"])) for f in (np.min, np.max)]
+            for name, spec in site.file.assets.items()
+            if isinstance(spec, TankAsset)
+        },
     }  # fmt: skip
 
 
