@@ -12,6 +12,7 @@ import numpy as np
 from drivers.registry import profile_points
 from ems.config.assets import BuildingAutomation, LoadAsset
 from ems.config.binding import Bindings
+from ems.config.on_phase import phase_of
 from ems.config.site import Site
 from optimization.slots import uniform
 
@@ -95,7 +96,8 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
         mode = f"mode {device['mode']}" + (", locked out" if device["lockout"] else "")
         yield f"device    {name}: {device['profile']} at {device['address']}, {mode}; {_fallback(device)}"
     for name, asset in facts["assets"].items():
-        where = f" at {asset['bus']}" if asset["bus"] else ""
+        phase = f" phase {asset['phase']}" if "phase" in asset else ""
+        where = f" at {asset['bus']}{phase}" if asset["bus"] else ""
         yield f"asset     {name}: {asset['kind']}{where}{_wiring(asset)}"
     for name, asset in facts["assets"].items():
         if "curves" in asset:
@@ -168,6 +170,8 @@ def _device(site: Site, name: str) -> dict[str, Any]:
 def _asset(site: Site, bindings: Bindings, name: str) -> dict[str, Any]:
     asset, command = site.file.assets[name], bindings.command(name)
     facts: dict[str, Any] = {"kind": asset.kind, "bus": getattr(asset, "bus", None), "zone": asset.zone}
+    if (phase := phase_of(asset)) is not None:
+        facts["phase"] = phase
     if isinstance(asset, LoadAsset):
         return facts | {"residual_share": asset.residual_share}
     if (curves := getattr(asset, "inverter", None)) is not None:

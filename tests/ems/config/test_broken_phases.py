@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from small_site import SITE, problems
 
+from ems.commands.understood import describe, understood
 from ems.config.asset_models import asset_models
+from ems.config.binding import bind
 from ems.config.loading import load_site
 from ems.config.sites import find_site
 from ems.slow.planning_setup import balanced_limits, grid_limits
@@ -74,6 +77,13 @@ def test_the_phases_of_a_site_reach_the_planner() -> None:
     models = asset_models(site, buses)
     assert models["car_1"].bus == on_phase(buses["street_end"], "a")
     assert models["homes_corner"].bus == buses["corner"]
+
+
+def test_what_was_understood_names_the_phase() -> None:
+    site = load_site(find_site("demo_phases"))
+    lines = list(describe(understood(site, bind(site), datetime(2025, 1, 15, tzinfo=UTC))))
+    assert "asset     homes_end_b: load at street_end phase b, 16 % of what no device explains" in lines
+    assert "asset     homes_corner: load at corner, 52 % of what no device explains" in lines
 
 
 def test_a_site_may_have_its_phases_planned_as_one(street: Path) -> None:
