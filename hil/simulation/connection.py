@@ -23,7 +23,7 @@ from ems.config.assets import (
     SourceAsset,
     WindAsset,
 )
-from ems.config.heat_assets import ElectricBoilerAsset, ElectricHeater, HeatSourceAsset
+from ems.config.heat_assets import ElectricBoilerAsset, ElectricHeater, HeatSourceAsset, PipeAsset
 from ems.config.site import Site
 from ems.fast.decisions import Decision, Rung
 from ems.standing import Standing
@@ -79,6 +79,7 @@ def commanded(
             and decision.rung is not Rung.SAFE
             and standing.may_write(getattr(spec, "device", ""))
             and not (isinstance(spec, DeferrableAsset) and decision.rung is Rung.DEVICE)
+            and not isinstance(spec, PipeAsset)  # What it is told is heat; its pump nobody moves.
         )
         kw = decision.kw if moved and decision is not None and decision.kw is not None else now_kw
         if isinstance(spec, SourceAsset):

@@ -50,6 +50,9 @@ HEAT: dict[str, Any] = {
                    "safe": {"setpoint_kw": None}},
         "lifter": {**HEATER, "port": 17048, "safe": {"setpoint_kw": 0}},
         "rod": {**HEATER, "port": 17049, "safe": {"setpoint_kw": 0}},
+        "main_pump": {**HEATER, "profile": "pipe_pump", "port": 17050, "safe": {"setpoint_kw": 2}},
+        "far_probes": {"protocol": "modbus", "profile": "tank_sensors", "port": 17051},
+        "far_meter": {"protocol": "modbus", "profile": "heat_meter", "port": 17052},
     },
     "assets": {
         "warmth": {"kind": "heat_load", "device": "warmth_meter", "heat_node": "net"},
@@ -60,6 +63,11 @@ HEAT: dict[str, Any] = {
         "lifted": {"kind": "heat_source", "device": "lifter", "bus": "house", "heat_node": "net", "rated_kw": 3,
                    "minimum_kw": 0.5, "supply_c": 50},
         "heated": {"kind": "electric_boiler", "device": "rod", "bus": "house", "heat_node": "net", "rated_kw": 4},
+        "main": {"kind": "pipe", "device": "main_pump", "bus": "house", "heat_node": "net", "to_node": "far",
+                 "rated_kw": 8, "delay_s": 300, "pump_kw_per_kw": 0.02},
+        "far_tank": {"kind": "tank", "device": "far_probes", "heat_node": "far", "capacity_kwh_per_k": 0.4,
+                     "low_c": 35, "high_c": 50, "charge_kw": 20, "discharge_kw": 20},
+        "far_warmth": {"kind": "heat_load", "device": "far_meter", "heat_node": "far"},
     },
 }  # fmt: skip
 
@@ -69,9 +77,9 @@ def heated(tmp_path_factory: pytest.TempPathFactory) -> Site:
     folder = changed(find_site("demo_house"), HEAT, tmp_path_factory.mktemp("heat") / "demo_house")
     file = folder / "series" / "load.csv"
     head, *rows = file.read_text(encoding="utf-8").splitlines()
-    warm = [f"{row},{4.0 + 3.0 * (number % 24 in (6, 7, 18, 19, 20)):.1f}" for number, row in enumerate(rows)]
+    warm = [f"{row},{3.0 + 3.0 * (number % 24 in (6, 7, 18, 19, 20)):.1f},1.5" for number, row in enumerate(rows)]
     file.unlink()
-    file.write_text("\n".join([f"{head},warmth_kw", *warm]) + "\n", encoding="utf-8")
+    file.write_text("\n".join([f"{head},warmth_kw,far_warmth_kw", *warm]) + "\n", encoding="utf-8")
     return load_site(folder)
 
 
