@@ -1,4 +1,4 @@
-"""A grid operator's gateway by a map of its own: limits [W] in 0 and 2, heartbeat in 4, contacts in 5 and 6.
+"""A grid operator's gateway by a map of its own: limits [W] in 0 and 2, heartbeat in 4, contacts in 5 and 6, mark in 7.
 
 The operator's control unit stands on its other side: `allow`, `close_contact` and `fall_silent` are what it does there.
 Until it is told otherwise it counts its heartbeat up every 30 s.
@@ -13,6 +13,7 @@ from hil.endpoints.modbus_server import Fault, ModbusFault, Table
 BEAT_S = 30.0
 NEVER_WRITTEN = 0xFFFFFFFF
 CONTACTS = 2
+MARK = 0x4C470100
 
 
 class LimitGateway:
@@ -53,7 +54,7 @@ class LimitGateway:
 
     def read(self, table: Table, address: int, count: int) -> bytes:
         """Give registers as of now; raises `ModbusFault`."""
-        words = struct.unpack(">7H", struct.pack(">IIHHH", *self._limits, self._beats, *self._contacts))
+        words = struct.unpack(">9H", struct.pack(">IIHHHI", *self._limits, self._beats, *self._contacts, MARK))
         if table is not Table.HOLDING or address + count > len(words):
             raise ModbusFault(Fault.ILLEGAL_ADDRESS)
         return struct.pack(f">{count}H", *words[address : address + count])

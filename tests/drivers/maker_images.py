@@ -48,7 +48,7 @@ def heat_meter_image() -> dict[tuple[int, int], int]:
 
 def limit_gateway_image() -> dict[tuple[int, int], int]:
     """A gateway that allows 12.5 kW of import, knows no export limit, has beaten 300 times, contact 2 closed."""
-    words = (*words32(12_500), 0xFFFF, 0xFFFF, 300, 0, 1)
+    words = (*words32(12_500), 0xFFFF, 0xFFFF, 300, 0, 1, 0x4C47, 0x0100)
     return {(HOLDING, address): word for address, word in enumerate(words)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -39,6 +40,15 @@ async def test_its_registers_are_read_and_never_written() -> None:
         assert (said["heartbeat_state"], said["import_limit_kw"], said["export_limit_kw"]) == (3.0, 7.0, 0.0)
         assert (said["contact_1_state"], said["contact_2_state"]) == (0.0, 1.0)
         assert (await it.order("import_limit_kw", 50.0)).outcome is Outcome.REFUSED
+
+
+async def test_f03_limits_and_heartbeats_of_any_words_are_believed_by_nobody() -> None:
+    device, rng = LimitGateway(12.5, 10.0), Random(5)
+    async with bench(StandingPlant({}), device, "limit_gateway") as it:
+        device.read = lambda _table, _address, count: rng.randbytes(2 * count)  # type: ignore[method-assign]
+        for _ in range(200):
+            it.wait(10.0)
+            assert set((await it.read()).values()) == {None}
 
 
 def with_gateway(folder: Path, **device: Any) -> Path:
