@@ -20,6 +20,7 @@ from ems.config.sites import find_site
 from ems.slow.plan_record import WORTH_KEPT
 from ems.slow.planning_setup import balanced_limits, feeder
 from optimization import ac_check
+from optimization.ac_check import worst_case
 from optimization.assets import ChargePointInputs, EvSession, LoadInputs, PvInputs
 from optimization.assets.asset import Inputs
 from optimization.grid_case import GridCase, bus_numbers
@@ -33,6 +34,7 @@ from optimization.reactive import Chosen, Inverter
 from optimization.rolling import Planner
 from optimization.slots import uniform
 from optimization.solve import Solver
+from optimization.switching import Outage
 from optimization.witness import Witness
 
 BY_PHASE = replace(LIMITS, per_phase=True)
@@ -102,6 +104,28 @@ def test_what_has_no_solution_is_unconverged_and_leaves_its_neighbours_alone(pha
     result = phases.ac.check(p_kw, q_kvar)
     assert result.converged.tolist() == [True, False, True]
     assert np.isnan(result.v_pu[:, 1]).all()
+
+
+def test_the_feeder_after_an_outage_agrees_with_runpp_3ph(tmp_path) -> None:
+    import pandapower
+
+    ring = with_zero_sequence(pandapower.from_json(find_site("demo_ring") / "grid.json"))
+    pandapower.to_json(ring, tmp_path / "grid.json")
+    case = prepare(tmp_path / "grid.json", BY_PHASE, tmp_path, Outage("cable", ("busbar - barn",), (0,)))
+    assert "busbar - barn phase a" not in case.ac.branch_names
+    p_kw, q_kvar = _drawn(case, 8, 2, 5.0)
+    v_pu, loading_pct = case.ac.witness(p_kw, q_kvar, 1)
+    result = case.ac.check(p_kw, q_kvar)
+    assert np.abs(v_pu - result.v_pu[:, 1]).max() <= 1e-6
+    assert np.abs(loading_pct - result.loading_pct[:, 1]).max() <= 1e-4
+
+
+def test_the_worst_case_is_told_by_phase(phases) -> None:
+    (words,) = worst_case(phases.ac, BY_PHASE, {"houses_far phase b": (15.0, 0.0), "office": (9.0, 0.0)})
+    assert words.startswith("voltage at houses_far phase b is 0.9")
+    assert worst_case(phases.ac, BY_PHASE, {"houses_far": (15.0, 0.0), "office": (9.0, 0.0)}) == ()
+    with pytest.raises(GridError, match="bus 'moon' is not in"):
+        worst_case(phases.ac, BY_PHASE, {"moon": (1.0, 0.0)})
 
 
 def test_what_is_even_is_the_balanced_feeder(case, phases) -> None:
