@@ -99,8 +99,12 @@ class Linearisation:
 
     def glance(self, power_kw: Floats) -> AcResult | None:
         """Do the same by the Z-bus method alone, so that nothing heavy is ever loaded; None where a slot stays open."""
+        result = self._at_once(power_kw)
+        return result if result.converged.all() else None
+
+    def _at_once(self, power_kw: Floats) -> AcResult:
         voltage, converged = self._case.ac.voltages(*self.bus_powers(power_kw), local=self._local(power_kw, {}))
-        return self._case.ac.result(voltage, converged) if converged.all() else None
+        return self._case.ac.result(voltage, converged)
 
     def bus_powers(self, power_kw: Floats) -> tuple[Floats, Floats]:
         """Sum active [kW] and reactive [kvar] powers by bus, but for inverters': (assets, n) -> (m, n) each."""
@@ -123,11 +127,14 @@ class Linearisation:
         return GridRows(self.names, tuple(a.id for a in self.assets), self.coefficient, base.T, self.limit)
 
     def _carried(self, which: NDArray[np.bool_], sign: float) -> Floats:
-        """Find how much some assets (all, if none is named) can import or export evenly [kW each], shape (assets,)."""
+        """Find how much some assets (all, if none is named) can import or export evenly [kW each], shape (assets,).
+
+        Where the feeder breaks down it carries nothing: Newton's method, which takes seconds to load, is not asked.
+        """
         chosen = which.astype(float) if which.any() else np.ones(len(which))
         head_kva = self._case.rating_kva[self._case.network.upper == 0].sum()
         power = np.outer(chosen / chosen.sum(), np.linspace(0.0, 1.0, 41) * head_kva)
-        within = (self.check(sign * power).loading_pct <= self._case.limits.loading_max_pct).all(axis=0)
+        within = (self._at_once(sign * power).loading_pct <= self._case.limits.loading_max_pct).all(axis=0)
         return power[:, int(np.flatnonzero(within)[-1])]
 
     def _slope(self, about_kw: Floats) -> tuple[Floats, Complex]:

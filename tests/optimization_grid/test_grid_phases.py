@@ -27,6 +27,7 @@ from optimization.grid_case import GridCase, bus_numbers
 from optimization.grid_rows import Linearisation, drawn_kw
 from optimization.network import GridError, GridLimits
 from optimization.network_build import prepare
+from optimization.phase_grid import PhaseGrid
 from optimization.phase_reading import lacking_zero_sequence
 from optimization.phases import PHASES, number_words, on_phase
 from optimization.problem import Connection, Plan, Problem, Refused, TariffSeries
@@ -292,3 +293,14 @@ def test_a_transformer_that_is_not_known_is_refused(tmp_path) -> None:
     written(with_zero_sequence(pandapower.from_json(GRID), vector_group="Yzn"), tmp_path / "grid.json")
     with pytest.raises(GridError, match="vector_group Yzn of trafo; known are Dyn, YNyn"):
         prepare(tmp_path / "grid.json", BY_PHASE, tmp_path)
+
+
+def test_rows_about_the_shipped_street_ask_no_newton(cache_dir, monkeypatch) -> None:
+    """The fast loop writes them in the midst of a cycle, and pandapower takes seconds to load."""
+    site = load_site(find_site("demo_phases"))
+    asked = feeder(site, cache_dir)
+    case = prepare(asked.grid_path, asked.limits, cache_dir)
+    assets = [asset for asset in _night(site).assets if asset.has_power]
+    monkeypatch.setattr(PhaseGrid, "_newton", lambda *_: pytest.fail("Newton's method was asked"))
+    lines = Linearisation(case, assets)
+    assert lines.glance(np.zeros((len(assets), 1))) is not None
