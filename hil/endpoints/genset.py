@@ -1,8 +1,9 @@
 """The gateway of a generating set by a map of its own; powers are what the set gives.
 
 Input: 0..1 power [W], 2..3 energy [Wh], 4..5 fuel [Wh of lower heating value], 6..7 starts, 8 engine (0 stands,
-1 starts, 2 runs, 3 cools), 9 version of the map. Holding: 20..21 power asked for [W], 22 remote (1 obeys it, 0 lets the
-set stand), 23 lease [s, 0 is off], 24..25 safe power [W]. Without a command for a lease's time it takes the safe power.
+1 starts, 2 runs, 3 cools), 9..10 mark and version of the map. Holding: 18..19 the mark again, 20..21 power asked for
+[W], 22 remote (1 obeys it, 0 lets the set stand), 23 lease [s, 0 is off], 24..25 safe power [W]. Without a command for
+a lease's time it takes the safe power.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from hil.endpoints.leased_gateway import LAYOUT, LeasedGateway, Places
+from hil.endpoints.leased_gateway import LeasedGateway, Places, marked
 from hil.endpoints.modbus_server import Fault, ModbusFault
 from hil.endpoints.sunspec_devices import PlantFace
 
@@ -23,6 +24,7 @@ class GensetGateway(LeasedGateway):
     """
 
     places = Places(first=20, remote=22, lease=23, safe=24, end=26)
+    mark = marked("GS")
 
     def __init__(self, plant: PlantFace, asset: str, *, rated_kw: float) -> None:
         super().__init__(plant, asset)
@@ -37,7 +39,5 @@ class GensetGateway(LeasedGateway):
     def _input(self) -> tuple[int, ...]:
         state = self.plant.state(self.asset)
         watts, watt_hours, fuel = (round(1000.0 * state[k]) for k in ("power_kw", "energy_kwh", "fuel_kwh"))
-        told = struct.pack(
-            ">iIIIHH", -watts, watt_hours, fuel, int(state["starts"]), int(state["engine_state"]), LAYOUT
-        )
-        return struct.unpack(">10H", told)
+        told = struct.pack(">iIIIH", -watts, watt_hours, fuel, int(state["starts"]), int(state["engine_state"]))
+        return struct.unpack(">9H", told)

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from hil.endpoints.modbus_server import Fault, ModbusFault, Table
 from hil.endpoints.sunspec_devices import PlantFace
 
-LAYOUT = 0x0100
-"""The version of each map, in input register 9."""
+VERSION = 0x0100
+
+
+def marked(name: str) -> tuple[int, int]:
+    """Give the mark of a map, by two letters, and its version: what each answer of a gateway bears."""
+    return int.from_bytes(name.encode("ascii"), "big"), VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +32,15 @@ class Places:
 class LeasedGateway(ABC):
     """The registers of something that is told what to do for a while.
 
+    Its mark stands behind the input registers and, read only, right before the holding registers.
+
     Args:
         plant: the plant. asset: id of what stands behind it.
     """
 
     garbage_word = 0x7FFF
     places: Places
+    mark: tuple[int, int]
 
     def __init__(self, plant: PlantFace, asset: str) -> None:
         self.plant, self.asset = plant, asset
@@ -42,7 +49,7 @@ class LeasedGateway(ABC):
 
     @abstractmethod
     def _input(self) -> tuple[int, ...]:
-        """Give the input registers as of now, from 0 on."""
+        """Give the input registers as of now, from 0 on to the mark."""
 
     @abstractmethod
     def _asked_kw(self, holding: Sequence[int], place: int) -> float:
@@ -50,7 +57,9 @@ class LeasedGateway(ABC):
 
     def read(self, table: Table, address: int, count: int) -> bytes:
         """Give registers as of now; raises `ModbusFault`."""
-        told, first = (self._input(), 0) if table is Table.INPUT else (tuple(self._holding), self.places.first)
+        is_input = table is Table.INPUT
+        told = (*self._input(), *self.mark) if is_input else (*self.mark, *self._holding)
+        first = 0 if is_input else self.places.first - len(self.mark)
         if not first <= address <= address + count <= first + len(told):
             raise ModbusFault(Fault.ILLEGAL_ADDRESS)
         return struct.pack(f">{count}H", *told[address - first : address - first + count])

@@ -54,49 +54,49 @@ def limit_gateway_image() -> dict[tuple[int, int], int]:
 
 def genset_image() -> dict[tuple[int, int], int]:
     """A set that gives 12.5 kW, has given 70.002 kWh of 200 kWh of fuel, and runs; it was told 15 kW."""
-    told = (0, 12_500, *words32(70_002), *words32(200_000), 0, 3, 2, 0x0100)
-    held = (0, 15_000, 1, 60, 0, 0)
-    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
+    told = (0, 12_500, *words32(70_002), *words32(200_000), 0, 3, 2, 0x4753, 0x0100)
+    held = (0x4753, 0x0100, 0, 15_000, 1, 60, 0, 0)
+    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 18 + i): word for i, word in enumerate(held)}
 
 
 def boiler_image() -> dict[tuple[int, int], int]:
     """A boiler that burns 24.5 kW, has burnt 70.002 kWh for 63 kWh of heat, in 3 starts; it was told 30 kW."""
-    told = (*words32(24_500), *words32(70_002), *words32(63_000), 0, 3, 1, 0x0100)
-    held = (0, 30_000, 1, 60, 0, 0)
-    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
+    told = (*words32(24_500), *words32(70_002), *words32(63_000), 0, 3, 1, 0x424F, 0x0100)
+    held = (0x424F, 0x0100, 0, 30_000, 1, 60, 0, 0)
+    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 18 + i): word for i, word in enumerate(held)}
 
 
 def electric_heater_image() -> dict[tuple[int, int], int]:
     """A heat pump that takes 5.25 kW, has taken 70.002 kWh for 210 kWh of heat; it was told 6 kW."""
-    told = (0, 5_250, *words32(70_002), *words32(210_000), 0, 0, 0, 0x0100)
-    held = (0, 6_000, 1, 60, 0, 0)
-    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
+    told = (0, 5_250, *words32(70_002), *words32(210_000), 0, 0, 0, 0x4548, 0x0100)
+    held = (0x4548, 0x0100, 0, 6_000, 1, 60, 0, 0)
+    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 18 + i): word for i, word in enumerate(held)}
 
 
 def pipe_image() -> dict[tuple[int, int], int]:
     """A pump that takes 0.35 kW, has taken 70.002 kWh, and sends 18 kW of heat; it was told 20 kW at the most."""
-    told = (0, 350, *words32(70_002), *words32(18_000), 0, 0, 0, 0x0100)
-    held = (0, 20_000, 1, 60, 0, 0)
-    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
+    told = (0, 350, *words32(70_002), *words32(18_000), 0, 0, 0, 0x5050, 0x0100)
+    held = (0x5050, 0x0100, 0, 20_000, 1, 60, 0, 0)
+    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 18 + i): word for i, word in enumerate(held)}
 
 
 def tank_image() -> dict[tuple[int, int], int]:
     """A tank of 61.4 degC, 68 at its top and 55.2 at its bottom."""
-    return {(INPUT, a): word for a, word in enumerate((614, 680, 552, 0, 0, 0, 0, 0, 0, 0x0100))}
+    return {(INPUT, a): word for a, word in enumerate((614, 680, 552, 0, 0, 0, 0, 0, 0, 0x5453, 0x0100))}
 
 
 def machine_image() -> dict[tuple[int, int], int]:
     """A load that runs at 2.1 kW for 600 s now, has used 70.002 kWh in 41 runs, and was told to run."""
-    told = (0, 2_100, *words32(70_002), 0, 600, 0, 41, 2, 0x0100)
-    held = (1, 1, 60, 0)
-    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
+    told = (0, 2_100, *words32(70_002), 0, 600, 0, 41, 2, 0x444C, 0x0100)
+    held = (0x444C, 0x0100, 1, 1, 60, 0)
+    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 18 + i): word for i, word in enumerate(held)}
 
 
 def bidirectional_image() -> dict[tuple[int, int], int]:
     """A point that takes 4.5 kW back from a car at 61.5 % of 58 kWh; 70.002 kWh were charged and 65.540 taken back."""
-    told = (0xFFFF, 0x10000 - 4_500, *words32(70_002), *words32(65_540), 615, 580, 3, 0x0100)
-    held = (0xFFFF, 0x10000 - 4_500, 1, 60, 0, 4_000)
-    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 20 + i): word for i, word in enumerate(held)}
+    told = (0xFFFF, 0x10000 - 4_500, *words32(70_002), *words32(65_540), 615, 580, 3, 0x4243, 0x0100)
+    held = (0x4243, 0x0100, 0xFFFF, 0x10000 - 4_500, 1, 60, 0, 4_000)
+    return {(INPUT, a): word for a, word in enumerate(told)} | {(HOLDING, 18 + i): word for i, word in enumerate(held)}
 
 
 def home_hub_image() -> dict[tuple[int, int], int]:

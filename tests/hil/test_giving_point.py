@@ -89,11 +89,11 @@ def test_a_lease_that_ends_leaves_the_safe_power() -> None:
     gateway.write(23, (60, 0, 5_000))
     gateway.write(20, (*struct.unpack(">HH", struct.pack(">i", -4_000)), 1))
     plant.live(gateway, 50)
-    watts, _, given_wh, soc, capacity, state, layout = struct.unpack(">iIIHHHH", gateway.read(Table.INPUT, 0, 10))
-    assert (watts, capacity, state, layout) == (-4000, 500, 3, 0x0100)
+    watts, _, given_wh, soc, capacity, state, layout = struct.unpack(">iIIHHHI", gateway.read(Table.INPUT, 0, 11))
+    assert (watts, capacity, state, layout) == (-4000, 500, 3, 0x42430100)
     assert given_wh > 40 and soc < 600
     plant.live(gateway, 60)
-    watts, *_, state, _ = struct.unpack(">iIIHHHH", gateway.read(Table.INPUT, 0, 10))
+    watts, *_, state, _ = struct.unpack(">iIIHHHI", gateway.read(Table.INPUT, 0, 11))
     assert watts == pytest.approx(5_000, abs=300) and state == 2
 
 

@@ -107,7 +107,7 @@ def test_a_lease_that_ends_leaves_the_safe_power() -> None:
     gateway.write(22, (0,))
     plant.live(gateway, 40.0)
     assert power_w(gateway) == 0
-    assert struct.unpack(">H", gateway.read(Table.INPUT, 9, 1)) == (0x0100,)
+    assert struct.unpack(">I", gateway.read(Table.INPUT, 9, 2)) == (0x47530100,)
 
 
 @pytest.mark.parametrize(("address", "values"), [(20, (0xFFFF, 0xFF00)), (20, (0, 25_000)), (26, (1,)), (19, (1,))])

@@ -220,7 +220,7 @@ def test_a_lease_that_ends_leaves_a_boiler_its_safe_fuel_or_its_own_thermostat()
     plant.live(gateway, 30.0)
     assert watts(gateway) == 0, "its own thermostat finds the tank warm"
     assert plant.thing.setpoint_kw is None
-    assert struct.unpack(">H", gateway.read(Table.INPUT, 9, 1)) == (0x0100,)
+    assert struct.unpack(">I", gateway.read(Table.INPUT, 9, 2)) == (0x424F0100,)
 
 
 def test_a_power_beyond_what_it_can_counts_as_its_most_and_none_below_zero() -> None:
@@ -236,9 +236,9 @@ def test_a_power_beyond_what_it_can_counts_as_its_most_and_none_below_zero() -> 
 def test_thermometers_tell_tenths_and_take_nothing() -> None:
     probes = TankProbes(OneThing(made(61.37)), "tank")  # type: ignore[arg-type]
     assert struct.unpack(">3h", probes.read(Table.INPUT, 0, 3)) == (614, 614, 614)
-    assert struct.unpack(">H", probes.read(Table.INPUT, 9, 1)) == (0x0100,)
+    assert struct.unpack(">I", probes.read(Table.INPUT, 9, 2)) == (0x54530100,)
     with pytest.raises(ModbusFault):
-        probes.read(Table.INPUT, 8, 3)
+        probes.read(Table.INPUT, 8, 4)
     with pytest.raises(ModbusFault):
         probes.write(0, (1,))
 

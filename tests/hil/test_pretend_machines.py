@@ -126,7 +126,7 @@ class OneMachine:
 
 
 def told(gateway: MachineGateway) -> tuple[int, ...]:
-    return struct.unpack(">iIIIHH", gateway.read(Table.INPUT, 0, 10))
+    return struct.unpack(">iIIIHI", gateway.read(Table.INPUT, 0, 11))
 
 
 def test_a_lease_that_ends_leaves_what_waits_waiting_and_what_runs_running() -> None:
@@ -135,7 +135,7 @@ def test_a_lease_that_ends_leaves_what_waits_waiting_and_what_runs_running() -> 
     gateway.write(22, (60, 0))
     gateway.write(20, (0, 1))
     plant.live(gateway, 30.0)
-    assert told(gateway)[0] == 0 and told(gateway)[4:] == (1, 0x0100)
+    assert told(gateway)[0] == 0 and told(gateway)[4:] == (1, 0x444C0100)
     gateway.write(20, (1, 1))
     plant.live(gateway, 100.0)
     assert told(gateway)[0] == 2000 and told(gateway)[2] in (99, 100) and told(gateway)[4] == 2

@@ -130,7 +130,7 @@ def test_its_registers_tell_the_heat_that_it_sends() -> None:
     lived(plant.pipe, 120.0)
     sent_w = struct.unpack(">I", gateway.read(Table.INPUT, 4, 2))[0]
     assert sent_w == pytest.approx(20_000, rel=0.05)
-    assert struct.unpack(">H", gateway.read(Table.INPUT, 9, 1)) == (0x0100,)
+    assert struct.unpack(">I", gateway.read(Table.INPUT, 9, 2)) == (0x50500100,)
 
 
 HOUSE: dict[str, Any] = {
