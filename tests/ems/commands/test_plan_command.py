@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import Said
+from command_kit import Said
 
 from ems.clock import SystemClock
 from ems.commands import plan_compared

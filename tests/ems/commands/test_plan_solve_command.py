@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Said
+from command_kit import ROOT, Said
 
 from ems.cli import main
 
