@@ -24,8 +24,9 @@ def read_schedule(journal: Path, plan_id: str) -> dict[str, Any]:
 
     Returns:
         `id`, `starts` (instant of each slot), `ends` (of the last one), `kw` (power of each slot by asset), `net_kw`
-        (at the grid connection, import positive), `energy_kwh` (held at the end of each slot, by asset), `price` (of
-        import); nothing if the newest plan of the journal is another one.
+        (at the grid connection, import positive), `energy_kwh` (held at the end of each slot, by asset), `heat_kw` (of
+        each slot by asset, positive into it; where there is heat), `price` (of import); nothing if the newest plan of
+        the journal is another one.
     """
     try:
         record = latest_record(journal, "plan")
@@ -48,6 +49,11 @@ def _schedule(body: Mapping[str, Any]) -> dict[str, Any]:
         "ends": (start + timedelta(seconds=length_s)).isoformat(),
         "kw": body["power_kw"],
         "net_kw": net_kw,
-        "energy_kwh": {name: series["energy_kwh"] for name, series in states.items() if "energy_kwh" in series},
+        "energy_kwh": _of_all(states, "energy_kwh"),
+        **({"heat_kw": heat_kw} if (heat_kw := _of_all(states, "heat_kw")) else {}),
         "price": body.get("import_price", []),
     }
+
+
+def _of_all(states: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, Any]:
+    return {name: series[key] for name, series in states.items() if key in series}

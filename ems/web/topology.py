@@ -22,11 +22,12 @@ _RATINGS = {
     "battery": ("charge_kw", "discharge_kw", "capacity_kwh"),
     "charge_point": ("charge_kw", "discharge_kw"),
     "heat_pump": ("rated_kw",),
-    "genset": ("rated_kw",),
+    "genset": ("rated_kw", "heat_per_kw", "heat_idle_kw"),
     "deferrable": ("most_kw",),
-    "electric_boiler": ("rated_kw",),
+    "electric_boiler": ("rated_kw", "efficiency"),
     "heat_source": ("rated_kw",),
-    "boiler": ("rated_kw",),
+    "boiler": ("rated_kw", "efficiency"),
+    "tank": ("low_c", "high_c"),
     "pipe": ("rated_kw",),
 }
 

@@ -20,7 +20,7 @@ class Veil:
         """Give the snapshot without what is private."""
         covered = dict(snapshot)
         if snapshot.get("plan"):
-            covered["plan"] = self._without(snapshot["plan"], "kw", "energy_kwh")
+            covered["plan"] = self._without(snapshot["plan"], "kw", "energy_kwh", "heat_kw")
         if snapshot.get("estimate"):
             covered["estimate"] = self._without(snapshot["estimate"], "loads")
         return covered

@@ -4,6 +4,7 @@ import { Outlook } from "./chart.js";
 import { Diagram } from "./diagram.js";
 import { age, clockOf } from "./format.js";
 import { Banner, Header } from "./header.js";
+import { Heat } from "./heat.js";
 import { connect } from "./link.js";
 import { Assets, Manual, Queues, Warnings, Zones } from "./lists.js";
 import { readPlace, writePlace } from "./place.js";
@@ -116,6 +117,6 @@ function Overview(parts) {
       <div class="head"><h2 id="oneline-title">${t("oneline.title")}</h2><p class="soft">${t("oneline.legend")}</p></div>
       ${topology ? html`<${Diagram} ...${parts} />` : html`<p class="soft">${t("oneline.missing")}</p>`}
     </section>
-    <div class="pair"><${Outlook} ...${parts} /><div class="side"><${Manual} ...${parts} /><${Warnings} ...${parts} /><${Queues} ...${parts} /><${Zones} ...${parts} /></div></div>
+    <div class="pair"><${Outlook} ...${parts} /><div class="side"><${Heat} ...${parts} /><${Manual} ...${parts} /><${Warnings} ...${parts} /><${Queues} ...${parts} /><${Zones} ...${parts} /></div></div>
     <${Assets} ...${parts} />`;
 }

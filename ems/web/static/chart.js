@@ -1,7 +1,7 @@
 // Today and the plan ahead: power, state of charge and price on one time axis, and the same as a table.
 
 import { DASH, isNumber, number } from "./format.js";
-import { columns, merge } from "./series.js";
+import { columns, merge, ofKind } from "./series.js";
 import { html, useEffect, useLayoutEffect, useRef } from "./ui.js";
 import uPlot from "./vendor/uPlot.js";
 
@@ -12,6 +12,7 @@ const PANES = [
   { name: "chart.price", unit: "", height: 120, curves: ["price"], axis: true },
 ];
 const SPANS = ["6", "24", "48"];
+const HEADS = ["import", "import_plan", "pv", "pv_plan", "soc", "soc_plan"];
 
 export function Outlook({ day, snapshot, topology, site, clock, place, onPlace, theme, t, language }) {
   const merged = merge({ day, snapshot, topology, span_h: Number(place.span) });
@@ -22,10 +23,16 @@ export function Outlook({ day, snapshot, topology, site, clock, place, onPlace, 
       <fieldset class="spans"><legend class="unseen">${t("chart.span")}</legend>
         ${SPANS.map((span) => html`<button type="button" aria-pressed=${place.span === span ? "true" : "false"} onClick=${() => onPlace({ span })}>${t("chart.hours", { hours: span })}</button>`)}
       </fieldset></div>
-    ${PANES.map((pane) => html`<${Pane} key=${`${pane.name} ${language} ${theme}`} pane=${pane} merged=${merged} site=${site} t=${t} language=${language} limits=${topology?.limits} />`)}
-    <${Table} merged=${merged} site=${site} clock=${clock} t=${t} language=${language} />
+    ${panesOf(topology).map((pane) => html`<${Pane} key=${`${pane.name} ${language} ${theme}`} pane=${pane} merged=${merged} site=${site} t=${t} language=${language} limits=${topology?.limits} />`)}
+    <${Table} merged=${merged} heads=${headsOf(topology)} site=${site} clock=${clock} t=${t} language=${language} />
   </section>`;
 }
+
+const stores = (topology) => ofKind(topology, "battery").length > 0;
+
+// A site without a battery has no chart of batteries.
+export const panesOf = (topology) => PANES.filter(({ name }) => name !== "chart.charge" || stores(topology));
+export const headsOf = (topology) => HEADS.filter((key) => !key.startsWith("soc") || stores(topology));
 
 const hidesPv = (topology) => Object.values(topology?.assets ?? {}).some(({ kind, private: secret }) => kind === "pv" && secret);
 
@@ -139,10 +146,9 @@ function drawMarks(plot, { merged, limits }, { ink, pane, t }) {
   ctx.restore();
 }
 
-function Table({ merged, site, clock, t, language }) {
+function Table({ merged, heads, site, clock, t, language }) {
   const rows = merged.rows.filter(({ at }) => at % TABLE_STEP_S === 0 || at === merged.now);
-  const cells = (row) => [row.import, row.import_plan, row.pv, row.pv_plan, row.soc, row.soc_plan].map((value) => number(value, "kW", language, 1));
-  const heads = ["import", "import_plan", "pv", "pv_plan", "soc", "soc_plan"];
+  const cells = (row) => heads.map((key) => number(row[key], "kW", language, 1));
   return html`<details class="numbers"><summary>${t("chart.table")}</summary><div class="scroll" tabindex="0" role="region" aria-label=${t("chart.table")}>
     <table><thead><tr><th scope="col">${t("chart.time", { zone: site.timezone })}</th>${heads.map((key) => html`<th scope="col" class="number">${t(`curve.${key}`)} [${key.startsWith("soc") ? "%" : "kW"}]</th>`)}
       <th scope="col" class="number">${t("curve.price")} [${site.currency}/kWh]</th></tr></thead>

@@ -20,7 +20,7 @@ export function merge({ day, snapshot, topology, span_h }) {
 
 const touch = (rows, at) => rows.get(at) ?? rows.set(at, { at }).get(at);
 
-const ofKind = (topology, wanted) => Object.entries(topology?.assets ?? {}).filter(([, { kind, private: secret }]) => kind === wanted && !secret);
+export const ofKind = (topology, wanted) => Object.entries(topology?.assets ?? {}).filter(([, { kind, private: secret }]) => kind === wanted && !secret);
 
 // A sum is known only where all its parts are.
 function total(values) {

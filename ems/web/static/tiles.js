@@ -18,7 +18,7 @@ function Tile({ name, value, level = "good", note, bar }) {
 }
 
 // A bar with its normal band between the limits; zero is marked where it lies inside.
-function Bar({ value, from, to, low, high, mark }) {
+export function Bar({ value, from, to, low, high, mark }) {
   const at = (number) => (100 * (Math.min(Math.max(number, from), to) - from)) / (to - from);
   const bad = isNumber(value) && (value < low || value > high);
   const zero = at(Math.max(from, Math.min(0, to)));

@@ -20,11 +20,14 @@ from ems.config.loading import load_site
 from ems.config.site import Site
 from ems.config.sites import find_site
 from ems.store.history import History
+from ems.store.journal import FILE as JOURNAL_FILE
+from ems.store.journal import Journal
 from ems.store.requests import Request, submit
 from ems.web.app import build_app
 from ems.web.hub import Hub
 from ems.web.manual import read_manual
 from ems.web.past import STEP_S, Day, drawn_points
+from ems.web.schedule import read_schedule
 from ems.web.topology import TopologyError, private_assets, read_topology, topology
 from ems.web.veil import Veil
 
@@ -154,6 +157,52 @@ def test_the_hours_ahead_of_personal_zones_reach_no_page(tmp_path: Path) -> None
     assert {name for name, one in drawing["assets"].items() if one["private"]} == hidden
     assert drawing["zones"]["homes"] == {"use": "residential", "privacy": "personal"}
     assert not hidden & drawn_points(site, bind(site)).keys()
+
+
+def test_planned_heat_of_personal_zones_reaches_no_page() -> None:
+    plan = {"id": "p", "kw": {}, "heat_kw": {"flat": [7.654321], "tank": [1.0]}}
+    assert Veil(frozenset({"flat"})).cover(snapshot(1, plan=plan))["plan"] == {
+        "id": "p",
+        "kw": {},
+        "heat_kw": {"tank": [1.0]},
+    }
+
+
+def test_what_deals_in_heat_is_told_with_its_node_its_band_and_what_it_makes_of_power() -> None:
+    assets = topology(load_site(find_site("demo_heat")))["assets"]
+    assert assets["tank"] == {
+        "kind": "tank",
+        "private": False,
+        "device": "tank_probes",
+        "heat_node": "network",
+        "low_c": 55.0,
+        "high_c": 80.0,
+    }
+    assert (assets["boiler"]["efficiency"], assets["boiler"]["heat_node"]) == (0.92, "network")
+    assert (assets["engine"]["heat_per_kw"], assets["engine"]["heat_idle_kw"]) == (1.6, 2.0)
+
+
+def test_the_plan_is_drawn_with_its_heat(tmp_path: Path) -> None:
+    body = {
+        "id": "p",
+        "start": NOON.isoformat(),
+        "duration_s": [900.0, 3600.0],
+        "import_kw": [3.0, 0.0],
+        "export_kw": [0.0, 2.0],
+        "power_kw": {"pump": [3.0, 0.0]},
+        "import_price": [0.2, 0.3],
+        "states": {"pump": {"heat_kw": [-12.0, 0.0]}, "store": {"energy_kwh": [5.0, 6.0]}, "engine": {"on": [0, 1]}},
+    }
+    journal = Journal(tmp_path / JOURNAL_FILE, SystemClock())
+    journal.record("plan", body).result(5)
+    journal.close()
+    told = read_schedule(tmp_path / JOURNAL_FILE, "p")
+    assert told["heat_kw"] == {"pump": [-12.0, 0.0]}
+    assert told["energy_kwh"] == {"store": [5.0, 6.0]}
+    assert told["net_kw"] == [3.0, -2.0]
+    assert told["starts"] == [NOON.isoformat(), (NOON + timedelta(minutes=15)).isoformat()]
+    assert told["ends"] == (NOON + timedelta(minutes=75)).isoformat()
+    assert read_schedule(tmp_path / JOURNAL_FILE, "another") == {}
 
 
 def record(history: History, at: datetime, **values: float | None) -> None:
