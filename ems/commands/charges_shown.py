@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ems.commands.plan_kept import Kept
 from optimization.slots import Floats
-
-if TYPE_CHECKING:
-    from ems.commands.plan_shown import Kept
 
 OFF = {
     "envelopes": "outside",

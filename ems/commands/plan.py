@@ -13,7 +13,8 @@ from ems.commands.options import add_site, instant, opened
 from ems.commands.output import emit
 from ems.commands.plan_compared import compared, comparison_lines
 from ems.commands.plan_explained import explained, explanation_lines
-from ems.commands.plan_shown import Kept, shown, table_lines
+from ems.commands.plan_kept import Kept
+from ems.commands.plan_shown import shown, table_lines
 from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
 from ems.store.database import StoreError

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ems.commands.plan_shown import Kept
+from ems.commands.plan_kept import Kept
 from ems.config.assets import LoadAsset, MeteredLoad
 from ems.config.site import Site
 from ems.exit_codes import CommandError

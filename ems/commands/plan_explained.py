@@ -8,7 +8,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ems.commands.charges_shown import charges_at
-from ems.commands.plan_shown import Kept, lost
+from ems.commands.plan_kept import Kept
+from ems.commands.plan_shown import lost
 from ems.config.documents import read_document, thing_of
 from ems.config.heat_assets import PipeAsset
 from ems.config.loading import SITE_FILE

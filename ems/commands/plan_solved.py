@@ -16,7 +16,8 @@ from ems.clock import SystemClock
 from ems.commands.options import instant
 from ems.commands.output import emit
 from ems.commands.plan_explained import explained
-from ems.commands.plan_shown import Kept, table_lines
+from ems.commands.plan_kept import Kept
+from ems.commands.plan_shown import table_lines
 from ems.config.loading import SITE_FILE
 from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit

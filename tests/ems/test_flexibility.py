@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from planning_kit import build_loop, demo_site
 
-from ems.commands.plan_shown import Kept, table_lines
+from ems.commands.plan_kept import Kept
+from ems.commands.plan_shown import table_lines
 from ems.commands.understood import describe, understood
 from ems.config.binding import bind
 from ems.config.flexibility import PowerEnvelope, ReserveBand

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from planning_kit import NOW, Loop, build_loop, demo_site
 
-from ems.commands.plan_shown import Kept, table_lines
+from ems.commands.plan_kept import Kept
+from ems.commands.plan_shown import table_lines
 from ems.config.errors import SiteError
 from ems.config.loading import load_site
 from ems.config.site import Site, Uncertainty

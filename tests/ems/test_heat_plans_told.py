@@ -15,7 +15,8 @@ from question_kit import asked
 from stage import NOW
 
 from ems.commands.plan_explained import explained, explanation_lines
-from ems.commands.plan_shown import Kept, table_lines
+from ems.commands.plan_kept import Kept
+from ems.commands.plan_shown import table_lines
 from ems.config.site import Site
 from ems.slow.plan_record import plan_record
 from ems.slow.plan_resumed import misfit, read_plan

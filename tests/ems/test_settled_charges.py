@@ -18,7 +18,8 @@ from planning_kit import build_loop, demo_site
 from drivers.feeds import ForecastSeries, parse_document
 from ems.clock import SimulatedClock
 from ems.commands.plan_explained import explained, explanation_lines
-from ems.commands.plan_shown import Kept, table_lines
+from ems.commands.plan_kept import Kept
+from ems.commands.plan_shown import table_lines
 from ems.config.loading import load_site
 from ems.config.site import Feed
 from ems.plan_check import check_plan

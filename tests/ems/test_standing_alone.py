@@ -14,7 +14,8 @@ import pytest
 from planning_kit import build_loop, demo_bindings, demo_site
 
 from ems.commands.plan_explained import explained
-from ems.commands.plan_shown import Kept, table_lines
+from ems.commands.plan_kept import Kept
+from ems.commands.plan_shown import table_lines
 from ems.commands.understood import describe, understood
 from ems.config.assets import FixedLoad
 from ems.config.island import Island, Survives
