@@ -14,7 +14,7 @@ from optimization.coefficients import previous_kw
 from optimization.slots import chain, uniform
 from optimization.solve import Solver, values_of
 from optimization.structure import structure
-from optimization.weights import Weights
+from optimization.weights import EARLY_PER_KWH_H, Weights
 
 N = 32
 FLAT = np.full(N, 0.25)
@@ -59,11 +59,23 @@ def test_asked_twice_it_answers_the_same():
     assert churn_kw(first, again, N) <= 1e-6
 
 
+def on_the_edge(price):
+    """Ask for a battery alone: what it gives saves, in each hour, what it is worth later, its wear and being late."""
+    edge = 0.24 / BATTERY.discharge_efficiency + BATTERY.wear_per_kwh + EARLY_PER_KWH_H * np.arange(8)
+    pairs = [(LOAD, LoadInputs(np.full(8, 4.0))), (BATTERY, BatteryInputs(10.0, 0.24))]
+    solution = Solver().solve(problem(pairs, edge + price, step_s=3600.0))
+    return solution.schedules["battery"].power_kw
+
+
 def test_noise_below_a_millionth_moves_nothing():
     price = np.round(0.2 + 0.1 * np.sin(np.arange(N)), 6)
     first = Solver().solve(day(price))
     noisy = Solver().solve(day(price + 3e-7 * np.cos(np.arange(N))))
     assert churn_kw(first, noisy, N) <= 1e-6
+    hours_on, power = np.arange(8), on_the_edge(0.0)
+    for noise in (4e-7 * (-1.0) ** hours_on, -4e-7, 3e-7 * np.cos(hours_on)):
+        np.testing.assert_allclose(on_the_edge(noise), power, atol=1e-6)
+    assert abs(on_the_edge(1e-5 * (hours_on == 7)) - power).max() > 1.0, "what is no noise does move it"
 
 
 def test_noise_does_not_reach_the_programme():
@@ -95,14 +107,17 @@ def test_what_saves_next_to_nothing_moves_a_plan_that_holds_to_none_and_leaves_o
     assert churn_kw(first, held) <= 1e-6
 
 
-def test_the_plan_in_force_is_kept_where_it_costs_next_to_nothing():
+@pytest.mark.parametrize(("saves", "waits"), [(1e-6, False), (3e-5, True)])
+def test_the_plan_in_force_is_kept_where_it_costs_next_to_nothing(saves, waits):
+    """The second revision makes a planner without an anchor wait an hour; the first is less than waiting costs."""
     solver, first_asked = Solver(), day(FLAT, noise=0.2)
     first = solver.solve(first_asked)
     late = FLAT.copy()
-    late[4:] -= 1e-6  # a revision that would make a planner without an anchor wait an hour
+    late[4:] -= saves
     free = solver.solve(day(late, noise=0.2, weights=Weights(move=0.0)))
     held_asked = replace(day(late, noise=0.2), previous=as_plan(first_asked, first))
     held = solver.solve(held_asked)
+    assert bool(churn_kw(first, free) > 1.0) is waits
     assert churn_kw(first, held) <= 1e-6
     assert money(held_asked, held) <= money(held_asked, free) * (1 + 5e-4)
 
