@@ -267,8 +267,10 @@ async def test_nothing_moves_by_itself(browser: Any, console: Console) -> None:
         assert await opened.page.evaluate("document.getAnimations().length") == 0
 
 
-@pytest.mark.parametrize("name", ["demo_feeder", "demo_house"])
-async def test_any_site_is_shown(browser: Any, name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "charts", "tanks"), [("demo_feeder", 3, 0), ("demo_house", 3, 0), ("demo_heat", 2, 2)]
+)
+async def test_any_site_is_shown(browser: Any, name: str, charts: int, tanks: int, tmp_path: Path) -> None:
     site = site_named(name)
     await asyncio.to_thread(remember, site, tmp_path)
     own = await start(site, tmp_path)
@@ -276,6 +278,11 @@ async def test_any_site_is_shown(browser: Any, name: str, tmp_path: Path) -> Non
     async with tab(browser, own) as opened:
         assert await text(opened.page, "h1") == site.file.site.name
         assert json.loads(await opened.page.evaluate("fetch('/api/v1/live').then((answer) => answer.text())"))["seq"]
+        await until(opened.page, f"document.querySelectorAll('.outlook .pane').length === {charts}")
+        assert await opened.page.locator(".heat .tank").count() == tanks
+        assert await opened.page.locator(".heat tbody tr").count() == sum(
+            bool(getattr(asset, "heat_node", None)) for asset in site.file.assets.values()
+        )
         assert opened.complaints == []
         await shoot(opened.page, f"{name}-calm-light-en-1280")
     own.hush()
