@@ -16,6 +16,7 @@ import numpy as np
 from optimization.affine import AffineModel
 from optimization.answer import figures
 from optimization.assets.asset import PowerBand
+from optimization.before_money import beyond
 from optimization.exclusive import find_pairs
 from optimization.extract import Solution, extract
 from optimization.kept_models import KeptModels
@@ -104,7 +105,8 @@ class HedgingSolver:
             models = tuple(compiled[shape] for shape in shapes)
             pairs = [find_pairs(exclusive_groups(s), m.columns) for s, m in zip(shapes, models, strict=True)]
             tree = grown(models, pairs, len(problem.slots), shared)
-            hedge = Hedge(models, WarmModel(tree, tree.pairs, DEVEX))
+            ranked = beyond((model.columns, place) for model, place in zip(models, tree.columns, strict=True))
+            hedge = Hedge(models, WarmModel(tree, tree.pairs, DEVEX, ranked))
         self._hedges[key] = hedge
         if len(self._hedges) > HEDGES_KEPT:
             self._hedges.popitem(last=False)

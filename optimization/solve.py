@@ -12,14 +12,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import highspy
 import numpy as np
 from numpy.typing import NDArray
 
 from optimization.affine import AffineModel, Lp
-from optimization.answer import Answer, added_up, figures
+from optimization.answer import Answer, added_up, figures, with_effort
+from optimization.before_money import Beyond, beyond
 from optimization.coefficients import coefficients
 from optimization.exclusive import (
     Pairs,
@@ -83,18 +84,24 @@ class Layout(Protocol):
 
 
 Laid = TypeVar("Laid", bound=Layout)
+Slopes: TypeAlias = tuple[Floats, Floats, Floats]
 
 
 @dataclass(slots=True, eq=False)
 class WarmModel(Generic[Laid]):
-    """One compiled model with its solver and the basis of its last solve; `edges` are the pricing of warm solves."""
+    """One compiled model with its solver and the basis of its last solve.
+
+    `edges` are the pricing of warm solves, `beyond` the columns that rank before money.
+    """
 
     affine: Laid
     pairs: Pairs
     edges: int | None = None
+    beyond: Beyond = field(default_factory=Beyond)
     highs: highspy.Highs = field(default_factory=highspy.Highs)
     basis: highspy.HighsBasis | None = None
     wholes: Floats | None = None
+    kept_slopes: Slopes | None = None
     solves: int = 0
 
     def __post_init__(self) -> None:
@@ -102,7 +109,23 @@ class WarmModel(Generic[Laid]):
             self.highs.setOptionValue(name, value)
 
     def solve(self, lp: Lp, deadline_s: float | None, *, warm: bool = True) -> Answer:
-        """Solve the relaxation and, where a pair or a whole number is broken, the rest; raises `SolveError`."""
+        """Solve; where heat is missing or left over, look whether it has to be; raises `SolveError`."""
+        self.kept_slopes = None
+        cheapest = self._decided(lp, deadline_s, warm=warm)
+        return self._before_money(lp, cheapest, deadline_s) if self.beyond.is_left(cheapest.x) else cheapest
+
+    def _before_money(self, lp: Lp, cheapest: Answer, deadline_s: float | None) -> Answer:
+        """Give the cheapest solution with nothing of what is beyond; where none is found, the cheapest of all."""
+        basis, slopes = self.basis, self.slopes()
+        left_s = None if deadline_s is None else max(0.0, deadline_s - cheapest.run_s)
+        try:
+            return with_effort(self._decided(self.beyond.forbidden(lp), left_s, warm=False), cheapest)
+        except SolveError:
+            self.basis, self.kept_slopes = basis, slopes
+            return cheapest
+
+    def _decided(self, lp: Lp, deadline_s: float | None, *, warm: bool) -> Answer:
+        """Solve the relaxation and, where a pair or a whole number is broken, the rest."""
         answer = self._relaxed(lp, deadline_s, warm=warm)
         x = self._cleaned(lp, answer.x)
         broken, whole = self.pairs.broken(x), self._wholes(x)
@@ -110,11 +133,13 @@ class WarmModel(Generic[Laid]):
             return self._mixed(lp, replace(answer, x=x), broken, deadline_s)
         return replace(answer, x=x)
 
-    def slopes(self) -> tuple[Floats, Floats, Floats]:
+    def slopes(self) -> Slopes:
         """Read the last solve, a linear programme: its columns, and the slopes of the cost in columns and rows.
 
         In it whole numbers are held or cost nothing: they have no slope.
         """
+        if self.kept_slopes is not None:
+            return self.kept_slopes
         found = self.highs.getSolution()
         cost = np.array(found.col_dual)
         cost[self.affine.integers] = 0.0
@@ -327,7 +352,8 @@ class Solver:
             affine = self._kept.compiled(shape, network)
             # Steepest edges have to be found anew for every row of a basis: in a ring that costs more than its steps.
             edges = None if affine.turns is None else DEVEX
-            model = WarmModel(affine, find_pairs(exclusive_groups(shape), affine.columns), edges)
+            pairs = find_pairs(exclusive_groups(shape), affine.columns)
+            model = WarmModel(affine, pairs, edges, beyond([(affine.columns, None)]))
         self._models[shape] = model
         if len(self._models) > MODELS_KEPT:
             self._models.popitem(last=False)
