@@ -43,6 +43,7 @@ from optimization.problem import Problem, Refused
 from optimization.ring import head, in_a_ring
 from optimization.shadow_prices import Duals, shadow_prices
 from optimization.slots import Floats, Ints
+from optimization.solver_options import CHOSEN, DEVEX, EDGE_WEIGHTS, FINE, OPTIONS, finely, most_nodes
 from optimization.structure import Structure, structure
 from optimization.validation import faults
 
@@ -52,23 +53,6 @@ FEW = 8
 RESIDUAL_TOLERANCE = 1e-6
 OBJECTIVE_TOLERANCE = 1e-6
 FEASIBLE = int(highspy.SolutionStatus.kSolutionStatusFeasible)
-OPTIONS: dict[str, bool | int | float | str] = {
-    "output_flag": False,
-    "threads": 1,
-    "solver": "simplex",
-    "simplex_strategy": 1,
-    "random_seed": 0,
-    "mip_rel_gap": 1e-3,
-    "mip_max_nodes": 200,
-    # The relaxation's rounding is given as a start and seldom bettered: to look for others took 19 parts of 20.
-    "mip_heuristic_run_rins": False,
-    "mip_heuristic_run_rens": False,
-    "mip_heuristic_run_root_reduced_cost": False,
-    "mip_allow_restart": False,
-    "simplex_iteration_limit": 1_000_000,
-}
-EDGE_WEIGHTS = "simplex_dual_edge_weight_strategy"
-CHOSEN, DEVEX = -1, 1
 
 
 class SolveError(Exception):
@@ -169,8 +153,20 @@ class WarmModel(Generic[Laid]):
         is_priced = basis is not None and self.edges is not None
         self.highs.setOptionValue(EDGE_WEIGHTS, self.edges if is_priced else CHOSEN)
         answer = self._finish(lp, deadline_s, "cold" if basis is None else "warm")
+        if self.highs.getInfo().max_dual_infeasibility > FINE:
+            answer = self._finer(lp, answer, deadline_s)
         self.basis = self.highs.getBasis()
         return answer
+
+    def _finer(self, lp: Lp, answer: Answer, deadline_s: float | None) -> Answer:
+        """Go on where the solver stops though a kW would save up to 1e-7: in a short slot a tie is broken by less."""
+        basis = self.highs.getBasis()
+        try:
+            with finely(self.highs):
+                return with_effort(self._finish(lp, deadline_s, answer.start), answer)
+        except SolveError:
+            self.highs.setBasis(basis)
+            return self._finish(lp, deadline_s, answer.start)
 
     def _mixed(self, lp: Lp, relaxed: Answer, broken: Ints, deadline_s: float | None) -> Answer:
         """Let binaries decide the broken pairs; where they are many, or others break next, all of the same things.
@@ -218,6 +214,7 @@ class WarmModel(Generic[Laid]):
         if len(start) == len(at):
             # Where any is missing, HiGHS would first solve everything once more to make the start whole.
             self.highs.setSolution(len(start), at, start)
+        self.highs.setOptionValue("mip_max_nodes", most_nodes(len(lp.cost)))
         # With `simplex` HiGHS would solve the relaxation and ignore the integrality.
         self.highs.setOptionValue("solver", "choose")
         try:
