@@ -1,4 +1,4 @@
-"""Problem -> Solution: the only file that knows the solver (HiGHS).
+"""Problem -> Solution: with `optimization.solver_options` the only file that knows the solver (HiGHS).
 
 A model is built and compiled once for its structure. A solve then is: coefficients in numpy, one sparse product,
 `passModel`, the old basis, dual simplex on one thread, numpy slices. Never trusted blindly: the status, the residuals
