@@ -46,6 +46,12 @@ def added_up(spent: list[Answer], x: Floats, binaries: int) -> Answer:
     return replace(effort, binaries=binaries, gap=gap, status=mixed.status)
 
 
+def with_effort(answer: Answer, before: Answer) -> Answer:
+    """Count in what it took to find the answer before, and tell how that began."""
+    iterations, run_s = answer.iterations + before.iterations, answer.run_s + before.run_s
+    return replace(answer, iterations=iterations, run_s=run_s, start=before.start)
+
+
 def figures(answer: Answer) -> dict[str, float | str]:
     """Put the figures of a solve into words for the record."""
     return {

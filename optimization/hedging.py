@@ -16,6 +16,7 @@ import numpy as np
 from optimization.affine import AffineModel
 from optimization.answer import figures
 from optimization.assets.asset import PowerBand
+from optimization.before_money import beyond
 from optimization.exclusive import find_pairs
 from optimization.extract import Solution, extract
 from optimization.kept_models import KeptModels
@@ -24,7 +25,8 @@ from optimization.problem import Problem, Refused
 from optimization.scenario_tree import Stake, Tree, grown
 from optimization.shadow_prices import Duals, shadow_prices
 from optimization.slots import Floats
-from optimization.solve import DEVEX, Solver, WarmModel, values_of
+from optimization.solve import Solver, WarmModel, values_of
+from optimization.solver_options import DEVEX
 from optimization.structure import Structure, structure
 from optimization.uncertainty import Uncertainty, risk_adjusted, shared_slots, tail_mean, turned_out
 from optimization.validation import faults
@@ -104,7 +106,8 @@ class HedgingSolver:
             models = tuple(compiled[shape] for shape in shapes)
             pairs = [find_pairs(exclusive_groups(s), m.columns) for s, m in zip(shapes, models, strict=True)]
             tree = grown(models, pairs, len(problem.slots), shared)
-            hedge = Hedge(models, WarmModel(tree, tree.pairs, DEVEX))
+            ranked = beyond((model.columns, place) for model, place in zip(models, tree.columns, strict=True))
+            hedge = Hedge(models, WarmModel(tree, tree.pairs, DEVEX, ranked))
         self._hedges[key] = hedge
         if len(self._hedges) > HEDGES_KEPT:
             self._hedges.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Problem -> Solution: the only file that knows the solver (HiGHS).
+"""Problem -> Solution: with `optimization.solver_options` the only file that knows the solver (HiGHS).
 
 A model is built and compiled once for its structure. A solve then is: coefficients in numpy, one sparse product,
 `passModel`, the old basis, dual simplex on one thread, numpy slices. Never trusted blindly: the status, the residuals
@@ -12,14 +12,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import highspy
 import numpy as np
 from numpy.typing import NDArray
 
 from optimization.affine import AffineModel, Lp
-from optimization.answer import Answer, added_up, figures
+from optimization.answer import Answer, added_up, figures, with_effort
+from optimization.before_money import Beyond, beyond
 from optimization.coefficients import coefficients
 from optimization.exclusive import (
     Pairs,
@@ -42,6 +43,7 @@ from optimization.problem import Problem, Refused
 from optimization.ring import head, in_a_ring
 from optimization.shadow_prices import Duals, shadow_prices
 from optimization.slots import Floats, Ints
+from optimization.solver_options import CHOSEN, DEVEX, EDGE_WEIGHTS, FINE, OPTIONS, finely, most_nodes
 from optimization.structure import Structure, structure
 from optimization.validation import faults
 
@@ -51,23 +53,6 @@ FEW = 8
 RESIDUAL_TOLERANCE = 1e-6
 OBJECTIVE_TOLERANCE = 1e-6
 FEASIBLE = int(highspy.SolutionStatus.kSolutionStatusFeasible)
-OPTIONS: dict[str, bool | int | float | str] = {
-    "output_flag": False,
-    "threads": 1,
-    "solver": "simplex",
-    "simplex_strategy": 1,
-    "random_seed": 0,
-    "mip_rel_gap": 1e-3,
-    "mip_max_nodes": 200,
-    # The relaxation's rounding is given as a start and seldom bettered: to look for others took 19 parts of 20.
-    "mip_heuristic_run_rins": False,
-    "mip_heuristic_run_rens": False,
-    "mip_heuristic_run_root_reduced_cost": False,
-    "mip_allow_restart": False,
-    "simplex_iteration_limit": 1_000_000,
-}
-EDGE_WEIGHTS = "simplex_dual_edge_weight_strategy"
-CHOSEN, DEVEX = -1, 1
 
 
 class SolveError(Exception):
@@ -83,18 +68,24 @@ class Layout(Protocol):
 
 
 Laid = TypeVar("Laid", bound=Layout)
+Slopes: TypeAlias = tuple[Floats, Floats, Floats]
 
 
 @dataclass(slots=True, eq=False)
 class WarmModel(Generic[Laid]):
-    """One compiled model with its solver and the basis of its last solve; `edges` are the pricing of warm solves."""
+    """One compiled model with its solver and the basis of its last solve.
+
+    `edges` are the pricing of warm solves, `beyond` the columns that rank before money.
+    """
 
     affine: Laid
     pairs: Pairs
     edges: int | None = None
+    beyond: Beyond = field(default_factory=Beyond)
     highs: highspy.Highs = field(default_factory=highspy.Highs)
     basis: highspy.HighsBasis | None = None
     wholes: Floats | None = None
+    kept_slopes: Slopes | None = None
     solves: int = 0
 
     def __post_init__(self) -> None:
@@ -102,7 +93,23 @@ class WarmModel(Generic[Laid]):
             self.highs.setOptionValue(name, value)
 
     def solve(self, lp: Lp, deadline_s: float | None, *, warm: bool = True) -> Answer:
-        """Solve the relaxation and, where a pair or a whole number is broken, the rest; raises `SolveError`."""
+        """Solve; where heat is missing or left over, look whether it has to be; raises `SolveError`."""
+        self.kept_slopes = None
+        cheapest = self._decided(lp, deadline_s, warm=warm)
+        return self._before_money(lp, cheapest, deadline_s) if self.beyond.is_left(cheapest.x) else cheapest
+
+    def _before_money(self, lp: Lp, cheapest: Answer, deadline_s: float | None) -> Answer:
+        """Give the cheapest solution with nothing of what is beyond; where none is found, the cheapest of all."""
+        basis, slopes = self.basis, self.slopes()
+        left_s = None if deadline_s is None else max(0.0, deadline_s - cheapest.run_s)
+        try:
+            return with_effort(self._decided(self.beyond.forbidden(lp), left_s, warm=False), cheapest)
+        except SolveError:
+            self.basis, self.kept_slopes = basis, slopes
+            return cheapest
+
+    def _decided(self, lp: Lp, deadline_s: float | None, *, warm: bool) -> Answer:
+        """Solve the relaxation and, where a pair or a whole number is broken, the rest."""
         answer = self._relaxed(lp, deadline_s, warm=warm)
         x = self._cleaned(lp, answer.x)
         broken, whole = self.pairs.broken(x), self._wholes(x)
@@ -110,11 +117,13 @@ class WarmModel(Generic[Laid]):
             return self._mixed(lp, replace(answer, x=x), broken, deadline_s)
         return replace(answer, x=x)
 
-    def slopes(self) -> tuple[Floats, Floats, Floats]:
+    def slopes(self) -> Slopes:
         """Read the last solve, a linear programme: its columns, and the slopes of the cost in columns and rows.
 
         In it whole numbers are held or cost nothing: they have no slope.
         """
+        if self.kept_slopes is not None:
+            return self.kept_slopes
         found = self.highs.getSolution()
         cost = np.array(found.col_dual)
         cost[self.affine.integers] = 0.0
@@ -144,8 +153,20 @@ class WarmModel(Generic[Laid]):
         is_priced = basis is not None and self.edges is not None
         self.highs.setOptionValue(EDGE_WEIGHTS, self.edges if is_priced else CHOSEN)
         answer = self._finish(lp, deadline_s, "cold" if basis is None else "warm")
+        if self.highs.getInfo().max_dual_infeasibility > FINE:
+            answer = self._finer(lp, answer, deadline_s)
         self.basis = self.highs.getBasis()
         return answer
+
+    def _finer(self, lp: Lp, answer: Answer, deadline_s: float | None) -> Answer:
+        """Go on where the solver stops though a kW would save up to 1e-7: in a short slot a tie is broken by less."""
+        basis = self.highs.getBasis()
+        try:
+            with finely(self.highs):
+                return with_effort(self._finish(lp, deadline_s, answer.start), answer)
+        except SolveError:
+            self.highs.setBasis(basis)
+            return self._finish(lp, deadline_s, answer.start)
 
     def _mixed(self, lp: Lp, relaxed: Answer, broken: Ints, deadline_s: float | None) -> Answer:
         """Let binaries decide the broken pairs; where they are many, or others break next, all of the same things.
@@ -193,6 +214,7 @@ class WarmModel(Generic[Laid]):
         if len(start) == len(at):
             # Where any is missing, HiGHS would first solve everything once more to make the start whole.
             self.highs.setSolution(len(start), at, start)
+        self.highs.setOptionValue("mip_max_nodes", most_nodes(len(lp.cost)))
         # With `simplex` HiGHS would solve the relaxation and ignore the integrality.
         self.highs.setOptionValue("solver", "choose")
         try:
@@ -327,7 +349,8 @@ class Solver:
             affine = self._kept.compiled(shape, network)
             # Steepest edges have to be found anew for every row of a basis: in a ring that costs more than its steps.
             edges = None if affine.turns is None else DEVEX
-            model = WarmModel(affine, find_pairs(exclusive_groups(shape), affine.columns), edges)
+            pairs = find_pairs(exclusive_groups(shape), affine.columns)
+            model = WarmModel(affine, pairs, edges, beyond([(affine.columns, None)]))
         self._models[shape] = model
         if len(self._models) > MODELS_KEPT:
             self._models.popitem(last=False)

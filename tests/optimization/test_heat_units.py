@@ -25,7 +25,7 @@ from optimization.assets import (
 )
 from optimization.assets.heat_source import cop
 from optimization.holding import hold, limited
-from optimization.problem import Refused
+from optimization.problem import Connection, DemandTerms, Refused
 from optimization.solve import Solver
 
 N, H = 10, 0.25
@@ -58,10 +58,11 @@ def solved(pairs, price, **more):
     return asked, plan
 
 
-def reference(units, heat_kw, price, unheated=10.0):
+def reference(units, heat_kw, price, unheated=10.0, most_kw=np.inf):
     """Minimise over y, u, a, b of each unit, then the lacking and the surplus heat of the node.
 
-    A unit is (asset, heat given for a kW, price of a kWh, whether it runs, since when).
+    A unit is (asset, heat given for a kW, price of a kWh, whether it runs, since when). None where there is nothing
+    with at most so much lacking or surplus.
     """
     one, zero = np.eye(N), np.zeros((N, N))
     blocks = 4 * len(units) + 2
@@ -93,12 +94,14 @@ def reference(units, heat_kw, price, unheated=10.0):
     row(node, heat_kw, heat_kw)
     cost.append(np.full(2 * N, unheated * H))
     low.append(np.zeros(2 * N))
-    high.append(np.full(2 * N, np.inf))
+    high.append(np.full(2 * N, most_kw))
     whole = np.zeros(blocks * N)
     for i in range(len(units)):
         whole[(4 * i + 1) * N : (4 * i + 2) * N] = 1.0
     bounds = Bounds(np.concatenate(low), np.concatenate(high))
     found = milp(np.concatenate(cost), constraints=rows, integrality=whole, bounds=bounds)
+    if most_kw == 0.0 and found.status == 2:
+        return None
     assert found.status == 0
     return found.fun + float(3.0 * H * price.sum())
 
@@ -123,6 +126,41 @@ def test_units_without_least_times_need_no_whole_numbers(price, heat_kw) -> None
     units = [(ROD, 0.99, price, False, 0.0), (PLAIN_GAS, 0.92, 0.12, False, 0.0)]
     assert plan.objective == pytest.approx(reference(units, heat_kw, price), rel=1e-6, abs=1e-6)
     assert plan.solve.get("binaries", 0) == 0
+
+
+@settings(max_examples=12)
+@given(prices, heats, st.sampled_from([0.0, 30.0]))
+def test_no_start_outweighs_heat_that_can_be_had(price, heat_kw, start_cost) -> None:
+    dear = replace(GAS, start_cost=start_cost)
+    pairs = [(ROD, ElectricBoilerInputs(False, 0.0)), (dear, gas()), (HOUSE, HeatLoadInputs(heat_kw))]
+    _, plan = solved(pairs, price)
+    units = [(ROD, 0.99, price, False, 0.0), (dear, 0.92, 0.12, False, 86400.0)]
+    held = reference(units, heat_kw, price, most_kw=0.0)
+    expected = reference(units, heat_kw, price) if held is None else held
+    assert plan.objective == pytest.approx(expected, rel=1.5e-3, abs=1e-2)
+    assert held is None or plan.unheated_kw["house"].tolist() == pytest.approx([0.0] * N, abs=1e-5)
+
+
+def test_no_demand_of_a_month_outweighs_heat_that_can_be_had() -> None:
+    terms = DemandTerms(900.0, 900.0, np.zeros(N, dtype=int), np.array([3.0]), 0.0)
+    pairs = [(ROD, ElectricBoilerInputs(False, 0.0)), (HOUSE, HeatLoadInputs(np.where(np.arange(N) == 4, 5.0, 0.0)))]
+    asked, plan = solved(pairs, np.full(N, 0.3), demand=terms)
+    assert plan.unheated_kw["house"].tolist() == pytest.approx([0.0] * N, abs=1e-6)
+    assert plan.import_kw[4] == pytest.approx(3.0 + 5.0 / 0.99)
+    narrow = replace(asked, connection=Connection(np.full(N, 5.0), np.full(N, 5.0)))
+    lacking = Solver().solve(narrow)
+    assert lacking.excess_kw.tolist() == [0.0] * N, "a limit of the connection ranks above heat"
+    assert lacking.unheated_kw["house"][4] == pytest.approx(5.0), "what cannot be had is as its price has it"
+
+
+def test_the_prices_of_a_plan_are_those_of_the_solution_that_was_taken() -> None:
+    """Where forbidding everything has no solution, they are the cheapest one's."""
+    heat_kw, price = np.full(N, 30.0), 0.1 + 0.05 * np.arange(N)
+    pairs = [(ROD, ElectricBoilerInputs(False, 0.0)), (GAS, gas()), (HOUSE, HeatLoadInputs(heat_kw))]
+    asked, _ = solved(pairs, price)
+    plan = Solver(priced=True).solve(asked)
+    assert plan.unheated_kw["house"].tolist() == pytest.approx([30.0 - 0.99 * 6.0 - 0.92 * 20.0] * N)
+    assert plan.prices.energy_value.tolist() == pytest.approx(price.tolist())
 
 
 def test_the_cop_follows_both_temperatures_and_no_lift_is_too_small() -> None:

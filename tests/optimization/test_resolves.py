@@ -26,7 +26,7 @@ def rebuilt(asked):
             data.set_value(value)
     TransformationFactory("core.relax_integer_vars").apply_to(model)
     solver = Highs()
-    solver.highs_options = {"threads": 1, "solver": "simplex"}
+    solver.highs_options = {"threads": 1, "solver": "simplex", "dual_feasibility_tolerance": 1e-10}
     return solver.solve(model).best_feasible_objective
 
 

@@ -13,7 +13,16 @@ from scipy.optimize import linprog
 
 from ems.plan_check import check_plan, scenarios
 from optimization import uncertainty
-from optimization.assets import Battery, BatteryInputs, LoadInputs, PvInputs
+from optimization.assets import (
+    Battery,
+    BatteryInputs,
+    ElectricBoiler,
+    ElectricBoilerInputs,
+    HeatLoad,
+    HeatLoadInputs,
+    LoadInputs,
+    PvInputs,
+)
 from optimization.assets.asset import PowerBand
 from optimization.bands import Survival
 from optimization.hedging import HedgingSolver, questions
@@ -312,6 +321,20 @@ def test_what_people_hold_a_roof_at_gives_no_more_than_there_is():
     cloud = solution.branches["cloud"].schedules["pv"].power_kw
     np.testing.assert_allclose(cloud, np.where(np.arange(N) < SHARED, -6.0, -2.0), atol=1e-6)
     assert check_plan(asked, hedged_plan(asked, solution)) == ()
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_no_demand_of_a_month_outweighs_heat_that_every_scenario_can_have(weight):
+    showers, rod = HeatLoad("showers", "house"), ElectricBoiler("rod", "house", 9.0)
+    heat_kw = np.where(np.arange(N) == 7, 4.0, 0.0)
+    pairs = [(rod, ElectricBoilerInputs(False, 0.0)), (showers, HeatLoadInputs(heat_kw))]
+    terms = DemandTerms(900.0, 1800.0, np.zeros(N, dtype=int), np.array([0.0]))
+    asked = problem(pairs, PRICE, limit=14.0, step_s=1800.0, demand=terms)
+    more = Scenario("more", 0.3, {"showers": {"demand_kw": 2.0 * heat_kw}})
+    solution = HedgingSolver(priced=True).solve(replace(asked, uncertainty=Uncertainty((more,), weight, 0.2)))
+    for each, taken_kw in ((solution, heat_kw), (solution.branches["more"], 2.0 * heat_kw)):
+        assert each.unheated_kw["house"].tolist() == pytest.approx([0.0] * N, abs=1e-6)
+        np.testing.assert_allclose(each.import_kw, taken_kw / 0.99, atol=1e-5)
 
 
 def test_the_tail_is_the_mean_of_the_worst_part():

@@ -8,6 +8,7 @@ import highspy
 import numpy as np
 import pytest
 from districts import BATTERY, LOAD, POINT, as_plan, hours, problem
+from drawn_districts import drawn_district
 
 from ems.plan_check import check_plan
 from optimization import kept_models, solve
@@ -15,6 +16,7 @@ from optimization.affine import compile_model
 from optimization.assets import BatteryInputs, ChargePoint, ChargePointInputs, EvSession, LoadInputs
 from optimization.model import build_model
 from optimization.solve import SolveError, Solver, worst_residual
+from optimization.solver_options import most_nodes
 from optimization.structure import structure
 
 
@@ -88,6 +90,35 @@ def test_a_plan_that_a_limit_cut_short_is_taken_and_tells_the_gap_that_is_left(m
     assert np.isfinite(cut.solve["gap"])
     if "mip_max_nodes" in limit:
         assert missed > 1e-3  # it was cut short before the best was found
+
+
+@pytest.mark.parametrize(("columns", "nodes"), [(100, 4000), (500, 800), (2000, 200), (100_000, 200)])
+def test_a_search_is_bounded_by_its_work(columns, nodes):
+    assert most_nodes(columns) == nodes
+
+
+def test_no_column_could_better_an_optimum_by_more_than_the_finest_tolerance():
+    solver = Solver()
+    solution = solver.solve(drawn_district(2757).problem)
+    info = next(iter(solver._models.values())).highs.getInfo()
+    assert info.max_dual_infeasibility <= 1e-10
+    assert solution.objective == pytest.approx(1.8141530326, abs=1e-9)
+
+
+def test_an_optimum_that_the_finest_tolerance_loses_stays_as_it_was(monkeypatch):
+    original = solve.WarmModel._finish
+
+    def finish(self, lp, deadline_s, start, *, incumbent=False):
+        if self.highs.getOptionValue("dual_feasibility_tolerance")[1] < 1e-9:
+            raise SolveError("lost")
+        return original(self, lp, deadline_s, start, incumbent=incumbent)
+
+    monkeypatch.setattr(solve.WarmModel, "_finish", finish)
+    solver, question = Solver(), drawn_district(2757).problem
+    assert solver.solve(question).objective == pytest.approx(1.8141531671, abs=1e-9)
+    model = next(iter(solver._models.values()))
+    assert model.highs.getOptionValue("dual_feasibility_tolerance")[1] == 1e-7
+    assert solver.solve(question).solve["iterations"] == 0.0
 
 
 def test_a_deadline_counts_from_each_run():
