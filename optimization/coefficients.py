@@ -103,8 +103,21 @@ def anchor(problem: Problem, shape: Structure) -> Values:
         before = previous_kw(problem.previous, problem.assets[i].id, held)
         if before is not None:
             powers[row, near] = np.nan_to_num(before)
-            costs[row, near] = np.where(np.isnan(before), 0.0, problem.weights.move * held.duration_h)
+            costs[row, near] = np.where(np.isnan(before), 0.0, _move_price(problem, held) * held.duration_h)
     return {"anchor_kw": powers, "move_cost": costs}
+
+
+def _move_price(problem: Problem, held: Slots) -> Floats:
+    """What a kWh moved costs in each of the slots that are held: more in what is left of a running one."""
+    weights, runs = problem.weights, _is_running(problem)
+    return np.where(runs & (held.offset_s <= 0.0), weights.commit, weights.move)
+
+
+def _is_running(problem: Problem) -> bool:
+    """Say whether the first slot is what is left of one of the previous plan."""
+    previous, start = problem.previous, problem.slots.start
+    at = None if previous is None else previous.slots.index_at(start)
+    return previous is not None and at is not None and previous.slots.starts[at] < start
 
 
 def previous_kw(previous: Plan | None, asset_id: str, slots: Slots) -> Floats | None:

@@ -3,7 +3,7 @@
     sum of power[i, s] = import[s] + import_excess[s] - export[s] - export_excess[s]                              [kW]
     sum of heat[i, s] over the assets of a heat node = lacking[s] - surplus[s]                                     [kW]
     minimise  bill + carbon_price * kg + wear - end value + weights * (excess, unserved, shortfall, discomfort, heat)
-              + move * |power[i, s] - previous[i, s]| (first two hours) + a preference for early (in the charge costs)
+              + move * |power[i, s] - previous[i, s]| (first six hours) + a preference for early (in the charge costs)
               + the demand of each month and the carbon beyond each week's budget (`optimization.periods`),
               and other charges (`optimization.charges`)
 

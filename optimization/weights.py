@@ -30,6 +30,8 @@ class Weights:
             so that one that is missing throughout costs no more than half of one beyond a grid limit.
         move: a kWh moved away from the previous plan, in its first hours [currency/kWh]; a tie-break, nothing more.
         move_for_s: how far ahead, from the end of the first slot on, the previous plan is held to [s].
+        commit: a kWh moved in what is left of a slot that runs [currency/kWh]. It would otherwise move with the clock
+            alone: to heat early for a dear hour pays in the last minutes before it, and not in a whole slot.
     """
 
     grid_limit: float = 50.0
@@ -39,8 +41,9 @@ class Weights:
     unheated: float = 10.0
     battery_band: float = 5.0
     outage_reserve: float = 2.0
-    move: float = 1e-4
-    move_for_s: float = 7200.0
+    move: float = 1e-3
+    move_for_s: float = 21600.0
+    commit: float = 0.02
 
 
 def quantised(price: Floats | float) -> Floats:

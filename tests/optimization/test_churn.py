@@ -25,8 +25,8 @@ KNOWN = uniform(START, 4 * 24 * 4, 900.0)
 RATED_KW = {"pv": 30.0, "battery": 10.0, "point": 22.0, "pump": 6.0}
 CARS = (EvSession(hours(1), hours(9), 35.0, 11.0), EvSession(hours(20), hours(31), 40.0, 11.0))
 SIX_HOURS, TWO_HOURS = 24, 8
-STEADY = Weights(move=1e-3, move_for_s=6 * 3600.0)
-"""Holds to the plan in force for as long as it shall stay; an hour's kWh costs a thousandth to move."""
+BRIEF = Weights(move=1e-4, move_for_s=2 * 3600.0, commit=1e-4)
+"""Holds to the plan in force for two hours only, and to the running slot no more than to the next."""
 SAME = 1e-3
 """Share of a rating by which two plans may differ in the first six hours."""
 
@@ -104,19 +104,19 @@ def test_the_first_six_hours_stay_as_the_horizon_moves_on(seed):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(20))
-def test_the_first_two_hours_stay_all_day_though_a_car_and_a_store_may_swap_their_turns_later(seed):
-    assert moved(seed, 96)[:TWO_HOURS].max() <= SAME
-
-
-def test_equal_turns_of_a_car_and_a_store_stay_where_the_plan_is_held_to_for_six_hours():
-    assert moved(1, 5).max() > 0.3
-    assert moved(1, 5, weights=STEADY).max() <= SAME
+def test_the_first_six_hours_stay_all_day(seed):
+    assert moved(seed, 96).max() <= SAME
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(20))
-def test_six_hours_stay_all_day_where_the_plan_is_held_to_for_as_long(seed):
-    assert moved(seed, 96, weights=STEADY).max() <= SAME
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_six_hours_stay_all_day_within_the_quarter_hours_too(seed):
+    assert moved(seed, 96, (0, 5, 10)).max() <= SAME
+
+
+def test_equal_turns_of_a_car_and_a_store_stay_where_a_plan_of_two_hours_lets_them_swap():
+    assert moved(1, 5, weights=BRIEF).max() > 0.3
+    assert moved(1, 5).max() <= SAME
 
 
 def test_a_pump_is_not_let_go_in_what_is_left_of_a_dear_slot():
@@ -130,7 +130,7 @@ def test_holding_to_a_plan_for_six_hours_costs_at_most_a_twentieth_of_a_percent(
     before = day.asked(plan_slots(START, Planning(horizon_h=48.0)))
     plan = as_plan(before, Solver().solve(before))
     day.sun *= 0.6
-    anew, held = (replace(day.asked(before.slots, plan), weights=weights) for weights in (Weights(move=0.0), STEADY))
+    anew, held = (replace(day.asked(before.slots, plan), weights=weights) for weights in (Weights(move=0.0), Weights()))
     free = money(anew, Solver().solve(anew))
     assert money(held, Solver().solve(held)) - free <= 5e-4 * abs(free)
 
