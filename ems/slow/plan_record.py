@@ -15,7 +15,7 @@ from optimization.bands import Held
 from optimization.problem import Charge, EnergyTiers, Plan, Problem, ShadowPrices, Subscription
 
 DECIMALS = 4
-ROWS = ("group_excess_kw", "unheated_kw", "reactive_kvar", "inverter_v_pu")
+ROWS = ("group_excess_kw", "unheated_kw", "reactive_kvar", "inverter_v_pu", "positions")
 """What only some plans have: a row of numbers each, by name."""
 V_DECIMALS = 6
 HELD, MISSING = ("up_kw", "down_kw"), ("up_missing_kw", "down_missing_kw")
