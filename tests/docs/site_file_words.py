@@ -125,7 +125,8 @@ WORDS: dict[str, dict[str, str]] = {
         "most": "its highest position; null for `tap_max` of the grid file",
         "neutral": "the position of the rated ratio; null for `tap_neutral` of the grid file, else 0",
         "step_pct": "what a step adds to the ratio at the tapped side; null for `tap_step_percent` of the grid file",
-        "side": "the tapped side; null for `tap_side` of the grid file, else `hv`: there a step up lowers the voltage below",
+        "side": "the tapped side; null for `tap_side` of the grid file, else `hv`, where a step up lowers the voltage "
+        "below",
         "switching_cost": "of one step, wear included [currency]",
         "dead_time_s": "a position that was taken is held so long at the least",
         "switches_per_day": "steps in a local day at most, up and down together; null for as many as are worth it",

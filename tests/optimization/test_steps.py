@@ -138,9 +138,7 @@ def test_a_bank_is_as_good_as_the_best_number_of_steps_held(now):
     """One slot of heavy load: capacitors lift the voltage until the cable carries more."""
     one = {"sun": SUN_KW[5:], "load": LOAD_KW[5:], "price": PRICE[5:]}
     low = replace(FEEDER, v_min_pu=np.full(3, 0.985))
-    costs = []
-    for steps in range(4):
-        costs.append(solved(question(held({"bank": Stepped(BANK, steps)}), low, **one)).objective)
+    costs = [solved(question(held({"bank": Stepped(BANK, on)}), low, **one)).objective for on in range(4)]
     free = solved(question({"bank": Stepped(BANK, now)}, low, **one))
     # Straight about what stands now, the susceptance of another number differs a little.
     assert free.objective == pytest.approx(min(costs), rel=0.01)
