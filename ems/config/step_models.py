@@ -7,6 +7,7 @@ in control: it would be steered for a voltage that is not there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -42,6 +43,12 @@ def stepped(site: Site, grid_path: Path) -> dict[str, Stepped]:
     found |= {name: _bank(spec, buses) for name, spec in grid.capacitor_banks.items()}
     on = {name: spec.on for name, spec in grid.capacitor_banks.items()}
     return {name: _standing(device, on.get(name, 0)) for name, device in found.items()}
+
+
+def as_of(steps: Mapping[str, Stepped], now: datetime, zone: ZoneInfo) -> dict[str, Stepped]:
+    """Say how tap changers and banks stand at an instant: nobody measures them, so as their files say."""
+    left_s = day_left_s(now, zone)
+    return {name: replace(each, day_left_s=left_s) for name, each in steps.items()}
 
 
 def day_left_s(now: datetime, zone: ZoneInfo) -> float:

@@ -25,7 +25,7 @@ from ems.config.flexibility_models import envelopes, reserves
 from ems.config.heat_assets import ElectricHeater, HeatLoadAsset, PipeAsset
 from ems.config.inverter_models import inverters, planned_inverters
 from ems.config.site import Planning, Site
-from ems.config.step_models import day_left_s, stepped
+from ems.config.step_models import as_of, stepped
 from ems.limits.in_force import InForce, foreseen
 from ems.run_window import run_window
 from ems.slow.foresee import Foresight
@@ -196,13 +196,8 @@ class Questioner:
             groups=self._groups(slots),
             inverters={} if network is None else planned_inverters(self.inverters, assets),
             reserves=reserves(self.site.file, slots, self.zone, assets),
-            steps={} if network is None else self._steps(slots),
+            steps={} if network is None else as_of(self.steps, slots.start, self.zone),
         )
-
-    def _steps(self, slots: Slots) -> dict[str, Stepped]:
-        """Say how tap changers and banks stand: nobody measures them, so as their files say."""
-        left_s = day_left_s(slots.start, self.zone)
-        return {name: replace(each, day_left_s=left_s) for name, each in self.steps.items()}
 
     def _silent(self, foresight: Foresight) -> list[str]:
         """Name the loads with a meter of their own, of power or heat, of which nothing is known."""
