@@ -69,6 +69,12 @@ def bank_kvar_at(m: Any, shapes: tuple[StepShape, ...], bus: int, s: int) -> Any
     return pyo.quicksum(m.bank_kvar[c, s] for c, (_, place) in enumerate(_banks(shapes)) if place == bus)
 
 
+def all_banks_kvar(m: Any, s: int) -> Any:
+    """Add up the reactive power into all banks of a model; 0 where it has none."""
+    kvar = m.find_component("bank_kvar")
+    return 0.0 if kvar is None else pyo.quicksum(kvar[key] for key in kvar if key[1] == s)
+
+
 def add_bank_rows(m: Any, n: int, shapes: tuple[StepShape, ...], network: Network) -> None:
     """Say what the banks give, once the feeder's voltages are there."""
     banks = _banks(shapes)

@@ -98,8 +98,6 @@ def _steps(problem: Problem) -> Iterator[str]:
     if not problem.steps:
         return
     network = problem.network
-    if any(isinstance(charge, ReactiveEnergy) for charge in problem.charges):
-        yield "steps: a price of reactive energy does not see capacitors or voltages; leave one of both out"
     if problem.uncertainty is not None and problem.uncertainty.scenarios:
         yield "steps: plans for several scenarios do not move taps or capacitors yet; leave one of both out"
     if network is not None and (network.governed is None or len(network.governed.steps) != len(problem.steps)):

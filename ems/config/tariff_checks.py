@@ -26,7 +26,3 @@ def check_tariff(parts: Parts, tariff: Tariff | None) -> Iterator[Complaint]:
         if ("assets", name, "inverter") in parts.sections:
             words = "follows curves of its own, which the tariff's `reactive` does not know yet; leave one of both out"
             yield ("assets", name, "inverter"), words
-    for group in ("tap_changers", "capacitor_banks"):
-        for name, _ in parts.listed("grid", group):
-            words = "changes what flows, which the tariff's `reactive` does not know yet; leave one of both out"
-            yield ("grid", group, name), words

@@ -13,14 +13,15 @@ import pytest
 from plan_samples import N, sample_plan, sample_problem
 
 from ems.commands.plan_explained import explained, explanation_lines
-from ems.commands.plan_shown import Kept, table_lines
+from ems.commands.plan_kept import Kept
+from ems.commands.plan_shown import table_lines
 from ems.config.loading import load_site
 from ems.config.sites import find_site
 from ems.plan_check.plan import check_plan
 from ems.slow.plan_record import plan_record
 from ems.slow.plan_resumed import read_plan
 from ems.store.encoding import to_json
-from optimization.problem import AcVerdict
+from optimization.problem import AcVerdict, ReactiveEnergy
 from optimization.steps import CapacitorBank, Moving, Stepped, TapChanger
 
 STEP_S = float(sample_problem().slots.duration_s[1])
@@ -73,6 +74,18 @@ def test_a_plan_that_is_silent_about_a_step_is_found():
     problem, plan = answered(way())
     assert any("speaks of the steps ['bank']" in one for one in check_plan(problem, replace(
         plan, positions={"bank": plan.positions["bank"]})))  # fmt: skip
+
+
+@pytest.mark.parametrize(("claimed_share", "is_found"), [(0.0, True), (0.7, True), (0.9, False), (1.0, False)])
+def test_what_banks_give_too_much_is_counted(claimed_share, is_found):
+    """Twenty kvar that nobody takes are reactive energy, whatever their voltage."""
+    problem, plan = answered(way(), np.full(N, 2))
+    assert all(asset.power_factor == 1.0 for asset in problem.assets if asset.has_power)
+    charge = ReactiveEnergy(np.zeros(N, dtype=np.int64), 0.0, 0.02, np.zeros(1), "reactive")
+    kvarh = 20.0 * float(problem.slots.duration_h.sum())
+    plan = replace(plan, charged=(np.array([claimed_share * kvarh]),))
+    found = check_plan(replace(problem, charges=(charge,)), plan)
+    assert any("reactive energy beyond the free share" in one for one in found) == is_found, found
 
 
 def test_positions_are_kept_read_back_shown_and_explained(tmp_path: Path):

@@ -194,10 +194,20 @@ def test_a_network_that_knows_nothing_of_the_steps_is_refused_not_ignored():
     assert any("knows nothing of them" in fault for fault in faults(asked))
 
 
-def test_a_price_of_reactive_energy_is_refused_beside_steps():
-    charge = ReactiveEnergy(np.zeros(N, dtype=int), 0.5, 0.02, np.zeros(1), "reactive")
-    asked = question({"bank": Stepped(BANK, 0)}, charges=(charge,))
-    assert any("reactive energy" in fault for fault in faults(asked))
+@pytest.mark.parametrize("now", [0, 3])
+def test_capacitors_lower_what_reactive_energy_costs(now):
+    charge = ReactiveEnergy(np.zeros(N, dtype=np.int64), 0.0, 0.2, np.zeros(1), "reactive")
+    wide, sun = replace(FEEDER, v_min_pu=np.full(3, 0.8), flow_limit_kw=np.full(2, 200.0)), np.zeros(N)
+    found = solved(question({"bank": Stepped(BANK, now)}, wide, sun, charges=(charge,)))
+    kvar = LOAD_KW * np.tan(np.arccos(0.9))
+    left = np.abs(kvar[:, None] - 6.0 * np.arange(4)[None, :])
+    assert found.positions["bank"].tolist() == left.argmin(axis=1).tolist()
+    # A bank of so many kvar at 1 pu gives less at the voltage of a loaded cable.
+    assert found.charged[0][0] == pytest.approx(left.min(axis=1).sum() / 4.0, abs=0.06 * 18.0)
+    bare = solved(question({}, wide, sun, charges=(charge,)))
+    saved = 0.2 * float(bare.charged[0][0] - found.charged[0][0])
+    assert found.objective == pytest.approx(bare.objective - saved, rel=1e-3)
+    assert saved > 0.5
 
 
 @pytest.mark.parametrize(

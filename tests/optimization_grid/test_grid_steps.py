@@ -163,7 +163,7 @@ def test_capacitors_lift_a_winter_evening_that_would_sink(case, cache_dir) -> No
     planner = Planner(GRID, cache_dir, tight, witness=Witness.LIVE)
     bank = CapacitorBank(4, 10.0, 4, Moving(0.05))
     with_bank = planner.plan(replace(winter_day(), steps={"bank": Stepped(bank, 0)}), WINTER)
-    frozen = {"bank": Stepped(replace(bank, moving=Moving(0.0, most_per_day=0)), 0)}
+    frozen = {"bank": Stepped(replace(bank, moving=Moving(0.05, 1e6)), 0, since_s=0.0)}
     without = planner.plan(replace(winter_day(), steps=frozen), WINTER)
     assert isinstance(with_bank, Plan), with_bank
     assert with_bank.ac.status == "feasible"

@@ -72,7 +72,6 @@ BESIDE = {
         ADVISED.replace("mode: advise", "mode: control", 1),
         "nothing sets its position yet, but inverter is in",
     ),
-    "reactive": (ADVISED, "the tariff's `reactive` does not know yet; leave one of both out"),
     "outages": (
         ADVISED.replace(LIMIT, LIMIT + "  outages: {cable: {out: [busbar - barn]}}\n"),
         "plans cannot survive outages and move station yet; leave one out",
@@ -87,9 +86,6 @@ BESIDE = {
 @pytest.mark.parametrize("what", BESIDE)
 def test_what_steps_cannot_stand_beside_is_refused_in_words(feeder: Path, what: str) -> None:
     site, words = BESIDE[what]
-    if what == "reactive":
-        with (feeder / "tariff.yaml").open("a", encoding="utf-8") as tariff:
-            tariff.write("reactive: {free_share: 0.5, price_per_kvarh: 0.02}\n")
     (found,) = problems(feeder, text(TAP, site=site))
     assert words in found, found
 
