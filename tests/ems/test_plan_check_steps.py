@@ -80,7 +80,8 @@ def test_a_plan_that_is_silent_about_a_step_is_found():
 def test_what_banks_give_too_much_is_counted(claimed_share, is_found):
     """Twenty kvar that nobody takes are reactive energy, whatever their voltage."""
     problem, plan = answered(way(), np.full(N, 2))
-    assert all(asset.power_factor == 1.0 for asset in problem.assets if asset.has_power)
+    unity = (replace(asset, power_factor=1.0) if hasattr(asset, "power_factor") else asset for asset in problem.assets)
+    problem = replace(problem, assets=tuple(unity))
     charge = ReactiveEnergy(np.zeros(N, dtype=np.int64), 0.0, 0.02, np.zeros(1), "reactive")
     kvarh = 20.0 * float(problem.slots.duration_h.sum())
     plan = replace(plan, charged=(np.array([claimed_share * kvarh]),))
