@@ -38,6 +38,7 @@ from ems.config.heat_assets import ElectricBoilerAsset, HeatSourceAsset, PipeAss
 from ems.config.inverter_models import inverters
 from ems.config.on_phase import phase_of, plans_phases
 from ems.config.site import Mode, Site
+from ems.config.step_models import nobody_sets
 from ems.config.verdict import Verdict
 from ems.slow.measured_past import STEP_S
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
@@ -82,6 +83,7 @@ def judge(site: Site, state_dir: Path, at: datetime) -> Verdict:
     for extreme in extremes:
         excesses = worst_case(case.ac, limits, _injections(site, extreme), _local(site, case, extreme))
         problems += [f"{extreme.name} extreme: {words}; {_remedy(site, extreme)}" for words in excesses]
+    problems += [unset] if (unset := nobody_sets(site)) else []
     return Verdict(site.config_hash, at, not problems, tuple(map(str, extremes)), tuple(problems))
 
 

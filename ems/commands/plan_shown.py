@@ -168,4 +168,6 @@ def _heat(kept: Kept) -> Iterator[str]:
 
 
 def _told(value: float, width: int) -> str:
+    if isinstance(value, np.integer):
+        return f"{value:>{width}d}"
     return f"{round(float(value), 3) + 0.0:>{width}.3f}"

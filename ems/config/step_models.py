@@ -1,7 +1,7 @@
 """Turns what a site file says of tap changers and capacitor banks into what the planner plans with, and checks it.
 
-Law: nothing sets a position yet. A plan that moves one is for people to carry out, so no device of such a site may be
-in control: it would be steered for a voltage that is not there.
+Law: nothing sets a position yet. A plan that moves one is for people to look at and carry out, so no device of such a
+site is controlled (`nobody_sets`): it would be steered for a voltage that is not there.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ from optimization.switching import declared, declared_trafos
 GROUPS = ("tap_changers", "capacitor_banks")
 KEYS = {"cost": "switching_cost", "most_per_day": "switches_per_day", "now": "on", "most": "steps"}
 """Where a key of the site file has another name than the planner's; of banks."""
-NOBODY = (
-    "its plan is for people to carry out, as nothing sets its position yet, but {device} is in control and would be "
-    "steered for a voltage that is not there; write mode advise there, or leave this out"
-)
+
+
+def nobody_sets(site: Site) -> str:
+    """Say why no device of a site may be controlled; empty where its plans move nothing in steps."""
+    grid = site.file.grid
+    names = ", ".join((*grid.tap_changers, *grid.capacitor_banks))
+    words = "its plans move {}, and nothing sets a tap or a bank yet: devices would be steered for voltages not there"
+    return words.format(names) if names else ""
 
 
 def stepped(site: Site, grid_path: Path) -> dict[str, Stepped]:
@@ -152,6 +156,3 @@ def _besides(parts: Parts, path: tuple[str, ...]) -> Iterator[Complaint]:
     on_phase = next((asset for asset, spec in parts.named("assets") if phase_of(spec) is not None), None)
     if on_phase is not None and parts.raw.get("grid", {}).get("per_phase") is not False:
         yield path, f"is not planned phase by phase yet, but {on_phase} has a `phase`; leave one out"
-    device = next((name for name, spec in parts.named("devices") if text(spec, "mode") == "control"), None)
-    if device is not None:
-        yield path, NOBODY.format(device=device)

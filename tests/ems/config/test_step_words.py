@@ -13,7 +13,7 @@ from small_site import DEMO, SITE, problems
 from ems.commands.understood import describe, understood
 from ems.config.binding import bind
 from ems.config.loading import load_site
-from ems.config.step_models import day_left_s, stepped
+from ems.config.step_models import day_left_s, nobody_sets, stepped
 from optimization.steps import CapacitorBank, Moving, Stepped, TapChanger
 
 ADVISED = SITE.replace("bus: houses", "bus: houses_near").replace("mode: control", "mode: advise")
@@ -68,10 +68,6 @@ def test_one_slip_of_a_bank_gives_one_problem_at_its_place(feeder: Path, bank: s
 
 
 BESIDE = {
-    "control": (
-        ADVISED.replace("mode: advise", "mode: control", 1),
-        "nothing sets its position yet, but inverter is in",
-    ),
     "outages": (
         ADVISED.replace(LIMIT, LIMIT + "  outages: {cable: {out: [busbar - barn]}}\n"),
         "plans cannot survive outages and move station yet; leave one out",
@@ -111,6 +107,14 @@ def test_what_a_site_file_says_reaches_the_planner(feeder: Path) -> None:
     said = "\n".join(describe(understood(site, bind(site), datetime(2026, 1, 5, tzinfo=UTC))))
     assert "tap       station: of transformer, a step costs 0.4, held 900 s, 6 steps a day at most; plans move" in said
     assert "bank      yard_bank: 3 x 10 kvar at barn, 1 on, a step costs 0.1, held 600 s; plans move it, people" in said
+
+
+def test_nothing_is_controlled_where_nobody_sets_what_plans_move(feeder: Path) -> None:
+    (feeder / "site.yaml").write_text(text(TAP, BANK), encoding="utf-8")
+    words = nobody_sets(load_site(feeder))
+    assert words.startswith("its plans move station, yard_bank, and nothing sets a tap or a bank yet"), words
+    (feeder / "site.yaml").write_text(ADVISED, encoding="utf-8")
+    assert nobody_sets(load_site(feeder)) == ""
 
 
 def test_a_site_without_them_is_the_site_it_was(feeder: Path) -> None:
