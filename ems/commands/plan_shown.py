@@ -167,7 +167,7 @@ def _heat(kept: Kept) -> Iterator[str]:
             yield f"heat      {node} lacks {lacks:.1f} kWh and has {surplus:.1f} kWh too much"
 
 
-def _told(value: float, width: int) -> str:
+def _told(value: Any, width: int) -> str:
     if isinstance(value, np.integer):
         return f"{value:>{width}d}"
     return f"{round(float(value), 3) + 0.0:>{width}.3f}"
