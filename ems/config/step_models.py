@@ -132,10 +132,14 @@ def _key(key: str, spec: object) -> tuple[str, ...]:
 
 
 def _twice(parts: Parts) -> Iterator[Complaint]:
-    """Find names and transformers that stand there twice."""
+    """Find names and transformers that stand there twice: plans tell powers and positions by name."""
     taps, banks = (dict(parts.listed("grid", group)) for group in GROUPS)
     for name in taps.keys() & banks.keys():
         yield ("grid", "capacitor_banks", name), "is also the name of a tap changer; write another one"
+    assets = {name for name, _ in parts.named("assets")}
+    for group, names in zip(GROUPS, (taps, banks), strict=True):
+        for name in assets & names.keys():
+            yield ("grid", group, name), "is also the name of an asset; write another one"
     owners: dict[str, str] = {}
     for name, spec in taps.items():
         trafo = text(spec, "trafo")

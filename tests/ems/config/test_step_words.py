@@ -93,6 +93,8 @@ def test_a_name_and_a_transformer_are_taken_once(feeder: Path) -> None:
     same = text(TAP, BANK).replace("yard_bank", "station")
     (found,) = problems(feeder, same)
     assert "grid.capacitor_banks.station: is also the name of a tap changer" in found, found
+    (found,) = problems(feeder, text(TAP).replace("station", "battery"))
+    assert "grid.tap_changers.battery: is also the name of an asset; write another one" in found, found
 
 
 def test_what_a_site_file_says_reaches_the_planner(feeder: Path) -> None:
