@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from stage import make_plan, make_site
+from stage import NOW, make_plan, make_site
 
 from ems.config.binding import bind
+from ems.failsafe import judge
 from ems.slow.planning_setup import grid_path
 from ems.slow.question import Questioner
 from optimization.grid_case import bus_numbers
@@ -34,6 +35,14 @@ async def test_the_same_site_without_them_is_steered(show):
     one.publish(make_plan({"battery": 5.0}))
     await one.run_until(30.0)
     assert one.command("store") == 5.0
+
+
+def test_the_check_says_why_no_device_may_be_controlled(tmp_path):
+    verdict, bare = (judge(make_site(changes), tmp_path, NOW) for changes in (STEPS, {}))
+    unset = [words for words in verdict.problems if words not in bare.problems]
+    assert len(unset) == 1, unset
+    assert unset[0].startswith("its plans move station, barn_bank, and nothing sets a tap or a bank yet")
+    assert not verdict.passed
 
 
 def test_the_planner_is_asked_about_them():
