@@ -13,6 +13,7 @@ from ems.config.asset_models import asset_models
 from ems.config.binding import Bindings, bind
 from ems.config.inverter_models import inverters
 from ems.config.site import Site
+from ems.config.step_models import nobody_sets
 from ems.control import Parts
 from ems.daemon import Daemon
 from ems.delivery.outbox import Outbox
@@ -81,6 +82,7 @@ def build(
         StoreError: a file of the state folder cannot be used.
         GridError, SeriesError: the site's data cannot be read.
     """
+    withheld = withheld or nobody_sets(site)
     stores = opener(state_dir, clock, lease_s=site.file.control.lease_s, durable=durable)
     bindings = bind(site)
     evidence = Evidence(site, bindings, stores.record)

@@ -14,7 +14,7 @@ Symbols: powers [kW] into the asset, reactive power q = p * tan(acos(power facto
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,6 +38,7 @@ from ems.config.heat_assets import ElectricBoilerAsset, HeatSourceAsset, PipeAss
 from ems.config.inverter_models import inverters
 from ems.config.on_phase import phase_of, plans_phases
 from ems.config.site import Mode, Site
+from ems.config.step_models import nobody_sets, stepped
 from ems.config.verdict import Verdict
 from ems.slow.measured_past import STEP_S
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
@@ -45,9 +46,12 @@ from ems.slow.series_files import read_load_file
 from optimization.ac_check import LocalKvar, worst_case
 from optimization.forecast.past import Past
 from optimization.grid_case import GridCase
+from optimization.network import GridError
 from optimization.network_build import prepare
 from optimization.phases import phase_name
 from optimization.slots import Floats
+from optimization.step_flow import tap_branch
+from optimization.steps import TapChanger
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,18 @@ def judge(site: Site, state_dir: Path, at: datetime) -> Verdict:
     for extreme in extremes:
         excesses = worst_case(case.ac, limits, _injections(site, extreme), _local(site, case, extreme))
         problems += [f"{extreme.name} extreme: {words}; {_remedy(site, extreme)}" for words in excesses]
+    problems += [*_unplannable(site, case), *([unset] if (unset := nobody_sets(site)) else [])]
     return Verdict(site.config_hash, at, not problems, tuple(map(str, extremes)), tuple(problems))
+
+
+def _unplannable(site: Site, case: GridCase) -> Iterator[str]:
+    """Say which tap changers stand where no plan can move them."""
+    for name, each in stepped(site, grid_path(site)).items():
+        try:
+            if isinstance(each.device, TapChanger):
+                tap_branch(case.network, each.device)
+        except GridError as error:
+            yield f"{name}: {error}"
 
 
 def failsafe_extremes(site: Site, bindings: Bindings) -> tuple[Extreme, Extreme]:

@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 from optimization.network import GridError, GridLimits
 from optimization.phases import PHASES, phase_name
 from optimization.slots import Floats, Ints
+from optimization.step_net import stood_at
+from optimization.steps import Standing
 from optimization.switching import Outage, branch_labels, switched
 
 Complex = NDArray[np.complex128]
@@ -86,6 +88,7 @@ class AcGrid:
         own_kva: what the grid file itself draws at each bus, shape (m,).
         beyond: why the Z-bus method does not hold here, one reason each; empty where it does.
         outage: what has failed in it; None for the grid as it is declared.
+        standing: devices that move in steps, where they stand elsewhere than in the grid file.
     """
 
     source: Path
@@ -103,6 +106,7 @@ class AcGrid:
     own_kva: Complex
     beyond: tuple[str, ...] = ()
     outage: Outage | None = None
+    standing: Standing = ()
     z: Complex = field(init=False, repr=False)
     """The inverse of `y_bus` without the slack [pu], shape (m-1, m-1)."""
 
@@ -264,7 +268,7 @@ def _loading_excesses(grid: AcGrid, limits: GridLimits, result: AcResult) -> lis
 def _solved(grid: AcGrid, p_kw: Floats, q_kvar: Floats) -> Any:
     import pandapower  # noqa: PLC0415 - takes 5 s and 300 MB, and few processes ever need it
 
-    net, ours = _net_with_loads(grid.source, grid.outage, tuple(grid.bus_ids.tolist()))
+    net, ours = _net_with_loads(grid.source, grid.outage, grid.standing, tuple(grid.bus_ids.tolist()))
     net.load.loc[ours, "p_mw"] = p_kw / 1e3
     net.load.loc[ours, "q_mvar"] = q_kvar / 1e3
     try:
@@ -275,9 +279,11 @@ def _solved(grid: AcGrid, p_kw: Floats, q_kvar: Floats) -> Any:
 
 
 @lru_cache(maxsize=8)
-def _net_with_loads(source: Path, outage: Outage | None, bus_ids: tuple[int, ...]) -> tuple[Any, Any]:
+def _net_with_loads(
+    source: Path, outage: Outage | None, standing: Standing, bus_ids: tuple[int, ...]
+) -> tuple[Any, Any]:
     """Open a grid with a load of ours at each bus; returns it with the indices of these loads."""
     import pandapower  # noqa: PLC0415 - as above
 
-    net = switched(pandapower.from_json(source), outage)
+    net = stood_at(switched(pandapower.from_json(source), outage), standing)
     return net, pandapower.create_loads(net, list(bus_ids), p_mw=0.0)

@@ -20,8 +20,11 @@ from optimization.grid_rows import Linearisation, drawn_kw
 from optimization.network import GridLimits, Network
 from optimization.problem import Problem
 from optimization.reactive import Operating
-from optimization.reactive_terms import expected_kw, governed
-from optimization.slots import Floats
+from optimization.reactive_terms import as_they_stand, expected_kw, governed
+from optimization.slots import Floats, Ints
+from optimization.step_flow import SteppedCase
+from optimization.step_terms import bank_kvar, lifted
+from optimization.steps import Positions
 from optimization.tightening import tightened
 from optimization.witness import Solved
 
@@ -109,7 +112,8 @@ class AcRounds:
         """Run AC power flow for a solution, and add up what lies beyond the limits."""
         drawn = [drawn_kw(asset, solution.schedules[asset.id]) for asset in problem.assets]
         power_kw = np.array(drawn).reshape(len(problem.assets), len(problem.slots))
-        result = self.assets.check(power_kw, solution.reactive_kvar)
+        positions = _positions(problem, solution.positions)
+        result = self.assets.check(power_kw, solution.reactive_kvar, positions)
         local = np.sum(list(self.assets.beyond_curves_kw(power_kw, result.v_pu).values()), axis=0)
         limits = self.case.limits
         real, aimed = (excess_kva(self.case, each, result) + local for each in (limits, aim(limits)))
@@ -128,10 +132,11 @@ class AcRounds:
             if each.case.network.key in self.remembered
         )
         network = replace(self.case.network_within(aim(self.case.limits)), outages=outages)
-        if not problem.inverters:
+        if not (problem.inverters or problem.steps):
             return network
-        power_kw = expected_kw(problem)
-        return governed(problem, network, self._operating(power_kw, self.assets.check(power_kw), {}))
+        power_kw, stand = expected_kw(problem), _positions(problem, as_they_stand(problem))
+        result = self.assets.check(power_kw, positions=stand)
+        return governed(problem, network, self._operating(power_kw, result, {}, stand))
 
     def learned(self, problem: Problem, network: Network, aim: Aim, newest: Candidate, rounds: int) -> Network | None:
         """Learn from the AC round of this number; None where there is nothing left to learn."""
@@ -145,7 +150,8 @@ class AcRounds:
         """Give what AC power flow was asked and has found: on the feeder first, then after each outage."""
         p_kw, q_kvar = self.assets.bus_powers(chosen.power_kw)
         steered = self.assets.at_inverters(chosen.power_kw, chosen.result.v_pu, chosen.solution.reactive_kvar)
-        found = [Solved("", self.case.ac, p_kw, q_kvar + steered, chosen.result)]
+        feeder = SteppedCase(self.case, _positions(chosen.asked, chosen.solution.positions))
+        found = [Solved("", feeder, p_kw, q_kvar + steered, chosen.result)]
         for each, result in zip(self.after, chosen.after, strict=True):
             found.append(Solved(each.name, each.case.ac, *each.assets.bus_powers(chosen.power_kw), result))
         return tuple(found)
@@ -182,17 +188,22 @@ class AcRounds:
         self, problem: Problem, network: Network, aim: GridLimits, newest: Candidate, rounds: int
     ) -> Network | None:
         p_kw, q_kvar = self.assets.bus_powers(newest.power_kw)
-        if not problem.inverters:
+        if not (problem.inverters or problem.steps):
             return tightened(self.case, network, aim, (p_kw, q_kvar), newest.result)
         if (newest.aimed_excess_kva <= WITHIN_KVA).all():
             return None
-        at = self._operating(newest.power_kw, newest.result, self._ceiling_cuts(network, newest, rounds))
+        taken = newest.solution.positions
+        ceilings = self._ceiling_cuts(network, newest, rounds)
+        at = self._operating(newest.power_kw, newest.result, ceilings, _positions(problem, taken))
         steered = self.assets.at_inverters(newest.power_kw, at.v_pu, newest.solution.reactive_kvar)
         fresh = governed(problem, replace(network, tighten_flow_kva=None, tighten_v_pu=None), at)
         # Laid anew it is right where it is laid. How wrong it may be where the next solution lies, the newest one
         # shows, but for the first round's error, which is mostly that of another place.
         shown, about = (fresh, at) if rounds == 1 or network.governed is None else (network, network.governed.at)
         powers = p_kw + about.loss_kw, q_kvar + steered + about.loss_kvar
+        if problem.steps:
+            powers = powers[0], powers[1] + bank_kvar(network, problem.steps, taken, at.v_pu)
+            shown = lifted(shown, problem.steps, taken)
         cut = tightened(self.case, shown, aim, powers, newest.result)
         if cut is None:
             return fresh
@@ -206,8 +217,18 @@ class AcRounds:
         beyond = self.assets.beyond_curves_kw(newest.power_kw, newest.result.v_pu)
         return {name: old.get(name, 0.0) + kw for name, kw in beyond.items()}
 
-    def _operating(self, power_kw: Floats, result: AcResult, cut_kw: Mapping[str, Floats]) -> Operating:
+    def _operating(
+        self, power_kw: Floats, result: AcResult, cut_kw: Mapping[str, Floats], positions: Positions | None
+    ) -> Operating:
         v_pu = np.where(np.isnan(result.v_pu), self.case.network.slack_pu, result.v_pu)
-        losses = self.case.losses_kva(result.voltage)
+        losses = SteppedCase(self.case, positions).losses_kva(result.voltage)
         powers = {asset.id: power_kw[i] for i, asset in enumerate(self.assets.assets)}
-        return Operating(powers, v_pu, losses.real, losses.imag, cut_kw)
+        stood = {} if positions is None else positions.taken
+        return Operating(powers, v_pu, losses.real, losses.imag, cut_kw, stood)
+
+
+def _positions(problem: Problem, taken: Mapping[str, Ints]) -> Positions | None:
+    """Give positions of what moves in steps; None where nothing does."""
+    if not problem.steps:
+        return None
+    return Positions({name: stepped.device for name, stepped in problem.steps.items()}, taken)

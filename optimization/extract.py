@@ -22,7 +22,8 @@ from optimization.problem import (
     ShadowPrices,
     SlidingDemand,
 )
-from optimization.slots import Floats
+from optimization.slots import Floats, Ints
+from optimization.steps import parts_of
 from optimization.structure import Structure
 from optimization.survival import needs
 
@@ -51,6 +52,7 @@ class Solution:
         held_reserves: what is held of each band, by its id.
         survived: what is kept for standing alone.
         branches: what would be done in each scenario but the nominal one, by its name.
+        positions: of what moves in steps, as in a plan.
     """
 
     schedules: Mapping[str, Schedule]
@@ -72,6 +74,7 @@ class Solution:
     held_reserves: Mapping[str, Held] = field(default_factory=dict)
     survived: Survived | None = None
     branches: Mapping[str, Solution] = field(default_factory=dict)
+    positions: Mapping[str, Ints] = field(default_factory=dict)
 
 
 def extract(
@@ -105,14 +108,27 @@ def extract(
         reactive_kvar=reactive_kvar,
         held_reserves=_held_reserves(problem, columns),
         survived=_survived(problem, columns),
+        positions=_positions(problem, columns),
     )
 
 
 def _reactive(problem: Problem, columns: Mapping[str, Floats]) -> dict[str, Floats]:
-    if problem.network is None or problem.network.governed is None:
+    if problem.network is None or problem.network.governed is None or not problem.network.governed.shapes:
         return {}
     names = [problem.assets[shape.asset].id for shape in problem.network.governed.shapes]
     return dict(zip(names, columns["inverter_kvar"].reshape(len(names), -1), strict=True))
+
+
+def _positions(problem: Problem, columns: Mapping[str, Floats]) -> dict[str, Ints]:
+    """Add up the parts of each tap changer and bank."""
+    if problem.network is None or problem.network.governed is None or not problem.network.governed.steps:
+        return {}
+    table = columns["step_part"].reshape(-1, len(problem.slots))
+    parts = parts_of(problem.network.governed.steps)
+    return {
+        name: stepped.device.least + np.round(table[own.start : own.stop].sum(axis=0)).astype(np.int64)
+        for (name, stepped), own in zip(problem.steps.items(), parts, strict=True)
+    }
 
 
 def _bus_powers(
@@ -182,7 +198,7 @@ def _grid_excess(network: Network | None, columns: Mapping[str, Floats], n: int)
     if network is None:
         return np.zeros(n)
     flow = columns["flow_slack_kva"].reshape(-1, n).sum(axis=0)
-    if network.governed is not None:
+    if network.governed is not None and network.governed.shapes:
         flow = flow + columns["inverter_over_kva"].reshape(-1, n).sum(axis=0)
     voltage = columns["v_slack"].reshape(-1, n).sum(axis=0)
     for k in range(len(network.outages)):

@@ -24,6 +24,8 @@ from optimization.network import FACET_SHARE, GridError
 from optimization.problem import GridRows, Schedule
 from optimization.reactive import Inverter
 from optimization.slots import Floats
+from optimization.step_flow import SteppedCase
+from optimization.steps import Positions
 
 SAFETY_PU = 0.001
 SAFETY_PCT = 1.0
@@ -58,14 +60,21 @@ class Linearisation:
         self._falling = self._slope(self._carried(consumes, 1.0))
         self.names, self.coefficient, self.limit = self._table()
 
-    def check(self, power_kw: Floats, chosen_kvar: Mapping[str, Floats] | None = None) -> AcResult:
+    def check(
+        self,
+        power_kw: Floats,
+        chosen_kvar: Mapping[str, Floats] | None = None,
+        positions: Positions | None = None,
+    ) -> AcResult:
         """Run AC power flow.
 
         Args:
             power_kw: of the assets, shape (assets, n).
             chosen_kvar: reactive power of the inverters that are told one, by asset id; none of those left out.
+            positions: of what moves in steps; None for the feeder of the grid file.
         """
-        return self._case.ac.check(*self.bus_powers(power_kw), self._local(power_kw, chosen_kvar or {}))
+        feeder = SteppedCase(self._case, positions)
+        return feeder.check(*self.bus_powers(power_kw), self._local(power_kw, chosen_kvar or {}))
 
     def inverter_states(
         self, power_kw: Floats, v_pu: Floats, chosen_kvar: Mapping[str, Floats]

@@ -25,8 +25,11 @@ from optimization.groups_block import add_groups
 from optimization.network import Network
 from optimization.network_block import BusPower, add_network
 from optimization.periods_block import add_carbon_budget, add_demand
+from optimization.reactive import InverterShape
 from optimization.reactive_block import add_inverter_rows, add_inverters, kvar_at
 from optimization.reserves_block import add_reserves
+from optimization.steps import StepShape
+from optimization.steps_block import add_bank_rows, add_steps, bank_kvar_at
 from optimization.structure import Structure
 from optimization.survival_block import add_survival
 
@@ -133,9 +136,10 @@ def _add_anchor(m: Any, shape: Structure) -> None:
 def _add_feeder(m: Any, shape: Structure, network: Network) -> Any:
     """Add the feeder's rows, and those of the feeder after outages; returns the price of what exceeds their limits."""
     n = len(shape.parent)
-    inverters = () if network.governed is None else network.governed.shapes
-    if inverters:
+    inverters, steps = _governed(network)
+    if network.governed is not None:
         add_inverters(m, n, inverters, network)
+    moving = add_steps(m, shape.parent, steps) if steps else 0.0
     add_network(m, network, range(n), *_bus_powers(m, shape, network))
     add_coefficients(m, n, "grid_excess_cost")
     excess = pyo.quicksum(m.grid_excess_cost[s] * m.grid_excess[s] for s in range(n))
@@ -144,12 +148,19 @@ def _add_feeder(m: Any, shape: Structure, network: Network) -> Any:
         for k, after in enumerate(network.outages):
             add_network(m.outage[k], after, range(n), *_bus_powers(m, shape, after))
             excess += pyo.quicksum(m.grid_excess_cost[s] * m.outage[k].grid_excess[s] for s in range(n))
-    return excess + add_inverter_rows(m, n, inverters, network) if inverters else excess
+    if steps:
+        add_bank_rows(m, n, steps, network)
+        excess += moving
+    return excess if network.governed is None else excess + add_inverter_rows(m, n, inverters, network)
+
+
+def _governed(network: Network) -> tuple[tuple[InverterShape, ...], tuple[StepShape, ...]]:
+    return ((), ()) if network.governed is None else (network.governed.shapes, network.governed.steps)
 
 
 def _bus_powers(m: Any, shape: Structure, network: Network) -> tuple[BusPower, BusPower]:
     """Say what the assets at a place of a feeder take, active and reactive; with inverters also what is lost there."""
-    inverters = () if network.governed is None else network.governed.shapes
+    (inverters, steps), is_laid = _governed(network), network.governed is not None
     steered = {inverter.asset for inverter in inverters}
     at_bus: dict[int, list[int]] = {}
     share: dict[int, float] = {}
@@ -162,12 +173,15 @@ def _bus_powers(m: Any, shape: Structure, network: Network) -> tuple[BusPower, B
 
     def active(bus: int, s: int) -> Any:
         taken = pyo.quicksum(_times(share[i], m.asset[i].power_kw[s]) for i in at_bus.get(bus, ()))
-        return taken + m.grid_loss_kw[bus - 1, s] if inverters else taken
+        return taken + m.grid_loss_kw[bus - 1, s] if is_laid else taken
 
     def reactive(bus: int, s: int) -> Any:
         ratio = {i: share[i] * shape.assets[i].reactive_per_active for i in at_bus.get(bus, ()) if i not in steered}
         own = pyo.quicksum(tan * m.asset[i].power_kw[s] for i, tan in ratio.items() if tan)
-        return own + kvar_at(m, inverters, network, bus, s) + m.grid_loss_kvar[bus - 1, s] if inverters else own
+        if not is_laid:
+            return own
+        laid = own + kvar_at(m, inverters, network, bus, s) + m.grid_loss_kvar[bus - 1, s]
+        return laid + bank_kvar_at(m, steps, bus, s) if steps else laid
 
     return active, reactive
 

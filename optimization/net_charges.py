@@ -1,6 +1,6 @@
 """What somebody outside pays or asks for the net power of a connection: envelopes, what was bought ahead, kvarh.
 
-    net[s] = sum of power[i, s] over the assets,     reactive[s] = sum of tan phi[i] * power[i, s]
+    net[s] = sum of power[i, s] over the assets,     reactive[s] = sum of tan phi[i] * power[i, s] + sum of bank[c, s]
     envelope    outside[s] >= net[s] - high[s],  outside[s] >= low[s] - net[s],  outside >= 0
                 cost = price[s] * outside[s] * h[s]
     imbalance   short[s] >= net[s] - bought[s],  short >= 0
@@ -13,7 +13,8 @@
 
 Symbols: net [kW] positive for import, low, high and bought [kW], short [kW] what is drawn beyond what was bought, over
 [kW] the change of the net power from the slot before, before [kW] what it is before the horizon, 0 in later slots, size
-[kvar] the magnitude of the reactive power of all assets at their own power factors (the feeder's own is left out),
+[kvar] the magnitude of the reactive power of all assets at their own power factors and of the capacitor banks (bank
+[kvar] of `optimization.steps`, below zero; the feeder's own is left out),
 share [kvarh/kWh] what is free of it for each kWh bought, free [kvarh], h [h]. A deviation that is settled at one price
 has short_price = long_price; where the long price were higher, to be long and short at once would earn, so that is
 refused. A demand-response event is an envelope: below the baseline by what was promised, at what is paid for it and is

@@ -7,6 +7,7 @@ from typing import Any
 import pyomo.environ as pyo
 
 from optimization.blocks.parts import add_coefficients, carried
+from optimization.steps_block import all_banks_kvar
 
 
 def add_envelope(m: Any, block: Any, n: int) -> Any:
@@ -44,7 +45,10 @@ def add_ramping(m: Any, block: Any, parent: tuple[int, ...]) -> Any:
 
 
 def add_reactive_energy(m: Any, block: Any, n: int, months: int, tans: tuple[float, ...]) -> Any:
-    """Add the reactive energy beyond the free share, given tan phi of each asset; returns what it costs."""
+    """Add the reactive energy beyond the free share, given tan phi of each asset; returns what it costs.
+
+    The feeder and its capacitor banks are there already.
+    """
     add_coefficients(block, months, "free_kvarh", "kvarh_cost")
     for name in ("size_hours", "free_hours"):
         block.add_component(name, pyo.Param(range(months), range(n), mutable=True, initialize=1.0))
@@ -52,7 +56,7 @@ def add_reactive_energy(m: Any, block: Any, n: int, months: int, tans: tuple[flo
     block.over_kvarh = pyo.Var(range(months), bounds=(0.0, None))
 
     def reactive(s: int) -> Any:
-        return pyo.quicksum(tan * m.asset[i].power_kw[s] for i, tan in enumerate(tans) if tan)
+        return pyo.quicksum(tan * m.asset[i].power_kw[s] for i, tan in enumerate(tans) if tan) + all_banks_kvar(m, s)
 
     def beyond(b: Any, k: int) -> Any:
         used = pyo.quicksum(

@@ -119,10 +119,12 @@ class Network:
         tighten_flow_kva: how much AC rounds cut each flow limit, shape (n slots, b).
         tighten_v_pu: how much AC rounds cut the voltage band, upper and lower, shape (2, n slots, m).
         key: hash of the grid's content and limits, for caches.
-        governed: inverters whose reactive power the planner steers or foresees; None for none.
+        governed: inverters whose reactive power the planner steers or foresees, and what moves in steps; None for none.
         outages: the feeder as outages make it, whose limits the same powers have to keep: those found to bind.
         after: name of the outage that has made it so; empty for none.
         mutual: how the phases are coupled where each bus is three; None for a balanced feeder.
+        lifts: what tap changers multiply the squared voltage above each branch by, and what they add [pu^2], shape
+            (b, slots) each; None where they stand as in the grid file.
     """
 
     bus_ids: Ints
@@ -142,12 +144,13 @@ class Network:
     outages: tuple[Network, ...] = ()
     after: str = ""
     mutual: Mutual | None = None
+    lifts: tuple[Floats, Floats] | None = None
 
     @property
     def shape_key(self) -> str:
         """Name what of it decides the shape of a model."""
-        inverters = () if self.governed is None else (str(self.governed.shapes),)
-        return " ".join((self.key, *inverters, *(outage.key for outage in self.outages)))
+        governed = () if self.governed is None else (str(self.governed.shapes), str(self.governed.steps))
+        return " ".join((self.key, *governed, *(outage.key for outage in self.outages)))
 
     @property
     def lower(self) -> Ints:
@@ -236,7 +239,10 @@ class Network:
             drop = drop + 2.0 * each.sum(axis=1)
         squared = np.full(p_kw.shape, self.slack_pu**2)
         for branch, upper in enumerate(self.upper[: len(self.bus_ids) - 1]):
-            squared[branch + 1] = squared[upper] - drop[branch]
+            above = squared[upper]
+            if self.lifts is not None:
+                above = self.lifts[0][branch] * above + self.lifts[1][branch]
+            squared[branch + 1] = above - drop[branch]
         return squared
 
     def use_kva(self, p_kw: Floats, q_kvar: Floats) -> Floats:

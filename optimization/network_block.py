@@ -15,6 +15,7 @@ from pyomo.environ import ConcreteModel, Constraint, Expression, NonNegativeReal
 from optimization.network import FACET_SHARE, FACETS_DEG, SIDE_DEG, Mutual, Network
 from optimization.reactive import CORNER_SHARE
 from optimization.slots import Floats
+from optimization.steps_block import tap_terms
 
 PU_IN_KVA = 1000.0
 """A voltage excess of 1 pu counts as much as so many kVA of flow."""
@@ -53,7 +54,7 @@ def limit_params(network: Network, slots: int) -> Mapping[str, Floats]:
     """Values of the block's mutable Params: name -> array of shape (branches or buses, slots), as the Param's index.
 
     `grid_flow_limit_kva[branch, slot]`, `grid_v_min[bus, slot]` and `grid_v_max[bus, slot]` [pu^2], those of governed
-    inverters, and under `outage[k].` those of each outage.
+    inverters and step devices, and under `outage[k].` those of each outage.
     """
     after = {
         f"outage[{k}].{name}": values
@@ -119,10 +120,13 @@ def _add_voltages(m: Any, network: Network) -> None:
     m.v_slack = Var(m.grid_buses, m.grid_slots, domain=NonNegativeReals)
 
     ends = list(zip(network.upper.tolist(), network.lower.tolist(), strict=True))
+    steps = () if network.governed is None else network.governed.steps
+    taps = tap_terms(m, len(m.grid_slots), steps) if steps else {}
 
     def drop(_: Any, k: int, s: int) -> Any:
         upper, lower = ends[k]
         above = m.v[upper, s] if upper else network.slack_pu**2
+        above = taps[k](above, s) if k in taps else above
         r, x = float(network.r_pu_per_kw[k]), float(network.x_pu_per_kvar[k])
         left = above - 2 * r * m.flow_kw[k, s] - 2 * x * m.flow_kvar[k, s]
         return m.v[lower, s] == (left if network.mutual is None else left - _by_other_phases(m, network.mutual, k, s))
@@ -157,6 +161,6 @@ def _flow_limits(m: Any, network: Network, angles_deg: tuple[float, ...], share:
 
 def _excess(m: Any, s: int, network: Network) -> Any:
     flow = sum(m.flow_slack_kva[k, s] for k in m.grid_branches)
-    if network.governed is not None:
+    if network.governed is not None and network.governed.shapes:
         flow += sum(m.inverter_over_kva[k, s] for k in range(len(network.governed.shapes)))
     return flow + PU_IN_KVA / 2.0 * sum(m.v_slack[b, s] for b in m.grid_buses)

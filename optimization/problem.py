@@ -25,7 +25,8 @@ from optimization.charge_terms import (
 from optimization.groups import PowerGroup
 from optimization.network import Network
 from optimization.reactive import Inverter
-from optimization.slots import Floats, Slots
+from optimization.slots import Floats, Ints, Slots
+from optimization.steps import Stepped
 from optimization.uncertainty import Uncertainty
 from optimization.weights import Weights
 
@@ -116,6 +117,7 @@ class Problem:
         reserves: power that stands ready, band by band.
         survival: for how long it shall stand alone; None where nobody asks.
         uncertainty: what may come beside the inputs; None to plan for what is foreseen alone.
+        steps: tap changers and capacitor banks that the planner moves, by name; they count where there is a feeder.
     """
 
     slots: Slots
@@ -135,6 +137,7 @@ class Problem:
     reserves: tuple[Reserve, ...] = ()
     survival: Survival | None = None
     uncertainty: Uncertainty | None = None
+    steps: Mapping[str, Stepped] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -261,6 +264,7 @@ class Plan:
         held_reserves: what is held of each band, by its id.
         survived: what is kept for standing alone; None where nobody asks.
         branches: what would be done in each scenario but the nominal one, by its name.
+        positions: of each tap changer, and steps switched on of each capacitor bank, shape (n,), by name.
     """
 
     id: str
@@ -285,6 +289,7 @@ class Plan:
     held_reserves: Mapping[str, Held] = field(default_factory=dict)
     survived: Survived | None = None
     branches: Mapping[str, Plan] = field(default_factory=dict)
+    positions: Mapping[str, Ints] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,13 +34,16 @@ from typing import TypeAlias
 
 import numpy as np
 
-from optimization.slots import Floats
+from optimization.slots import Floats, Ints
+from optimization.steps import StepShape
 
 Points: TypeAlias = tuple[tuple[float, float], ...]
 
 CORNERS_DEG = tuple(15.0 + 30.0 * k for k in range(12))
 """Directions of the facets of the 12-gon [deg]."""
 CORNER_SHARE = float(np.cos(np.radians(15.0)))
+TERMS = ("kvar_at_nothing", "kvar_per_kw", "kvar_per_pu2", "inverter_kva", "inverter_most_kvar")
+"""Params of each inverter and slot."""
 STEP_SHARE = 1e-4
 STEP_PU = 1e-6
 
@@ -133,6 +136,7 @@ class Operating:
         loss_kw: what branches lose, half of it at each of their ends, shape (m, n).
         loss_kvar: likewise of reactive power.
         cut_kw: how much AC rounds cut what P(U) leaves, shape (n,) each, by asset id; missing where nothing.
+        positions: of devices that move in steps, shape (n,) each, by name.
     """
 
     p_kw: Mapping[str, Floats]
@@ -140,6 +144,7 @@ class Operating:
     loss_kw: Floats
     loss_kvar: Floats
     cut_kw: Mapping[str, Floats] = field(default_factory=dict)
+    positions: Mapping[str, Ints] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,17 +166,19 @@ class InverterShape:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Governed:
-    """The inverters of a feeder with their curves straightened: `optimization.reactive_terms` makes it.
+    """The inverters and step devices of a feeder, laid about an AC round: `optimization.reactive_terms` makes it.
 
     Args:
         shapes: of each of the k inverters.
-        terms: values of the Params of `optimization.reactive_block`, by name.
+        terms: values of the Params of `optimization.reactive_block` and `optimization.steps_block`, by name.
         at: where they are straight.
+        steps: shapes of tap changers and capacitor banks.
     """
 
     shapes: tuple[InverterShape, ...]
     terms: Mapping[str, Floats]
     at: Operating
+    steps: tuple[StepShape, ...] = ()
 
 
 def inverter_faults(inverters: Mapping[str, Inverter], powered: Mapping[str, bool]) -> Iterator[str]:

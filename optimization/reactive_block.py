@@ -8,13 +8,14 @@ import numpy as np
 import pyomo.environ as pyo
 
 from optimization.network import Network
-from optimization.reactive import CORNER_SHARE, CORNERS_DEG, InverterShape
-
-TERMS = ("kvar_at_nothing", "kvar_per_kw", "kvar_per_pu2", "inverter_kva", "inverter_most_kvar")
+from optimization.reactive import CORNER_SHARE, CORNERS_DEG, TERMS, InverterShape
 
 
 def add_inverters(m: Any, n: int, shapes: tuple[InverterShape, ...], network: Network) -> None:
-    """Add what the feeder's balances need: `inverter_kvar[k, s]`, `grid_loss_kw` and `grid_loss_kvar[bus - 1, s]`."""
+    """Add what the feeder's balances need: `inverter_kvar[k, s]`, `grid_loss_kw` and `grid_loss_kvar[bus - 1, s]`.
+
+    A feeder without inverters, on which something moves in steps, has the losses all the same.
+    """
     index = (range(len(shapes)), range(n))
     for name in TERMS:
         m.add_component(name, pyo.Param(*index, mutable=True, initialize=1.0))

@@ -9,26 +9,35 @@ import numpy as np
 from optimization.assets.asset import Values
 from optimization.network import Network
 from optimization.problem import Problem
-from optimization.reactive import Chosen, Governed, Inverter, InverterShape, Operating
-from optimization.slots import Floats
+from optimization.reactive import TERMS, Chosen, Governed, Inverter, InverterShape, Operating
+from optimization.slots import Floats, Ints
+from optimization.step_terms import step_shapes, step_terms
 
 KVARH_COST = 1e-5
 """What a kvarh that the planner chooses costs: a tie-break for the least that does [currency/kvarh]."""
 
 
 def governed(problem: Problem, network: Network, at: Operating | None = None) -> Network:
-    """Put the inverters of a problem into its network.
+    """Put the inverters of a problem, and what moves in steps, into its network.
 
     Args:
         problem: the question.
-        network: its feeder; not changed where the problem has no inverters.
+        network: its feeder; not changed where the problem has neither.
         at: the last AC round; before any, no load and all that the sources can give.
     """
-    shapes = _shapes(problem)
-    if not shapes:
+    shapes, steps = _shapes(problem), step_shapes(problem.steps, network, problem.slots)
+    if not (shapes or steps):
         return network
     about = at or _unloaded(problem, network)
-    return replace(network, governed=Governed(shapes, _terms(problem, network, about, shapes), about))
+    terms = _terms(problem, network, about, shapes)
+    if steps:
+        terms |= step_terms(problem.steps, network, problem.slots, about.v_pu, about.positions)
+    return replace(network, governed=Governed(shapes, terms, about, steps))
+
+
+def as_they_stand(problem: Problem) -> dict[str, Ints]:
+    """Let what moves in steps stand as it does in every slot."""
+    return {name: np.full(len(problem.slots), stepped.now) for name, stepped in problem.steps.items()}
 
 
 def _shapes(problem: Problem) -> tuple[InverterShape, ...]:
@@ -42,7 +51,8 @@ def _shapes(problem: Problem) -> tuple[InverterShape, ...]:
 def _terms(problem: Problem, network: Network, at: Operating, shapes: tuple[InverterShape, ...]) -> Values:
     """Derive the values of the block's Params: of each inverter, ceiling or bus and slot."""
     rows = [_straight(problem, network, at, shape.asset) for shape in shapes]
-    terms = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    none = np.zeros((0, len(problem.slots)))
+    terms = {name: np.stack([row[name] for row in rows]) if rows else none for name in TERMS}
     ceilings = [pair for shape in shapes for pair in _ceilings(problem, network, at, shape.asset)]
     if ceilings:
         terms |= {
@@ -69,7 +79,8 @@ def _unloaded(problem: Problem, network: Network) -> Operating:
     """Say where the curves are straightened where nobody has asked an AC power flow."""
     nothing = np.zeros((len(network.bus_ids), len(problem.slots)))
     p_kw = {asset.id: row for asset, row in zip(problem.assets, expected_kw(problem), strict=True)}
-    return Operating(p_kw, np.full_like(nothing, network.slack_pu), nothing, nothing)
+    v_pu = np.full_like(nothing, network.slack_pu)
+    return Operating(p_kw, v_pu, nothing, nothing, positions=as_they_stand(problem))
 
 
 def _straight(problem: Problem, network: Network, at: Operating, i: int) -> dict[str, Floats]:

@@ -193,12 +193,8 @@ class Planner:
             return Refused((f"the solver found no plan ({error}); the last plan holds until the next attempt",))
 
     def _on_grid(self, case: GridCase, problem: Problem, now: datetime) -> Plan | Refused:
-        if problem.inverters and (reasons := faults(replace(problem, network=None))):
+        if reasons := self._refusals(case, problem):
             return Refused(reasons)
-        if problem.inverters and case.limits.per_phase:
-            return Refused(("inverters: their curves are not known phase by phase yet; leave out curves or phases",))
-        if problem.inverters and self._outages:
-            return Refused(("inverters: a plan that survives outages cannot steer them yet; leave one of both out",))
         search = Search(self._rounds(case, problem), self._solver)
         outcome = search.run(_weighted(problem, problem.weights.grid_limit), attrgetter("planned"))
         if isinstance(outcome, Refused):
@@ -207,6 +203,21 @@ class Planner:
         if best.within:
             return self._checked(problem, now, best, "feasible", rounds)
         return self._carefully(search, problem, now, best, rounds)
+
+    def _refusals(self, case: GridCase, problem: Problem) -> tuple[str, ...]:
+        """Say what is wrong with inverters or with what moves in steps, and what they cannot be planned with yet."""
+        if not (problem.inverters or problem.steps):
+            return ()
+        told = list(faults(replace(problem, network=None)))
+        if problem.inverters and case.limits.per_phase:
+            told.append("inverters: their curves are not known phase by phase yet; leave out curves or phases")
+        if problem.inverters and self._outages:
+            told.append("inverters: a plan that survives outages cannot steer them yet; leave one of both out")
+        if problem.steps and case.limits.per_phase:
+            told.append("steps: taps and capacitors are not known phase by phase yet; leave out steps or phases")
+        if problem.steps and self._outages:
+            told.append("steps: a plan that survives outages cannot move taps or capacitors yet; leave one of both out")
+        return tuple(told)
 
     def _carefully(
         self, search: Search, problem: Problem, now: datetime, best: Candidate, rounds: int
@@ -254,7 +265,8 @@ class Planner:
             chosen.power_kw, chosen.result.v_pu, chosen.solution.reactive_kvar
         )
         verdict = AcVerdict(status, margin.share, words, rounds, said.slots, said.off_pu)
-        return replace(plan, ac=verdict, grid_rows=rows, reactive_kvar=reactive, inverter_v_pu=v_pu)
+        taken = chosen.solution.positions
+        return replace(plan, ac=verdict, grid_rows=rows, reactive_kvar=reactive, inverter_v_pu=v_pu, positions=taken)
 
     def _published(self, problem: Problem, now: datetime, solution: Solution) -> Plan:
         self._plans += 1

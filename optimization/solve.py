@@ -44,6 +44,7 @@ from optimization.ring import head, in_a_ring
 from optimization.shadow_prices import Duals, shadow_prices
 from optimization.slots import Floats, Ints
 from optimization.solver_options import CHOSEN, DEVEX, EDGE_WEIGHTS, FINE, OPTIONS, finely, most_nodes
+from optimization.step_terms import still
 from optimization.structure import Structure, structure
 from optimization.validation import faults
 
@@ -75,7 +76,7 @@ Slopes: TypeAlias = tuple[Floats, Floats, Floats]
 class WarmModel(Generic[Laid]):
     """One compiled model with its solver and the basis of its last solve.
 
-    `edges` are the pricing of warm solves, `beyond` the columns that rank before money.
+    `edges` are the pricing of warm solves, `beyond` the columns that rank before money. What moves in steps may always stay where it is: `still` says at which columns that is what.
     """
 
     affine: Laid
@@ -86,6 +87,7 @@ class WarmModel(Generic[Laid]):
     basis: highspy.HighsBasis | None = None
     wholes: Floats | None = None
     kept_slopes: Slopes | None = None
+    still: tuple[slice, Floats] | None = None
     solves: int = 0
 
     def __post_init__(self) -> None:
@@ -193,10 +195,12 @@ class WarmModel(Generic[Laid]):
     def _whole_start(self, lp: Lp, whole: Ints, guess: Floats, deadline_s: float | None) -> Floats:
         """Give what is to be whole a start: rounded, or as in the last solve, in place or a slot on; empty for none."""
         spread = spread_out(lp, whole, guess)
-        if len(spread) == len(whole) or self.wholes is None or len(whole) != len(self.wholes):
+        is_known = self.wholes is not None and len(whole) == len(self.wholes)
+        if self.still is None and (len(spread) == len(whole) or not is_known):
             return spread
         best, least = spread, np.inf
-        for tried in (self.wholes, a_slot_on(whole, self.wholes)):
+        known = () if self.wholes is None or not is_known else (self.wholes, a_slot_on(whole, self.wholes))
+        for tried in (*known, *self._at_rest(whole, guess)):
             x = guess.copy()
             x[whole] = tried
             try:
@@ -205,6 +209,15 @@ class WarmModel(Generic[Laid]):
                 continue  # it cannot be kept any more
             best, least = (tried, cost) if cost < least else (best, least)
         return np.round(best)
+
+    def _at_rest(self, whole: Ints, guess: Floats) -> list[Floats]:
+        """Round what is to be whole, what moves in steps as it stands or rounded too."""
+        if self.still is None:
+            return []
+        place, values = self.still
+        resting = guess.copy()
+        resting[place] = values
+        return [np.round(resting[whole]), np.round(guess[whole])]
 
     def _run_mixed(self, lp: Lp, at: NDArray[np.int32], start: Floats, deadline_s: float | None) -> Answer:
         """Solve with whole numbers at some columns, from a start where there is one for all of them."""
@@ -322,6 +335,8 @@ class Solver:
         problem, shape, model, first = self._laid_out(problem)
         values = values_of(problem, shape)
         lp = model.affine.fill(values, first)
+        if problem.steps and "step_part" in model.affine.columns:
+            model.still = model.affine.columns["step_part"], still(problem.steps, problem.slots).ravel()
         answer = self._checked(model, lp)
         x = model.affine.columns_in_time(answer.x, first)
         columns = {name: x[at] for name, at in model.affine.columns.items()}

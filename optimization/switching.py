@@ -59,6 +59,14 @@ def declared(grid_path: Path) -> Declared:
     return Declared({str(n): i for i, n in buses}, tuple(labels), dict(zip(named, numbers, strict=True)))
 
 
+def declared_trafos(grid_path: Path) -> dict[str, dict[str, Any]]:
+    """Read what a pandapower file says of its transformers, by their names as in `Declared`; raises `GridError`."""
+    names = declared(grid_path).branches
+    rows = json.loads(json.loads(grid_path.read_text())["_object"]["trafo"]["_object"])
+    each = [dict(zip(rows["columns"], row, strict=True)) for row in rows["data"]]
+    return dict(zip(names[len(names) - len(each) :], each, strict=True))
+
+
 def _names(table: Mapping[str, str]) -> list[tuple[int, Any]]:
     rows = json.loads(table["_object"])
     column = rows["columns"].index("name")

@@ -20,6 +20,7 @@ from optimization.reactive import inverter_faults
 from optimization.reserves import reserve_faults
 from optimization.sliding import sliding_faults
 from optimization.slots import Slots
+from optimization.steps import step_faults
 from optimization.survival import survival_faults
 from optimization.uncertainty import uncertainty_faults
 
@@ -46,6 +47,7 @@ def _faults(problem: Problem) -> Iterator[str]:
     powered = [asset.id for asset in problem.assets if asset.has_power]
     yield from group_faults(problem.groups, powered, len(problem.slots))
     yield from _inverters(problem)
+    yield from _steps(problem)
     yield from _demand(problem)
     yield from _carbon_budget(problem)
     yield from charge_faults(problem.charges, len(problem.slots))
@@ -89,6 +91,17 @@ def _inverters(problem: Problem) -> Iterator[str]:
         yield "inverters: a price of reactive energy counts assets at their power factors; leave one of both out"
     if problem.inverters and network is not None and network.governed is None:
         yield "inverters: the network knows nothing of them; put them in by optimization.reactive_terms.governed"
+
+
+def _steps(problem: Problem) -> Iterator[str]:
+    yield from step_faults(problem.steps)
+    if not problem.steps:
+        return
+    network = problem.network
+    if problem.uncertainty is not None and problem.uncertainty.scenarios:
+        yield "steps: plans for several scenarios do not move taps or capacitors yet; leave one of both out"
+    if network is not None and (network.governed is None or len(network.governed.steps) != len(problem.steps)):
+        yield "steps: the network knows nothing of them; put them in by optimization.reactive_terms.governed"
 
 
 def _demand(problem: Problem) -> Iterator[str]:

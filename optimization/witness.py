@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 import numpy as np
 
-from optimization.ac_check import AcGrid, AcResult
+from optimization.ac_check import AcResult
 from optimization.slots import Floats
 
 SAME_PU = 1e-6
@@ -31,6 +32,13 @@ class Witness(Enum):
         return self is Witness.LIVE or (self is Witness.SAMPLED and plans % SAMPLED_EVERY == 0)
 
 
+class AsksRunpp(Protocol):
+    """A feeder that pandapower's `runpp` can be asked about."""
+
+    def witness(self, p_kw: Floats, q_kvar: Floats, slot: int) -> tuple[Floats, Floats] | None:
+        """Ask for one slot: voltages [pu] and loadings [pct]; None where it finds no solution."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Solved:
     """A feeder, what is drawn on it, and what the fast power flow says of that.
@@ -44,7 +52,7 @@ class Solved:
     """
 
     outage: str
-    grid: AcGrid
+    grid: AsksRunpp
     p_kw: Floats
     q_kvar: Floats
     result: AcResult

@@ -11,6 +11,7 @@ from ems.commands.understood import describe, understood
 from ems.config.binding import bind
 from ems.config.running import changes
 from ems.config.site import Site
+from ems.config.step_models import nobody_sets
 from ems.config.verdict import Verdict, write_verdict
 from ems.exit_codes import CommandError, Exit
 from ems.failsafe import is_steered, judge
@@ -57,4 +58,6 @@ def _failsafe_lines(site: Site, verdict: Verdict) -> list[str]:
     lines += [f"problem   {words}" for words in verdict.problems]
     refused = ", ".join(steered(site))
     allowed = f"control mode is refused for {refused}" if refused else "no device may be set to control"
-    return [*lines, f"verdict   the grid would not stand all devices in failsafe at once; {allowed}"]
+    is_unset = verdict.problems == (nobody_sets(site),)
+    why = "nobody sets what plans move" if is_unset else "the grid would not stand all devices in failsafe at once"
+    return [*lines, f"verdict   {why}; {allowed}"]

@@ -70,7 +70,8 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
         `ok`, `plan`, `asset`, `from`, `to`, `power_kw`, `import_price` and `energy_value` [currency/kWh, the latter
         None where the plan has none], `limits` that bind the asset, the connection or the feeder in the slot (`asset`,
         `name`, `side`, `worth`, `key`, `line`), `charges` of the connection that count something in the slot (`name`,
-        `amount`, `unit`, `of`, `key`, `line`), `lost` wishes of the asset over the horizon (`name`, `amount`, `key`,
+        `amount`, `unit`, `of`, `key`, `line`), `positions` of tap changers and banks (`position`, and `before`, that of
+        the slot before, None in the first), `lost` wishes of the asset over the horizon (`name`, `amount`, `key`,
         `line`), `site_changed` (whether the site was another one when the plan was made).
     """
     plan, where = kept.plan, _Lines(site)
@@ -90,6 +91,10 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
             {"name": name, "amount": amount, "unit": unit, "of": of, **where.of(_charge_key(name))}
             for name, amount, unit, of in charges_at(kept, slot, _forming(site, asset))
         ],
+        "positions": {
+            name: {"position": int(taken[slot]), "before": int(taken[slot - 1]) if slot else None}
+            for name, taken in plan.positions.items()
+        },
         "lost": [
             {"name": name, "amount": amount, **where.of(WISHES.get(name, ("assets", asset, *OWN_WISHES.get(name, ()))))}
             for one, name, amount in lost(kept)
@@ -183,6 +188,9 @@ def explanation_lines(site: Site, body: Mapping[str, Any]) -> Iterator[str]:
     for charge in body["charges"]:
         place = f"{SITE_FILE}:{charge['line']} {charge['key']}"
         yield f"counts    {charge['name']}: {charge['amount']:.2f} {charge['unit']} {charge['of']} ({place})"
+    for name, told in body["positions"].items():
+        stays = told["before"] in {None, told["position"]}
+        yield f"steps     {name}: at {told['position']}" + ("" if stays else f", {told['before']} before")
     for wish in body["lost"]:
         yield f"lost      {wish['name']} {wish['amount']:g} in all, weighed by {SITE_FILE}:{wish['line']} {wish['key']}"
     if body["site_changed"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -49,6 +50,7 @@ def table_lines(site: Site, kept: Kept, age_s: float | None) -> Iterator[str]:
         yield f"witness   runpp agrees in {_slots(plan.ac.witnessed)} within {plan.ac.witness_off_pu:.0e} pu"
     for outage, slots in binding_outages(site, kept).items():
         yield f"outage    {outage} binds in {slots} slot{'s' if slots > 1 else ''}"
+    yield from _steps(kept)
     yield from _flexibility(site, kept)
     yield f"solver    {plan.solve.get('status')}, cost {plan.objective:.2f} {currency}"
     if "scenarios" in kept.body:
@@ -77,6 +79,22 @@ def binding_outages(site: Site, kept: Kept) -> dict[str, int]:
         if outage in site.file.grid.outages and not limit["asset"]:
             at.setdefault(outage, set()).update(limit["at"])
     return {outage: len(at[outage]) for outage in site.file.grid.outages if outage in at}
+
+
+def moves(kept: Kept, name: str) -> list[tuple[int, int, int]]:
+    """List the moves of a tap changer or bank between slots: the slot, from which position, to which."""
+    taken = kept.plan.positions[name].tolist()
+    return [(s, *pair) for s, pair in enumerate(pairwise(taken), start=1) if pair[0] != pair[1]]
+
+
+def _steps(kept: Kept) -> Iterator[str]:
+    """Say how tap changers and banks are planned to stand, and that nobody sets them."""
+    for name, taken in kept.plan.positions.items():
+        if count := len(moves(kept, name)):
+            then = f"then {count} move{'s' if count > 1 else ''}, {min(taken)} to {max(taken)}"
+        else:
+            then = "and stays so"
+        yield f"steps     {name}: {taken[0]} at first, {then}; to be set by hand, nothing writes it"
 
 
 def _flexibility(site: Site, kept: Kept) -> Iterator[str]:
@@ -120,6 +138,7 @@ def _columns(site: Site, kept: Kept) -> list[tuple[str, Any]]:
     columns.append(("price", kept.body["import_price"]))
     if kept.energy_value is not None:
         columns.append(("kwh_worth", kept.energy_value))
+    columns += [(name, taken) for name, taken in plan.positions.items()]
     for name, schedule in plan.schedules.items():
         columns.append(_amount(site, name, schedule))
         if isinstance(site.file.assets.get(name), PipeAsset) and "heat_kw" in schedule.states:
@@ -148,5 +167,7 @@ def _heat(kept: Kept) -> Iterator[str]:
             yield f"heat      {node} lacks {lacks:.1f} kWh and has {surplus:.1f} kWh too much"
 
 
-def _told(value: float, width: int) -> str:
+def _told(value: Any, width: int) -> str:
+    if isinstance(value, np.integer):
+        return f"{value:>{width}d}"
     return f"{round(float(value), 3) + 0.0:>{width}.3f}"

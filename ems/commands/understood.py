@@ -77,6 +77,22 @@ def clock_changes(zone: ZoneInfo, now: datetime, count: int = 2) -> Iterator[dic
         at = later
 
 
+def _steps(grid: dict[str, Any]) -> Iterator[str]:
+    """Say what plans move in steps."""
+    told = "plans move it, people set it"
+    for name, tap in grid.get("tap_changers", {}).items():
+        yield f"tap       {name}: of {tap['trafo']}, {_moving(tap)}; {told}"
+    for name, bank in grid.get("capacitor_banks", {}).items():
+        size = f"{bank['steps']} x {bank['step_kvar']:g} kvar at {bank['bus']}, {bank['on']} on"
+        yield f"bank      {name}: {size}, {_moving(bank)}; {told}"
+
+
+def _moving(device: dict[str, Any]) -> str:
+    most = device["switches_per_day"]
+    often = "" if most is None else f", {most} steps a day at most"
+    return f"a step costs {device['switching_cost']:g}, held {device['dead_time_s']:g} s{often}"
+
+
 def describe(facts: dict[str, Any]) -> Iterator[str]:
     """Turn the facts into lines for people."""
     site, grid, echo = facts["site"], facts["grid"], facts["tariff"]
@@ -87,6 +103,7 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
     for name, outage in grid.get("outages", {}).items():
         switched = f", {', '.join(outage['closed'])} closed" if outage["closed"] else ""
         yield f"outage    {name}: every plan survives the loss of {', '.join(outage['out'])}{switched}"
+    yield from _steps(grid)
     if facts["grid_operator"] is not None:
         yield f"operator  {_operator(facts['grid_operator'])}"
     for name, zone in facts["zones"].items():

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from ems.config.documents import Keys
 from ems.config.parts import Complaint, Parts, number, text
 from ems.config.phase_checks import check_phases
+from ems.config.step_models import check_steps
 from ems.config.wording import did_you_mean, shown
 from optimization.network import GridError
 from optimization.switching import Declared, declared
@@ -216,6 +217,7 @@ def _buses(parts: Parts, folder: Path) -> Iterator[Complaint]:
         return
     yield from _outages(parts, name, grid)
     yield from check_phases(parts, folder / name)
+    yield from check_steps(parts, folder / name)
     known = list(grid.buses)
     for asset_id, asset in parts.named("assets"):
         bus = text(asset, "bus")

@@ -20,6 +20,7 @@ from ems.config.grid_operator import GridOperator, LimitApi, LimitInput, LimitRe
 from ems.config.inverter import InverterCurves
 from ems.config.island import Island, Survives
 from ems.config.site import Control, Device, Feed, Feeds, Grid, Group, Identity, Outage, Planning, Series, SiteFile
+from ems.config.stepping import CapacitorBank, TapChanger
 from ems.config.strict import Strict
 from ems.config.switched import PhaseSwitch, SgReady
 
@@ -51,7 +52,13 @@ _NAMED: Mapping[str, type[Strict]] = {
     "demand_response": ResponseEvent,
 }
 """What stands under an id and has one schema."""
-_LISTED: Mapping[str, type[Strict]] = {"outages": Outage, "registers": LimitRegisters, "inputs": LimitInput}
+_LISTED: Mapping[tuple[str, str], type[Strict]] = {
+    ("grid", "outages"): Outage,
+    ("grid", "tap_changers"): TapChanger,
+    ("grid", "capacitor_banks"): CapacitorBank,
+    ("grid_operator", "registers"): LimitRegisters,
+    ("grid_operator", "inputs"): LimitInput,
+}
 """What stands under an id within a section."""
 _BLOCKS: Mapping[str, type[Strict]] = {
     "comfort": Comfort,
@@ -106,8 +113,8 @@ def schema_at(path: Keys, raw: Mapping[str, Any]) -> type[Strict] | None:
             return ASSET_KINDS.get(_kind(raw, name))
         case ("assets" | "zones", _, str() as key) if key in _BLOCKS:
             return _BLOCKS[key]
-        case ("grid" | "grid_operator", "outages" | "registers" | "inputs" as group, _):
-            return _LISTED[str(group)]
+        case (str() as section, str() as group, _) if (section, group) in _LISTED:
+            return _LISTED[section, group]
     return _SECTIONS.get(path)
 
 
@@ -142,7 +149,7 @@ def _paths(raw: Mapping[str, Any]) -> Iterator[Keys]:
         for name in _block(raw, (group,)) or {}:
             yield group, name
             yield from ((group, name, key) for key in _BLOCKS)
-    for section, group in (("grid", "outages"), ("grid_operator", "registers"), ("grid_operator", "inputs")):
+    for section, group in _LISTED:
         for name in _block(raw, (section, group)) or {}:
             yield section, group, name
 

@@ -17,6 +17,7 @@ from ems.config.flexibility import PowerEnvelope, ReserveBand, ResponseEvent
 from ems.config.grid_operator import GridOperator
 from ems.config.island import Island
 from ems.config.retention import Retention
+from ems.config.stepping import CapacitorBank, TapChanger
 from ems.config.strict import Finite, Id, NotNegative, Percent, Positive, Strict, Switch, Whole, later
 
 SCHEMA_VERSION = 1
@@ -99,7 +100,8 @@ class Outage(Strict):
 class Grid(Strict):
     """The feeder and its limits. `planning_margin_pct` of every limit is kept free between two plans.
 
-    With `per_phase` every phase keeps them by itself; None for so where an asset is connected at one phase.
+    With `per_phase` every phase keeps them by itself; None for so where an asset is connected at one phase. Plans move
+    `tap_changers` and `capacitor_banks` in whole steps; nothing sets them yet.
     """
 
     file: str
@@ -111,6 +113,8 @@ class Grid(Strict):
     planning_margin_pct: Percent = 5.0
     outages: dict[Id, Outage] = later({})
     per_phase: Switch | None = later(None)
+    tap_changers: dict[Id, TapChanger] = later({})
+    capacitor_banks: dict[Id, CapacitorBank] = later({})
 
 
 class Feed(Strict):

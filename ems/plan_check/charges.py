@@ -22,6 +22,10 @@ from optimization.problem import (
     Subscription,
 )
 from optimization.slots import Floats, Ints, Slots
+from optimization.steps import CapacitorBank
+
+LOWEST_PU, HIGHEST_PU = 0.9, 1.1
+"""Between these voltages a bank may stand in a plan."""
 
 
 def charge_violations(problem: Problem, plan: Plan) -> Iterator[str]:
@@ -87,14 +91,19 @@ def _ramping(name: str, charge: Ramping, plan: Plan, counted: Floats) -> Iterato
 
 
 def _reactive(name: str, charge: ReactiveEnergy, problem: Problem, plan: Plan, counted: Floats) -> Iterator[str]:
-    """Add up the reactive energy of all assets at their power factors, month by month."""
+    """Add up the reactive energy of all assets at their power factors, month by month, less what banks may give."""
     kvar = np.zeros(len(plan.slots))
     for asset in problem.assets:
         if asset.has_power:
             kvar += plan.schedules[asset.id].power_kw * np.tan(np.arccos(asset.power_factor))
     hours = plan.slots.duration_s / 3600.0
     kvarh = np.zeros(len(charge.free_kvarh))
-    np.add.at(kvarh, charge.month, (np.abs(kvar) - charge.free_share * plan.import_kw) * hours)
+    size_kvar = np.abs(kvar)
+    if banks := [(plan.positions[n], s.device) for n, s in problem.steps.items() if n in plan.positions]:
+        full = sum(taken * device.step_kvar for taken, device in banks if isinstance(device, CapacitorBank))
+        # The plan does not tell at which voltage they stand: what is left is at least what the nearest one leaves.
+        size_kvar = np.abs(kvar - np.clip(kvar, LOWEST_PU**2 * full, HIGHEST_PU**2 * full))
+    np.add.at(kvarh, charge.month, (size_kvar - charge.free_share * plan.import_kw) * hours)
     hidden_kvarh = kvarh - charge.free_kvarh - counted
     tolerance_kvarh = ENERGY_TOLERANCE_KWH * (1.0 + len(problem.assets))
     yield from beyond(f"{name}: reactive energy beyond the free share", hidden_kvarh, tolerance_kvarh, "kvarh")

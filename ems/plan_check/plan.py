@@ -35,6 +35,7 @@ from ems.plan_check.inverter import check_inverters
 from ems.plan_check.reserves import check_reserves
 from ems.plan_check.scenarios import check_scenarios
 from ems.plan_check.sliding import check_sliding
+from ems.plan_check.steps import check_steps
 from ems.plan_check.survival import check_survival
 from ems.plan_check.words import POWER_TOLERANCE_KW, beyond
 from optimization.assets import (
@@ -84,7 +85,8 @@ def check_plan(problem: Problem, plan: Plan) -> tuple[str, ...]:
     for asset in problem.assets:
         found.extend(_asset_violations(asset, problem, plan.schedules[asset.id]))
     found += [*_heat_violations(problem, plan), *check_groups(problem, plan)]
-    found += [*check_inverters(problem, plan), *check_reserves(problem, plan), *check_survival(problem, plan)]
+    found += [*check_inverters(problem, plan), *check_steps(problem, plan)]
+    found += [*check_reserves(problem, plan), *check_survival(problem, plan)]
     return (*found, *check_scenarios(problem, plan, check_plan))
 
 

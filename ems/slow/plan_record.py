@@ -15,9 +15,12 @@ from optimization.bands import Held
 from optimization.problem import Charge, EnergyTiers, Plan, Problem, ShadowPrices, Subscription
 
 DECIMALS = 4
-ROWS = ("group_excess_kw", "unheated_kw", "reactive_kvar", "inverter_v_pu")
+ROWS = ("group_excess_kw", "unheated_kw", "reactive_kvar", "inverter_v_pu", "positions")
 """What only some plans have: a row of numbers each, by name."""
 V_DECIMALS = 6
+LATER = frozenset({"steps", "lifts", "positions"})
+LATER_UNUSED: tuple[object, ...] = (None, (), {})
+"""Parts of a question that came later are hashed only where they are used."""
 HELD, MISSING = ("up_kw", "down_kw"), ("up_missing_kw", "down_missing_kw")
 """What of a band of reserve is told by member, and what in all."""
 ALONE = ("need_kwh", "missing_kwh", "missing_kw")
@@ -39,6 +42,8 @@ def _feed(sha: Any, value: Any) -> None:
     if is_dataclass(value):
         sha.update(f"<{type(value).__name__}".encode())
         for field in fields(value):
+            if field.name in LATER and getattr(value, field.name) in LATER_UNUSED:
+                continue
             sha.update(f".{field.name}=".encode())
             _feed(sha, getattr(value, field.name))
     elif isinstance(value, np.ndarray):

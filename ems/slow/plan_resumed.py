@@ -61,6 +61,7 @@ def read_plan(body: Mapping[str, Any]) -> Plan:
         group_excess_kw=rows("group_excess_kw"),
         reactive_kvar=rows("reactive_kvar"),
         inverter_v_pu=rows("inverter_v_pu"),
+        positions={name: np.round(row).astype(np.int64) for name, row in rows("positions").items()},
         held_reserves={name: _held(held, len(slots)) for name, held in body.get("held_reserves", {}).items()},
         charged=tuple(np.asarray(each, dtype=float) for each in body.get("charged", ())),
     )

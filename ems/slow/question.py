@@ -25,6 +25,7 @@ from ems.config.flexibility_models import envelopes, reserves
 from ems.config.heat_assets import ElectricHeater, HeatLoadAsset, PipeAsset
 from ems.config.inverter_models import inverters, planned_inverters
 from ems.config.site import Planning, Site
+from ems.config.step_models import as_of, stepped
 from ems.limits.in_force import InForce, foreseen
 from ems.run_window import run_window
 from ems.slow.foresee import Foresight
@@ -73,6 +74,7 @@ from optimization.problem import (
 )
 from optimization.reactive import Inverter
 from optimization.slots import Floats, Slots, chain
+from optimization.steps import Stepped
 from optimization.tariff import Tariff
 from optimization.weights import Weights
 
@@ -111,6 +113,7 @@ class Questioner:
         tariff: turns published prices into what is paid.
         models: the planner's description of every asset, by id.
         inverters: those that follow curves of their own, by asset id.
+        steps: tap changers and capacitor banks, as they stand by the site's files.
     """
 
     site: Site
@@ -118,6 +121,7 @@ class Questioner:
     tariff: Tariff
     models: Mapping[str, Asset]
     inverters: Mapping[str, Inverter] = field(default_factory=dict)
+    steps: Mapping[str, Stepped] = field(default_factory=dict)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -127,7 +131,8 @@ class Questioner:
     @classmethod
     def of(cls, site: Site, bindings: Bindings, tariff: Tariff, buses: Mapping[str, int]) -> Questioner:
         """Make one; `buses` maps bus names to the grid's indices."""
-        return cls(site, bindings, tariff, asset_models(site, buses) | heat_models(site), inverters(site))
+        models, grid_path = asset_models(site, buses) | heat_models(site), site.folder / site.file.grid.file
+        return cls(site, bindings, tariff, models, inverters(site), stepped(site, grid_path))
 
     def ask(
         self,
@@ -191,6 +196,7 @@ class Questioner:
             groups=self._groups(slots),
             inverters={} if network is None else planned_inverters(self.inverters, assets),
             reserves=reserves(self.site.file, slots, self.zone, assets),
+            steps={} if network is None else as_of(self.steps, slots.start, self.zone),
         )
 
     def _silent(self, foresight: Foresight) -> list[str]:

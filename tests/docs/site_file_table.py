@@ -33,6 +33,8 @@ PLACES = {
     "Uncertainty": "`planning.uncertainty`",
     "Grid": "`grid`",
     "Outage": "`grid.outages.<id>`",
+    "TapChanger": "`grid.tap_changers.<id>`",
+    "CapacitorBank": "`grid.capacitor_banks.<id>`",
     "Island": "`island`",
     "Survives": "`island.survives`",
     "GridOperator": "`grid_operator`",

@@ -105,6 +105,10 @@ WORDS: dict[str, dict[str, str]] = {
         "planning_margin_pct": "share of every limit that a plan keeps free for what happens before the next plan",
         "outages": "failures that every plan has to survive (N-1), by id; see [plans that survive an "
         "outage](engineer.md#plans-that-survive-an-outage)",
+        "tap_changers": "transformers whose ratio plans move in whole steps, by id; see [taps and "
+        "capacitors](engineer.md#taps-and-capacitors)",
+        "capacitor_banks": "capacitors that plans switch in whole steps, by id; see [taps and "
+        "capacitors](engineer.md#taps-and-capacitors)",
         "per_phase": "whether every phase keeps the limits by itself; null for so where an asset has a `phase`; see "
         "[phase by phase](engineer.md#phase-by-phase)",
     },
@@ -114,6 +118,27 @@ WORDS: dict[str, dict[str, str]] = {
         "voltage_min_pu": "least bus voltage until the repair; null for that of every day",
         "voltage_max_pu": "greatest bus voltage until the repair; null for that of every day",
         "loading_max_pct": "greatest loading until the repair; null for that of every day",
+    },
+    "TapChanger": {
+        "trafo": "name of its transformer in the grid file, or `trafo 0`; `tap_pos` there says where it stands",
+        "least": "its lowest position; null for `tap_min` of the grid file",
+        "most": "its highest position; null for `tap_max` of the grid file",
+        "neutral": "the position of the rated ratio; null for `tap_neutral` of the grid file, else 0",
+        "step_pct": "what a step adds to the ratio at the tapped side; null for `tap_step_percent` of the grid file",
+        "side": "the tapped side; null for `tap_side` of the grid file, else `hv`, where a step up lowers the voltage "
+        "below",
+        "switching_cost": "of one step, wear included [currency]",
+        "dead_time_s": "a position that was taken is held so long at the least",
+        "switches_per_day": "steps in a local day at most, up and down together; null for as many as are worth it",
+    },
+    "CapacitorBank": {
+        "bus": "name of its bus in the grid file",
+        "step_kvar": "what one step gives at 1 pu [kvar]",
+        "steps": "how many steps it has",
+        "on": "how many of them are on now",
+        "switching_cost": "of one step, wear included [currency]",
+        "dead_time_s": "a number of steps is held so long at the least",
+        "switches_per_day": "steps in a local day at most, on and off together; null for as many as are worth it",
     },
     "Island": {
         "device": "the device that reads the connection's switch",
