@@ -150,6 +150,7 @@ class Daemon:
         self._parts.following.finish()
         await self.loop.close()
         await self._solver.close()
+        await self.planning.close()
         await self._fleet.close()
         await self._stores.live.close()
         if self._door is not None:

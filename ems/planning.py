@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -110,6 +110,7 @@ class PlanningParts:
     network: NetworkSource | None
     periods: PeriodDesk
     futures: Futures | None = None
+    close: Callable[[], Awaitable[None]] | None = None
 
 
 class Planning:
@@ -191,6 +192,11 @@ class Planning:
     def foresee_by(self, other: Callable[[Foresees], Foresees]) -> None:
         """Put another foresight, made of the usual one, in its place; for studies."""
         self._parts = replace(self._parts, foreseer=other(self._parts.foreseer))
+
+    async def close(self) -> None:
+        """Give up what goes on in the background."""
+        if self._parts.close is not None:
+            await self._parts.close()
 
     def observe(self, snapshot: Snapshot) -> None:
         """Remember a snapshot; called every control cycle, a few microseconds."""

@@ -101,10 +101,26 @@ class Issues:
             known[missing] = came
             self._came[rows] = known
 
-    def came(self, issued_s: float) -> Floats | None:
-        """Give what came after an issue, shape (leads,); None where it is not kept."""
-        row = np.flatnonzero(self._issued_s == issued_s)
-        return None if not row.size else np.asarray(self._came[row[0]], dtype=np.float64)
+    def fill(self, first_s: float, came: Floats) -> None:
+        """Tell what came after an issue whose first quarter-hour has its middle at an instant, shape (leads,).
+
+        One that is not kept is left alone, and so is what is known already.
+        """
+        for row in self._live():
+            if self._at_s[row, 0] == first_s:
+                self._came[row] = np.where(np.isnan(self._came[row]), came, self._came[row])
+
+    def newest(self) -> Issue:
+        """Give the newest issue; raises `ValueError` where there is none."""
+        row = np.nanargmax(self._issued_s)
+        raw, issued = (self._told(table[row]) for table in (self._raw, self._issued))
+        came = np.asarray(self._came[row], dtype=np.float64)
+        return Issue(float(self._issued_s[row]), self._at_s[row].copy(), raw, issued, came)
+
+    def _told(self, table: Floats) -> dict[str, Floats]:
+        """Give by method what was said, without those that said nothing."""
+        said = {name: np.asarray(table[i], dtype=np.float64) for i, name in enumerate(self._methods)}
+        return {name: value for name, value in said.items() if not np.isnan(value).all()}
 
     def errors(self, name: str, now_s: float, near_s: float) -> Floats:
         """Give what came less a method's quantiles, of issues of about this time of day, shape (blocks, levels, leads).
@@ -133,15 +149,16 @@ class Issues:
             name: pinball(self._levels, told[:, i].transpose(1, 0, 2), came) for i, name in enumerate(self._methods)
         }
 
-    def covered(self, name: str) -> float | None:
-        """Give the share of what came that lay between a method's outer quantiles [1]; None where nothing is known."""
-        rows = self._live()
-        if not self._levels:
-            return None
-        came, told = self._came[rows], self._issued[rows, self._methods.index(name)]
-        known = np.isfinite(came) & np.isfinite(told).all(axis=1)
-        within = (came >= told[:, 0]) & (came <= told[:, -1])
-        return float(within[known].mean()) if known.any() else None
+    def coverage(self) -> dict[str, float]:
+        """Give the share of what came that lay between the outer quantiles, by method, where anything is known [1]."""
+        rows, found = self._live(), {}
+        for i, name in enumerate(self._methods if self._levels else ()):
+            came, told = self._came[rows], self._issued[rows, i]
+            known = np.isfinite(came) & np.isfinite(told).all(axis=1)
+            within = (came >= told[:, 0]) & (came <= told[:, -1])
+            if known.any():
+                found[name] = float(within[known].mean())
+        return found
 
     def known(self) -> int:
         """Count the quarter-hours of which it is known what came."""

@@ -9,7 +9,7 @@ Law: an issue depends on nothing that was not known at its instant.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -106,6 +106,7 @@ class Ladder:
         methods: by name, the simplest first; None for `all_methods`.
         bounds: what the series cannot leave [unit of the series].
         choice: the method to begin with.
+        serving: methods that may be chosen; the others are scored, and speak where none of these does. None for all.
         issues: where issues are remembered; None for a table of its own.
         near_leads: errors of so many leads before and after count, too.
     """
@@ -116,6 +117,7 @@ class Ladder:
         bounds: tuple[float, float] = (-np.inf, np.inf),
         choice: Choice = Choice(FIRST),  # noqa: B008 - it is frozen
         *,
+        serving: Collection[str] | None = None,
         issues: Issues | None = None,
         near_leads: int = NEAR_LEADS,
     ) -> None:
@@ -123,6 +125,7 @@ class Ladder:
         self.bounds, self.choice = bounds, choice
         self.issues = Issues(tuple(self.methods)) if issues is None else issues
         self.day: int | None = None
+        self._serving = frozenset(self.methods if serving is None else serving)
         self._near_leads = near_leads
         self._losses: dict[str, float] | None = None
 
@@ -194,7 +197,8 @@ class Ladder:
         self._losses = None
         today = int(asked.calendar.cells(np.array([asked.now_s]))[0][0])
         if self.day is not None and today > self.day:
-            self.choice = reconsider(self.choice, self.losses())
+            loss = self.losses()
+            self.choice = reconsider(self.choice, {name: loss[name] for name in loss if name in self._serving})
         self.day = today
 
     def _ask(self, asked: Asked) -> tuple[dict[str, Floats], dict[str, str]]:
@@ -241,7 +245,12 @@ class Ladder:
     def _best_first(self, names: Mapping[str, object]) -> list[str]:
         """Order methods: the chosen one, those of the least loss, of the rest the one to begin with, then as named."""
         loss = self.losses()
-        return sorted(names, key=lambda n: (n != self.choice.method, n not in loss, loss.get(n, 0.0), n != FIRST))
+
+        def place(name: str) -> tuple[bool, bool, bool, float, bool]:
+            others = name not in self._serving, name != self.choice.method, name not in loss
+            return *others, loss.get(name, 0.0), name != FIRST
+
+        return sorted(names, key=place)
 
     def _served(self, asked: Asked, issued: Mapping[str, Floats]) -> tuple[Floats, tuple[str, ...]]:
         """Lay what is issued over each other, and say whose each value is; the better method lies above."""
