@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from ems.config.site import Site
@@ -38,8 +38,12 @@ RETRY_S = 6.0 * 3600.0
 FIRST_LESSON_S = 900.0
 """The first lesson waits until a start is over."""
 
-Keep = Callable[[str, Mapping[str, Any]], object]
-"""Appends to the journal: kind and body."""
+
+class Records(Protocol):
+    """What is needed of the journal."""
+
+    def record(self, kind: str, body: Mapping[str, Any], *, at: datetime | None = None) -> object:
+        """Append a record."""
 
 
 class LoadLadders:
@@ -47,17 +51,18 @@ class LoadLadders:
 
     Args:
         site: the site.
-        keep: appends to the journal.
+        journal: keeps what was foreseen.
         learner: teaches what learns; None for nobody.
     """
 
-    def __init__(self, site: Site, keep: Keep, learner: Learner | None = None) -> None:
-        self._file, self._keep = site.file, keep
+    def __init__(self, site: Site, journal: Records, learner: Learner | None = None) -> None:
+        self._file, self._journal = site.file, journal
         self._learner: Learner = NoLearner() if learner is None else learner
         self._calendar = Calendar(ZoneInfo(site.file.site.timezone))
         self._loads: dict[str, LoadRungs] = {}
         self._pasts: dict[str, Past] = {}
         self._lesson_due_s: float | None = None
+        self._waiting: list[tuple[str, Mapping[str, Any], datetime]] = []
 
     def resume(self, records: Iterable[Record]) -> None:
         """Go on where the journal ends; a record that cannot be read costs itself only."""
@@ -84,7 +89,7 @@ class LoadLadders:
         due = [name for name, past in self._pasts.items() if past.at_s.size and self._loads[name].is_due(now_s)]
         at_once = math.ceil(len(self._pasts) * self._file.planning.every_s / JUDGED_S)
         for name in due[:at_once]:
-            self._keep(RECORD, issue_body(self._loads[name].judge(self._pasts[name], now)))
+            self._waiting.append((RECORD, issue_body(self._loads[name].judge(self._pasts[name], now)), now))
 
     def foresee(self, name: str, at_s: Floats, now: datetime, usual_kw: Floats) -> Floats:
         """Foresee a load that was looked at.
@@ -102,15 +107,22 @@ class LoadLadders:
         foreseen_kw, is_news = load.foresee(self._pasts[name], at_s, now, usual_kw)
         if is_news:
             body = {"point": name, "method": load.speaks, "chosen": load.chosen, "why": load.why}
-            self._keep(CHANGE, body)
+            self._waiting.append((CHANGE, body, now))
         return foreseen_kw
 
     def speaks(self, name: str) -> str:
         """Name the method that foresees most of a load now; empty before the first forecast."""
         return self._loads[name].speaks if name in self._loads else ""
 
+    def tell(self) -> None:
+        """Write down what there is to tell since this was last done; a plan that is due goes first."""
+        for kind, body, at in self._waiting:
+            self._journal.record(kind, body, at=at)
+        self._waiting.clear()
+
     async def close(self) -> None:
-        """Give up what is being learned."""
+        """Write down what is left, and give up what is being learned."""
+        self.tell()
         await self._learner.close()
 
     def _load(self, name: str, now: datetime) -> LoadRungs:

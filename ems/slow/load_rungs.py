@@ -187,7 +187,8 @@ class LoadRungs:
         why = "" if method == self.chosen else told.silent.get(self.chosen, "it knows too little of these hours")
         is_news = (method, bool(why)) != (self.speaks, bool(self.why))
         if is_news and why:
-            logger.warning("%s is foreseen by %s in place of %s: %s", self.name, method, self.chosen, why)
+            level = logging.INFO if self.young else logging.WARNING
+            logger.log(level, "%s is foreseen by %s in place of %s: %s", self.name, method, self.chosen, why)
         elif is_news and self.why:
             logger.info("%s is foreseen by %s again", self.name, method)
         self.speaks, self.why = method, why

@@ -106,14 +106,14 @@ def build_planning(
     periods = PeriodDesk(site, accounts, FarSight(site, foreseer, ZoneInfo(site.file.site.timezone)), journal.record)
     questioner = Questioner.of(site, bindings, site.tariff, bus_numbers(grid_path(site)))
     network, futures = network_source(site, cache_dir(state_dir)), Futures(site, foreseer)
-    parts = PlanningParts(measured, desk, foreseer, questioner, network, periods, futures, ladders.close)
+    parts = PlanningParts(measured, desk, foreseer, questioner, network, periods, futures, ladders)
     last = _last_plan(site, state_dir)
     return Planning(site, bindings, clock, solver=solver, journal=journal, parts=parts, last=last)
 
 
 def _ladders(site: Site, clock: Clock, journal: PlanJournal, learner: Learner | None, state_dir: Path) -> LoadLadders:
     """Take up the ladders of the loads where the journal ends."""
-    ladders, now = LoadLadders(site, journal.record, learner), clock.now()
+    ladders, now = LoadLadders(site, journal, learner), clock.now()
     records = records_since(state_dir / JOURNAL, FORECAST, now - timedelta(seconds=REMEMBERED_S))
     ladders.resume(record for record in records if record.at <= now)
     return ladders
