@@ -83,6 +83,8 @@ class LoadLadders:
         """
         now_s = epoch_s(now)
         self._pasts = {name: coarser(past.since(now_s - LOOKED_BACK_S)).before(now_s) for name, past in pasts.items()}
+        for gone in self._loads.keys() - pasts.keys():
+            del self._loads[gone]
         for name, past in self._pasts.items():
             self._load(name, now).come_of_age(past, now)
         self._learn(now_s)
@@ -139,7 +141,8 @@ class LoadLadders:
             return
         due_s = now_s + FIRST_LESSON_S if self._lesson_due_s is None else self._lesson_due_s
         for name, learnt in self._learner.take().items():
-            self._loads[name].take_over(learnt)
+            if name in self._loads:
+                self._loads[name].take_over(learnt)
             due_s = min(due_s, now_s + RETRY_S) if learnt.silent else due_s
         wanted = {name: tuple(self._loads[name].taught) for name in self._pasts if self._loads[name].taught}
         if now_s >= due_s and wanted and not self._learner.is_busy:

@@ -38,7 +38,7 @@ from ems.slow.series_files import own_column, read_load_file, read_places
 from ems.slow.situation import NEEDED_ROLES, OPTIONAL_ROLES
 from ems.slow.zone_watch import Zone, ZoneWatch
 from ems.store.journal import FILE as JOURNAL
-from ems.store.journal import latest_record, records_since
+from ems.store.journal import Record, last_records, latest_record, read_records, records_since
 from ems.store.reader import oldest, read_at_each, read_means
 from ems.store.segments import FOLDER
 from ems.worker import Feeder, Solver
@@ -58,6 +58,7 @@ DEMAND_RECORD = "demand_interval"
 """Journal kind of the metering intervals that the fast loop closes."""
 BORDER_WITHIN_S = 30.0
 """A register tells the border of a metering interval from readings so near to it [s]."""
+READ_AT_ONCE = 50
 FETCH_SHARE = 0.2
 """A fetch may take so large a share of the planning period."""
 
@@ -114,9 +115,17 @@ def build_planning(
 def _ladders(site: Site, clock: Clock, journal: PlanJournal, learner: Learner | None, state_dir: Path) -> LoadLadders:
     """Take up the ladders of the loads where the journal ends."""
     ladders, now = LoadLadders(site, journal, learner), clock.now()
-    records = records_since(state_dir / JOURNAL, FORECAST, now - timedelta(seconds=REMEMBERED_S))
-    ladders.resume(record for record in records if record.at <= now)
+    ladders.resume(_between(state_dir / JOURNAL, FORECAST, now - timedelta(seconds=REMEMBERED_S), now))
     return ladders
+
+
+def _between(journal: Path, kind: str, since: datetime, until: datetime) -> Iterator[Record]:
+    """Read records piece by piece: four weeks of forecasts at once would be more than the core ever holds."""
+    before = last_records(journal, kind, 1, since)
+    after_id = before[0].id if before else 0
+    while records := read_records(journal, kind, after_id, READ_AT_ONCE):
+        yield from (record for record in records if record.at <= until)
+        after_id = records[-1].id
 
 
 def _last_plan(site: Site, state_dir: Path) -> Plan | None:

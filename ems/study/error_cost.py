@@ -76,7 +76,9 @@ class Tried:
         """Give what came of a series; where nobody measured it, what was foreseen, for all alike."""
         at_s: Floats = np.asarray(now_s + QUARTER_S * (np.arange(AHEAD) + 0.5), dtype=np.float64)
         truth = quarter_means(self.series[name].past, at_s)
-        return np.where(np.isfinite(truth), truth, self.told(name, SERVED, now_s)) if name in self.replayed else truth
+        if name not in self.replayed or np.isfinite(truth).all():
+            return truth
+        return np.where(np.isfinite(truth), truth, self.told(name, SERVED, now_s))
 
     def told(self, name: str, method: str, now_s: float) -> Floats:
         """Give the medians that were known of a series; what a method does not say the ladder does."""

@@ -103,8 +103,7 @@ async def test_after_a_restart_the_method_that_was_chosen_foresees_at_once(tmp_p
     usual, asked, _ = loop(tmp_path / "new")
     await usual.plan_once(snapshot(), {})
     state = tmp_path / "old"
-    at_s = NOW.timestamp() - 3600.0
-    keep(state, [judged(at_s)])
+    keep(state, [judged(NOW.timestamp() - 1800.0)])
     again, answered, _ = loop(state)
     await again.plan_once(snapshot(), {})
     assert again.foresight is not None and again.foresight.methods == {UNMETERED: "last_week"}

@@ -170,7 +170,7 @@ QUICK = {"persistence": persistence, "climatology": climatology}
 
 
 def test_between_issues_the_same_ladder_speaks_moved_by_the_same_errors() -> None:
-    ladder = Ladder({"off": wrong_by(3.0), **QUICK}, (0.0, np.inf), Choice("off"))
+    ladder = Ladder({"off": wrong_by(3.0), **QUICK}, (0.0, np.inf), Choice("off"), serving=("off",))
     for day in range(LEAST_BLOCKS + 1):
         served = ladder.issue(asked(NOW_S - (LEAST_BLOCKS + 1 - day) * DAY_S, 48))
     again = ladder.now(asked(NOW_S - DAY_S, 48))
