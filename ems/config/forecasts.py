@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
-
-from pydantic import Field
 
 from ems.config.strict import Strict
 
@@ -24,7 +21,7 @@ class ForecastMethod(StrEnum):
     BOOSTED = "boosted"
 
 
-ForecastMethods = Annotated[tuple[ForecastMethod, ...], Field(min_length=1)]
+ForecastMethods = tuple[ForecastMethod, ...]
 
 
 class LoadForecast(Strict):

@@ -66,7 +66,8 @@ class Loads:
         self._devices = [name for name, spec in planned.items() if not isinstance(spec, LoadAsset)]
         self._metered = [name for name, spec in planned.items() if isinstance(spec, MeteredLoad)]
         self._heat = [name for name, spec in assets.items() if isinstance(spec, HeatLoadAsset)]
-        self._has_unmetered = any(isinstance(spec, LoadAsset) for spec in planned.values())
+        taken = UNMETERED in (*self._metered, *self._heat)
+        self._has_unmetered = not taken and any(isinstance(spec, LoadAsset) for spec in planned.values())
         self._meter = next((name for name, spec in assets.items() if isinstance(spec, GridMeter)), "")
 
     def foresee(self, table: Table, slots: Slots, now: datetime) -> LoadsForeseen:
