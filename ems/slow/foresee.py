@@ -172,7 +172,7 @@ class Foreseer:
         self._desk, self._measured, self._stored, self._zones = desk, measured, stored, zones
         self._zone = ZoneInfo(site.file.site.timezone)
         self._weather = (*POINTS["weather"], WIND) if is_windy(site) else POINTS["weather"]
-        self._loads = Loads(site, bindings, unmetered=stored.load, metered=stored.metered, ladders=ladders)
+        self._loads = Loads(site, bindings, ladders)
         self._car_since: dict[str, datetime] = {}
 
     def foresee(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow], sessions: Cars) -> Foresight:
@@ -183,7 +183,7 @@ class Foreseer:
             filled, labels[point] = self._desk.foresee(point, slots, now)
             series[point] = filled.value
         air = self._air(series, slots, situation)
-        loads = self._loads.foresee(table, slots, now)
+        loads = self._loads.foresee(self._stored, table, slots, now)
         labels["load"] = Label(Rung.FLAT if loads.unmetered_kw is None else Rung.FRESH, now, "measured and stored past")
         past = {point: self._desk.published(point, table.at_s, STEP_S) for point in self._weather}
         mass_c, unknown_kw = self._heated(table, slots, now, past["irradiance_w_m2"])
@@ -233,11 +233,11 @@ class Foreseer:
 
     def residual_past(self, table: Table) -> Past:
         """Give the stored and measured past of what the grid meter shows and no device explains [kW]."""
-        return self._loads.residual_past(table)
+        return self._loads.residual_past(self._stored, table)
 
     def metered_past(self, name: str, table: Table) -> Past:
         """Give the stored and measured past of a metered load [kW]."""
-        return self._loads.metered_past(name, table)
+        return self._loads.metered_past(self._stored, name, table)
 
     def _warranties(self, table: Table, slots: Slots, now: datetime) -> dict[str, float]:
         horizon_s = float(slots.duration_s.sum())

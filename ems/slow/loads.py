@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -39,28 +40,29 @@ class LoadsForeseen:
     methods: Mapping[str, str] = field(default_factory=dict)
 
 
+class StoredLoads(Protocol):
+    """What came with the site of its loads [kW]: all unmetered ones together, and by asset id metered ones and heat."""
+
+    @property
+    def load(self) -> Past:
+        """Of all unmetered loads together."""
+
+    @property
+    def metered(self) -> Mapping[str, Past]:
+        """Of metered loads and loads of heat, by asset id."""
+
+
 class Loads:
     """Foresees the loads of one site.
 
     Args:
         site: the site.
         bindings: which point measures what.
-        unmetered: stored past of all unmetered loads together [kW].
-        metered: stored past of metered loads and of loads of heat, by asset id [kW].
         ladders: choose the methods; None for the calendar alone.
     """
 
-    def __init__(
-        self,
-        site: Site,
-        bindings: Bindings,
-        *,
-        unmetered: Past,
-        metered: Mapping[str, Past],
-        ladders: LoadLadders | None = None,
-    ) -> None:
+    def __init__(self, site: Site, bindings: Bindings, ladders: LoadLadders | None = None) -> None:
         self._bindings, self._ladders = bindings, ladders
-        self._stored, self._stored_metered = unmetered, metered
         self._zone = ZoneInfo(site.file.site.timezone)
         planned, assets = planned_assets(site), site.file.assets
         self._devices = [name for name, spec in planned.items() if not isinstance(spec, LoadAsset)]
@@ -70,11 +72,11 @@ class Loads:
         self._has_unmetered = not taken and any(isinstance(spec, LoadAsset) for spec in planned.values())
         self._meter = next((name for name, spec in assets.items() if isinstance(spec, GridMeter)), "")
 
-    def foresee(self, table: Table, slots: Slots, now: datetime) -> LoadsForeseen:
-        """Foresee all of them, once a plan."""
-        residual = self.residual_past(table)
-        own = {name: self.metered_past(name, table) for name in self._metered}
-        own |= {name: self._heat_past(name, table) for name in self._heat}
+    def foresee(self, stored: StoredLoads, table: Table, slots: Slots, now: datetime) -> LoadsForeseen:
+        """Foresee all of them, once a plan, from what came with the site and what was measured."""
+        residual = self.residual_past(stored, table)
+        own = {name: self.metered_past(stored, name, table) for name in self._metered}
+        own |= {name: self._past(stored, name, "heat_kw", table) for name in self._heat}
         if self._ladders is not None:
             self._ladders.look({**({UNMETERED: residual} if self._has_unmetered else {}), **own}, now)
         unmetered = self._foreseen(UNMETERED if self._has_unmetered else None, residual, slots, now)
@@ -87,23 +89,20 @@ class Loads:
             {name: method for name, method in said.items() if method},
         )
 
-    def residual_past(self, table: Table) -> Past:
+    def residual_past(self, stored: StoredLoads, table: Table) -> Past:
         """Give the stored and measured past of what the grid meter shows and no device explains [kW]."""
         metered = table.past(self._bindings.measure(self._meter, "power_kw"))
         explained = [table.past(self._bindings.measure(name, "power_kw")).value for name in self._devices]
         residual = metered.value - np.sum(explained, axis=0)
-        return merge(self._stored, Past(metered.at_s, np.maximum(residual, 0.0), STEP_S).known())
+        return merge(stored.load, Past(metered.at_s, np.maximum(residual, 0.0), STEP_S).known())
 
-    def metered_past(self, name: str, table: Table) -> Past:
+    def metered_past(self, stored: StoredLoads, name: str, table: Table) -> Past:
         """Give the stored and measured past of a metered load [kW]."""
-        return self._past(name, "power_kw", table)
+        return self._past(stored, name, "power_kw", table)
 
-    def _heat_past(self, name: str, table: Table) -> Past:
-        return self._past(name, "heat_kw", table)
-
-    def _past(self, name: str, role: str, table: Table) -> Past:
+    def _past(self, stored: StoredLoads, name: str, role: str, table: Table) -> Past:
         measured = table.past(self._bindings.measure(name, role)).known()
-        return merge(self._stored_metered.get(name, empty(STEP_S)), measured)
+        return merge(stored.metered.get(name, empty(STEP_S)), measured)
 
     def _foreseen(self, name: str | None, past: Past, slots: Slots, now: datetime) -> Floats | None:
         """Foresee one, as means over the slots [kW]; None if nothing is known of it."""
