@@ -34,6 +34,7 @@ from ems.fast.watchman import Watchman
 from ems.fast.writing import COMMIT_SHARE, COMMIT_WAIT_S, Writer
 from ems.health import Alarms, Health
 from ems.keeping import Keeper
+from ems.learner import Learner
 from ems.limits.door import Door
 from ems.notary import Notary
 from ems.operations.vitals import Vitals
@@ -61,6 +62,7 @@ def build(
     feeds: Mapping[str, Feed] | None = None,
     drivers: Mapping[str, Driver] | None = None,
     withheld: str = "",
+    learner: Learner | None = None,
     opener: OpenStores = open_stores,
 ) -> Daemon:
     """Wire a daemon; it owns the site from here on and writes nothing before its first cycle.
@@ -75,6 +77,7 @@ def build(
         feeds: where forecasts are published; None for those of the site file.
         drivers: by device id; None to build those of the site file.
         withheld: why nothing may be controlled yet, see `Daemon.withhold`.
+        learner: teaches the forecasts that learn; None for nobody, as simulations have to be fast and repeatable.
         opener: opens the stores, as `open_stores` does.
 
     Raises:
@@ -88,7 +91,8 @@ def build(
     evidence = Evidence(site, bindings, stores.record)
     planning = build_planning(
         site, bindings, clock,
-        solver=solver, journal=stores.journal, state_dir=state_dir, feeds=feeds, on_issue=evidence.issue,
+        solver=solver, journal=stores.journal, state_dir=state_dir, feeds=feeds, learner=learner,
+        on_issue=evidence.issue,
     )  # fmt: skip
     orders = Orders(site, stores.box, stores.record)
     orders.withheld = withheld

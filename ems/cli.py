@@ -46,7 +46,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit": ("ems.commands.audit", "verify the chain of audit of a state folder, or draw samples from it"),
     "store": ("ems.commands.store", "back up or restore what a site keeps, or seal its history"),
     "backtest": ("ems.commands.backtest", "try controllers on what a site has recorded"),
-    "forecasts": ("ems.commands.forecasts", "try ways to foresee what a site has recorded, and tell what errors cost"),
+    "forecasts": ("ems.commands.forecasts", "tell how loads are foreseen and what errors cost; try methods"),
     "units": ("ems.commands.units", "write a site's units for systemd"),
     "support-bundle": ("ems.commands.support_bundle", "pack what helps to find out what is wrong, without secrets"),
     "ev": ("ems.commands.ev", "tell what a car wants, or queue for a charge point"),

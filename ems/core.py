@@ -25,6 +25,7 @@ from ems.config.verdict import read_verdict
 from ems.daemon import Daemon
 from ems.exit_codes import CommandError, Exit
 from ems.lean_heap import give_back
+from ems.learner import Learner, NoLearner, ProcessLearner
 from ems.operations.loop_watch import LoopWatch
 from ems.operations.supervisor import FEEDS_A_WATCHDOG, Supervisor
 from ems.ownership import NotOwner
@@ -52,7 +53,9 @@ async def live(site: Site, state: Path, clock: Clock, arguments: argparse.Namesp
         await until_set(clock)
     solver = WorkerSolver(feeder(site, state, Witness.LIVE), unhurried(clock))
     try:
-        daemon = build(site, state, clock, solver, cycle_s=cycle_s, withheld=_objection(site, state))
+        daemon = build(
+            site, state, clock, solver, cycle_s=cycle_s, withheld=_objection(site, state), learner=_learner(clock)
+        )
     except (NotOwner, NewerStore) as error:
         raise CommandError(str(error), Exit.DENIED) from error
     except StoreError as error:
@@ -91,6 +94,11 @@ async def live(site: Site, state: Path, clock: Clock, arguments: argparse.Namesp
         await daemon.stop()
     _tell(daemon, as_json=arguments.json)
     return Exit.DENIED if lost else Exit.OK
+
+
+def _learner(clock: Clock) -> Learner:
+    """Give what learns from loads; on an accelerated clock, where days are minutes, nobody does."""
+    return ProcessLearner(clock) if isinstance(clock, SystemClock) else NoLearner()
 
 
 def _watch(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

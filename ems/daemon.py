@@ -123,6 +123,7 @@ class Daemon:
         self._control_job.decided_s = self.loop.decided_s
         if self.loop.last is not None:
             self.planning.observe(self.loop.last.snapshot)
+            self.planning.tell()
             self._evidence.observe(self.loop.last.snapshot, self._points)
         first_ready = self._solver.ready and not self._solver_was_ready
         if self.loop.wants_plan or first_ready:
@@ -150,6 +151,7 @@ class Daemon:
         self._parts.following.finish()
         await self.loop.close()
         await self._solver.close()
+        await self.planning.close()
         await self._fleet.close()
         await self._stores.live.close()
         if self._door is not None:

@@ -28,6 +28,7 @@ from ems.process_image import Snapshot
 from ems.slow.feed_desk import FeedDesk
 from ems.slow.foresee import Cars, Foreseer, Foresight, Sky
 from ems.slow.futures import Futures
+from ems.slow.load_ladders import LoadLadders
 from ems.slow.measured_past import MeasuredPast, Table
 from ems.slow.period_desk import AccountsNow, PeriodDesk
 from ems.slow.plan_record import plan_record
@@ -110,6 +111,7 @@ class PlanningParts:
     network: NetworkSource | None
     periods: PeriodDesk
     futures: Futures | None = None
+    ladders: LoadLadders | None = None
 
 
 class Planning:
@@ -192,10 +194,20 @@ class Planning:
         """Put another foresight, made of the usual one, in its place; for studies."""
         self._parts = replace(self._parts, foreseer=other(self._parts.foreseer))
 
+    async def close(self) -> None:
+        """Give up what goes on in the background."""
+        if self._parts.ladders is not None:
+            await self._parts.ladders.close()
+
     def observe(self, snapshot: Snapshot) -> None:
         """Remember a snapshot; called every control cycle, a few microseconds."""
         self._parts.measured.observe(snapshot)
         self._parts.periods.observe(snapshot)
+
+    def tell(self) -> None:
+        """Journal what forecasts have to tell; called every control cycle, so that a plan's own record goes first."""
+        if self._parts.ladders is not None:
+            self._parts.ladders.tell()
 
     async def plan_once(
         self,

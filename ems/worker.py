@@ -10,20 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import pickle
-import signal
-import struct
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import NoneType
 from typing import Protocol
 
+from ems.child_process import BROKEN, begin, end, exchange
 from ems.clock import Clock
-from ems.one_thread import ONE_THREAD
 from optimization.month_ahead import Ahead, MonthAhead
 from optimization.network import GridLimits
 from optimization.problem import Plan, Problem, Refused
@@ -32,8 +28,6 @@ from optimization.witness import Witness
 
 logger = logging.getLogger(__name__)
 
-LENGTH = struct.Struct(">Q")
-LARGEST_BYTES = 256 * 2**20
 READY = "ready"
 START_LIMIT_S = 1800.0
 """A worker that imports, compiles and reads its caches for so long is given up [clock s]."""
@@ -217,10 +211,10 @@ class WorkerSolver:
             if not await self._is_ready_within(deadline_s):
                 return None
             try:
-                answer = await self._clock.wait_for(self._exchange(question), deadline_s)
+                answer = await self._clock.wait_for(exchange(self._process, question), deadline_s)
             except TimeoutError:
                 await self._replace(f"no answer within {deadline_s:g} s")
-            except (EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
+            except BROKEN as error:
                 await self._replace(f"its answer broke off ({type(error).__name__}: {error})")
             else:
                 if isinstance(answer, expected):
@@ -242,28 +236,13 @@ class WorkerSolver:
             self.replaced += 1
             await self._kill()
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=PIPE, stdout=PIPE, start_new_session=True, env=_environment()
-            )
-            if await self._clock.wait_for(self._exchange(self._feeder), START_LIMIT_S) == READY:
+            self._process = await begin(self._command)
+            if await self._clock.wait_for(exchange(self._process, self._feeder), START_LIMIT_S) == READY:
                 return True
-        except (TimeoutError, EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
+        except (TimeoutError, *BROKEN) as error:
             logger.error("the solver process cannot start: %s: %s; its stderr says why", type(error).__name__, error)
         await self._kill()
         return False
-
-    async def _exchange(self, message: object) -> object:
-        process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
-            raise EOFError("there is no worker")
-        data = pickle.dumps(message)
-        process.stdin.write(LENGTH.pack(len(data)) + data)
-        await process.stdin.drain()
-        (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
-        if length > LARGEST_BYTES:
-            raise ValueError(f"a message of {length} bytes")
-        # The peer is the child that this process started itself; nobody else holds the other end of its pipe.
-        return pickle.loads(await process.stdout.readexactly(length))  # noqa: S301
 
     async def _replace(self, reason: str) -> None:
         logger.warning("the solver process is killed and replaced: %s", reason)
@@ -274,13 +253,7 @@ class WorkerSolver:
 
     async def _kill(self) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        if process.stdin is not None:
-            process.stdin.close()
-        await process.wait()
+        await end(process)
 
     async def close(self) -> None:
         """Kill the worker and start no other."""
@@ -289,8 +262,3 @@ class WorkerSolver:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._getting_ready
         await self._kill()
-
-
-def _environment() -> dict[str, str]:
-    """Give the child one thread of linear algebra: determinism, and the other core belongs to control."""
-    return {**os.environ, **ONE_THREAD}

@@ -76,7 +76,8 @@ Slopes: TypeAlias = tuple[Floats, Floats, Floats]
 class WarmModel(Generic[Laid]):
     """One compiled model with its solver and the basis of its last solve.
 
-    `edges` are the pricing of warm solves, `beyond` the columns that rank before money. What moves in steps may always stay where it is: `still` says at which columns that is what.
+    `edges` are the pricing of warm solves, `beyond` the columns that rank before money. What moves in steps may always
+    stay where it is: `still` says at which columns that is what.
     """
 
     affine: Laid

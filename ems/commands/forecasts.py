@@ -1,4 +1,7 @@
-"""`ems forecasts`: how well each method would have foreseen a site's series, and what its errors cost."""
+"""`ems forecasts`: how each load is foreseen now, or how well methods would have done on what a site has recorded.
+
+Both tell what errors cost, in money.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ems.commands.backtest import period
-from ems.commands.output import note
+from ems.commands.forecasts_kept import standing, standing_lines
+from ems.commands.options import add_site, opened
+from ems.commands.output import emit, note
 from ems.commands.progress import ProgressLine
 from ems.config.loading import load_site
 from ems.config.site import Site
@@ -31,6 +36,8 @@ COLUMNS = ("loss", "skill", "error", "bias", "coverage", "width")
 def command(argv: Sequence[str]) -> int:
     """Try the methods on what a site has recorded."""
     arguments = _options().parse_args(argv)
+    if arguments.start is None or arguments.end is None:
+        return _in_force(arguments)
     if arguments.cost and arguments.every_h > OLDEST_H:
         words = f"--cost plans a day ahead of issues that reach a day and a half: --every-h {OLDEST_H:g} hours at most"
         raise CommandError(words, Exit.USAGE)
@@ -59,18 +66,31 @@ def command(argv: Sequence[str]) -> int:
     return Exit.OK
 
 
+def _in_force(arguments: argparse.Namespace) -> int:
+    """Tell by which method each load is foreseen now."""
+    given = {"--from": arguments.start, "--to": arguments.end, "--only": arguments.only, "--out": arguments.out}
+    if named := [name for name, value in given.items() if value]:
+        words = f"{', '.join(named)}: a study needs both --from and --to; leave them out for what the daemon does"
+        raise CommandError(words, Exit.USAGE)
+    site, state = opened(arguments)
+    told = standing(site, state, cost=arguments.cost)
+    emit("forecasts.kept", told, standing_lines(site, told), as_json=arguments.json)
+    return Exit.OK
+
+
 def _options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
-        prog="ems forecasts", description="Foresee what a site has recorded as it would have been, and score it."
+        prog="ems forecasts",
+        description="Tell by which method each load is foreseen now; with --from and --to, foresee what a site has "
+        "recorded as it would have been, and score it.",
     )
-    options.add_argument("site", metavar="SITE", help="a site folder, a site file, or the name of a site in ./sites")
-    options.add_argument("--from", dest="start", required=True, metavar="DATE", help="local date or instant")
-    options.add_argument("--to", dest="end", required=True, metavar="DATE", help="local date or instant, not included")
+    add_site(options)
+    options.add_argument("--from", dest="start", metavar="DATE", help="local date or instant")
+    options.add_argument("--to", dest="end", metavar="DATE", help="local date or instant, not included")
     options.add_argument("--only", nargs="+", default=[], metavar="NAME", help="some of the series (default: all)")
     options.add_argument("--every-h", type=float, default=6.0, metavar="HOURS", help="from issue to issue (default: 6)")
-    options.add_argument("--cost", action="store_true", help="also plan the batteries by each forecast of loads and PV")
+    options.add_argument("--cost", action="store_true", help="also plan the batteries by each forecast")
     options.add_argument("--out", type=Path, metavar="FILE", help="also write every forecast, as Parquet")
-    options.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     return options
 
 

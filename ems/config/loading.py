@@ -22,6 +22,7 @@ from ems.config.district_checks import check_district
 from ems.config.documents import Document, Key, Keys, read_document, thing_of
 from ems.config.errors import SiteError, SiteProblem
 from ems.config.flexibility_models import check_flexibility
+from ems.config.forecast_checks import check_forecasts
 from ems.config.heat_checks import check_heat
 from ems.config.inverter_models import check_inverters
 from ems.config.operator_checks import check_grid_operator, check_island
@@ -63,6 +64,7 @@ def load_site(folder_or_file: Path) -> Site:
     complaints += check_inverters(parts)
     complaints += check_flexibility(parts)
     complaints += check_responses(parts)
+    complaints += check_forecasts(parts)
     complaints += check_secrets(parts)
     complaints += check_assets(parts, {path[1] for path, _ in complaints if path[:1] == ("assets",) and path[1:]})
     problems += _problems(document, complaints)

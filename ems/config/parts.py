@@ -16,6 +16,7 @@ from ems.config.assets import ASSET_KINDS, Comfort, DistrictZone
 from ems.config.audit import Audit, CheckpointMail, TimeStamping
 from ems.config.documents import Key, Keys
 from ems.config.flexibility import PowerEnvelope, ReserveBand, ResponseEvent
+from ems.config.forecasts import LoadForecast
 from ems.config.grid_operator import GridOperator, LimitApi, LimitInput, LimitRegisters
 from ems.config.inverter import InverterCurves
 from ems.config.island import Island, Survives
@@ -50,6 +51,7 @@ _NAMED: Mapping[str, type[Strict]] = {
     "reserves": ReserveBand,
     "envelopes": PowerEnvelope,
     "demand_response": ResponseEvent,
+    "forecasts": LoadForecast,
 }
 """What stands under an id and has one schema."""
 _LISTED: Mapping[tuple[str, str], type[Strict]] = {

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ems.config.assets import AssetSpec, DistrictZone
 from ems.config.audit import Audit
 from ems.config.flexibility import PowerEnvelope, ReserveBand, ResponseEvent
+from ems.config.forecasts import ForecastMethod, ForecastMethods, LoadForecast
 from ems.config.grid_operator import GridOperator
 from ems.config.island import Island
 from ems.config.retention import Retention
@@ -64,7 +65,7 @@ class Planning(Strict):
     Steps are `step_s` long [s], from `coarse_after_h` on [h] `coarse_step_s` [s]. With `bisections` so many solves more
     look for a plan that AC power flow verifies, where three rounds have found none. `carbon_budget_kg_per_week` bounds
     the emissions of a local week from Monday on [kg]; a kg beyond it costs `carbon_budget_price_per_kg`. A plan stays
-    `comfort_margin_k` [K] inside every comfort band.
+    `comfort_margin_k` [K] inside every comfort band. Loads are foreseen by the best of the `forecast_methods`.
     """
 
     every_s: Positive = 300.0
@@ -82,6 +83,7 @@ class Planning(Strict):
     comfort_margin_k: NotNegative = 0.1
     uncertainty: Uncertainty | None = later(None)
     bisections: Annotated[Whole, Field(ge=0, le=10)] = later(3)
+    forecast_methods: ForecastMethods = later(tuple(ForecastMethod))
 
 
 class Outage(Strict):
@@ -204,6 +206,7 @@ class SiteFile(Strict):
     reserves: dict[Id, ReserveBand] = later({})
     envelopes: dict[Id, PowerEnvelope] = later({})
     demand_response: dict[Id, ResponseEvent] = later({})
+    forecasts: dict[Id, LoadForecast] = later({})
 
     @model_validator(mode="before")
     @classmethod

@@ -18,17 +18,16 @@ from ems.config.assets import (
     BuildingAutomation,
     ChargePointAsset,
     GensetAsset,
-    GridMeter,
     HeatPumpAsset,
-    LoadAsset,
-    MeteredLoad,
     PvAsset,
     SourceAsset,
 )
 from ems.config.binding import Bindings
-from ems.config.heat_assets import BoilerAsset, HeatLoadAsset, HeatMaker
+from ems.config.heat_assets import BoilerAsset, HeatMaker
 from ems.config.site import Site
 from ems.slow.feed_desk import POINTS, WIND, FeedDesk, Label, is_windy
+from ems.slow.load_ladders import LoadLadders
+from ems.slow.loads import Loads
 from ems.slow.measured_past import STEP_S, MeasuredPast, Table
 from ems.slow.running import running
 from ems.slow.situation import AssetNow
@@ -38,8 +37,7 @@ from ems.slow.zone_watch import ZoneWatch
 from optimization.assets.ev_session import EvSession
 from optimization.forecast.building import fading_kw
 from optimization.forecast.ev import expected_stays, shared_out, typical_guest, without_overlap
-from optimization.forecast.load import foresee_load
-from optimization.forecast.past import DAY_S, Past, empty, epoch_s, merge, slot_means, slot_middles_s, slot_pieces
+from optimization.forecast.past import DAY_S, Past, epoch_s, slot_middles_s, slot_pieces
 from optimization.forecast.published import Rung
 from optimization.forecast.pv import PvPlant, apply_calibration, calibrate, pv_power_kw
 from optimization.forecast.wind import WindPlant, wind_at_hub_m_s, wind_power_kw
@@ -101,6 +99,7 @@ class Foresight:
         running: whether a genset or a maker of heat runs and for how long it has or has not [s], by asset id.
         heat_kw: each load of heat, by asset id [kW]; one of which nothing is known is missing.
         arriving_kw: what is under way in each pipe, before its losses, by asset id [kW].
+        methods: by which method each load is foreseen, by asset id and `load`; empty where nobody chooses.
         warranty_kwh: what its warranty leaves a battery to discharge, by asset id [kWh]; missing where nobody counts.
     """
 
@@ -120,6 +119,7 @@ class Foresight:
     running: Mapping[str, tuple[bool, float]] = field(default_factory=dict)
     heat_kw: Mapping[str, Floats] = field(default_factory=dict)
     arriving_kw: Mapping[str, Floats] = field(default_factory=dict)
+    methods: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def degraded(self) -> tuple[str, ...]:
@@ -154,6 +154,7 @@ class Foreseer:
         measured: what this site has measured.
         stored: what came with the site.
         zones: watches the heated zones.
+        ladders: choose by which method each load is foreseen; None for the calendar alone.
     """
 
     def __init__(
@@ -165,12 +166,13 @@ class Foreseer:
         measured: MeasuredPast,
         stored: StoredPast,
         zones: ZoneWatch,
+        ladders: LoadLadders | None = None,
     ) -> None:
         self._site, self._bindings = site, bindings
         self._desk, self._measured, self._stored, self._zones = desk, measured, stored, zones
         self._zone = ZoneInfo(site.file.site.timezone)
         self._weather = (*POINTS["weather"], WIND) if is_windy(site) else POINTS["weather"]
-        self._meter = next((n for n, a in site.file.assets.items() if isinstance(a, GridMeter)), "")
+        self._loads = Loads(site, bindings, ladders)
         self._car_since: dict[str, datetime] = {}
 
     def foresee(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow], sessions: Cars) -> Foresight:
@@ -181,7 +183,8 @@ class Foreseer:
             filled, labels[point] = self._desk.foresee(point, slots, now)
             series[point] = filled.value
         air = self._air(series, slots, situation)
-        load, labels["load"] = self._load(table, slots, now)
+        loads = self._loads.foresee(self._stored, table, slots, now)
+        labels["load"] = Label(Rung.FLAT if loads.unmetered_kw is None else Rung.FRESH, now, "measured and stored past")
         past = {point: self._desk.published(point, table.at_s, STEP_S) for point in self._weather}
         mass_c, unknown_kw = self._heated(table, slots, now, past["irradiance_w_m2"])
         return Foresight(
@@ -189,17 +192,18 @@ class Foreseer:
             carbon=series["carbon"],
             outdoor_c=air["outdoor_c"],
             irradiance=air["irradiance_w_m2"],
-            load_kw=load,
+            load_kw=loads.unmetered_kw,
             pv_kw=self._generated(table, slots, now, past=past, foreseen=air),
             cars=self._cars(table, slots, now, situation=situation, sessions=sessions),
             mass_c=mass_c,
             labels=labels,
-            metered_kw=self._metered(table, slots, now),
+            metered_kw=loads.metered_kw,
             limit_kw=self._limits(table, slots, now, situation),
             unknown_kw=unknown_kw,
             warranty_kwh=self._warranties(table, slots, now),
             running=self._running(table, situation),
-            heat_kw=self._heat(table, slots, now),
+            heat_kw=loads.heat_kw,
+            methods=loads.methods,
             arriving_kw=under_way(self._site, self._bindings, table, slots),
         )
 
@@ -227,38 +231,13 @@ class Foreseer:
         error_k = float(np.mean(measured)) - float(published[0])
         return published + error_k * np.exp(-slots.offset_s / OUTDOOR_DECAY_S)
 
-    def _load(self, table: Table, slots: Slots, now: datetime) -> tuple[Floats | None, Label]:
-        """Foresee what the grid meter shows and no device explains."""
-        foreseen = self._calendar(self.residual_past(table), slots, now)
-        return foreseen, Label(Rung.FLAT if foreseen is None else Rung.FRESH, now, "measured and stored past")
-
     def residual_past(self, table: Table) -> Past:
         """Give the stored and measured past of what the grid meter shows and no device explains [kW]."""
-        metered = table.past(self._bindings.measure(self._meter, "power_kw"))
-        devices = [name for name, spec in planned_assets(self._site).items() if not isinstance(spec, LoadAsset)]
-        explained = [table.past(self._bindings.measure(name, "power_kw")).value for name in devices]
-        residual = metered.value - np.sum(explained, axis=0)
-        return merge(self._stored.load, Past(metered.at_s, np.maximum(residual, 0.0), STEP_S).known())
+        return self._loads.residual_past(self._stored, table)
 
     def metered_past(self, name: str, table: Table) -> Past:
         """Give the stored and measured past of a metered load [kW]."""
-        measured = table.past(self._bindings.measure(name, "power_kw")).known()
-        return merge(self._stored.metered.get(name, empty(STEP_S)), measured)
-
-    def _metered(self, table: Table, slots: Slots, now: datetime) -> dict[str, Floats]:
-        names = [name for name, spec in planned_assets(self._site).items() if isinstance(spec, MeteredLoad)]
-        found = {name: self._calendar(self.metered_past(name, table), slots, now) for name in names}
-        return {name: foreseen for name, foreseen in found.items() if foreseen is not None}
-
-    def _heat(self, table: Table, slots: Slots, now: datetime) -> dict[str, Floats]:
-        """Foresee the loads of heat, each from its own stored and measured past."""
-        found = {}
-        for name, spec in self._site.file.assets.items():
-            if isinstance(spec, HeatLoadAsset):
-                measured = table.past(self._bindings.measure(name, "heat_kw")).known()
-                past = merge(self._stored.metered.get(name, empty(STEP_S)), measured)
-                found[name] = self._calendar(past, slots, now)
-        return {name: np.maximum(kw, 0.0) for name, kw in found.items() if kw is not None}
+        return self._loads.metered_past(self._stored, name, table)
 
     def _warranties(self, table: Table, slots: Slots, now: datetime) -> dict[str, float]:
         horizon_s = float(slots.duration_s.sum())
@@ -297,12 +276,6 @@ class Foreseer:
                 least = np.minimum.reduceat(kw, first)
                 found[asset] = np.minimum(least, found.get(asset, least))
         return found
-
-    def _calendar(self, past: Past, slots: Slots, now: datetime) -> Floats | None:
-        """Foresee a load from its own past, as means over the slots [kW]; None if nothing is known of it."""
-        at_s, slot = slot_pieces(slots)
-        foreseen = foresee_load(past, np.maximum(at_s, epoch_s(now)), epoch_s(now), self._zone)
-        return None if foreseen is None else slot_means(foreseen, slot)
 
     def _generated(
         self,

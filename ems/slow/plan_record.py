@@ -108,6 +108,7 @@ def plan_record(problem: Problem, plan: Plan, foresight: Foresight, blocked: Map
         "inputs_sha256": digest(problem),
         "forecast": "degraded forecast" if foresight.degraded else "fresh",
         "labels": dict(foresight.labels),
+        "foreseen_by": dict(foresight.methods),
         "not_planned_with": dict(blocked),
     }
 

@@ -21,12 +21,15 @@ from ems.config.on_phase import plans_phases
 from ems.config.site import Feed as FeedSpec
 from ems.config.site import Outage as OutageSpec
 from ems.config.site import Site
+from ems.learner import Learner
 from ems.planning import NetworkSource, PlanJournal, Planning, PlanningParts
 from ems.slow.accounts import Accounts
 from ems.slow.far_sight import FarSight
 from ems.slow.feed_desk import BOUGHT, POINTS, Feed, FeedDesk, is_windy
+from ems.slow.forecast_record import RECORD as FORECAST
 from ems.slow.foresee import Foreseer, StoredPast
 from ems.slow.futures import Futures
+from ems.slow.load_ladders import LoadLadders
 from ems.slow.measured_past import STEP_S, MeasuredPast
 from ems.slow.period_desk import PeriodDesk
 from ems.slow.plan_resumed import read_plan
@@ -35,11 +38,12 @@ from ems.slow.series_files import own_column, read_load_file, read_places
 from ems.slow.situation import NEEDED_ROLES, OPTIONAL_ROLES
 from ems.slow.zone_watch import Zone, ZoneWatch
 from ems.store.journal import FILE as JOURNAL
-from ems.store.journal import latest_record, records_since
+from ems.store.journal import Record, last_records, latest_record, read_records, records_since
 from ems.store.reader import oldest, read_at_each, read_means
 from ems.store.segments import FOLDER
 from ems.worker import Feeder, Solver
 from optimization.assets import EvSession, HeatPump
+from optimization.forecast.ladder import REMEMBERED_S
 from optimization.forecast.past import empty
 from optimization.grid_case import bus_numbers, load_case
 from optimization.network import GridLimits, Network
@@ -54,6 +58,7 @@ DEMAND_RECORD = "demand_interval"
 """Journal kind of the metering intervals that the fast loop closes."""
 BORDER_WITHIN_S = 30.0
 """A register tells the border of a metering interval from readings so near to it [s]."""
+READ_AT_ONCE = 50
 FETCH_SHARE = 0.2
 """A fetch may take so large a share of the planning period."""
 
@@ -67,6 +72,7 @@ def build_planning(
     journal: PlanJournal,
     state_dir: Path,
     feeds: Mapping[str, Feed] | None = None,
+    learner: Learner | None = None,
     on_issue: Callable[[ForecastSeries], None] = lambda _series: None,
 ) -> Planning:
     """Build the slow loop of a site.
@@ -79,6 +85,7 @@ def build_planning(
         journal: keeps plans.
         state_dir: holds the history and the prepared feeder.
         feeds: where forecasts are published, by name; None to open those of the site file.
+        learner: teaches the forecasts of loads that learn; None for nobody, so that they do without.
         on_issue: told every published issue once.
 
     Raises:
@@ -92,14 +99,33 @@ def build_planning(
     desk = FeedDesk(opened, max_age_h, clock, limit_s, windy=is_windy(site), on_issue=on_issue)
     measured = MeasuredPast(measured_points(site, bindings), partial(read_means, history_path(state_dir)))
     zones = ZoneWatch(watched_zones(site), bindings)
-    foreseer = Foreseer(site, bindings, desk=desk, measured=measured, stored=stored_past(site), zones=zones)
+    ladders = _ladders(site, clock, journal, learner, state_dir)
+    foreseer = Foreseer(
+        site, bindings, desk=desk, measured=measured, stored=stored_past(site), zones=zones, ladders=ladders
+    )
     accounts = _accounts(site, bindings, desk, clock, state_dir)
     periods = PeriodDesk(site, accounts, FarSight(site, foreseer, ZoneInfo(site.file.site.timezone)), journal.record)
     questioner = Questioner.of(site, bindings, site.tariff, bus_numbers(grid_path(site)))
     network, futures = network_source(site, cache_dir(state_dir)), Futures(site, foreseer)
-    parts = PlanningParts(measured, desk, foreseer, questioner, network, periods, futures)
+    parts = PlanningParts(measured, desk, foreseer, questioner, network, periods, futures, ladders)
     last = _last_plan(site, state_dir)
     return Planning(site, bindings, clock, solver=solver, journal=journal, parts=parts, last=last)
+
+
+def _ladders(site: Site, clock: Clock, journal: PlanJournal, learner: Learner | None, state_dir: Path) -> LoadLadders:
+    """Take up the ladders of the loads where the journal ends."""
+    ladders, now = LoadLadders(site, journal, learner), clock.now()
+    ladders.resume(_between(state_dir / JOURNAL, FORECAST, now - timedelta(seconds=REMEMBERED_S), now))
+    return ladders
+
+
+def _between(journal: Path, kind: str, since: datetime, until: datetime) -> Iterator[Record]:
+    """Read records piece by piece: four weeks of forecasts at once would be more than the core ever holds."""
+    before = last_records(journal, kind, 1, since)
+    after_id = before[0].id if before else 0
+    while records := read_records(journal, kind, after_id, READ_AT_ONCE):
+        yield from (record for record in records if record.at <= until)
+        after_id = records[-1].id
 
 
 def _last_plan(site: Site, state_dir: Path) -> Plan | None:

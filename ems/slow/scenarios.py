@@ -40,8 +40,8 @@ from optimization.assets.ev_session import EvSession
 from optimization.forecast.building import zone_gains_kw
 from optimization.forecast.ev import is_day_off
 from optimization.forecast.load import foresee_load
-from optimization.forecast.past import Past, empty, epoch_s, merge, most_seen
-from optimization.forecast.spread import Errors, Issued, means
+from optimization.forecast.past import QUARTER_S, Past, empty, epoch_s, merge, most_seen
+from optimization.forecast.spread import Errors, Issued, coarser
 from optimization.outlook import SLOT_S
 from optimization.outlook_cars import Point, Standing, Visit, charging_kw, past_days
 from optimization.problem import Plan
@@ -49,8 +49,6 @@ from optimization.slots import Floats, Slots
 
 SLOTS = 24
 SCENARIOS = 40
-COARSE_S = 900.0
-"""Calendar forecasts go by means over quarter-hours: finer ones cost time and tell nothing more."""
 LOAD, AIR = "load", ":temperature_c"
 PV_FLOOR = 0.05
 CLEAR_NEAR_S = 1800.0
@@ -204,7 +202,7 @@ class ScenarioMaker:
                 continue
             if isinstance(spec, HeatPumpAsset) or name.endswith(AIR):
                 continue
-            older = self._older.get(name, empty(COARSE_S))
+            older = self._older.get(name, empty(QUARTER_S))
             path = foresee_load(merge(older, coarser(past)), view.middles_s, now_s, self._zone)
             if path is not None:
                 foreseen[name], scale[name] = path, one
@@ -321,16 +319,6 @@ class ScenarioMaker:
         total = sum(weights.values()) if weights else 1.0
         shares = sum(spec.residual_share for spec in loads.values())
         return {name: shares * weight / total for name, weight in weights.items()}
-
-
-def coarser(past: Past) -> Past:
-    """Give the known quarter-hours of a past."""
-    if not past.at_s.size:
-        return empty(COARSE_S)
-    start_s = float(np.floor(past.at_s[0] / COARSE_S) * COARSE_S)
-    count = int((past.at_s[-1] - start_s) // COARSE_S) + 1
-    value = means(past, start_s, COARSE_S, count)
-    return Past(np.asarray(start_s + COARSE_S * np.arange(count), dtype=float), value, COARSE_S).known()
 
 
 def _stay_s(visit: Visit) -> float:

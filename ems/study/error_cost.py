@@ -76,7 +76,9 @@ class Tried:
         """Give what came of a series; where nobody measured it, what was foreseen, for all alike."""
         at_s: Floats = np.asarray(now_s + QUARTER_S * (np.arange(AHEAD) + 0.5), dtype=np.float64)
         truth = quarter_means(self.series[name].past, at_s)
-        return np.where(np.isfinite(truth), truth, self.told(name, SERVED, now_s)) if name in self.replayed else truth
+        if name not in self.replayed or np.isfinite(truth).all():
+            return truth
+        return np.where(np.isfinite(truth), truth, self.told(name, SERVED, now_s))
 
     def told(self, name: str, method: str, now_s: float) -> Floats:
         """Give the medians that were known of a series; what a method does not say the ladder does."""
@@ -87,34 +89,40 @@ class Tried:
         return np.asarray(value[len(value) // 2, first : first + AHEAD])
 
 
-def error_costs(tried: Tried, period: Period, progress: Callable[[float], None]) -> dict[str, Any] | None:
+def error_costs(
+    tried: Tried, period: Period, progress: Callable[[float], None], *, ways: Mapping[str, Foresee] | None = None
+) -> dict[str, Any] | None:
     """Plan and carry out a period by each forecast.
 
     Args:
         tried: what is planned for.
         period: whole hours; what is foreseen must reach a day beyond its end.
         progress: told the share that is done, 0..1.
+        ways: to foresee, `perfect` among them; None for `persistence`, `today`, `served` and `perfect`.
 
     Returns:
-        By `persistence`, `today`, `served` and `perfect`: `cost` and `error_cost` [currency]; None for a site without
-        a battery or without recorded prices.
+        By way: `cost` and `error_cost` [currency]; None for a site without a battery or without recorded prices.
 
     Raises:
         CommandError: the record has gaps that no forecast fills.
     """
     if not tried.batteries or "price" not in tried.series:
         return None
-    ways: dict[str, Foresee] = {
-        REFERENCE: lambda name, now_s: tried.told(name, REFERENCE, now_s),
-        TODAY: lambda name, now_s: tried.told(name, TODAYS[name in tried.plants], now_s),
-        SERVED: lambda name, now_s: tried.told(name, SERVED, now_s),
-        PERFECT: tried.came,
-    }
+    ways = _usual_ways(tried) if ways is None else ways
     costs = {}
     for i, (way, foresee) in enumerate(ways.items()):
         costs[way] = _carried_out(tried, period, foresee)
         progress((i + 1) / len(ways))
     return {way: {"cost": cost, "error_cost": cost - costs[PERFECT]} for way, cost in costs.items()}
+
+
+def _usual_ways(tried: Tried) -> dict[str, Foresee]:
+    return {
+        REFERENCE: lambda name, now_s: tried.told(name, REFERENCE, now_s),
+        TODAY: lambda name, now_s: tried.told(name, TODAYS[name in tried.plants], now_s),
+        SERVED: lambda name, now_s: tried.told(name, SERVED, now_s),
+        PERFECT: tried.came,
+    }
 
 
 def _carried_out(tried: Tried, period: Period, foresee: Foresee) -> float:

@@ -23,13 +23,14 @@ LEAST_BLOCKS = 7
 """Of fewer blocks no spread is taken."""
 
 
-def calibrated(levels: Sequence[float], value: Floats, errors: Floats) -> Floats:
+def calibrated(levels: Sequence[float], value: Floats, errors: Floats, near_leads: int = NEAR_LEADS) -> Floats:
     """Move quantiles so that what came in the past would have been covered.
 
     Args:
         levels: ascending.
         value: quantiles as the method gave them, shape (levels, leads).
         errors: what came less the quantile, `nan` where unknown, shape (blocks, levels, leads).
+        near_leads: errors of so many leads before and after count, too.
 
     Returns:
         Quantiles in ascending order, shape (levels, leads); `nan` where too few blocks are known.
@@ -37,13 +38,13 @@ def calibrated(levels: Sequence[float], value: Floats, errors: Floats) -> Floats
     if len(errors) < LEAST_BLOCKS:
         return np.full(value.shape, np.nan)
     blocks = np.isfinite(errors).all(axis=1).sum(axis=0)
-    moved = value + _correction(levels, errors)
+    moved = value + _correction(levels, errors, near_leads)
     return np.where(blocks >= LEAST_BLOCKS, np.sort(moved, axis=0), np.nan)
 
 
-def _correction(levels: Sequence[float], errors: Floats) -> Floats:
-    count, width = len(errors), 2 * NEAR_LEADS + 1
-    padded = np.pad(errors, ((0, 0), (0, 0), (NEAR_LEADS, NEAR_LEADS)), constant_values=np.nan)
+def _correction(levels: Sequence[float], errors: Floats, near_leads: int) -> Floats:
+    count, width = len(errors), 2 * near_leads + 1
+    padded = np.pad(errors, ((0, 0), (0, 0), (near_leads, near_leads)), constant_values=np.nan)
     near = np.lib.stride_tricks.sliding_window_view(padded, width, axis=2)
     pool = np.sort(near.transpose(1, 2, 0, 3).reshape(len(levels), -1, count * width), axis=2)
     known = np.isfinite(pool).sum(axis=2)

@@ -9,17 +9,20 @@ Law: an issue depends on nothing that was not known at its instant.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optimization.forecast.choice import Choice, reconsider
-from optimization.forecast.conformal import calibrated
-from optimization.forecast.features import Lessons, quarter_means
+from optimization.forecast.conformal import NEAR_LEADS, calibrated
+from optimization.forecast.features import Lessons
+from optimization.forecast.issues import Issue, Issues
 from optimization.forecast.learned import Learned, boosted, linear
 from optimization.forecast.methods import (
+    CLIMATE_DAYS,
     Asked,
     Method,
     TooLittleKnown,
@@ -28,8 +31,7 @@ from optimization.forecast.methods import (
     last_week,
     persistence,
 )
-from optimization.forecast.past import DAY_S, QUARTER_S, Past
-from optimization.forecast.score import pinball
+from optimization.forecast.past import DAY_S, QUARTER_S
 from optimization.slots import Floats
 
 FIRST = "calendar"
@@ -37,6 +39,9 @@ REMEMBERED_S = 28.0 * DAY_S
 NEAR_S = 2.0 * 3600.0
 """Errors of an issue of another time of day count if the times lie so close together [s]."""
 LEAST_SCORED = 0.5
+BEYOND = 0.5
+"""What lies beyond the bounds by more than this share of the greatest known value is a fault, not a small slip."""
+NOTHING: Mapping[str, Floats] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,26 +71,19 @@ class Served:
     each: Mapping[str, Floats]
 
 
-@dataclass(slots=True, eq=False)
-class _Issue:
-    """What every method said, as it gave it and as it was issued, shape (levels, n) each; and what came, shape (n,)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Now:
+    """What is foreseen at this instant, and remembered by nobody.
 
-    issued_s: float
-    at_s: Floats
-    levels: tuple[float, ...]
-    raw: Mapping[str, Floats]
-    issued: Mapping[str, Floats]
-    came: Floats
+    Args:
+        median: `nan` where nothing is known, shape (n,).
+        method: whose each value is, empty where nothing is known, shape (n,).
+        silent: why a method said nothing that was asked before another one spoke, in words, by method.
+    """
 
-    def learn(self, past: Past) -> None:
-        if np.isnan(self.came).any():
-            self.came = quarter_means(past, self.at_s)
-
-    def loss(self, name: str) -> Floats:
-        """Give a method's loss by quarter-hour, `nan` where it or what came is unknown, shape (n,)."""
-        if name not in self.issued:
-            return np.full(self.came.shape, np.nan)
-        return pinball(self.levels, self.issued[name], self.came)
+    median: Floats
+    method: tuple[str, ...]
+    silent: Mapping[str, str]
 
 
 def all_methods() -> dict[str, Method]:
@@ -101,45 +99,86 @@ def all_methods() -> dict[str, Method]:
     }
 
 
-@dataclass(slots=True, eq=False)
 class Ladder:
     """Foresees one series.
 
     Args:
-        methods: by name, the simplest first.
+        methods: by name, the simplest first; None for `all_methods`.
         bounds: what the series cannot leave [unit of the series].
         choice: the method to begin with.
+        serving: methods that may be chosen; the others are scored, and speak where none of these does. None for all.
+        issues: where issues are remembered; None for a table of its own.
+        near_leads: errors of so many leads before and after count, too.
     """
 
-    methods: Mapping[str, Method] = field(default_factory=all_methods)
-    bounds: tuple[float, float] = (-np.inf, np.inf)
-    choice: Choice = field(default_factory=lambda: Choice(FIRST))
-    _issues: list[_Issue] = field(default_factory=list)
-    _day: int | None = None
+    def __init__(
+        self,
+        methods: Mapping[str, Method] | None = None,
+        bounds: tuple[float, float] = (-np.inf, np.inf),
+        choice: Choice = Choice(FIRST),  # noqa: B008 - it is frozen
+        *,
+        serving: Collection[str] | None = None,
+        issues: Issues | None = None,
+        near_leads: int = NEAR_LEADS,
+    ) -> None:
+        self.methods = all_methods() if methods is None else dict(methods)
+        self.bounds, self.choice = bounds, choice
+        self.issues = Issues(tuple(self.methods)) if issues is None else issues
+        self.day: int | None = None
+        self._serving = frozenset(self.methods if serving is None else serving)
+        self._near_leads = near_leads
+        self._losses: dict[str, float] | None = None
 
     def issue(self, asked: Asked) -> Served:
-        """Foresee once; issues come in the order of time and ask for as many quarter-hours each.
+        """Foresee once, and remember it; issues come in the order of time and ask for as many quarter-hours each.
 
         Raises:
             ValueError: an issue lies before the last one, or asks for another number of quarter-hours.
         """
         self._look_back(asked)
         raw, silent = self._ask(asked)
-        near = self._near(asked.now_s)
-        moved = {name: calibrated(asked.levels, v, self._errors(near, name, v.shape)) for name, v in raw.items()}
+        moved = {name: self._calibrated(asked, name, v) for name, v in raw.items()}
         issued = {n: np.clip(np.where(np.isnan(moved[n]), raw[n], moved[n]), *self.bounds) for n in raw}
         nothing = np.full(len(asked.at_s), np.nan)
-        self._issues.append(_Issue(asked.now_s, asked.at_s, asked.levels, raw, issued, nothing))
+        self.issues.keep(Issue(asked.now_s, asked.at_s, raw, issued, nothing), asked.levels)
         value, method = self._served(asked, issued)
         spread = [name != "" and bool(np.isfinite(moved[name][0, i])) for i, name in enumerate(method)]
         return Served(
             asked.now_s, asked.at_s, asked.levels, value, method, self.choice.method, np.array(spread), silent, issued
         )
 
+    def now(self, asked: Asked, given: Mapping[str, Floats] = NOTHING) -> Now:
+        """Foresee medians, moved by past errors as those of issues are, and remember nothing.
+
+        Only the chosen method is asked, and others where it says nothing.
+
+        Args:
+            asked: any instants ahead.
+            given: medians that the caller has, by method, shape (n,) each; such a method is not asked.
+        """
+        value, whose = np.full(len(asked.at_s), np.nan), np.full(len(asked.at_s), "", dtype=object)
+        silent: dict[str, str] = {}
+        for name in self._best_first(self.methods):
+            missing = np.isnan(value)
+            if not missing.any():
+                break
+            try:
+                raw = given[name] if name in given else _middle(self._believed(self.methods[name](asked), asked))
+            except TooLittleKnown as reason:
+                silent[name] = str(reason)
+                continue
+            good = missing & np.isfinite(raw)
+            value[good], whose[good] = (raw + self._shift(asked, name))[good], name
+        return Now(np.clip(value, *self.bounds), tuple(whose.tolist()), silent)
+
     def losses(self) -> dict[str, float]:
         """Give the mean loss of what was issued in the last days, by method, over what all of them have foreseen."""
-        told = {name: np.array([issue.loss(name) for issue in self._issues]) for name in self.methods}
-        known = sum(int(np.isfinite(issue.came).sum()) for issue in self._issues)
+        if self._losses is None:
+            self._losses = self._scored()
+        return self._losses
+
+    def _scored(self) -> dict[str, float]:
+        told, known = self.issues.losses(), self.issues.known()
         scored = {n: loss for n, loss in told.items() if np.isfinite(loss).sum() > LEAST_SCORED * known}
         if not scored:
             return {}
@@ -147,49 +186,82 @@ class Ladder:
         return {n: float(loss[common].mean()) for n, loss in scored.items()} if common.any() else {}
 
     def _look_back(self, asked: Asked) -> None:
-        if self._issues:
-            last = self._issues[-1]
-            if asked.now_s <= last.issued_s:
-                raise ValueError(f"an issue at {asked.now_s:.0f} s does not lie after the last one; go on in time")
-            if len(asked.at_s) != len(last.at_s):
-                raise ValueError(
-                    f"{len(asked.at_s)} quarter-hours are asked for, {len(last.at_s)} before; ask for as many"
-                )
+        last_s, leads = self.issues.last_s, self.issues.leads
+        if last_s is not None and asked.now_s <= last_s:
+            raise ValueError(f"an issue at {asked.now_s:.0f} s does not lie after the last one; go on in time")
+        if last_s is not None and len(asked.at_s) != leads:
+            raise ValueError(f"{len(asked.at_s)} quarter-hours are asked for, {leads} before; ask for as many")
+        self.issues.forget(asked.now_s - REMEMBERED_S)
         # A quarter-hour that runs is no quarter-hour yet.
-        past = asked.past.before(np.floor(asked.now_s / QUARTER_S) * QUARTER_S)
-        self._issues = [i for i in self._issues if i.issued_s >= asked.now_s - REMEMBERED_S]
-        for issue in self._issues:
-            issue.learn(past)
+        self.issues.learn(asked.past.before(np.floor(asked.now_s / QUARTER_S) * QUARTER_S))
+        self._losses = None
         today = int(asked.calendar.cells(np.array([asked.now_s]))[0][0])
-        if self._day is not None and today > self._day:
-            self.choice = reconsider(self.choice, self.losses())
-        self._day = today
+        if self.day is not None and today > self.day:
+            loss = self.losses()
+            self.choice = reconsider(self.choice, {name: loss[name] for name in loss if name in self._serving})
+        self.day = today
 
     def _ask(self, asked: Asked) -> tuple[dict[str, Floats], dict[str, str]]:
         raw: dict[str, Floats] = {}
         silent: dict[str, str] = {}
         for name, method in self.methods.items():
             try:
-                raw[name] = method(asked)
+                raw[name] = self._believed(method(asked), asked)
             except TooLittleKnown as reason:
                 silent[name] = str(reason)
         return raw, silent
 
-    def _near(self, now_s: float) -> list[_Issue]:
-        apart = [abs((i.issued_s - now_s + DAY_S / 2.0) % DAY_S - DAY_S / 2.0) for i in self._issues]
-        return [i for i, s in zip(self._issues, apart, strict=True) if s <= NEAR_S]
+    def _believed(self, value: Floats, asked: Asked) -> Floats:
+        """Give what a method said; raises `TooLittleKnown` where it is no number, or far beyond the bounds."""
+        said = value[~np.isnan(value)]
+        if not np.isfinite(said).all():
+            raise TooLittleKnown("it foresees what is no number")
+        if not said.size or not np.isfinite(self.bounds).any():
+            return value
+        known = asked.laid(CLIMATE_DAYS).value
+        slack = BEYOND * float(np.nanmax(np.abs(known))) if np.isfinite(known).any() else 0.0
+        low, high = self.bounds
+        worst = said.min() if low - said.min() > said.max() - high else said.max()
+        if worst < low - slack or worst > high + slack:
+            raise TooLittleKnown(f"it foresees {worst:.1f}, far beyond {low:g} to {high:g}")
+        return value
 
-    def _errors(self, near: Sequence[_Issue], name: str, shape: tuple[int, ...]) -> Floats:
-        blocks = [i.came - i.raw[name] for i in near if name in i.raw]
-        return np.array(blocks) if blocks else np.empty((0, *shape))
+    def _calibrated(self, asked: Asked, name: str, value: Floats) -> Floats:
+        errors = self.issues.errors(name, asked.now_s, NEAR_S)
+        return calibrated(asked.levels, value, errors, self._near_leads)
+
+    def _shift(self, asked: Asked, name: str) -> Floats:
+        """Give by how much past errors move a method's median, shape (n,): by lead, none where too few are known."""
+        errors = _middle(self.issues.errors(name, asked.now_s, NEAR_S).transpose(1, 0, 2))[:, None, :]
+        if not errors.size:
+            return np.zeros(len(asked.at_s))
+        by_lead = calibrated((0.5,), np.zeros((1, errors.shape[2])), errors, self._near_leads)[0]
+        known = np.isfinite(by_lead)
+        if not known.any():
+            return np.zeros(len(asked.at_s))
+        shift: Floats = np.interp(asked.at_s - asked.now_s, self.issues.lead_s[known], by_lead[known])
+        return shift
+
+    def _best_first(self, names: Mapping[str, object]) -> list[str]:
+        """Order methods: the chosen one, those of the least loss, of the rest the one to begin with, then as named."""
+        loss = self.losses()
+
+        def place(name: str) -> tuple[bool, bool, bool, float, bool]:
+            others = name not in self._serving, name != self.choice.method, name not in loss
+            return *others, loss.get(name, 0.0), name != FIRST
+
+        return sorted(names, key=place)
 
     def _served(self, asked: Asked, issued: Mapping[str, Floats]) -> tuple[Floats, tuple[str, ...]]:
         """Lay what is issued over each other, and say whose each value is; the better method lies above."""
-        loss = self.losses()
-        worst_first = sorted(issued, key=lambda n: (n == self.choice.method, n in loss, -loss.get(n, 0.0)))
         value = np.full((len(asked.levels), len(asked.at_s)), np.nan)
         whose = np.full(len(asked.at_s), "", dtype=object)
-        for name in worst_first:
+        for name in reversed(self._best_first(issued)):
             good = np.isfinite(issued[name]).all(axis=0)
             value[:, good], whose[good] = issued[name][:, good], name
         return value, tuple(whose.tolist())
+
+
+def _middle(value: Floats) -> Floats:
+    """Give the row of the middle level."""
+    return np.asarray(value[len(value) // 2])

@@ -19,18 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from optimization.forecast.features import OWN, Lesson, Lessons, features
-from optimization.forecast.methods import Asked
+from optimization.forecast.features import Lesson, Lessons, features
+from optimization.forecast.methods import Asked, TooLittleKnown
+from optimization.forecast.models import Forest, Linear, Model, expanded, is_finite, planted
 from optimization.forecast.past import DAY_S
 from optimization.slots import Floats
 
 RELEARN_S = 7.0 * DAY_S
+OLD_S = 3.0 * DAY_S
+"""What was learned elsewhere serves for so long: its lessons come every day."""
 RIDGE = 1e-3
-LINEAR = tuple(OWN.index(name) for name in ("calendar", "newest", "week", "climate", "hour", "day", "lead_h"))
 TREES, LEAVES, RATE, LEAST_IN_LEAF = 50, 8, 0.08, 100
-
-Fitted = Callable[[Floats], Floats]
-"""From features, shape (n, features), to what is added to the calendar's forecast, shape (levels, n)."""
 
 
 class Learned:
@@ -41,9 +40,9 @@ class Learned:
         lessons: where rows of features are kept; methods of one series may share them.
     """
 
-    def __init__(self, fit: Callable[[Lesson, Sequence[float]], Fitted], lessons: Lessons) -> None:
+    def __init__(self, fit: Callable[[Lesson, Sequence[float]], Model], lessons: Lessons) -> None:
         self._fit, self._lessons = fit, lessons
-        self._last: tuple[tuple[object, ...], Fitted] | None = None
+        self._last: tuple[tuple[object, ...], Model] | None = None
 
     def __call__(self, asked: Asked) -> Floats:
         """Give quantiles, `nan` where a feature that is needed is unknown; raises `TooLittleKnown`."""
@@ -51,7 +50,7 @@ class Learned:
         value: Floats = rows[:, 0] + self._fitted(asked)(rows)
         return value
 
-    def _fitted(self, asked: Asked) -> Fitted:
+    def _fitted(self, asked: Asked) -> Model:
         cut_s = float(np.floor(asked.now_s / RELEARN_S) * RELEARN_S)
         if self._last is None or self._last[0] != (cut_s, asked.levels):
             lesson = self._lessons.until(asked, cut_s)
@@ -59,28 +58,57 @@ class Learned:
         return self._last[1]
 
 
-def linear(lesson: Lesson, levels: Sequence[float]) -> Fitted:
+class Taught:
+    """A method whose model is learned elsewhere and handed over; it never learns by itself.
+
+    Args:
+        why: what it says while it has none.
+    """
+
+    def __init__(self, why: str = "nothing was learned yet") -> None:
+        self._model: Model | None = None
+        self._learned_s, self._why = -np.inf, why
+
+    def teach(self, model: Model, learned_s: float) -> None:
+        """Take a model over.
+
+        Args:
+            model: what was learned; one that holds no numbers is refused, and the one before it goes on.
+            learned_s: the instant up to which it knows what came [s since 1970].
+        """
+        if is_finite(model):
+            self._model, self._learned_s = model, learned_s
+        else:
+            self.tell("what was learned is no number")
+
+    def tell(self, why: str) -> None:
+        """Note why there is nothing new; what was learned before serves until it is old."""
+        self._why = why
+
+    def __call__(self, asked: Asked) -> Floats:
+        """Give quantiles, as `Learned` does; raises `TooLittleKnown` without a model, or with an old one."""
+        if self._model is None:
+            raise TooLittleKnown(self._why)
+        age_s = asked.now_s - self._learned_s
+        if age_s > OLD_S:
+            raise TooLittleKnown(f"what was learned is {age_s / DAY_S:.0f} days old: {self._why}")
+        rows = features(asked)
+        value: Floats = rows[:, 0] + self._model(rows)
+        return value
+
+
+def linear(lesson: Lesson, levels: Sequence[float]) -> Linear:
     """Learn a linear function; a point, like the simple methods."""
-    rows, error = _expanded(lesson.features), lesson.error
+    rows, error = expanded(lesson.features), lesson.error
     good = np.isfinite(rows).all(axis=1) & np.isfinite(error)
     mean, spread = rows[good].mean(axis=0), rows[good].std(axis=0)
     spread = np.where(spread > 0.0, spread, 1.0)
     z = np.column_stack([np.ones(good.sum()), (rows[good] - mean) / spread])
     weight = np.linalg.solve(z.T @ z + RIDGE * len(z) * np.eye(z.shape[1]), z.T @ error[good])
-
-    def added(asked: Floats) -> Floats:
-        value = weight[0] + (_expanded(asked) - mean) / spread @ weight[1:]
-        return np.tile(value, (len(levels), 1))
-
-    return added
+    return Linear(len(levels), mean, spread, weight)
 
 
-def _expanded(rows: Floats) -> Floats:
-    told = rows[:, len(OWN) :]
-    return np.column_stack([rows[:, LINEAR], told, told * rows[:, :1]])
-
-
-def boosted(lesson: Lesson, levels: Sequence[float]) -> Fitted:
+def boosted(lesson: Lesson, levels: Sequence[float]) -> Forest:
     """Learn trees for each level; a gap in a feature is a branch of its own."""
     # Takes two seconds to import, and whoever does not ask for it shall not wait.
     from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415
@@ -96,9 +124,6 @@ def boosted(lesson: Lesson, levels: Sequence[float]) -> Fitted:
             ).fit(lesson.features[known], lesson.error[known])
             for level in levels
         ]  # fmt: skip
-
-    def added(asked: Floats) -> Floats:
-        with threadpool_limits(1):
-            return np.sort([model.predict(asked) for model in models], axis=0)
-
-    return added
+    # Its trees have no public name; a test holds what they say against what the model itself says.
+    trees = [[one.nodes for (one,) in model._predictors] for model in models]  # noqa: SLF001
+    return planted(trees, [float(model._baseline_prediction[0, 0]) for model in models])  # noqa: SLF001

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from optimization.forecast.past import DAY_S, Past
+from optimization.forecast.past import DAY_S, QUARTER_S, Past, empty
 from optimization.slots import Floats
 
 LEAST, LEAST_ALIKE = 24, 8
@@ -155,3 +155,13 @@ def means(past: Past, start_s: float, step_s: float, count: int) -> Floats:
     known = np.bincount(slot[inside], minlength=count)
     enough = known >= 0.5 * step_s / past.step_s
     return np.where(enough, totals / np.maximum(known, 1), np.nan)
+
+
+def coarser(past: Past) -> Past:
+    """Give the known quarter-hours of a past."""
+    if not past.at_s.size:
+        return empty(QUARTER_S)
+    start_s = float(np.floor(past.at_s[0] / QUARTER_S) * QUARTER_S)
+    count = int((past.at_s[-1] - start_s) // QUARTER_S) + 1
+    value = means(past, start_s, QUARTER_S, count)
+    return Past(np.asarray(start_s + QUARTER_S * np.arange(count), dtype=float), value, QUARTER_S).known()

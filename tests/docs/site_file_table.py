@@ -56,6 +56,7 @@ PLACES = {
     "ReserveBand": "`reserves.<id>`",
     "PowerEnvelope": "`envelopes.<id>`",
     "ResponseEvent": "`demand_response.<id>`",
+    "LoadForecast": "`forecasts.<id>`",
     "PhaseSwitch": "`assets.<id>.phase_switch`",
     "SgReady": "`assets.<id>.sg_ready`",
     "Comfort": "`zones.<id>.comfort`, `assets.<id>.comfort`",

@@ -26,6 +26,8 @@ WORDS: dict[str, dict[str, str]] = {
         "(engineer.md#bands-and-envelopes)",
         "demand_response": "times in which less import is promised, by id; see [demand response]"
         "(engineer.md#demand-response)",
+        "forecasts": "by which methods single loads are foreseen, by id of a `metered_load` or a `heat_load`, or "
+        "`load` for all unmetered loads together",
     },
     "ReserveBand": {
         "from_h": "local hour at which it begins, in quarters",
@@ -89,6 +91,11 @@ WORDS: dict[str, dict[str, str]] = {
         "scenarios](engineer.md#plans-for-several-scenarios)",
         "bisections": "solves more, at most, that look for a plan verified by AC power flow where three rounds have "
         "found none within the limits",
+        "forecast_methods": "by which methods loads may be foreseen; see [forecasts](engineer.md#forecasts)",
+    },
+    "LoadForecast": {
+        "methods": "by which methods this load may be foreseen, in place of `planning.forecast_methods`; one alone "
+        "pins it",
     },
     "Uncertainty": {
         "scenarios": "of loads and sun, with what is foreseen",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from plan_samples import sample_plan
 
-from ems.worker_main import _private_stdout, _receive, _send
+from ems.child_process import private_stdout, receive, send
 from optimization.problem import Refused
 
 HANG = threading.Event()
@@ -21,15 +21,15 @@ def main() -> None:
     mode, folder = sys.argv[1], Path(sys.argv[2])
     (folder / f"started-{os.getpid()}").touch()
     first = len(list(folder.glob("started-*"))) == 1
-    source, sink = sys.stdin.buffer, _private_stdout()
+    source, sink = sys.stdin.buffer, private_stdout()
     print("a library that prints on stdout")
     if mode == "never_starts":
         sys.exit(3)
     if mode == "slow_start":
         HANG.wait(0.6)
-    _receive(source)
-    _send(sink, "ready")
-    while (question := _receive(source)) is not None:
+    receive(source)
+    send(sink, "ready")
+    while (question := receive(source)) is not None:
         answer(mode if first else "good", question[1], sink)
 
 
@@ -37,9 +37,9 @@ def answer(mode: str, now: object, sink: object) -> None:
     """Answer one question, well or badly."""
     match mode:
         case "good" | "slow_start":
-            _send(sink, replace(sample_plan(), id=f"by {os.getpid()}", made_at=now))
+            send(sink, replace(sample_plan(), id=f"by {os.getpid()}", made_at=now))
         case "refuses":
-            _send(sink, Refused(("the battery is invalid",)))
+            send(sink, Refused(("the battery is invalid",)))
         case "hangs":
             HANG.wait()
         case "dies":
@@ -51,7 +51,7 @@ def answer(mode: str, now: object, sink: object) -> None:
             sink.write((12).to_bytes(8, "big") + b"no pickle at")
             sink.flush()
         case "wrong_type":
-            _send(sink, {"a": "dictionary"})
+            send(sink, {"a": "dictionary"})
         case "half":
             sink.write((1000).to_bytes(8, "big") + b"half an answer")
             sink.flush()

@@ -1,0 +1,152 @@
+"""The ladders of forecasts of all loads: what is foreseen of each, by which method, and how good that lately was.
+
+With every plan the chosen method is asked anew; every few hours all methods issue, and are held against what came.
+What learns is taught elsewhere (`ems/learner.py`).
+
+Law 1: a plan judges few loads, so that it is on time.
+Law 2: a load of which only hours are known keeps to the simplest method; then the calendar serves until another one has
+proved better.
+Law 3: who speaks in place of the chosen method, and why, is told once and journalled.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+from ems.config.site import Site
+from ems.learner import Learner, NoLearner
+from ems.slow.forecast_record import CHANGE, RECORD, issue_body, read_issue
+from ems.slow.load_rungs import JUDGED_S, LoadRungs
+from ems.store.journal import Record
+from optimization.forecast.homework import LEARNERS, Homework
+from optimization.forecast.methods import CLIMATE_DAYS
+from optimization.forecast.past import DAY_S, Past, epoch_s
+from optimization.forecast.quarters import Calendar
+from optimization.forecast.spread import coarser
+from optimization.slots import Floats
+
+logger = logging.getLogger(__name__)
+
+LOOKED_BACK_S = (CLIMATE_DAYS + 1) * DAY_S
+LESSON_S = DAY_S
+RETRY_S = 6.0 * 3600.0
+FIRST_LESSON_S = 900.0
+"""The first lesson waits until a start is over."""
+
+
+class Records(Protocol):
+    """What is needed of the journal."""
+
+    def record(self, kind: str, body: Mapping[str, Any], *, at: datetime | None = None) -> object:
+        """Append a record."""
+
+
+class LoadLadders:
+    """The ladders of all loads of a site.
+
+    Args:
+        site: the site.
+        journal: keeps what was foreseen.
+        learner: teaches what learns; None for nobody.
+    """
+
+    def __init__(self, site: Site, journal: Records, learner: Learner | None = None) -> None:
+        self._file, self._journal = site.file, journal
+        self._learner: Learner = NoLearner() if learner is None else learner
+        self._calendar = Calendar(ZoneInfo(site.file.site.timezone))
+        self._loads: dict[str, LoadRungs] = {}
+        self._pasts: dict[str, Past] = {}
+        self._lesson_due_s: float | None = None
+        self._waiting: list[tuple[str, Mapping[str, Any], datetime]] = []
+
+    def resume(self, records: Iterable[Record]) -> None:
+        """Go on where the journal ends; a record that cannot be read costs itself only."""
+        for record in records:
+            try:
+                kept = read_issue(record.body)
+            except (KeyError, TypeError, ValueError) as error:
+                logger.warning("entry %d of the journal is no forecast that can be read: %s", record.id, error)
+            else:
+                self._load(kept.point, record.at).resume(kept)
+
+    def look(self, pasts: Mapping[str, Past], now: datetime) -> None:
+        """Look at the loads once a plan, before anything is foreseen: learn, choose, and let some issue.
+
+        Args:
+            pasts: what is known of each load that is foreseen by a ladder [kW].
+            now: the present instant.
+        """
+        now_s = epoch_s(now)
+        self._pasts = {name: coarser(past.since(now_s - LOOKED_BACK_S)).before(now_s) for name, past in pasts.items()}
+        for gone in self._loads.keys() - pasts.keys():
+            del self._loads[gone]
+        for name, past in self._pasts.items():
+            self._load(name, now).come_of_age(past, now)
+        self._learn(now_s)
+        due = [name for name, past in self._pasts.items() if past.at_s.size and self._loads[name].is_due(now_s)]
+        at_once = math.ceil(len(self._pasts) * self._file.planning.every_s / JUDGED_S)
+        for name in due[:at_once]:
+            self._waiting.append((RECORD, issue_body(self._loads[name].judge(self._pasts[name], now)), now))
+
+    def foresee(self, name: str, at_s: Floats, now: datetime, usual_kw: Floats) -> Floats:
+        """Foresee a load that was looked at.
+
+        Args:
+            name: of the load.
+            at_s: any instants ahead [s since 1970], shape (n,).
+            now: the present instant.
+            usual_kw: what the calendar foresees there, from all that is known, shape (n,) [kW].
+
+        Returns:
+            Medians, shape (n,) [kW].
+        """
+        load = self._loads[name]
+        foreseen_kw, is_news = load.foresee(self._pasts[name], at_s, now, usual_kw)
+        if is_news:
+            body = {"point": name, "method": load.speaks, "chosen": load.chosen, "why": load.why}
+            self._waiting.append((CHANGE, body, now))
+        return foreseen_kw
+
+    def speaks(self, name: str) -> str:
+        """Name the method that foresees most of a load now; empty before the first forecast."""
+        return self._loads[name].speaks if name in self._loads else ""
+
+    def tell(self) -> None:
+        """Write down what there is to tell since this was last done; a plan that is due goes first."""
+        for kind, body, at in self._waiting:
+            self._journal.record(kind, body, at=at)
+        self._waiting.clear()
+
+    async def close(self) -> None:
+        """Write down what is left, and give up what is being learned."""
+        self.tell()
+        await self._learner.close()
+
+    def _load(self, name: str, now: datetime) -> LoadRungs:
+        if name not in self._loads:
+            own = self._file.forecasts.get(name)
+            wished = self._file.planning.forecast_methods if own is None else own.methods
+            learners = tuple(LEARNERS) if self._learner.teaches else ()
+            self._loads[name] = LoadRungs(name, wished, learners, self._calendar, now)
+        return self._loads[name]
+
+    def _learn(self, now_s: float) -> None:
+        """Take over what was learned, and once a day have more learned."""
+        if not self._learner.teaches:
+            return
+        due_s = now_s + FIRST_LESSON_S if self._lesson_due_s is None else self._lesson_due_s
+        for name, learnt in self._learner.take().items():
+            if name in self._loads:
+                self._loads[name].take_over(learnt)
+            due_s = min(due_s, now_s + RETRY_S) if learnt.silent else due_s
+        wanted = {name: tuple(self._loads[name].taught) for name in self._pasts if self._loads[name].taught}
+        if now_s >= due_s and wanted and not self._learner.is_busy:
+            due_s = now_s + LESSON_S
+            homework = {n: Homework(self._pasts[n], now_s, self._calendar, methods) for n, methods in wanted.items()}
+            self._learner.begin(homework)
+        self._lesson_due_s = due_s

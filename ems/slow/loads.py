@@ -1,0 +1,116 @@
+"""Foresees the loads of a site, each from its own past: unmetered ones together, metered ones, loads of heat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from ems.config.asset_models import planned_assets
+from ems.config.assets import GridMeter, LoadAsset, MeteredLoad
+from ems.config.binding import Bindings
+from ems.config.forecasts import UNMETERED
+from ems.config.heat_assets import HeatLoadAsset
+from ems.config.site import Site
+from ems.slow.load_ladders import LoadLadders
+from ems.slow.measured_past import STEP_S, Table
+from optimization.forecast.load import foresee_load
+from optimization.forecast.past import Past, empty, epoch_s, merge, slot_means, slot_pieces
+from optimization.slots import Floats, Slots
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadsForeseen:
+    """What loads will take, on the slots, arrays of shape (n,) [kW].
+
+    Args:
+        unmetered_kw: what no device meters, all `load` assets together; None while nothing is known of it.
+        metered_kw: each metered load, by asset id; one of which nothing is known is missing.
+        heat_kw: each load of heat, likewise.
+        methods: by which method most of each load is foreseen, by asset id and `load`.
+    """
+
+    unmetered_kw: Floats | None
+    metered_kw: Mapping[str, Floats]
+    heat_kw: Mapping[str, Floats]
+    methods: Mapping[str, str] = field(default_factory=dict)
+
+
+class StoredLoads(Protocol):
+    """What came with the site of its loads [kW]: all unmetered ones together, and by asset id metered ones and heat."""
+
+    @property
+    def load(self) -> Past:
+        """Of all unmetered loads together."""
+
+    @property
+    def metered(self) -> Mapping[str, Past]:
+        """Of metered loads and loads of heat, by asset id."""
+
+
+class Loads:
+    """Foresees the loads of one site.
+
+    Args:
+        site: the site.
+        bindings: which point measures what.
+        ladders: choose the methods; None for the calendar alone.
+    """
+
+    def __init__(self, site: Site, bindings: Bindings, ladders: LoadLadders | None = None) -> None:
+        self._bindings, self._ladders = bindings, ladders
+        self._zone = ZoneInfo(site.file.site.timezone)
+        planned, assets = planned_assets(site), site.file.assets
+        self._devices = [name for name, spec in planned.items() if not isinstance(spec, LoadAsset)]
+        self._metered = [name for name, spec in planned.items() if isinstance(spec, MeteredLoad)]
+        self._heat = [name for name, spec in assets.items() if isinstance(spec, HeatLoadAsset)]
+        taken = UNMETERED in (*self._metered, *self._heat)
+        self._has_unmetered = not taken and any(isinstance(spec, LoadAsset) for spec in planned.values())
+        self._meter = next((name for name, spec in assets.items() if isinstance(spec, GridMeter)), "")
+
+    def foresee(self, stored: StoredLoads, table: Table, slots: Slots, now: datetime) -> LoadsForeseen:
+        """Foresee all of them, once a plan, from what came with the site and what was measured."""
+        residual = self.residual_past(stored, table)
+        own = {name: self.metered_past(stored, name, table) for name in self._metered}
+        own |= {name: self._past(stored, name, "heat_kw", table) for name in self._heat}
+        if self._ladders is not None:
+            self._ladders.look({**({UNMETERED: residual} if self._has_unmetered else {}), **own}, now)
+        unmetered = self._foreseen(UNMETERED if self._has_unmetered else None, residual, slots, now)
+        found = {name: kw for name, past in own.items() if (kw := self._foreseen(name, past, slots, now)) is not None}
+        said = {} if self._ladders is None else {name: self._ladders.speaks(name) for name in (UNMETERED, *own)}
+        return LoadsForeseen(
+            unmetered,
+            {name: kw for name, kw in found.items() if name in self._metered},
+            {name: np.maximum(kw, 0.0) for name, kw in found.items() if name in self._heat},
+            {name: method for name, method in said.items() if method},
+        )
+
+    def residual_past(self, stored: StoredLoads, table: Table) -> Past:
+        """Give the stored and measured past of what the grid meter shows and no device explains [kW]."""
+        metered = table.past(self._bindings.measure(self._meter, "power_kw"))
+        explained = [table.past(self._bindings.measure(name, "power_kw")).value for name in self._devices]
+        residual = metered.value - np.sum(explained, axis=0)
+        return merge(stored.load, Past(metered.at_s, np.maximum(residual, 0.0), STEP_S).known())
+
+    def metered_past(self, stored: StoredLoads, name: str, table: Table) -> Past:
+        """Give the stored and measured past of a metered load [kW]."""
+        return self._past(stored, name, "power_kw", table)
+
+    def _past(self, stored: StoredLoads, name: str, role: str, table: Table) -> Past:
+        measured = table.past(self._bindings.measure(name, role)).known()
+        return merge(stored.metered.get(name, empty(STEP_S)), measured)
+
+    def _foreseen(self, name: str | None, past: Past, slots: Slots, now: datetime) -> Floats | None:
+        """Foresee one, as means over the slots [kW]; None if nothing is known of it."""
+        (pieces_s, slot), now_s = slot_pieces(slots), epoch_s(now)
+        at_s = np.maximum(pieces_s, now_s)
+        usual_kw = foresee_load(past, at_s, now_s, self._zone)
+        if usual_kw is None:
+            return None
+        if name is None or self._ladders is None:
+            return slot_means(usual_kw, slot)
+        return slot_means(self._ladders.foresee(name, at_s, now, usual_kw), slot)
