@@ -46,6 +46,12 @@ def added_up(spent: list[Answer], x: Floats, binaries: int) -> Answer:
     return replace(effort, binaries=binaries, gap=gap, status=mixed.status)
 
 
+def all_told(rounds: list[Answer]) -> Answer:
+    """Report the last of several rounds of one question, with the effort of all of them."""
+    iterations, run_s = sum(each.iterations for each in rounds), sum(each.run_s for each in rounds)
+    return replace(rounds[-1], iterations=iterations, run_s=run_s, start=rounds[0].start)
+
+
 def figures(answer: Answer) -> dict[str, float | str]:
     """Put the figures of a solve into words for the record."""
     return {

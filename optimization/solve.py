@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimization.affine import AffineModel, Lp
-from optimization.answer import Answer, added_up, figures
+from optimization.answer import Answer, added_up, all_told, figures
 from optimization.coefficients import coefficients
 from optimization.exclusive import (
     Pairs,
@@ -35,9 +35,11 @@ from optimization.exclusive import (
 )
 from optimization.extract import Solution, extract
 from optimization.kept_models import KeptModels
+from optimization.left_out import LeftOut
 from optimization.model import exclusive_groups
 from optimization.network import Network
 from optimization.network_block import limit_params
+from optimization.outside import outside
 from optimization.problem import Problem, Refused
 from optimization.ring import head, in_a_ring
 from optimization.shadow_prices import Duals, shadow_prices
@@ -68,6 +70,8 @@ OPTIONS: dict[str, bool | int | float | str] = {
 }
 EDGE_WEIGHTS = "simplex_dual_edge_weight_strategy"
 CHOSEN, DEVEX = -1, 1
+SCALED = 3
+"""Of `simplex_scale_strategy`: always. HiGHS by itself leaves be what the rows of a feeder made it scale."""
 
 
 class SolveError(Exception):
@@ -92,14 +96,39 @@ class WarmModel(Generic[Laid]):
     affine: Laid
     pairs: Pairs
     edges: int | None = None
+    left_out: LeftOut | None = None
     highs: highspy.Highs = field(default_factory=highspy.Highs)
     basis: highspy.HighsBasis | None = None
     wholes: Floats | None = None
+    asked: Lp | None = None
     solves: int = 0
 
     def __post_init__(self) -> None:
         for name, value in OPTIONS.items():
             self.highs.setOptionValue(name, value)
+        if self.left_out is not None:
+            self.highs.setOptionValue("simplex_scale_strategy", SCALED)
+
+    def answer(self, lp: Lp, deadline_s: float | None, *, warm: bool = True) -> Answer:
+        """Solve a programme, at first without what is left out; as `solve` where that is nothing."""
+        self.asked = lp
+        if self.left_out is None:
+            return self.solve(lp, deadline_s, warm=warm)
+        spent: list[Answer] = []
+        while True:
+            found = self.solve(self.left_out.programme(lp), deadline_s, warm=warm or bool(spent))
+            spent.append(replace(found, x=self.left_out.whole(lp, found.x)))
+            fresh = self.left_out.take_in(lp, spent[-1].x)
+            if not fresh:
+                return all_told(spent)
+            self._make_room(fresh)
+
+    def _make_room(self, rows: int) -> None:
+        """Let the basis be that of so many rows more, none of which binds yet."""
+        starts, nothing = np.zeros(rows, dtype=np.int32), np.zeros(0)
+        any_value = np.full(rows, highspy.kHighsInf)
+        self.highs.addRows(rows, -any_value, any_value, 0, starts, np.zeros(0, dtype=np.int32), nothing)
+        self.basis = self.highs.getBasis()
 
     def solve(self, lp: Lp, deadline_s: float | None, *, warm: bool = True) -> Answer:
         """Solve the relaxation and, where a pair or a whole number is broken, the rest; raises `SolveError`."""
@@ -116,9 +145,11 @@ class WarmModel(Generic[Laid]):
         In it whole numbers are held or cost nothing: they have no slope.
         """
         found = self.highs.getSolution()
-        cost = np.array(found.col_dual)
+        x, cost, row = (np.array(each) for each in (found.col_value, found.col_dual, found.row_dual))
         cost[self.affine.integers] = 0.0
-        return np.array(found.col_value), cost, np.array(found.row_dual)
+        if self.left_out is None or self.asked is None:
+            return x, cost, row
+        return self.left_out.whole(self.asked, x), cost, self.left_out.slopes(self.asked, row)
 
     def _cleaned(self, lp: Lp, x: Floats) -> Floats:
         """Take off what cancels out, and round up what that costs nothing."""
@@ -327,7 +358,9 @@ class Solver:
             affine = self._kept.compiled(shape, network)
             # Steepest edges have to be found anew for every row of a basis: in a ring that costs more than its steps.
             edges = None if affine.turns is None else DEVEX
-            model = WarmModel(affine, find_pairs(exclusive_groups(shape), affine.columns), edges)
+            pairs = find_pairs(exclusive_groups(shape), affine.columns)
+            out = outside(affine, np.concatenate([pairs.first.ravel(), pairs.second.ravel()]))
+            model = WarmModel(affine, pairs, edges, None if out is None else LeftOut(affine, out))
         self._models[shape] = model
         if len(self._models) > MODELS_KEPT:
             self._models.popitem(last=False)
@@ -335,11 +368,11 @@ class Solver:
 
     def _checked(self, model: WarmModel[AffineModel], lp: Lp) -> Answer:
         """Solve, and from time to time believe a warm optimum only if a cold one agrees."""
-        answer = model.solve(lp, self._deadline_s)
+        answer = model.answer(lp, self._deadline_s)
         model.solves += 1
         if not self._cross_check_every or answer.start == "cold" or model.solves % self._cross_check_every:
             return answer
-        cold = model.solve(lp, self._deadline_s, warm=False)
+        cold = model.answer(lp, self._deadline_s, warm=False)
         agree = abs(cold.objective - answer.objective) <= OBJECTIVE_TOLERANCE * max(1.0, abs(cold.objective))
         return answer if agree else cold
 

@@ -1,0 +1,163 @@
+"""Rows of a ring that are left out of its programme until a plan breaks them, and columns that only such rows look at.
+
+A feeder whose limits are far off has eleven rows a branch and slot that decide nothing, and every pivot of the simplex
+method has to carry them along. With D the columns that only equations without prices define, R those equations, K all
+other columns and L the inequalities that look at D:
+
+    A_RD x_D = b_R - A_RK x_K                                  (D follows from K, so D and R need not be solved for)
+    low_L <= A_LK x_K + A_LD x_D <= high_L                     (left out, and looked at when the plan is there)
+    with W = A_LD inv(A_RD):  low_L - W b_R <= (A_LK - W A_RK) x_K <= high_L - W b_R     (the same in K, once it breaks)
+    y_R = -W' y_L                                              (slopes of the cost, so that those in D are 0)
+
+Law 1: what is found is the optimum of the whole programme, as that of a part of its rows which breaks none of the rest.
+Law 2: what may be left out is shown by the numbers of the compiled model, not declared: a column of D has no bound, no
+cost and no place among whole numbers and pairs whatever the Params are, and its row is an equation of constants.
+Law 3: a row comes in with all rows that it turns to, as the next plan is the same a slot on; in it stays.
+
+Source: own derivation; rows left out until they are broken are the cutting planes of Dantzig, Fulkerson and Johnson,
+Solution of a large-scale traveling-salesman problem, Operations Research 2 (1954) 393-410.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.sparse import csc_matrix, csr_matrix, vstack
+from scipy.sparse.linalg import SuperLU, splu
+
+from optimization.affine import AffineModel, Lp
+from optimization.outside import Outside, columns_of, turns_of
+from optimization.slots import Floats, Ints
+
+BROKEN = 1e-7
+"""The solver's own tolerance of a row."""
+
+
+class LeftOut:
+    """Writes the programmes of one model without what may be left out, but for limits that were broken before.
+
+    Args:
+        model: with turns.
+        out: what of it may be left out.
+    """
+
+    def __init__(self, model: AffineModel, out: Outside) -> None:
+        assert model.turns is not None
+        self._out, self._turns = out, model.turns
+        self._row, self._column = model.indices, columns_of(model)
+        self._height, self._width = model.starts[5] - model.starts[4], len(model.indptr) - 1
+        is_kept = np.ones(self._height, dtype=bool)
+        is_kept[out.equations] = is_kept[out.limits] = False
+        self._kept, self._values = np.flatnonzero(is_kept), np.flatnonzero(is_kept[self._row])
+        self._indices = (np.cumsum(is_kept) - 1)[self._row[self._values]].astype(np.int32)
+        ends = np.arange(self._width + 1)
+        self._indptr = np.searchsorted(self._column[self._values], ends).astype(np.int32)
+        self._is_defined = np.zeros(self._width, dtype=bool)
+        self._is_defined[out.columns] = True
+        constants = model.constant[model.starts[6] :]
+        whole = csr_matrix((constants, (self._row, self._column)), shape=(self._height, self._width))
+        equations = whole[out.equations]
+        self._lu: SuperLU = splu(equations[:, out.columns].tocsc(), permc_spec="NATURAL")
+        equations.data[self._is_defined[equations.indices]] = 0.0
+        self._equations = equations
+        self._ways: dict[int, tuple[Ints, Floats]] = {}
+        self.in_force = np.zeros(0, dtype=np.int64)
+        self._take(self.in_force)
+
+    def programme(self, lp: Lp) -> Lp:
+        """Write a programme of the kept rows and the limits in force; what is defined by rows left out is held at 0."""
+        lower, upper = lp.col_lower.copy(), lp.col_upper.copy()
+        lower[self._out.columns] = upper[self._out.columns] = 0.0
+        shape = (len(self._kept), self._width)
+        kept = csc_matrix((lp.matrix.data[self._values], self._indices, self._indptr), shape=shape)
+        small = replace(
+            lp,
+            col_lower=lower,
+            col_upper=upper,
+            row_lower=lp.row_lower[self._kept],
+            row_upper=lp.row_upper[self._kept],
+            matrix=kept,
+        )
+        return self._with_limits(small, lp) if len(self.in_force) else small
+
+    def whole(self, lp: Lp, x: Floats) -> Floats:
+        """Add what the rows left out define to the values of the columns."""
+        found = x.copy()
+        found[self._out.columns] = self._lu.solve(lp.row_lower[self._out.equations] - self._equations @ x)
+        return found
+
+    def take_in(self, lp: Lp, x: Floats) -> int:
+        """Take in what values of all columns break, with all that it turns to; gives how many rows came in."""
+        limits = self._out.limits
+        value = (lp.matrix @ x)[limits]
+        broken = np.maximum(lp.row_lower[limits] - value, value - lp.row_upper[limits]) > BROKEN
+        fresh = np.setdiff1d(turns_of(self._turns.rows, limits[broken]), self.in_force)
+        if fresh.size:
+            self._take(fresh)
+        return len(fresh)
+
+    def slopes(self, lp: Lp, row: Floats) -> Floats:
+        """Tell the slopes of the cost in all rows from those in the rows of a programme."""
+        found = np.zeros(self._height)
+        found[self._kept] = row[: len(self._kept)]
+        found[self.in_force] = row[len(self._kept) :]
+        weights = self._limits(lp)[:, self._out.columns] @ self._way
+        found[self._out.equations] = -(weights.T @ row[len(self._kept) :])
+        return found
+
+    def _with_limits(self, small: Lp, lp: Lp) -> Lp:
+        """Add the limits in force, written in the columns that stay."""
+        limits = self._limits(lp)
+        defined = limits[:, self._out.columns]
+        limits.data[self._is_defined[limits.indices]] = 0.0
+        offset = defined @ (self._way @ lp.row_lower[self._out.equations])
+        matrix = vstack((small.matrix, limits - defined @ self._effect), format="csc")
+        return replace(
+            small,
+            row_lower=np.concatenate([small.row_lower, lp.row_lower[self.in_force] - offset]),
+            row_upper=np.concatenate([small.row_upper, lp.row_upper[self.in_force] - offset]),
+            matrix=csc_matrix(matrix),
+        )
+
+    def _limits(self, lp: Lp) -> csr_matrix:
+        """Cut the limits in force out of a matrix, as they stand."""
+        shape = (len(self.in_force), self._width)
+        return csr_matrix((lp.matrix.data[self._limit_values], self._limit_columns, self._limit_starts), shape=shape)
+
+    def _take(self, fresh: Ints) -> None:
+        """Bring limits into force, and find what the columns that they look at are made of."""
+        self.in_force = np.concatenate([self.in_force, fresh])
+        place = np.full(self._height, -1)
+        place[self.in_force] = np.arange(len(self.in_force))
+        values = np.flatnonzero(place[self._row] >= 0)
+        self._limit_values = values[np.argsort(place[self._row[values]], kind="stable")]
+        self._limit_columns = self._column[self._limit_values]
+        counts = np.bincount(place[self._row[values]], minlength=len(self.in_force))
+        self._limit_starts = np.concatenate([[0], np.cumsum(counts)])
+        for column in np.unique(self._limit_columns[self._is_defined[self._limit_columns]]).tolist():
+            if column not in self._ways:
+                self._find_ways(column)
+        self._stack_ways()
+
+    def _find_ways(self, column: int) -> None:
+        """Find by which equations a column is made of those that stay, and with it each column that it turns to."""
+        unit = (self._out.columns == column).astype(float)
+        weight = self._lu.solve(unit, "T")
+        used = np.flatnonzero(weight)
+        columns, rows = self._turns.columns, self._turns.rows
+        turned = zip(turns_of(columns, [column]), turns_of(rows, self._out.equations[used]), strict=True)
+        for (each,), equations in turned:
+            self._ways[int(each)] = (equations, weight[used])
+
+    def _stack_ways(self) -> None:
+        """Put what is known of columns into matrices, one row a defined column: of equations, and of columns that stay."""
+        place = np.zeros(self._height, dtype=np.int64)
+        place[self._out.equations] = np.arange(len(self._out.equations))
+        nothing = (np.zeros(0, dtype=np.int64), np.zeros(0))
+        ways = [self._ways.get(column, nothing) for column in self._out.columns.tolist()]
+        starts = np.cumsum([0, *(len(weight) for _, weight in ways)])
+        equations, weights = (np.concatenate([way[k] for way in ways]) for k in range(2))
+        shape = (len(ways), len(self._out.equations))
+        self._way = csr_matrix((weights, place[equations], starts), shape=shape)
+        self._effect = self._way @ self._equations
