@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from optimization.affine import Lp
 from optimization.slots import Floats
 
 
@@ -63,3 +66,14 @@ def figures(answer: Answer) -> dict[str, float | str]:
         "start": answer.start,
         "binaries": float(answer.binaries),
     }
+
+
+def worst_residual(lp: Lp, x: Floats) -> float:
+    """Find by how much x breaks a row or a bound at the worst, relative to the size of that limit."""
+    rows = lp.matrix @ x
+    return max(_excess(x, lp.col_lower, lp.col_upper), _excess(rows, lp.row_lower, lp.row_upper))
+
+
+def _excess(value: Floats, lower: Floats, upper: Floats) -> float:
+    over = np.maximum(lower - value, value - upper) / (1.0 + np.abs(value))
+    return float(over.max(initial=0.0))

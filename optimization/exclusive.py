@@ -36,6 +36,12 @@ class Pairs:
     second: Ints
     thing: Ints
 
+    @property
+    def columns(self) -> Ints:
+        """All columns that are in a pair."""
+        both = np.concatenate([self.first.ravel(), self.second.ravel()])
+        return both[both >= 0]
+
     def __len__(self) -> int:
         """Count the pairs."""
         return len(self.first)

@@ -10,9 +10,9 @@ other columns and L the inequalities that look at D:
     y_R = -W' y_L                                              (slopes of the cost, so that those in D are 0)
 
 Law 1: what is found is the optimum of the whole programme, as that of a part of its rows which breaks none of the rest.
-Law 2: what may be left out is shown by the numbers of the compiled model, not declared: a column of D has no bound, no
-cost and no place among whole numbers and pairs whatever the Params are, and its row is an equation of constants.
-Law 3: a row comes in with all rows that it turns to, as the next plan is the same a slot on; in it stays.
+Law 2: what may be left out is found in the numbers of the compiled model, not declared (`optimization.outside`).
+Law 3: a row comes in with all rows that it turns to, as the next plan is the same a slot on, and leaves with them when
+none of them has bound while the ring turned once.
 
 Source: own derivation; rows left out until they are broken are the cutting planes of Dantzig, Fulkerson and Johnson,
 Solution of a large-scale traveling-salesman problem, Operations Research 2 (1954) 393-410.
@@ -21,17 +21,34 @@ Solution of a large-scale traveling-salesman problem, Operations Research 2 (195
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 from scipy.sparse.linalg import SuperLU, splu
 
 from optimization.affine import AffineModel, Lp
-from optimization.outside import Outside, columns_of, turns_of
+from optimization.answer import Answer, all_told
+from optimization.outside import Bools, Outside, columns_of, turns_of
 from optimization.slots import Floats, Ints
 
 BROKEN = 1e-7
 """The solver's own tolerance of a row."""
+NEAR = 1e-6
+"""A row with less room than this binds."""
+
+
+class Rows(Protocol):
+    """What is asked of a model in a solver whose rows come and go."""
+
+    def solve(self, lp: Lp, deadline_s: float | None, *, warm: bool = True) -> Answer:
+        """Solve a programme."""
+
+    def more_rows(self, count: int) -> None:
+        """Make room below in what is kept for the next solve."""
+
+    def fewer_rows(self, stays: Bools) -> None:
+        """Keep the same without some rows."""
 
 
 class LeftOut:
@@ -63,7 +80,23 @@ class LeftOut:
         self._equations = equations
         self._ways: dict[int, tuple[Ints, Floats]] = {}
         self.in_force = np.zeros(0, dtype=np.int64)
-        self._take(self.in_force)
+        self._has_bound, self._answers = np.zeros(0, dtype=bool), 0
+        self._cut_out()
+
+    def answer(self, model: Rows, lp: Lp, deadline_s: float | None, *, warm: bool) -> Answer:
+        """Solve, and take in what the answer breaks, until it breaks nothing; raises what the model's `solve` does."""
+        spent: list[Answer] = []
+        while True:
+            found = model.solve(self.programme(lp), deadline_s, warm=warm or bool(spent))
+            spent.append(replace(found, x=self.whole(lp, found.x)))
+            fresh = self.take_in(lp, spent[-1].x)
+            if not fresh:
+                break
+            model.more_rows(fresh)
+        stays = self.let_go(lp, spent[-1].x)
+        if stays is not None:
+            model.fewer_rows(np.concatenate([np.ones(len(self._kept), dtype=bool), stays]))
+        return all_told(spent)
 
     def programme(self, lp: Lp) -> Lp:
         """Write a programme of the kept rows and the limits in force; what is defined by rows left out is held at 0."""
@@ -90,12 +123,41 @@ class LeftOut:
     def take_in(self, lp: Lp, x: Floats) -> int:
         """Take in what values of all columns break, with all that it turns to; gives how many rows came in."""
         limits = self._out.limits
-        value = (lp.matrix @ x)[limits]
-        broken = np.maximum(lp.row_lower[limits] - value, value - lp.row_upper[limits]) > BROKEN
-        fresh = np.setdiff1d(turns_of(self._turns.rows, limits[broken]), self.in_force)
+        broken = limits[self._room(lp, x)[limits] < -BROKEN]
+        fresh = np.setdiff1d(turns_of(self._turns.rows, broken), self.in_force)
         if fresh.size:
-            self._take(fresh)
+            self.in_force = np.concatenate([self.in_force, fresh])
+            self._has_bound = np.concatenate([self._has_bound, np.zeros(len(fresh), dtype=bool)])
+            self._cut_out()
         return len(fresh)
+
+    def let_go(self, lp: Lp, x: Floats) -> Bools | None:
+        """Let go of what has not bound in any answer of a turn of the ring.
+
+        Args:
+            lp: what was asked.
+            x: the answer, which breaks nothing.
+
+        Returns:
+            which of the rows in force stay; None where all do.
+        """
+        self._has_bound |= self._room(lp, x)[self.in_force] < NEAR
+        self._answers += 1
+        if self._answers < self._turns.rows.shape[1]:
+            return None
+        stays: Bools = np.isin(self.in_force, turns_of(self._turns.rows, self.in_force[self._has_bound]))
+        self._has_bound, self._answers = np.zeros(np.count_nonzero(stays), dtype=bool), 0
+        if stays.all():
+            return None
+        self.in_force = self.in_force[stays]
+        self._cut_out()
+        return stays
+
+    def _room(self, lp: Lp, x: Floats) -> Floats:
+        """Tell how far all rows are from their nearer limit; below 0 where it is broken."""
+        value = lp.matrix @ x
+        room: Floats = np.minimum(value - lp.row_lower, lp.row_upper - value)
+        return room
 
     def slopes(self, lp: Lp, row: Floats) -> Floats:
         """Tell the slopes of the cost in all rows from those in the rows of a programme."""
@@ -125,9 +187,8 @@ class LeftOut:
         shape = (len(self.in_force), self._width)
         return csr_matrix((lp.matrix.data[self._limit_values], self._limit_columns, self._limit_starts), shape=shape)
 
-    def _take(self, fresh: Ints) -> None:
-        """Bring limits into force, and find what the columns that they look at are made of."""
-        self.in_force = np.concatenate([self.in_force, fresh])
+    def _cut_out(self) -> None:
+        """Find where the limits in force stand, and what the columns that they look at are made of."""
         place = np.full(self._height, -1)
         place[self.in_force] = np.arange(len(self.in_force))
         values = np.flatnonzero(place[self._row] >= 0)
@@ -151,7 +212,7 @@ class LeftOut:
             self._ways[int(each)] = (equations, weight[used])
 
     def _stack_ways(self) -> None:
-        """Put what is known of columns into matrices, one row a defined column: of equations, and of columns that stay."""
+        """Put what is known into matrices, one row a defined column: of equations, and of columns that stay."""
         place = np.zeros(self._height, dtype=np.int64)
         place[self._out.equations] = np.arange(len(self._out.equations))
         nothing = (np.zeros(0, dtype=np.int64), np.zeros(0))

@@ -1,4 +1,4 @@
-"""What of a ring's model decides nothing until a plan breaks it: found in the numbers of the compiled model, not declared.
+"""What of a ring's model decides nothing until a plan breaks it, found in the numbers of the compiled model.
 
 With D the columns that only equations without prices define, R those equations, and L the inequalities that look at D,
 R and L may be left out of a programme (`optimization.left_out`). A column of D has no bound and no cost whatever the

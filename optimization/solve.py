@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimization.affine import AffineModel, Lp
-from optimization.answer import Answer, added_up, all_told, figures
+from optimization.answer import Answer, added_up, figures, worst_residual
 from optimization.coefficients import coefficients
 from optimization.exclusive import (
     Pairs,
@@ -112,23 +113,29 @@ class WarmModel(Generic[Laid]):
     def answer(self, lp: Lp, deadline_s: float | None, *, warm: bool = True) -> Answer:
         """Solve a programme, at first without what is left out; as `solve` where that is nothing."""
         self.asked = lp
-        if self.left_out is None:
-            return self.solve(lp, deadline_s, warm=warm)
-        spent: list[Answer] = []
-        while True:
-            found = self.solve(self.left_out.programme(lp), deadline_s, warm=warm or bool(spent))
-            spent.append(replace(found, x=self.left_out.whole(lp, found.x)))
-            fresh = self.left_out.take_in(lp, spent[-1].x)
-            if not fresh:
-                return all_told(spent)
-            self._make_room(fresh)
+        if self.left_out is not None:
+            try:
+                return self.left_out.answer(self, lp, deadline_s, warm=warm)
+            except SolveError:
+                if "unbounded" not in self._ended():
+                    raise
+                self.left_out = self.basis = None  # what was left out is all that bounds it
+        return self.solve(lp, deadline_s, warm=warm)
 
-    def _make_room(self, rows: int) -> None:
+    def more_rows(self, count: int) -> None:
         """Let the basis be that of so many rows more, none of which binds yet."""
-        starts, nothing = np.zeros(rows, dtype=np.int32), np.zeros(0)
-        any_value = np.full(rows, highspy.kHighsInf)
-        self.highs.addRows(rows, -any_value, any_value, 0, starts, np.zeros(0, dtype=np.int32), nothing)
+        none, beyond = np.zeros(0), np.full(count, highspy.kHighsInf)
+        starts = np.zeros(count, dtype=np.int32)
+        self.highs.addRows(count, -beyond, beyond, 0, starts, starts[:0], none)
         self.basis = self.highs.getBasis()
+
+    def fewer_rows(self, stays: NDArray[np.bool_]) -> None:
+        """Take rows that do not bind out of the basis: they are basic, so that it stays one."""
+        if self.basis is not None:
+            fewer = highspy.HighsBasis()
+            fewer.col_status, fewer.row_status = self.basis.col_status, [*compress(self.basis.row_status, stays)]
+            fewer.valid = True
+            self.basis = fewer
 
     def solve(self, lp: Lp, deadline_s: float | None, *, warm: bool = True) -> Answer:
         """Solve the relaxation and, where a pair or a whole number is broken, the rest; raises `SolveError`."""
@@ -359,7 +366,7 @@ class Solver:
             # Steepest edges have to be found anew for every row of a basis: in a ring that costs more than its steps.
             edges = None if affine.turns is None else DEVEX
             pairs = find_pairs(exclusive_groups(shape), affine.columns)
-            out = outside(affine, np.concatenate([pairs.first.ravel(), pairs.second.ravel()]))
+            out = outside(affine, pairs.columns)
             model = WarmModel(affine, pairs, edges, None if out is None else LeftOut(affine, out))
         self._models[shape] = model
         if len(self._models) > MODELS_KEPT:
@@ -389,14 +396,3 @@ def values_of(problem: Problem, shape: Structure) -> dict[str, Floats]:
     values = coefficients(problem, shape)
     limits = {} if problem.network is None else limit_params(problem.network, len(problem.slots))
     return {**values, **limits}
-
-
-def worst_residual(lp: Lp, x: Floats) -> float:
-    """Find by how much x breaks a row or a bound at the worst, relative to the size of that limit."""
-    rows = lp.matrix @ x
-    return max(_excess(x, lp.col_lower, lp.col_upper), _excess(rows, lp.row_lower, lp.row_upper))
-
-
-def _excess(value: Floats, lower: Floats, upper: Floats) -> float:
-    over = np.maximum(lower - value, value - upper) / (1.0 + np.abs(value))
-    return float(over.max(initial=0.0))
