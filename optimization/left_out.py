@@ -14,8 +14,7 @@ Law 2: what may be left out is found in the numbers of the compiled model, not d
 Law 3: a row comes in with all rows that it turns to, as the next plan is the same a slot on, and leaves with them when
 none of them has bound while the ring turned once.
 
-Source: own derivation; rows left out until they are broken are the cutting planes of Dantzig, Fulkerson and Johnson,
-Solution of a large-scale traveling-salesman problem, Operations Research 2 (1954) 393-410.
+Source: own derivation.
 """
 
 from __future__ import annotations
