@@ -88,11 +88,12 @@ class LeftOut:
         while True:
             found = model.solve(self.programme(lp), deadline_s, warm=warm or bool(spent))
             spent.append(replace(found, x=self.whole(lp, found.x)))
-            fresh = self.take_in(lp, spent[-1].x)
+            room = room_of_rows(lp, spent[-1].x)
+            fresh = self.take_in(room)
             if not fresh:
                 break
             model.more_rows(fresh)
-        stays = self.let_go(lp, spent[-1].x)
+        stays = self.let_go(room)
         if stays is not None:
             model.fewer_rows(np.concatenate([np.ones(len(self._kept), dtype=bool), stays]))
         return all_told(spent)
@@ -119,10 +120,17 @@ class LeftOut:
         found[self._out.columns] = self._lu.solve(lp.row_lower[self._out.equations] - self._equations @ x)
         return found
 
-    def take_in(self, lp: Lp, x: Floats) -> int:
-        """Take in what values of all columns break, with all that it turns to; gives how many rows came in."""
+    def take_in(self, room: Floats) -> int:
+        """Take in what is broken, with all that it turns to.
+
+        Args:
+            room: how far all rows are from their nearer limit, below 0 where it is broken.
+
+        Returns:
+            how many rows came in.
+        """
         limits = self._out.limits
-        broken = limits[self._room(lp, x)[limits] < -BROKEN]
+        broken = limits[room[limits] < -BROKEN]
         fresh = np.setdiff1d(turns_of(self._turns.rows, broken), self.in_force)
         if fresh.size:
             self.in_force = np.concatenate([self.in_force, fresh])
@@ -130,17 +138,16 @@ class LeftOut:
             self._cut_out()
         return len(fresh)
 
-    def let_go(self, lp: Lp, x: Floats) -> Bools | None:
+    def let_go(self, room: Floats) -> Bools | None:
         """Let go of what has not bound in any answer of a turn of the ring.
 
         Args:
-            lp: what was asked.
-            x: the answer, which breaks nothing.
+            room: of all rows, as above, in an answer that breaks none.
 
         Returns:
             which of the rows in force stay; None where all do.
         """
-        self._has_bound |= self._room(lp, x)[self.in_force] < NEAR
+        self._has_bound |= room[self.in_force] < NEAR
         self._answers += 1
         if self._answers < self._turns.rows.shape[1]:
             return None
@@ -151,12 +158,6 @@ class LeftOut:
         self.in_force = self.in_force[stays]
         self._cut_out()
         return stays
-
-    def _room(self, lp: Lp, x: Floats) -> Floats:
-        """Tell how far all rows are from their nearer limit; below 0 where it is broken."""
-        value = lp.matrix @ x
-        room: Floats = np.minimum(value - lp.row_lower, lp.row_upper - value)
-        return room
 
     def slopes(self, lp: Lp, row: Floats) -> Floats:
         """Tell the slopes of the cost in all rows from those in the rows of a programme."""
@@ -221,3 +222,10 @@ class LeftOut:
         shape = (len(ways), len(self._out.equations))
         self._way = csr_matrix((weights, place[equations], starts), shape=shape)
         self._effect = self._way @ self._equations
+
+
+def room_of_rows(lp: Lp, x: Floats) -> Floats:
+    """Tell how far values of the columns are from the nearer limit of each row; below 0 where it is broken."""
+    value = lp.matrix @ x
+    room: Floats = np.minimum(value - lp.row_lower, lp.row_upper - value)
+    return room
