@@ -12,7 +12,7 @@ other columns and L the inequalities that look at D:
 Law 1: what is found is the optimum of the whole programme, as that of a part of its rows which breaks none of the rest.
 Law 2: what may be left out is found in the numbers of the compiled model, not declared (`optimization.outside`).
 Law 3: a row comes in with all rows that it turns to, as the next plan is the same a slot on, and leaves with them when
-none of them has bound while the ring turned once.
+none of them has bound while the ring turned once, or at the end of a cold start.
 
 Source: own derivation.
 """
@@ -84,6 +84,8 @@ class LeftOut:
 
     def answer(self, model: Rows, lp: Lp, deadline_s: float | None, *, warm: bool) -> Answer:
         """Solve, and take in what the answer breaks, until it breaks nothing; raises what the model's `solve` does."""
+        if (stays := self.let_go()) is not None:
+            model.fewer_rows(np.concatenate([np.ones(len(self._kept), dtype=bool), stays]))
         spent: list[Answer] = []
         while True:
             found = model.solve(self.programme(lp), deadline_s, warm=warm or bool(spent))
@@ -93,9 +95,8 @@ class LeftOut:
             if not fresh:
                 break
             model.more_rows(fresh)
-        stays = self.let_go(room)
-        if stays is not None:
-            model.fewer_rows(np.concatenate([np.ones(len(self._kept), dtype=bool), stays]))
+        self._has_bound |= room[self.in_force] < NEAR
+        self._answers += self._turns.rows.shape[1] if spent[0].start == "cold" else 1
         return all_told(spent)
 
     def programme(self, lp: Lp) -> Lp:
@@ -138,17 +139,12 @@ class LeftOut:
             self._cut_out()
         return len(fresh)
 
-    def let_go(self, room: Floats) -> Bools | None:
-        """Let go of what has not bound in any answer of a turn of the ring.
+    def let_go(self) -> Bools | None:
+        """Let go of what has not bound in any answer of a turn of the ring; gives which rows stay, None where all do.
 
-        Args:
-            room: of all rows, as above, in an answer that breaks none.
-
-        Returns:
-            which of the rows in force stay; None where all do.
+        An answer from a cold start decides alone: on its way much is broken for a while. Rows go before the next solve
+        and not after this one, whose slopes may be asked for.
         """
-        self._has_bound |= room[self.in_force] < NEAR
-        self._answers += 1
         if self._answers < self._turns.rows.shape[1]:
             return None
         stays: Bools = np.isin(self.in_force, turns_of(self._turns.rows, self.in_force[self._has_bound]))

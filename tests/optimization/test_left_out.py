@@ -16,7 +16,7 @@ from optimization.affine import compile_model
 from optimization.assets import BatteryInputs, ChargePointInputs, EvSession, LoadInputs, PvInputs
 from optimization.exclusive import Pairs
 from optimization.kept_models import KeptModels
-from optimization.left_out import LeftOut
+from optimization.left_out import LeftOut, room_of_rows
 from optimization.model import build_model
 from optimization.network import Network
 from optimization.outside import outside
@@ -174,6 +174,13 @@ def test_what_has_not_bound_for_a_turn_leaves_and_the_next_solve_is_warm():
     ring = Solver(ring=True)
     ring.solve(asked(0, TIGHT))
     assert len(left_out(ring).in_force) > 0
+    model = next(iter(ring._models.values()))
+    binds = room_of_rows(model.asked, model.slopes()[0]) < 1e-6
+    ring.solve(asked(0))
+    cycles = model.affine.turns.rows
+    in_force = np.isin(cycles, left_out(ring).in_force)
+    assert (in_force.all(axis=1) == in_force.any(axis=1)).all()
+    assert binds[cycles[in_force.any(axis=1)]].any(axis=1).all()
     for step in range(1, 2 * N):
         ring.solve(asked(step))
     assert len(left_out(ring).in_force) == 0
