@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from optimization.affine import Lp
 from optimization.slots import Floats
 
 
@@ -46,10 +49,10 @@ def added_up(spent: list[Answer], x: Floats, binaries: int) -> Answer:
     return replace(effort, binaries=binaries, gap=gap, status=mixed.status)
 
 
-def with_effort(answer: Answer, before: Answer) -> Answer:
-    """Count in what it took to find the answer before, and tell how that began."""
-    iterations, run_s = answer.iterations + before.iterations, answer.run_s + before.run_s
-    return replace(answer, iterations=iterations, run_s=run_s, start=before.start)
+def all_told(rounds: list[Answer]) -> Answer:
+    """Report the last of several rounds of one question, with the effort of all of them."""
+    iterations, run_s = sum(each.iterations for each in rounds), sum(each.run_s for each in rounds)
+    return replace(rounds[-1], iterations=iterations, run_s=run_s, start=rounds[0].start)
 
 
 def figures(answer: Answer) -> dict[str, float | str]:
@@ -63,3 +66,14 @@ def figures(answer: Answer) -> dict[str, float | str]:
         "start": answer.start,
         "binaries": float(answer.binaries),
     }
+
+
+def worst_residual(lp: Lp, x: Floats) -> float:
+    """Find by how much x breaks a row or a bound at the worst, relative to the size of that limit."""
+    rows = lp.matrix @ x
+    return max(_excess(x, lp.col_lower, lp.col_upper), _excess(rows, lp.row_lower, lp.row_upper))
+
+
+def _excess(value: Floats, lower: Floats, upper: Floats) -> float:
+    over = np.maximum(lower - value, value - upper) / (1.0 + np.abs(value))
+    return float(over.max(initial=0.0))

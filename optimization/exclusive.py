@@ -19,7 +19,7 @@ from optimization.slots import Floats, Ints
 TOLERANCE_KW = 1e-5
 WHOLE = 1e-5
 WITHIN = 1e-6
-"""How far a row may be off: `optimization.solve` asks no less of a solution."""
+"""How far a row may be off: `optimization.warm` asks no less of a solution."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +35,12 @@ class Pairs:
     first: Ints
     second: Ints
     thing: Ints
+
+    @property
+    def columns(self) -> Ints:
+        """All columns that are in a pair."""
+        both = np.concatenate([self.first.ravel(), self.second.ravel()])
+        return both[both >= 0]
 
     def __len__(self) -> int:
         """Count the pairs."""

@@ -25,11 +25,12 @@ from optimization.problem import Problem, Refused
 from optimization.scenario_tree import Stake, Tree, grown
 from optimization.shadow_prices import Duals, shadow_prices
 from optimization.slots import Floats
-from optimization.solve import Solver, WarmModel, values_of
+from optimization.solve import Solver, values_of
 from optimization.solver_options import DEVEX
 from optimization.structure import Structure, structure
 from optimization.uncertainty import Uncertainty, risk_adjusted, shared_slots, tail_mean, turned_out
 from optimization.validation import faults
+from optimization.warm import WarmModel
 
 HEDGES_KEPT = 2
 

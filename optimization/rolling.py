@@ -28,10 +28,10 @@ from optimization.hedging import HedgingSolver
 from optimization.network import GridError, GridLimits, Network
 from optimization.network_build import prepare
 from optimization.problem import AcVerdict, Plan, Problem, Refused
-from optimization.solve import SolveError
 from optimization.switching import Outage
 from optimization.tightening import blended
 from optimization.validation import faults
+from optimization.warm import SolveError
 from optimization.witness import Witness, testimony
 
 ROUNDS = 3

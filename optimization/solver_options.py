@@ -24,6 +24,8 @@ OPTIONS: dict[str, bool | int | float | str] = {
 }
 EDGE_WEIGHTS = "simplex_dual_edge_weight_strategy"
 CHOSEN, DEVEX = -1, 1
+SCALED = 3
+"""Of `simplex_scale_strategy`: always. HiGHS by itself leaves be what the rows of a feeder made it scale."""
 DUAL_TOLERANCE = "dual_feasibility_tolerance"
 COARSE, FINE = 1e-7, 1e-10
 """What a unit of a column may still save at an optimum: what HiGHS takes by itself, and the least that it knows."""

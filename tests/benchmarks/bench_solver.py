@@ -25,7 +25,8 @@ from optimization.extract import Solution
 from optimization.hedging import HedgingSolver
 from optimization.model import build_model
 from optimization.problem import Problem
-from optimization.solve import OPTIONS, Solver, values_of
+from optimization.solve import Solver, values_of
+from optimization.solver_options import OPTIONS
 from optimization.structure import structure
 from optimization.uncertainty import Scenario, Uncertainty
 from tests.benchmarks.raw_solver import Raw

@@ -31,7 +31,8 @@ from optimization.extract import Solution
 from optimization.network import GridLimits
 from optimization.problem import Plan, Problem, Refused
 from optimization.rolling import Planner
-from optimization.solve import SolveError, Solver
+from optimization.solve import Solver
+from optimization.warm import SolveError
 from tests.benchmarks.solver_windows import District, a_winter_day
 
 DEVICES, A_DAY, BRANCHES = 30, 96, 11

@@ -20,8 +20,9 @@ from drawn_districts import drawn_district
 from ems.plan_check import check_plan
 from optimization.problem import AcVerdict, Refused
 from optimization.rolling import LIMIT_ABOVE_ALL, UNSERVED_PER_LIMIT
-from optimization.solve import SolveError, Solver, values_of
+from optimization.solve import Solver, values_of
 from optimization.structure import structure
+from optimization.warm import SolveError
 
 LIMITS = ("import_excess_kw", "export_excess_kw", "group_excess_kw", "flow_slack_kva", "v_slack")
 HELD_FIRST = frozenset((*LIMITS, "unserved_kw", "lacking_heat_kw", "surplus_heat_kw"))

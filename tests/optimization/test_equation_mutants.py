@@ -26,8 +26,9 @@ from optimization.exclusive import find_pairs
 from optimization.extract import extract
 from optimization.model import build_model, exclusive_groups
 from optimization.problem import AcVerdict
-from optimization.solve import SolveError, WarmModel, values_of
+from optimization.solve import values_of
 from optimization.structure import structure
+from optimization.warm import SolveError, WarmModel
 
 NEAR = 0.05
 """How near a possible plan has to be for a mutant's plan to count as possible [kW, kWh, K]."""

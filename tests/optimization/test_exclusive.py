@@ -9,7 +9,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from optimization.assets import BatteryInputs, LoadInputs, PvInputs
 from optimization.exclusive import find_pairs
-from optimization.solve import Solver, WarmModel
+from optimization.solve import Solver
+from optimization.warm import WarmModel
 from optimization.weights import Weights
 
 N, H = 8, 0.25

@@ -14,7 +14,8 @@ from optimization.assets import Genset, GensetInputs, HeatLoad, HeatLoadInputs, 
 from optimization.exclusive import a_slot_on
 from optimization.holding import hold, limited
 from optimization.problem import Refused
-from optimization.solve import Solver, WarmModel
+from optimization.solve import Solver
+from optimization.warm import WarmModel
 
 N, H = 12, 0.25
 ENGINE = Genset(

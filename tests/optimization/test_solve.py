@@ -13,11 +13,13 @@ from drawn_districts import drawn_district
 from ems.plan_check import check_plan
 from optimization import kept_models, solve
 from optimization.affine import compile_model
+from optimization.answer import worst_residual
 from optimization.assets import BatteryInputs, ChargePoint, ChargePointInputs, EvSession, LoadInputs
 from optimization.model import build_model
-from optimization.solve import SolveError, Solver, worst_residual
+from optimization.solve import Solver
 from optimization.solver_options import most_nodes
 from optimization.structure import structure
+from optimization.warm import SolveError
 
 
 def asked(energy=5.0, n=12, cars=1):

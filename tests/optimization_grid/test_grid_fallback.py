@@ -14,7 +14,8 @@ from optimization.extract import Solution
 from optimization.grid_rows import Linearisation, drawn_kw
 from optimization.problem import Plan, Problem, Refused
 from optimization.rolling import ROUNDS, Planner
-from optimization.solve import SolveError, Solver
+from optimization.solve import Solver
+from optimization.warm import SolveError
 from optimization.witness import SAMPLED_EVERY, Witness
 
 STRESSED = with_fixed_load(winter_day(), 52.0, 40, 56)

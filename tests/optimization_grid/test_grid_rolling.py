@@ -14,8 +14,9 @@ from optimization.grid_rows import Linearisation, drawn_kw
 from optimization.network import GridError
 from optimization.problem import Plan, Problem, Refused
 from optimization.rolling import ROUNDS, Planner
-from optimization.solve import SolveError, Solver
+from optimization.solve import Solver
 from optimization.tightening import tightened
+from optimization.warm import SolveError
 
 
 class Recorded:
