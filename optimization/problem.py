@@ -49,6 +49,8 @@ __all__ = [
     "ShadowPrices",
     "SlidingDemand",
     "Subscription",
+    "Supplied",
+    "Supply",
     "TariffSeries",
 ]
 
@@ -94,6 +96,27 @@ class CarbonBudget:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Supply:
+    """A grid connection beside the first one: no wire leads from what hangs on it to anything else.
+
+    Args:
+        id: unique among the supplies.
+        members: ids of the assets that hang on it; all others hang on the first connection.
+        tariff: prices and carbon there; the price of carbon is that of the problem's tariff.
+        connection: limits there.
+        demand: what the highest mean import there costs; None where it costs nothing.
+        charges: what this connection costs besides, as those of a problem.
+    """
+
+    id: str
+    members: tuple[str, ...]
+    tariff: TariffSeries
+    connection: Connection
+    demand: DemandTerms | SlidingDemand | None = None
+    charges: tuple[Charge, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Problem:
     """One planning question: everything the plan depends on, and nothing else.
 
@@ -116,6 +139,8 @@ class Problem:
         reserves: power that stands ready, band by band.
         survival: for how long it shall stand alone; None where nobody asks.
         uncertainty: what may come beside the inputs; None to plan for what is foreseen alone.
+        supplies: grid connections beside the first one, of which `tariff`, `connection`, `demand` and `charges` speak.
+        pooled: charges on what all connections take together.
     """
 
     slots: Slots
@@ -135,6 +160,8 @@ class Problem:
     reserves: tuple[Reserve, ...] = ()
     survival: Survival | None = None
     uncertainty: Uncertainty | None = None
+    supplies: tuple[Supply, ...] = ()
+    pooled: tuple[Charge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,9 +229,10 @@ class Limit:
     """What loosening one limit by one unit would save.
 
     Args:
-        asset: whose limit; empty for the connection, the feeder and groups.
-        name: of what, with its unit: `import_limit_kw`, `voltage_pu:bus 5`, `flow_kva:line 3`, `power_kw:park` of a
-            group, `energy_kwh`; of the feeder after an outage followed by ` after ` and its name.
+        asset: whose limit; empty for connections, the feeder and groups.
+        name: of what, with its unit: `import_limit_kw`, `import_limit_kw:north` of a supply, `voltage_pu:bus 5`,
+            `flow_kva:line 3`, `power_kw:park` of a group, `energy_kwh`; of the feeder after an outage followed by
+            ` after ` and its name.
         side: `most` or `least` of it; `none` where it is at zero, and one unit of it would cost so much more;
             `session` where there is one worth for each session of a charge point.
         worth: of one unit during each slot, shape (n,), never negative [currency per unit].
@@ -224,11 +252,24 @@ class ShadowPrices:
         energy_value: what a kWh more taken at the connection costs, shape (n,) [currency/kWh].
         local_value: what it costs at the bus of each asset, shape (n,) each, by asset id [currency/kWh].
         limits: those that bind in some slot.
+        supplied_value: the energy value at each supply, shape (n,) each, by its id [currency/kWh].
     """
 
     energy_value: Floats
     local_value: Mapping[str, Floats]
     limits: tuple[Limit, ...]
+    supplied_value: Mapping[str, Floats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Supplied:
+    """What a supply takes and gives; `import_kw` and all that follows as in a plan, for the first connection."""
+
+    import_kw: Floats
+    export_kw: Floats
+    excess_kw: Floats
+    demand_target_kw: float | None = None
+    charged: tuple[Floats, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -261,6 +302,9 @@ class Plan:
         held_reserves: what is held of each band, by its id.
         survived: what is kept for standing alone; None where nobody asks.
         branches: what would be done in each scenario but the nominal one, by its name.
+        supplies: what the connections beside the first one take and give, by their ids; `import_kw`, `export_kw`,
+            `excess_kw`, `demand_target_kw` and `charged` are the first one's.
+        pooled: what each pooled charge counts.
     """
 
     id: str
@@ -285,6 +329,8 @@ class Plan:
     held_reserves: Mapping[str, Held] = field(default_factory=dict)
     survived: Survived | None = None
     branches: Mapping[str, Plan] = field(default_factory=dict)
+    supplies: Mapping[str, Supplied] = field(default_factory=dict)
+    pooled: tuple[Floats, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

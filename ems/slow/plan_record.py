@@ -23,6 +23,8 @@ HELD, MISSING = ("up_kw", "down_kw"), ("up_missing_kw", "down_missing_kw")
 ALONE = ("need_kwh", "missing_kwh", "missing_kw")
 """What is told of standing alone."""
 WORTH_KEPT = 1e-3
+CAME_LATER = ("supplies", "pooled", "supplied_value")
+"""What a question had no words for before: where it is empty, its digest is what it was."""
 WORTH_DECIMALS = 3
 """A limit that is worth less than `WORTH_KEPT` in a slot is not written down [currency per unit]."""
 
@@ -39,6 +41,8 @@ def _feed(sha: Any, value: Any) -> None:
     if is_dataclass(value):
         sha.update(f"<{type(value).__name__}".encode())
         for field in fields(value):
+            if field.name in CAME_LATER and not getattr(value, field.name):
+                continue
             sha.update(f".{field.name}=".encode())
             _feed(sha, getattr(value, field.name))
     elif isinstance(value, np.ndarray):
