@@ -19,7 +19,20 @@ from ems.config.flexibility import PowerEnvelope, ReserveBand, ResponseEvent
 from ems.config.grid_operator import GridOperator, LimitApi, LimitInput, LimitRegisters
 from ems.config.inverter import InverterCurves
 from ems.config.island import Island, Survives
-from ems.config.site import Control, Device, Feed, Feeds, Grid, Group, Identity, Outage, Planning, Series, SiteFile
+from ems.config.site import (
+    Control,
+    Device,
+    Feed,
+    Feeds,
+    Grid,
+    GridConnection,
+    Group,
+    Identity,
+    Outage,
+    Planning,
+    Series,
+    SiteFile,
+)
 from ems.config.strict import Strict
 from ems.config.switched import PhaseSwitch, SgReady
 
@@ -49,6 +62,7 @@ _NAMED: Mapping[str, type[Strict]] = {
     "reserves": ReserveBand,
     "envelopes": PowerEnvelope,
     "demand_response": ResponseEvent,
+    "connections": GridConnection,
 }
 """What stands under an id and has one schema."""
 _LISTED: Mapping[str, type[Strict]] = {"outages": Outage, "registers": LimitRegisters, "inputs": LimitInput}

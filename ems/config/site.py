@@ -113,6 +113,17 @@ class Grid(Strict):
     per_phase: Switch | None = later(None)
 
 
+class GridConnection(Strict):
+    """A grid connection beside that of `grid`, with a meter of its own: what hangs on it is joined to nothing else.
+
+    `tariff` is a file of its own; None for that of the site.
+    """
+
+    import_limit_kw: Positive
+    export_limit_kw: NotNegative
+    tariff: str | None = None
+
+
 class Feed(Strict):
     """A published forecast: a file in the site folder or an http address, too old to use after `max_age_h` [h]."""
 
@@ -200,6 +211,7 @@ class SiteFile(Strict):
     reserves: dict[Id, ReserveBand] = later({})
     envelopes: dict[Id, PowerEnvelope] = later({})
     demand_response: dict[Id, ResponseEvent] = later({})
+    connections: dict[Id, GridConnection] = later({})
 
     @model_validator(mode="before")
     @classmethod
@@ -223,7 +235,10 @@ def _with_comfort(asset: Any, zones: dict[str, Any]) -> Any:
 
 
 class Site(BaseModel):
-    """A loaded, checked site: the file, the folder it came from, its tariff and the hash of its content."""
+    """A loaded, checked site: the file, the folder it came from, its tariffs and the hash of its content.
+
+    `tariffs` are those of the connections beside the first one, by their ids.
+    """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
@@ -231,3 +246,4 @@ class Site(BaseModel):
     folder: Path
     tariff: Any
     config_hash: str
+    tariffs: Any = Field(default_factory=dict)

