@@ -213,6 +213,11 @@ class SiteFile(Strict):
     demand_response: dict[Id, ResponseEvent] = later({})
     connections: dict[Id, GridConnection] = later({})
 
+    def limits_kw(self, connection: str | None) -> tuple[float, float]:
+        """Give the import and export limit of a connection, the first one for None [kW]."""
+        at = self.grid if connection is None else self.connections[connection]
+        return at.import_limit_kw, at.export_limit_kw
+
     @model_validator(mode="before")
     @classmethod
     def _zone_comfort(cls, raw: Any) -> Any:

@@ -18,6 +18,7 @@ from ems.config.assets import (
 )
 from ems.config.binding import Bindings, bind
 from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatSourceAsset
+from ems.config.placed import Placed
 from ems.config.site import Site
 
 ROOM = 1.5
@@ -150,7 +151,6 @@ def _meters(site: Site, bindings: Bindings) -> Iterator[Meter]:
 
 
 def _largest_kw(site: Site, asset: object) -> float:
-    grid = site.file.grid
     match asset:
         case PvAsset() | WindAsset() | HeatPumpAsset() | GensetAsset() | ElectricBoilerAsset() | HeatSourceAsset():
             return ROOM * asset.rated_kw
@@ -161,7 +161,7 @@ def _largest_kw(site: Site, asset: object) -> float:
         case DeferrableAsset():
             return ROOM * asset.most_kw
         case _:
-            return GRID_ROOM * max(grid.import_limit_kw, grid.export_limit_kw)
+            return GRID_ROOM * max(site.file.limits_kw(asset.connection if isinstance(asset, Placed) else None))
 
 
 def _fuel_kw(asset: object) -> float:

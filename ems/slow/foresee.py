@@ -28,6 +28,7 @@ from ems.config.assets import (
 from ems.config.binding import Bindings
 from ems.config.heat_assets import BoilerAsset, HeatLoadAsset, HeatMaker
 from ems.config.site import Site
+from ems.config.site_parts import first_part
 from ems.slow.feed_desk import POINTS, WIND, FeedDesk, Label, is_windy
 from ems.slow.measured_past import STEP_S, MeasuredPast, Table
 from ems.slow.running import running
@@ -166,11 +167,11 @@ class Foreseer:
         stored: StoredPast,
         zones: ZoneWatch,
     ) -> None:
-        self._site, self._bindings = site, bindings
+        self._site, self._bindings, self._first = site, bindings, first_part(site)
         self._desk, self._measured, self._stored, self._zones = desk, measured, stored, zones
         self._zone = ZoneInfo(site.file.site.timezone)
         self._weather = (*POINTS["weather"], WIND) if is_windy(site) else POINTS["weather"]
-        self._meter = next((n for n, a in site.file.assets.items() if isinstance(a, GridMeter)), "")
+        self._meter = next((n for n, a in self._first.file.assets.items() if isinstance(a, GridMeter)), "")
         self._car_since: dict[str, datetime] = {}
 
     def foresee(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow], sessions: Cars) -> Foresight:
@@ -235,7 +236,7 @@ class Foreseer:
     def residual_past(self, table: Table) -> Past:
         """Give the stored and measured past of what the grid meter shows and no device explains [kW]."""
         metered = table.past(self._bindings.measure(self._meter, "power_kw"))
-        devices = [name for name, spec in planned_assets(self._site).items() if not isinstance(spec, LoadAsset)]
+        devices = [name for name, spec in planned_assets(self._first).items() if not isinstance(spec, LoadAsset)]
         explained = [table.past(self._bindings.measure(name, "power_kw")).value for name in devices]
         residual = metered.value - np.sum(explained, axis=0)
         return merge(self._stored.load, Past(metered.at_s, np.maximum(residual, 0.0), STEP_S).known())
