@@ -31,14 +31,16 @@ DEVICES: dict[str, Any] = {
         "protocol": "modbus", "profile": "sunspec_pv", "port": 15032, "mode": "control", "safe": {"limit_kw": 8},
     },
     "north_store": {
-        "protocol": "modbus", "profile": "sunspec_battery", "port": 15033, "mode": "control", "safe": {"setpoint_kw": 0},
+        "protocol": "modbus", "profile": "sunspec_battery", "port": 15033, "mode": "control",
+        "safe": {"setpoint_kw": 0},
     },
 }  # fmt: skip
 ASSETS: dict[str, Any] = {
     "north_connection": {"kind": "grid_meter", "device": "north_meter", "bus": "north_busbar", "connection": "north"},
     "north_house": {"kind": "metered_load", "device": "north_submeter", "bus": "north", "connection": "north"},
     "north_pv": {
-        "kind": "pv", "device": "north_inverter", "bus": "north", "rated_kw": 12, "module_kw": 14, "connection": "north",
+        "kind": "pv", "device": "north_inverter", "bus": "north", "rated_kw": 12, "module_kw": 14,
+        "connection": "north",
     },
     "north_battery": {
         "kind": "battery", "device": "north_store", "bus": "north", "capacity_kwh": 30, "charge_kw": 10,
@@ -76,7 +78,7 @@ def load(folder: Path) -> Site:
 
 def _second_feeder(path: Path) -> None:
     """Add a feeder to a pandapower grid: an external grid, a transformer like the first one and a line."""
-    import pandapower  # noqa: PLC0415 - 5 s, and not every test needs it
+    import pandapower
 
     net = pandapower.from_json(path)
     head = pandapower.create_bus(net, float(net.bus.vn_kv.iloc[0]), name="north_mv")
