@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stage import MEASURED, NOW, SITE, TARIFF, SceneMaker, levers_of, make_plan, make_site, snapshot
+from two_yards import LIMITS, NORTH_ASSETS, NORTH_DEVICES, NORTH_MEASURED, far_alone, two
 
 from ems.config.binding import bind
-from ems.config.site import Site
 from ems.config.site_parts import FIRST, RowsAt, connection_of, parts_of, plan_at
 from ems.control import Desks
 from ems.fast.connected import Connected, steering_of
@@ -28,57 +28,10 @@ from ems.limits.in_force import Direction, InForce, State
 from optimization.problem import GridRows, Supplied
 from optimization.tariff_file import load_tariff
 
-NORTH_DEVICES = {
-    "far_meter": {"protocol": "simulated", "profile": "sunspec_meter", "port": 11},
-    "far_submeter": {"protocol": "simulated", "profile": "sunspec_meter", "port": 12},
-    "far_inverter": {"protocol": "simulated", "profile": "sunspec_pv", "port": 13, "mode": "control",
-                     "safe": {"limit_kw": 5.0}},
-    "far_store": {"protocol": "simulated", "profile": "sunspec_battery", "port": 14, "mode": "control",
-                  "safe": {"setpoint_kw": 0.0}},
-}  # fmt: skip
-NORTH_ASSETS = {
-    "far_connection": {"kind": "grid_meter", "device": "far_meter", "bus": "barn"},
-    "far_house": {"kind": "metered_load", "device": "far_submeter", "bus": "barn"},
-    "far_pv": {"kind": "pv", "device": "far_inverter", "bus": "barn", "rated_kw": 20.0, "module_kw": 22.0},
-    "far_battery": {"kind": "battery", "device": "far_store", "bus": "barn", "capacity_kwh": 30.0,
-                    "charge_kw": 15.0, "discharge_kw": 15.0, "wear_per_kwh": 0.02},
-}  # fmt: skip
-LIMITS = {"import_limit_kw": 12.0, "export_limit_kw": 6.0}
-NORTH_MEASURED = {
-    "far_meter.power_kw": 5.0,
-    "far_submeter.power_kw": 7.0,
-    "far_inverter.power_kw": -2.0,
-    "far_store.power_kw": 0.0,
-    "far_store.soc_pct": 50.0,
-}
 NO_ROWS = GridRows((), (), np.zeros((0, 0)), np.zeros((1, 0)), np.zeros(0))
 """A feeder that bounds nothing."""
 PRICES = Prices(0.3, 0.1, (0.2, 0.25, 0.3, 0.35, 0.4))
 FAR_PRICES = Prices(0.5, -0.2, (0.2, 0.25, 0.3, 0.35, 0.5))
-
-
-def two() -> Site:
-    """The yard with a second connection."""
-    hung = {name: {**asset, "connection": "north"} for name, asset in NORTH_ASSETS.items()}
-    site = make_site(
-        {
-            "connections": {"north": LIMITS},
-            "devices": {**SITE["devices"], **NORTH_DEVICES},
-            "assets": {**SITE["assets"], **hung},
-        }
-    )
-    return site.model_copy(update={"tariffs": {"north": load_tariff(TARIFF)}})
-
-
-def far_alone() -> Site:
-    """What hangs on the second connection, written as a site of its own: no part of the code takes it apart."""
-    return make_site(
-        {
-            "grid": {"file": "grid.json", **LIMITS},
-            "devices": NORTH_DEVICES,
-            "assets": NORTH_ASSETS,
-        }
-    )
 
 
 BOTH, ALONE, FAR = two(), make_site(), far_alone()
