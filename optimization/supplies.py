@@ -8,9 +8,10 @@ What all connections share stays in the whole: the carbon budget, heat nodes, gr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from optimization.assets.asset import Asset
 from optimization.charges import charge_faults
 from optimization.faults import series
 from optimization.network import GridError, Network
@@ -114,13 +115,19 @@ def _apart(problem: Problem) -> Iterator[str]:
     if problem.survival is not None:
         yield "survival: what stands alone hangs on one connection; leave out `survival` or the supplies"
     if problem.network is not None:
-        yield from _feeders(problem, problem.network, at)
+        yield from feeder_faults(problem.network, problem.assets, at)
 
 
-def _feeders(problem: Problem, network: Network, at: dict[str, str]) -> Iterator[str]:
-    """Refuse a feeder on which assets of several connections stand: each has a slack of its own."""
+def feeder_faults(network: Network, assets: Iterable[Asset], at: Mapping[str, str]) -> Iterator[str]:
+    """Refuse a feeder on which assets of several connections stand: each connection has a slack of its own.
+
+    Args:
+        network: all feeders.
+        assets: at their buses.
+        at: the supply of an asset, by its id; those of the first connection are missing.
+    """
     feeder, seen = network.feeders, dict[int, str]()
-    for asset in problem.assets:
+    for asset in assets:
         for place in _places(network, asset.bus) if asset.has_power else ():
             if not feeder[place]:
                 continue

@@ -54,6 +54,7 @@ PLACES = {
     "ReserveBand": "`reserves.<id>`",
     "PowerEnvelope": "`envelopes.<id>`",
     "ResponseEvent": "`demand_response.<id>`",
+    "GridConnection": "`connections.<id>`",
     "PhaseSwitch": "`assets.<id>.phase_switch`",
     "SgReady": "`assets.<id>.sg_ready`",
     "Comfort": "`zones.<id>.comfort`, `assets.<id>.comfort`",

@@ -26,6 +26,13 @@ WORDS: dict[str, dict[str, str]] = {
         "(engineer.md#bands-and-envelopes)",
         "demand_response": "times in which less import is promised, by id; see [demand response]"
         "(engineer.md#demand-response)",
+        "connections": "grid connections beside that of `grid`, by id; see [several grid connections]"
+        "(engineer.md#several-grid-connections)",
+    },
+    "GridConnection": {
+        "import_limit_kw": "most import at its meter",
+        "export_limit_kw": "most export at its meter",
+        "tariff": "file name of its tariff in the site folder; null for that of the site",
     },
     "ReserveBand": {
         "from_h": "local hour at which it begins, in quarters",
