@@ -13,13 +13,16 @@ from ems.config.asset_models import asset_models
 from ems.config.binding import Bindings, bind
 from ems.config.inverter_models import inverters
 from ems.config.site import Site
+from ems.config.site_parts import FIRST, connection_of, parts_of
 from ems.config.step_models import nobody_sets
-from ems.control import Parts
+from ems.control import Desks, Parts
 from ems.daemon import Daemon
 from ems.delivery.outbox import Outbox
 from ems.delivery.receivers import receivers
 from ems.evidence import Evidence
+from ems.fast.connected import steering_of
 from ems.fast.counters import Counters
+from ems.fast.decisions import Lever
 from ems.fast.emergency import EmergencyDesk
 from ems.fast.fleet import Fleet
 from ems.fast.following import Following
@@ -28,7 +31,6 @@ from ems.fast.levers import build_levers
 from ems.fast.orders import Orders
 from ems.fast.plausible import believable
 from ems.fast.prices import PriceBook
-from ems.fast.steering import Steering
 from ems.fast.turns import Turns
 from ems.fast.watchman import Watchman
 from ems.fast.writing import COMMIT_SHARE, COMMIT_WAIT_S, Writer
@@ -166,7 +168,7 @@ def _eye(site: Site, state_dir: Path) -> GridEye:
 def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, watchman: Watchman) -> Parts:
     site, bindings, clock, stores = wiring.site, wiring.bindings, wiring.clock, wiring.stores
     levers, before = build_levers(site, bindings), transitions(wiring.state_dir, clock.now())
-    book = PriceBook(site.tariff, planning.desk, ZoneInfo(site.file.site.timezone))
+    first, *others = (_desks(wiring, planning, levers, *each) for each in parts_of(site).items())
     writer = Writer(
         levers=levers,
         bindings=bindings,
@@ -189,18 +191,35 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, watchman: Wat
         orders=orders,
         sessions=resumed_sessions(site, bindings, stores.record, before),
         queues=resumed_queues(site, bindings, stores.record, before, clock.now()),
-        demand=resumed_demand(site, bindings, stores.record, wiring.state_dir, clock.now()),
-        steering=Steering(site, bindings, levers, _eye(site, wiring.state_dir).rows),
+        demand=first.demand,
+        steering=steering_of(site, bindings, levers, _eye(site, wiring.state_dir).rows),
         writer=writer,
         following=Following(levers, wiring.cycle_s),
         foreign=resumed_foreign(levers, stores.record, before, clock),
-        turns=Turns(site, levers, bindings, cold=stores.owner.after_boot),
+        turns=first.turns,
         watchman=watchman,
         counters=Counters(),
         plan=planning.in_force,
-        prices=book.at,
+        prices=first.prices,
         keep=stores.history.append,
         adopt=wiring.fleet.adopt,
         limits=resumed_limits(site, stores.record, wiring.state_dir, clock),
-        emergency=EmergencyDesk(levers, site.file.grid, stores.record),
+        emergency=EmergencyDesk(_hanging(site, levers, FIRST), site.file.grid, stores.record),
+        elsewhere=dict(zip(site.file.connections, others, strict=True)),
     )
+
+
+def _desks(wiring: _Wiring, planning: Planning, levers: Mapping[str, Lever], at: str, part: Site) -> Desks:
+    """Build what is kept of a connection alone: its metering interval, its turns after an outage, its prices."""
+    bindings, stores, now = wiring.bindings, wiring.stores, wiring.clock.now()
+    here = _hanging(wiring.site, levers, at)
+    return Desks(
+        demand=resumed_demand(part, bindings, stores.record, wiring.state_dir, now, at=at),
+        turns=Turns(part, here, bindings, cold=stores.owner.after_boot),
+        prices=PriceBook(part.tariff, planning.desk, ZoneInfo(part.file.site.timezone)).at,
+    )
+
+
+def _hanging(site: Site, levers: Mapping[str, Lever], at: str) -> Mapping[str, Lever]:
+    """Give the levers of what hangs on a connection."""
+    return {name: lever for name, lever in levers.items() if connection_of(site, name) == at}

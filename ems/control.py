@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from drivers.driver import Driver
@@ -22,6 +22,7 @@ from ems.config.heat_assets import HeatMaker
 from ems.config.site import Site
 from ems.fast.ceilings import Tapers, is_towards_end
 from ems.fast.conduct import Conduct
+from ems.fast.connected import Decides
 from ems.fast.counters import Counters
 from ems.fast.decisions import AssetKind, Decision, Lever
 from ems.fast.demand import DemandDesk, DemandNow
@@ -35,17 +36,17 @@ from ems.fast.powers import Powers
 from ems.fast.prices import Prices
 from ems.fast.queues import Queues
 from ems.fast.returning import Returning
-from ems.fast.scene import Scene
+from ems.fast.scene import Beside, Scene
 from ems.fast.sessions import Sessions
 from ems.fast.standstill import Standstill
-from ems.fast.steering import Outcome, Steering
+from ems.fast.steering import Outcome
 from ems.fast.turns import Turns, led_on
 from ems.fast.watchman import Watchman
 from ems.fast.writing import Writer
 from ems.limits.desk import LimitDesk
 from ems.process_image import ProcessImage, Snapshot
 from ems.standing import Standing
-from optimization.problem import Plan
+from optimization.problem import Plan, Supplied
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Parts:
     sessions: Sessions
     queues: Queues
     demand: DemandDesk
-    steering: Steering
+    steering: Decides
     writer: Writer
     following: Following
     foreign: ForeignWriters
@@ -81,6 +82,20 @@ class Parts:
     adopt: Callable[[Standing], Awaitable[None]]
     limits: LimitDesk | None = None
     emergency: EmergencyDesk | None = None
+    elsewhere: Mapping[str, Desks] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Desks:
+    """What is kept of a connection beside the first one alone; as in `Parts`."""
+
+    demand: DemandDesk
+    turns: Turns
+    prices: Callable[[datetime], Prices]
+
+    def beside(self, snapshot: Snapshot, told: Supplied | None) -> Beside:
+        """Give what a cycle knows of it, and what the plan in force says."""
+        return Beside(self.prices(snapshot.at), self.demand.update(snapshot, told), self.turns.look(snapshot))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +106,7 @@ class Cycle:
     standing: Standing
     outcome: Outcome
     demand: DemandNow | None = None
+    elsewhere: Mapping[str, Beside] = field(default_factory=dict)
 
 
 class ControlLoop:
@@ -203,6 +219,10 @@ class ControlLoop:
             swinging=self._conduct.swinging,
             foreign={asset: str(found) for asset, found in parts.foreign.yielded.items()},
             turn=parts.turns.look(snapshot),
+            elsewhere={
+                name: desks.beside(snapshot, in_force.plan.supplies.get(name) if in_force else None)
+                for name, desks in parts.elsewhere.items()
+            },
         )
         outcome = parts.steering.decide(scene)
         self._follow(snapshot, outcome.powers, limits)
@@ -213,7 +233,7 @@ class ControlLoop:
         parts.counters.count(outcome.decisions.values(), snapshot.monotonic_s)
         if parts.emergency is not None:
             parts.emergency.look(snapshot.at, outcome)
-        self.last = Cycle(snapshot, standing, outcome, scene.demand)
+        self.last = Cycle(snapshot, standing, outcome, scene.demand, scene.elsewhere)
         return standing, outcome
 
     def _metered_kw(self, snapshot: Snapshot) -> dict[str, float]:

@@ -212,5 +212,11 @@ class Daemon:
                 told=self._told,
             )
             | self._lookout.as_json()
-            | {"accounts": self.planning.accounts.as_json(), "vitals": self.vitals.as_json(self.planning.published)}
+            | self._accounts()
+            | {"vitals": self.vitals.as_json(self.planning.published)}
         )
+
+    def _accounts(self) -> dict[str, Any]:
+        """Tell of month and week, of the connections beside the first one too where there are any."""
+        others = {name: each.as_json() for name, each in self.planning.accounts_elsewhere.items()}
+        return {"accounts": self.planning.accounts.as_json()} | ({"accounts_elsewhere": others} if others else {})

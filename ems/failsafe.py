@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ems.config.asset_models import asset_models
 from ems.config.assets import (
     BatteryAsset,
     ChargePointAsset,
@@ -45,13 +46,14 @@ from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.slow.series_files import read_load_file
 from optimization.ac_check import LocalKvar, worst_case
 from optimization.forecast.past import Past
-from optimization.grid_case import GridCase
+from optimization.grid_case import GridCase, bus_numbers
 from optimization.network import GridError
 from optimization.network_build import prepare
 from optimization.phases import phase_name
 from optimization.slots import Floats
 from optimization.step_flow import tap_branch
 from optimization.steps import TapChanger
+from optimization.supplies import feeder_faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def judge(site: Site, state_dir: Path, at: datetime) -> Verdict:
     """
     limits = grid_limits(site)
     case = prepare(grid_path(site), limits, cache_dir(state_dir))
+    _check_feeders(site, case)
     problems: list[str] = []
     extremes = failsafe_extremes(site, bind(site))
     for extreme in extremes:
@@ -98,6 +101,16 @@ def _unplannable(site: Site, case: GridCase) -> Iterator[str]:
                 tap_branch(case.network, each.device)
         except GridError as error:
             yield f"{name}: {error}"
+
+
+def _check_feeders(site: Site, case: GridCase) -> None:
+    """Find assets of two connections on one feeder; raises `GridError`."""
+    if not site.file.connections:
+        return
+    models = asset_models(site, bus_numbers(grid_path(site)))
+    hung = {name: spec.connection for name, spec in site.file.assets.items() if spec.connection is not None}
+    if mixed := list(feeder_faults(case.network, models.values(), hung)):
+        raise GridError(f"{grid_path(site)}: {'; '.join(mixed)}")
 
 
 def failsafe_extremes(site: Site, bindings: Bindings) -> tuple[Extreme, Extreme]:

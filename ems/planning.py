@@ -25,6 +25,7 @@ from ems.config.site import Site
 from ems.limits.in_force import InForce
 from ems.plan_check import check_plan
 from ems.process_image import Snapshot
+from ems.slow.elsewhere import Elsewhere
 from ems.slow.feed_desk import FeedDesk
 from ems.slow.foresee import Cars, Foreseer, Foresight, Sky
 from ems.slow.futures import Futures
@@ -112,6 +113,7 @@ class PlanningParts:
     periods: PeriodDesk
     futures: Futures | None = None
     ladders: LoadLadders | None = None
+    elsewhere: tuple[Elsewhere, ...] = ()
 
 
 class Planning:
@@ -186,6 +188,12 @@ class Planning:
         return self._parts.periods.now(self._clock.now())
 
     @property
+    def accounts_elsewhere(self) -> dict[str, AccountsNow]:
+        """The same of the connections beside the first one, by their ids."""
+        now = self._clock.now()
+        return {at.name: at.periods.now(now) for at in self._parts.elsewhere}
+
+    @property
     def trouble(self) -> str:
         """Why the last planning cycle published nothing, in words; empty when it did."""
         return self._trouble
@@ -203,6 +211,8 @@ class Planning:
         """Remember a snapshot; called every control cycle, a few microseconds."""
         self._parts.measured.observe(snapshot)
         self._parts.periods.observe(snapshot)
+        for at in self._parts.elsewhere:
+            at.observe(snapshot)
 
     def tell(self) -> None:
         """Journal what forecasts have to tell; called every control cycle, so that a plan's own record goes first."""
@@ -280,7 +290,10 @@ class Planning:
         own = self._parts.foreseer if isinstance(self._parts.foreseer, Foreseer) else None
         self._sky = Sky.of(slots, foresight) if own is None else own.foresee_sky(slots, now, situation)
         periods, table = self._parts.periods, self._parts.measured.table(now)
+        for at in self._parts.elsewhere:
+            await at.look_ahead(now, table, slots, foresight, situation, solver=self._solver)
         await periods.look_ahead(now, table, slots, foresight, situation, solver=self._solver)
+        others = self._parts.elsewhere
         events, unheard = responses(self._site.file.demand_response, slots, self._zone, self._net_past(table))
         problem = self._parts.questioner.ask(
             slots,
@@ -292,8 +305,11 @@ class Planning:
             limits=limits,
             terms=periods.terms(slots, now),
             tiers=periods.tiers(slots, now),
-            further=(*periods.further_demands(slots, now), *self._settled(slots), *events),
+            further=(*periods.further_demands(slots, now), *self._settled(slots), *events[: 0 if others else None]),
         )
+        if isinstance(problem, Problem) and others:
+            supplies = tuple(at.supply(slots, foresight, now) for at in others)
+            problem = replace(problem, supplies=supplies, pooled=events)
         if isinstance(problem, Problem):
             survival, unkept = standing_alone(self._site.file, problem)
             problem, unheard = replace(problem, survival=survival), unheard | unkept
@@ -307,9 +323,10 @@ class Planning:
         return ZoneInfo(self._site.file.site.timezone)
 
     def _net_past(self, table: Table) -> Past:
-        """Give the net import of the connection, as its meter told it."""
-        meter = next((name for name, spec in self._site.file.assets.items() if isinstance(spec, GridMeter)), "")
-        return table.past(self._bindings.measure(meter, "power_kw"))
+        """Give the net import of the site, as its meter told it, or the meters of all its connections together."""
+        meters = [name for name, spec in self._site.file.assets.items() if isinstance(spec, GridMeter)] or [""]
+        first, *others = (table.past(self._bindings.measure(meter, "power_kw")) for meter in meters)
+        return replace(first, value=sum((each.value for each in others), first.value)) if others else first
 
     def _settled(self, slots: Slots) -> Iterator[Charge]:
         return settled(self._site.tariff, slots, self._zone, self._parts.desk)
@@ -335,6 +352,8 @@ class Planning:
     async def _publish(self, question: _Question, problem: Problem, plan: Plan) -> Plan | None:
         body = plan_record(problem, plan, question.foresight, question.blocked)
         body["accounts"], body["config"] = self._parts.periods.accounts.body(), self._site.config_hash
+        if self._parts.elsewhere:
+            body["accounts_elsewhere"] = {at.name: at.periods.accounts.body() for at in self._parts.elsewhere}
         kept = asyncio.wrap_future(self._journal.record("plan", body, at=plan.made_at))
         try:
             await self._clock.wait_for(kept, JOURNAL_LIMIT_S)

@@ -54,12 +54,22 @@ def resumed_foreign(
     return foreign
 
 
-def resumed_demand(site: Site, bindings: Bindings, record: Record, state_dir: Path, now: datetime) -> DemandDesk:
-    """Take up the running metering interval and the month's peak so far."""
-    desk = DemandDesk(site, bindings, record)
+def resumed_demand(
+    site: Site, bindings: Bindings, record: Record, state_dir: Path, now: datetime, *, at: str = ""
+) -> DemandDesk:
+    """Take up the running metering interval and the month's peak so far of a connection, by its id."""
+
+    def named(kind: str, body: Mapping[str, Any]) -> object:
+        return record(kind, {**body, "connection": at})
+
+    desk = DemandDesk(site, bindings, named if at else record)
     kept = records_since(state_dir / FILE, RECORD, now - KEPT)
     history = history_path(state_dir)
-    desk.restore((one.body for one in kept), lambda point, at: read_at(history, point, at, NEAR_S), now)
+    desk.restore(
+        (one.body for one in kept if one.body.get("connection", "") == at),
+        lambda point, at: read_at(history, point, at, NEAR_S),
+        now,
+    )
     return desk
 
 

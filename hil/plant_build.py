@@ -77,7 +77,15 @@ def build_plant(
         witness: whether pandapower's power flow is asked now and then.
         nature: weather, prices and loads in place of those that scenario and seed would make; the run begins where its
             sky does.
+
+    Raises:
+        ScenarioError: the site has more than the pretend world knows, or the scenario does not fit it.
     """
+    if site.file.connections:
+        raise ScenarioError(
+            f"{site.file.site.id}: the pretend world has one grid connection yet; plan the site by `ems plan solve`, "
+            "or leave `connections` out of a copy for it"
+        )
     zone = ZoneInfo(site.file.site.timezone)
     era = Era(seed, altered_from_s, altered_seed)
     nature = nature or drawn_nature(scenario, zone, era)

@@ -6,19 +6,21 @@ The names are those of the Params in `optimization.model` and `optimization.bloc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from optimization.assets import BatteryInputs
 from optimization.assets.asset import Values
-from optimization.charges import charge_coefficients
+from optimization.charges import ChargeShape, charge_coefficients
 from optimization.periods import carbon_coefficients, demand_coefficients
-from optimization.problem import Plan, Problem, SlidingDemand
+from optimization.problem import Charge, Plan, Problem, SlidingDemand
 from optimization.reserves import reserve_coefficients
 from optimization.sliding import sliding_coefficients
 from optimization.slots import Floats, Slots
-from optimization.structure import Structure, is_anchored
+from optimization.structure import Structure, SupplyShape, is_anchored
+from optimization.supplies import first_part, part
 from optimization.survival import survival_coefficients
 from optimization.weights import quantised
 
@@ -29,7 +31,7 @@ FAR_KW = -1e3
 
 def coefficients(problem: Problem, shape: Structure) -> Values:
     """Derive the values of all Params, but for the feeder's limits (`optimization.network_block.limit_params`)."""
-    values = connection(problem)
+    values = connection(first_part(problem))
     for i, (asset, form) in enumerate(zip(problem.assets, shape.assets, strict=True)):
         own = asset.coefficients(problem.inputs[asset.id], form, problem.slots, problem.weights)
         if asset.id in problem.held:
@@ -45,10 +47,31 @@ def coefficients(problem: Problem, shape: Structure) -> Values:
         values |= survival_coefficients(problem.survival, shape.survival, problem.slots, problem.assets, stored)
     if shape.reserves:
         values |= reserve_coefficients(problem.reserves, shape.reserves, problem.slots, problem.assets, stored)
-    return values | anchor(problem, shape) | periods(problem, shape) | charges(problem, shape, values)
+    values |= (
+        anchor(problem, shape) | periods(problem, shape) | charges(problem.charges, shape.charges, problem, values)
+    )
+    return values | supplied(problem, shape, values) if shape.supplies else values
 
 
-def periods(problem: Problem, shape: Structure) -> Values:
+def supplied(problem: Problem, shape: Structure, first: Values) -> Values:
+    """Derive the connections beside the first one, whose limits are given, and what is pooled over all of them."""
+    found: Values = {}
+    most_kw = first["import_limit_kw"] + first["import_beyond_kw"]
+    for k, (supply, form) in enumerate(zip(problem.supplies, shape.supplies, strict=True)):
+        alone = part(problem, supply)
+        own = connection(alone) | periods(alone, form)
+        own |= charges(alone.charges, form.charges, alone, own)
+        if problem.carbon_budget is not None:
+            hours = problem.carbon_budget.share * problem.slots.duration_h
+            own["carbon_kg_per_kw"] = hours * supply.tariff.carbon_kg_per_kwh
+        found |= {f"supply[{k}].{name}": value for name, value in own.items()}
+        most_kw = most_kw + own["import_limit_kw"] + own["import_beyond_kw"]
+    together = {"import_limit_kw": most_kw, "import_beyond_kw": np.zeros_like(most_kw)}
+    pooled = charges(problem.pooled, shape.pooled, problem, together)
+    return found | {f"pool.{name}": value for name, value in pooled.items()}
+
+
+def periods(problem: Problem, shape: Structure | SupplyShape) -> Values:
     """Derive the demand charge and the carbon budget, where there are any."""
     demand, budget = problem.demand, problem.carbon_budget
     charged: Values = {}
@@ -58,16 +81,17 @@ def periods(problem: Problem, shape: Structure) -> Values:
         charged = demand_coefficients(demand, problem.slots, shape.demand_reach)
     if budget is None:
         return charged
+    assert isinstance(shape, Structure)
     burners = [problem.assets[i] for i in shape.burners]
     fuels_kg = [asset.fuel_kg(problem.inputs[asset.id]) for asset in burners]
     return charged | carbon_coefficients(budget, problem.slots, problem.tariff, fuels_kg)
 
 
-def charges(problem: Problem, shape: Structure, values: Values) -> Values:
-    """Derive the other charges of the connection, whose limits are among the values."""
+def charges(asked: Sequence[Charge], shapes: Sequence[ChargeShape], problem: Problem, limits: Values) -> Values:
+    """Derive the other charges of a connection, whose limits are among the values."""
     found: Values = {}
-    for k, (charge, form) in enumerate(zip(problem.charges, shape.charges, strict=True)):
-        most_kw = values["import_limit_kw"] + values["import_beyond_kw"]
+    for k, (charge, form) in enumerate(zip(asked, shapes, strict=True)):
+        most_kw = limits["import_limit_kw"] + limits["import_beyond_kw"]
         own = charge_coefficients(charge, form, problem.slots, most_kw)
         found |= {f"charge[{k}].{name}": value for name, value in own.items()}
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +21,7 @@ from optimization.problem import (
     Schedule,
     ShadowPrices,
     SlidingDemand,
+    Supplied,
 )
 from optimization.slots import Floats, Ints
 from optimization.steps import parts_of
@@ -53,6 +54,8 @@ class Solution:
         survived: what is kept for standing alone.
         branches: what would be done in each scenario but the nominal one, by its name.
         positions: of what moves in steps, as in a plan.
+        supplies: what the connections beside the first one take and give, by their ids.
+        pooled: what each pooled charge counts.
     """
 
     schedules: Mapping[str, Schedule]
@@ -75,6 +78,8 @@ class Solution:
     survived: Survived | None = None
     branches: Mapping[str, Solution] = field(default_factory=dict)
     positions: Mapping[str, Ints] = field(default_factory=dict)
+    supplies: Mapping[str, Supplied] = field(default_factory=dict)
+    pooled: tuple[Floats, ...] = ()
 
 
 def extract(
@@ -87,14 +92,14 @@ def extract(
         )
         for i, asset in enumerate(problem.assets)
     }
-    import_excess, export_excess = columns["import_excess_kw"], columns["export_excess_kw"]
+    first = _supplied(columns, "", problem.demand, shape.charges)
     reactive_kvar = _reactive(problem, columns)
     p_kw, q_kvar = _bus_powers(problem, shape, schedules, reactive_kvar)
     return Solution(
         schedules=schedules,
-        import_kw=columns["import_kw"] + import_excess,
-        export_kw=columns["export_kw"] + export_excess,
-        excess_kw=import_excess + export_excess,
+        import_kw=first.import_kw,
+        export_kw=first.export_kw,
+        excess_kw=first.excess_kw,
         objective=float(figures["objective"]),
         p_kw=p_kw,
         q_kvar=q_kvar,
@@ -104,11 +109,33 @@ def extract(
         carbon_excess_kg=columns["carbon_excess_kg"] if problem.carbon_budget is not None else np.empty(0),
         unheated_kw=_unheated(shape, columns),
         group_excess_kw=_group_excess(problem, columns),
-        charged=tuple(_charged(columns, f"charge[{k}].", form) for k, form in enumerate(shape.charges)),
+        charged=first.charged,
         reactive_kvar=reactive_kvar,
         held_reserves=_held_reserves(problem, columns),
         survived=_survived(problem, columns),
         positions=_positions(problem, columns),
+        supplies={
+            supply.id: _supplied(columns, f"supply[{k}].", supply.demand, form.charges)
+            for k, (supply, form) in enumerate(zip(problem.supplies, shape.supplies, strict=True))
+        },
+        pooled=tuple(_charged(columns, f"pool.charge[{k}].", form) for k, form in enumerate(shape.pooled)),
+    )
+
+
+def _supplied(
+    columns: Mapping[str, Floats],
+    block: str,
+    demand: DemandTerms | SlidingDemand | None,
+    charges: Sequence[ChargeShape],
+) -> Supplied:
+    """Read what a connection takes and gives."""
+    import_excess, export_excess = columns[f"{block}import_excess_kw"], columns[f"{block}export_excess_kw"]
+    return Supplied(
+        import_kw=columns[f"{block}import_kw"] + import_excess,
+        export_kw=columns[f"{block}export_kw"] + export_excess,
+        excess_kw=import_excess + export_excess,
+        demand_target_kw=None if demand is None else float(columns[f"{block}peak_kw"][0]),
+        charged=tuple(_charged(columns, f"{block}charge[{k}].", form) for k, form in enumerate(charges)),
     )
 
 

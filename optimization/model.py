@@ -1,6 +1,6 @@
 """The whole model: the assets' blocks, the balance at the connection, the feeder, and the anchor to the previous plan.
 
-    sum of power[i, s] = import[s] + import_excess[s] - export[s] - export_excess[s]                              [kW]
+    sum of power[i, s] = import[s] + import_excess[s] - export[s] - export_excess[s]     at each connection       [kW]
     sum of heat[i, s] over the assets of a heat node = lacking[s] - surplus[s]                                     [kW]
     minimise  bill + carbon_price * kg + wear - end value + weights * (excess, unserved, shortfall, discomfort, heat)
               + move * |power[i, s] - previous[i, s]| (first six hours) + a preference for early (in the charge costs)
@@ -20,7 +20,7 @@ import pyomo.environ as pyo
 
 from optimization.blocks.parts import Group, add_coefficients
 from optimization.blocks.registry import BLOCKS
-from optimization.charges_block import add_charge
+from optimization.connection_block import TAKEN, add_charges, add_connection, add_pooled, add_supplies, first_members
 from optimization.groups_block import add_groups
 from optimization.network import Network
 from optimization.network_block import BusPower, add_network
@@ -33,7 +33,7 @@ from optimization.steps_block import add_bank_rows, add_steps, bank_kvar_at
 from optimization.structure import Structure
 from optimization.survival_block import add_survival
 
-GRID_EXCLUSIVE: tuple[Group, Group] = (("import_kw", "import_excess_kw"), ("export_kw", "export_excess_kw"))
+GRID_EXCLUSIVE: tuple[Group, Group] = (TAKEN[:2], TAKEN[2:])
 
 
 def build_model(shape: Structure, network: Network | None) -> Any:
@@ -42,24 +42,25 @@ def build_model(shape: Structure, network: Network | None) -> Any:
     m.asset = pyo.Block(range(len(shape.assets)))
     for i, asset in enumerate(shape.assets):
         BLOCKS[asset.kind].build(m.asset[i], shape.parent, asset)
-    _add_connection(m, len(shape.parent))
+    here = first_members(shape)
+    add_connection(m, m, len(shape.parent), here)
+    elsewhere = add_supplies(m, shape) if shape.supplies else 0.0
     _add_anchor(m, shape)
     grid = _add_feeder(m, shape, network) if network is not None else 0.0
     periods = add_demand(m, shape.demand_rows, shape.months, shape.demand_reach) if shape.months else 0.0
     burners = [partial(BLOCKS[shape.assets[i].kind].burner, m.asset[i]) for i in shape.burners]
-    periods += add_carbon_budget(m, len(shape.parent), shape.weeks, burners) if shape.weeks else 0.0
+    others = [m.supply[k] for k in range(len(shape.supplies))]
+    periods += add_carbon_budget(m, len(shape.parent), shape.weeks, burners, others) if shape.weeks else 0.0
     if shape.charges:
-        m.charge = pyo.Block(range(len(shape.charges)))
-        tans = tuple(asset.reactive_per_active if asset.kind.has_power else 0.0 for asset in shape.assets)
-        periods += pyo.quicksum(
-            add_charge(m, m.charge[k], shape.parent, charge, tans) for k, charge in enumerate(shape.charges)
-        )
+        periods += add_charges(m, m, shape, shape.charges, here)
+    if shape.pooled:
+        periods += add_pooled(m, shape)
     heat = _add_heat(m, shape) if shape.heat_nodes else 0.0
     groups = add_groups(m, len(shape.parent), shape.groups) if shape.groups else 0.0
     ready = add_reserves(m, shape.parent, shape.assets, shape.reserves) if shape.reserves else 0.0
     ready += 0.0 if shape.survival is None else add_survival(m, shape.parent, shape.survival)
     assets = pyo.quicksum(m.asset[i].cost for i in range(len(shape.assets)))
-    shared = grid + periods + heat + groups + ready
+    shared = grid + periods + heat + groups + ready + elsewhere
     m.objective = pyo.Objective(expr=assets + m.connection_cost + m.move_cost_total + shared)
     return m
 
@@ -67,33 +68,13 @@ def build_model(shape: Structure, network: Network | None) -> Any:
 def exclusive_groups(shape: Structure) -> list[tuple[Group, Group]]:
     """Name the pairs of variable groups of which at most one may be above zero in a slot."""
     own = [(i, pair) for i, asset in enumerate(shape.assets) for pair in BLOCKS[asset.kind].exclusive(asset)]
-    return [GRID_EXCLUSIVE, *((_of_asset(i, first), _of_asset(i, second)) for i, (first, second) in own)]
+    supplies = [(f"supply[{k}]", GRID_EXCLUSIVE) for k in range(len(shape.supplies))]
+    blocks = [*supplies, *((f"asset[{i}]", pair) for i, pair in own)]
+    return [GRID_EXCLUSIVE, *((_of(block, first), _of(block, second)) for block, (first, second) in blocks)]
 
 
-def _of_asset(i: int, group: Group) -> Group:
-    return tuple(f"asset[{i}].{name}" for name in group)
-
-
-def _add_connection(m: Any, n: int) -> None:
-    """Write the balance; the limits are bounds, and what goes beyond them is bought at the weight of a limit."""
-    add_coefficients(m, n, "import_limit_kw", "export_limit_kw", "import_beyond_kw", "export_beyond_kw")
-    add_coefficients(m, n, "import_cost", "export_gain", "excess_cost")
-    m.import_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.import_limit_kw[s]))
-    m.export_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.export_limit_kw[s]))
-    m.import_excess_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.import_beyond_kw[s]))
-    m.export_excess_kw = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.export_beyond_kw[s]))
-
-    def balance(b: Any, s: int) -> Any:
-        taken = pyo.quicksum(b.asset[i].power_kw[s] for i in b.asset)
-        return taken == b.import_kw[s] + b.import_excess_kw[s] - b.export_kw[s] - b.export_excess_kw[s]
-
-    def cost(b: Any, s: int) -> Any:
-        bought = b.import_cost[s] * (b.import_kw[s] + b.import_excess_kw[s])
-        sold = b.export_gain[s] * (b.export_kw[s] + b.export_excess_kw[s])
-        return bought - sold + b.excess_cost[s] * (b.import_excess_kw[s] + b.export_excess_kw[s])
-
-    m.balance = pyo.Constraint(range(n), rule=balance)
-    m.connection_cost = pyo.Expression(expr=pyo.quicksum(cost(m, s) for s in range(n)))
+def _of(block: str, group: Group) -> Group:
+    return tuple(f"{block}.{name}" for name in group)
 
 
 def _add_heat(m: Any, shape: Structure) -> Any:

@@ -10,31 +10,31 @@ from optimization.blocks.parts import add_coefficients, carried
 from optimization.steps_block import all_banks_kvar
 
 
-def add_envelope(m: Any, block: Any, n: int) -> Any:
+def add_envelope(at: Any, block: Any, n: int) -> Any:
     """Add what lies outside of an envelope; returns what it costs."""
     add_coefficients(block, n, "low_kw", "high_kw", "over_cost")
     block.over_kw = pyo.Var(range(n), bounds=(0.0, None))
-    block.above = pyo.Constraint(range(n), rule=lambda b, s: net(m, s) - b.over_kw[s] <= b.high_kw[s])
-    block.below = pyo.Constraint(range(n), rule=lambda b, s: net(m, s) + b.over_kw[s] >= b.low_kw[s])
+    block.above = pyo.Constraint(range(n), rule=lambda b, s: net(at, s) - b.over_kw[s] <= b.high_kw[s])
+    block.below = pyo.Constraint(range(n), rule=lambda b, s: net(at, s) + b.over_kw[s] >= b.low_kw[s])
     return pyo.quicksum(block.over_cost[s] * block.over_kw[s] for s in range(n))
 
 
-def add_imbalance(m: Any, block: Any, n: int) -> Any:
+def add_imbalance(at: Any, block: Any, n: int) -> Any:
     """Add what is drawn beyond what was bought; returns what the deviation costs."""
     add_coefficients(block, n, "bought_kw", "over_cost", "net_cost", "bought_cost")
     block.over_kw = pyo.Var(range(n), bounds=(0.0, None))
-    block.above = pyo.Constraint(range(n), rule=lambda b, s: net(m, s) - b.over_kw[s] <= b.bought_kw[s])
+    block.above = pyo.Constraint(range(n), rule=lambda b, s: net(at, s) - b.over_kw[s] <= b.bought_kw[s])
     return pyo.quicksum(
-        block.over_cost[s] * block.over_kw[s] + block.net_cost[s] * net(m, s) - block.bought_cost[s] for s in range(n)
+        block.over_cost[s] * block.over_kw[s] + block.net_cost[s] * net(at, s) - block.bought_cost[s] for s in range(n)
     )
 
 
-def add_ramping(m: Any, block: Any, parent: tuple[int, ...]) -> Any:
+def add_ramping(at: Any, block: Any, parent: tuple[int, ...]) -> Any:
     """Add the changes of the net power; returns what they cost."""
     slots = range(len(parent))
     add_coefficients(block, len(parent), "before_link", "before_kw", "over_cost")
     block.over_kw = pyo.Var(slots, bounds=(0.0, None))
-    taken = [net(m, s) for s in slots]
+    taken = [net(at, s) for s in slots]
 
     def change(b: Any, s: int) -> Any:
         return taken[s] - carried(b.before_link, taken, parent[s], s)
@@ -44,7 +44,7 @@ def add_ramping(m: Any, block: Any, parent: tuple[int, ...]) -> Any:
     return pyo.quicksum(block.over_cost[s] * block.over_kw[s] for s in slots)
 
 
-def add_reactive_energy(m: Any, block: Any, n: int, months: int, tans: tuple[float, ...]) -> Any:
+def add_reactive_energy(m: Any, at: Any, block: Any, n: int, *, months: int, tans: tuple[float, ...]) -> Any:
     """Add the reactive energy beyond the free share, given tan phi of each asset; returns what it costs.
 
     The feeder and its capacitor banks are there already.
@@ -60,7 +60,7 @@ def add_reactive_energy(m: Any, block: Any, n: int, months: int, tans: tuple[flo
 
     def beyond(b: Any, k: int) -> Any:
         used = pyo.quicksum(
-            b.size_hours[k, s] * b.size_kvar[s] - b.free_hours[k, s] * (m.import_kw[s] + m.import_excess_kw[s])
+            b.size_hours[k, s] * b.size_kvar[s] - b.free_hours[k, s] * (at.import_kw[s] + at.import_excess_kw[s])
             for s in range(n)
         )
         return used - b.over_kvarh[k] <= b.free_kvarh[k]
@@ -71,6 +71,6 @@ def add_reactive_energy(m: Any, block: Any, n: int, months: int, tans: tuple[flo
     return pyo.quicksum(block.kvarh_cost[k] * block.over_kvarh[k] for k in range(months))
 
 
-def net(m: Any, s: int) -> Any:
-    """Say what the connection takes in a slot, its excess included."""
-    return m.import_kw[s] + m.import_excess_kw[s] - m.export_kw[s] - m.export_excess_kw[s]
+def net(at: Any, s: int) -> Any:
+    """Say what a connection takes in a slot, its excess included."""
+    return at.import_kw[s] + at.import_excess_kw[s] - at.export_kw[s] - at.export_excess_kw[s]

@@ -202,6 +202,17 @@ class Network:
             found = np.flatnonzero(self.bus_ids == bus_of(bus_id))
         return tuple(found.tolist())
 
+    @property
+    def feeders(self) -> Ints:
+        """Number, from 1, the feeder that each bus is on: what branches join without the slack, 0; shape (m,)."""
+        feeder = np.zeros(len(self.bus_ids), dtype=np.int64)
+        for upper, lower in zip(self.upper.tolist(), self.lower.tolist(), strict=True):
+            if not feeder[lower]:
+                feeder[lower] = feeder[upper] or lower
+            elif upper and feeder[upper] != feeder[lower]:
+                feeder[feeder == feeder[upper]] = feeder[lower]
+        return feeder
+
     def flow_limits_kva(self, slots: int) -> Floats:
         """Flow limit of every branch and slot after tightening, never negative [kVA], shape (b, slots)."""
         limit = np.repeat(self.flow_limit_kw[:, None], slots, axis=1)

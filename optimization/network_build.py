@@ -2,6 +2,9 @@
 
 A feeder to plan with has one external grid; its loads and generators are the site file's assets, so the grid file holds
 none. Anything else is refused by name, because silently leaving it out would plan another feeder.
+
+Several feeders, each at an external grid of its own and joined by no branch, are read as one: sources of one voltage
+are one source to whatever hangs on them, so that merging them at their heads changes no current and no voltage.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import numpy as np
 
 from optimization.grid_case import GridCase, case_key, load_case, planned_network, store_case
 from optimization.grid_reading import ReadGrid, extract, opened, solved
+from optimization.heads import join_heads
 from optimization.network import GridError, GridLimits
 from optimization.phase_reading import read_phases
 from optimization.slots import Floats
@@ -51,6 +55,8 @@ def _read(grid_path: Path, limits: GridLimits, outage: Outage | None) -> tuple[G
     key, even_key = (case_key(grid_path, each, outage) for each in (limits, even))
     net = opened(grid_path, outage)
     _refuse_unsupported(net, grid_path)
+    if len(net.ext_grid) > 1:
+        join_heads(net, grid_path, per_phase=limits.per_phase)
     read = extract(solved(net, grid_path), grid_path, outage)
     case = GridCase(planned_network(read.ac, read.upper, read.impedance, even, even_key), read.ac, even)
     _compare(case, net.res_bus.vm_pu.loc[case.ac.bus_ids].to_numpy())
@@ -78,8 +84,8 @@ def _refuse_unsupported(net: Any, path: Path) -> None:
     for table in REFUSED_TABLES:
         if len(net[table]):
             raise GridError(f"{path}: table {table!r} has {len(net[table])} rows; describe them as assets in site.yaml")
-    if len(net.ext_grid) != 1:
-        raise GridError(f"{path}: {len(net.ext_grid)} external grids; leave exactly one")
+    if not len(net.ext_grid):
+        raise GridError(f"{path}: 0 external grids; leave exactly one")
 
 
 def _compare(case: GridCase, idle_pu: Floats) -> None:

@@ -15,14 +15,15 @@ shape wherever in an interval the horizon begins.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optimization.problem import CarbonBudget, DemandTerms, TariffSeries
-from optimization.sliding import Reach
+from optimization.faults import array, number
+from optimization.problem import CarbonBudget, DemandTerms, SlidingDemand, TariffSeries
+from optimization.sliding import Reach, sliding_faults
 from optimization.slots import Floats, Ints, Slots
 
 WEEK_S = 7 * 86400.0
@@ -90,6 +91,22 @@ def carbon_coefficients(
         "carbon_left_kg": budget.left_kg,
         "carbon_excess_cost": np.full(len(budget.left_kg), budget.price_per_kg),
     }
+
+
+def demand_faults(name: str, demand: DemandTerms | SlidingDemand | None, n: int) -> Iterator[str]:
+    """Say what is wrong with the numbers of a demand charge that looks at every slot."""
+    if demand is None:
+        return
+    if isinstance(demand, SlidingDemand):
+        yield from sliding_faults(name, demand, n)
+        return
+    yield from number(f"{name}.price_per_kw", demand.price_per_kw, low=0.0)
+    yield from number(f"{name}.interval_s", demand.interval_s, above=0.0)
+    yield from number(f"{name}.begun_kwh", demand.begun_kwh, low=0.0)
+    months = len(demand.free_kw)
+    yield from array(f"{name}.free_kw", demand.free_kw, months, not_negative=True)
+    if np.shape(demand.month) != (n,) or not ((demand.month >= 0) & (demand.month < months)).all():
+        yield f"{name}.month: must name one of {months} months for each of {n} slots; make it by month_of_slots"
 
 
 def months_within(horizon_s: float) -> int:

@@ -37,7 +37,7 @@ def add_demand(m: Any, rows: int, months: int, pairs: Reach, block: Any = None) 
     return pyo.quicksum(block.peak_cost[k] * block.peak_kw[k] - block.peak_free_cost[k] for k in range(months))
 
 
-def add_carbon_budget(m: Any, n: int, weeks: int, burners: Sequence[Burner]) -> Any:
+def add_carbon_budget(m: Any, n: int, weeks: int, burners: Sequence[Burner], supplies: Sequence[Any] = ()) -> Any:
     """Add the budget of each week to a model that has a connection; returns what the excess costs.
 
     Args:
@@ -45,9 +45,11 @@ def add_carbon_budget(m: Any, n: int, weeks: int, burners: Sequence[Burner]) -> 
         n: its slots.
         weeks: with a budget.
         burners: give of each asset that burns fuel, in a slot, what drives it [kW] and whether it runs.
+        supplies: the blocks of the other connections, whose import counts too.
     """
     add_coefficients(m, weeks, "carbon_left_kg", "carbon_excess_cost")
-    m.carbon_kg_per_kw = pyo.Param(range(weeks), range(n), mutable=True, initialize=1.0)
+    for b in (m, *supplies):
+        b.carbon_kg_per_kw = pyo.Param(range(weeks), range(n), mutable=True, initialize=1.0)
     m.carbon_excess_kg = pyo.Var(range(weeks), bounds=(0.0, None))
     for name in ("fuel_kg_per_kw", "fuel_kg_running") if burners else ():
         index = (range(len(burners)), range(weeks), range(n))
@@ -57,8 +59,13 @@ def add_carbon_budget(m: Any, n: int, weeks: int, burners: Sequence[Burner]) -> 
         told = [(k, *burner(s)) for k, burner in enumerate(burners)]
         return sum(b.fuel_kg_per_kw[k, w, s] * kw + b.fuel_kg_running[k, w, s] * runs for k, kw, runs in told)
 
+    def drawn(b: Any, w: int) -> Any:
+        return pyo.quicksum(b.carbon_kg_per_kw[w, s] * (b.import_kw[s] + b.import_excess_kw[s]) for s in range(n))
+
     def within(b: Any, w: int) -> Any:
-        kg = pyo.quicksum(b.carbon_kg_per_kw[w, s] * (b.import_kw[s] + b.import_excess_kw[s]) for s in range(n))
+        kg = drawn(b, w)
+        for supply in supplies:
+            kg += drawn(supply, w)
         kg += pyo.quicksum(burnt(b, w, s) for s in range(n)) if burners else 0.0
         return kg - b.carbon_excess_kg[w] <= b.carbon_left_kg[w]
 

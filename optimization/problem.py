@@ -50,6 +50,8 @@ __all__ = [
     "ShadowPrices",
     "SlidingDemand",
     "Subscription",
+    "Supplied",
+    "Supply",
     "TariffSeries",
 ]
 
@@ -95,6 +97,27 @@ class CarbonBudget:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Supply:
+    """A grid connection beside the first one: no wire leads from what hangs on it to anything else.
+
+    Args:
+        id: unique among the supplies.
+        members: ids of the assets that hang on it; all others hang on the first connection.
+        tariff: prices and carbon there; the price of carbon is that of the problem's tariff.
+        connection: limits there.
+        demand: what the highest mean import there costs; None where it costs nothing.
+        charges: what this connection costs besides, as those of a problem.
+    """
+
+    id: str
+    members: tuple[str, ...]
+    tariff: TariffSeries
+    connection: Connection
+    demand: DemandTerms | SlidingDemand | None = None
+    charges: tuple[Charge, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Problem:
     """One planning question: everything the plan depends on, and nothing else.
 
@@ -118,6 +141,8 @@ class Problem:
         survival: for how long it shall stand alone; None where nobody asks.
         uncertainty: what may come beside the inputs; None to plan for what is foreseen alone.
         steps: tap changers and capacitor banks that the planner moves, by name; they count where there is a feeder.
+        supplies: grid connections beside the first one, of which `tariff`, `connection`, `demand` and `charges` speak.
+        pooled: charges on what all connections take together.
     """
 
     slots: Slots
@@ -138,6 +163,8 @@ class Problem:
     survival: Survival | None = None
     uncertainty: Uncertainty | None = None
     steps: Mapping[str, Stepped] = field(default_factory=dict)
+    supplies: tuple[Supply, ...] = ()
+    pooled: tuple[Charge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,9 +232,10 @@ class Limit:
     """What loosening one limit by one unit would save.
 
     Args:
-        asset: whose limit; empty for the connection, the feeder and groups.
-        name: of what, with its unit: `import_limit_kw`, `voltage_pu:bus 5`, `flow_kva:line 3`, `power_kw:park` of a
-            group, `energy_kwh`; of the feeder after an outage followed by ` after ` and its name.
+        asset: whose limit; empty for connections, the feeder and groups.
+        name: of what, with its unit: `import_limit_kw`, `import_limit_kw:north` of a supply, `voltage_pu:bus 5`,
+            `flow_kva:line 3`, `power_kw:park` of a group, `energy_kwh`; of the feeder after an outage followed by
+            ` after ` and its name.
         side: `most` or `least` of it; `none` where it is at zero, and one unit of it would cost so much more;
             `session` where there is one worth for each session of a charge point.
         worth: of one unit during each slot, shape (n,), never negative [currency per unit].
@@ -227,11 +255,24 @@ class ShadowPrices:
         energy_value: what a kWh more taken at the connection costs, shape (n,) [currency/kWh].
         local_value: what it costs at the bus of each asset, shape (n,) each, by asset id [currency/kWh].
         limits: those that bind in some slot.
+        supplied_value: the energy value at each supply, shape (n,) each, by its id [currency/kWh].
     """
 
     energy_value: Floats
     local_value: Mapping[str, Floats]
     limits: tuple[Limit, ...]
+    supplied_value: Mapping[str, Floats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Supplied:
+    """What a supply takes and gives; `import_kw` and all that follows as in a plan, for the first connection."""
+
+    import_kw: Floats
+    export_kw: Floats
+    excess_kw: Floats
+    demand_target_kw: float | None = None
+    charged: tuple[Floats, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -265,6 +306,9 @@ class Plan:
         survived: what is kept for standing alone; None where nobody asks.
         branches: what would be done in each scenario but the nominal one, by its name.
         positions: of each tap changer, and steps switched on of each capacitor bank, shape (n,), by name.
+        supplies: what the connections beside the first one take and give, by their ids; `import_kw`, `export_kw`,
+            `excess_kw`, `demand_target_kw` and `charged` are the first one's.
+        pooled: what each pooled charge counts.
     """
 
     id: str
@@ -290,6 +334,8 @@ class Plan:
     survived: Survived | None = None
     branches: Mapping[str, Plan] = field(default_factory=dict)
     positions: Mapping[str, Ints] = field(default_factory=dict)
+    supplies: Mapping[str, Supplied] = field(default_factory=dict)
+    pooled: tuple[Floats, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

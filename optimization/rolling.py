@@ -296,6 +296,8 @@ def _plan(name: str, problem: Problem, now: datetime, solution: Solution) -> Pla
         held_reserves=solution.held_reserves,
         survived=solution.survived,
         prices=solution.prices,
+        supplies=solution.supplies,
+        pooled=solution.pooled,
     )
 
 

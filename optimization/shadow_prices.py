@@ -93,6 +93,11 @@ def shadow_prices(problem: Problem, shape: Structure, duals: Duals, schedules: M
     """
     hours = problem.slots.duration_h
     taken = duals.demanded("balance", "import_kw")
+    supplied = {
+        supply.id: duals.demanded(f"supply[{k}].balance", f"supply[{k}].import_kw")
+        for k, supply in enumerate(problem.supplies)
+    }
+    at = {member: supplied[supply.id] for supply in problem.supplies for member in supply.members}
     tan = {
         a.id: 0.0 if a.id in problem.inverters else f.reactive_per_active
         for a, f in zip(problem.assets, shape.assets, strict=True)
@@ -100,20 +105,21 @@ def shadow_prices(problem: Problem, shape: Structure, duals: Duals, schedules: M
     return ShadowPrices(
         energy_value=taken / hours,
         local_value={
-            asset.id: (taken + _on_the_way(problem.network, asset.bus, tan[asset.id], duals)) / hours
+            asset.id: (at.get(asset.id, taken) + _on_the_way(problem.network, asset.bus, tan[asset.id], duals)) / hours
             for asset in problem.assets
             if asset.has_power
         },
         limits=tuple(
             limit
             for limit in (
-                *_of_connection(duals),
+                *_of_connections(problem, duals),
                 *_of_network(problem, duals),
                 *_of_groups(problem, duals),
                 *_of_assets(problem, duals, schedules),
             )
             if limit.worth.max() > NOTHING
         ),
+        supplied_value={name: value / hours for name, value in supplied.items()},
     )
 
 
@@ -135,9 +141,11 @@ def _at(network: Network, bus: int, tan: float, duals: Duals, block: str) -> Flo
     return there
 
 
-def _of_connection(duals: Duals) -> Iterator[Limit]:
-    yield Limit("", "import_limit_kw", "most", duals.most("import_kw"))
-    yield Limit("", "export_limit_kw", "most", duals.most("export_kw"))
+def _of_connections(problem: Problem, duals: Duals) -> Iterator[Limit]:
+    names = [("", ""), *((f"supply[{k}].", f":{supply.id}") for k, supply in enumerate(problem.supplies))]
+    for block, name in names:
+        yield Limit("", f"import_limit_kw{name}", "most", duals.most(f"{block}import_kw"))
+        yield Limit("", f"export_limit_kw{name}", "most", duals.most(f"{block}export_kw"))
 
 
 def _of_network(problem: Problem, duals: Duals) -> Iterator[Limit]:

@@ -12,13 +12,31 @@ from numpy.typing import NDArray
 
 from optimization.assets.asset import AssetShape
 from optimization.charges import ChargeShape, charge_shape
-from optimization.problem import Problem
+from optimization.problem import Problem, Supply
 from optimization.reserves import ReserveShape, reserve_shape
 from optimization.sliding import Reach
+from optimization.slots import Slots
 from optimization.survival import SurvivalShape, survival_shape
 
 SHORT_HORIZON_S = 40 * 3600.0
 """A longer horizon sees a second evening: more cars are expected at each point [s]."""
+
+
+@dataclass(frozen=True, slots=True)
+class SupplyShape:
+    """What of a connection beside the first one decides the shape of its block.
+
+    Args:
+        members: indices of the assets that hang on it.
+        months: of which the highest mean import costs there; `demand_reach` and `demand_rows` as in a structure.
+        charges: shapes, in the supply's order.
+    """
+
+    members: tuple[int, ...]
+    months: int = 0
+    demand_reach: Reach = ()
+    demand_rows: int = 0
+    charges: tuple[ChargeShape, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +57,8 @@ class Structure:
         charges: shapes, in the problem's order.
         reserves: likewise.
         survival: likewise; None where nobody asks.
+        supplies: shapes of the connections beside the first one.
+        pooled: shapes of the charges on what all connections take together.
     """
 
     parent: tuple[int, ...]
@@ -54,6 +74,8 @@ class Structure:
     charges: tuple[ChargeShape, ...] = ()
     reserves: tuple[ReserveShape, ...] = ()
     survival: SurvivalShape | None = None
+    supplies: tuple[SupplyShape, ...] = ()
+    pooled: tuple[ChargeShape, ...] = ()
 
     @property
     def is_ring(self) -> bool:
@@ -95,6 +117,19 @@ def structure(problem: Problem) -> Structure:
         charges=tuple(charge_shape(charge, slots) for charge in problem.charges),
         reserves=tuple(reserve_shape(reserve, ids, slots) for reserve in problem.reserves),
         survival=None if problem.survival is None else survival_shape(problem.survival, problem.assets),
+        supplies=tuple(_supply_shape(supply, ids, slots) for supply in problem.supplies),
+        pooled=tuple(charge_shape(charge, slots) for charge in problem.pooled),
+    )
+
+
+def _supply_shape(supply: Supply, ids: list[str], slots: Slots) -> SupplyShape:
+    demand = None if supply.demand is None else charge_shape(supply.demand, slots)
+    return SupplyShape(
+        members=tuple(ids.index(member) for member in supply.members),
+        months=0 if demand is None else demand.months,
+        demand_reach=() if demand is None else demand.reach,
+        demand_rows=0 if demand is None else demand.rows,
+        charges=tuple(charge_shape(charge, slots) for charge in supply.charges),
     )
 
 

@@ -14,13 +14,14 @@ from optimization.charges import charge_faults
 from optimization.faults import array, input_numbers, instant, number, own_numbers, series
 from optimization.groups import group_faults
 from optimization.network import Network
+from optimization.periods import demand_faults
 from optimization.phases import bus_of
-from optimization.problem import Problem, ReactiveEnergy, SlidingDemand
+from optimization.problem import Problem, ReactiveEnergy
 from optimization.reactive import inverter_faults
 from optimization.reserves import reserve_faults
-from optimization.sliding import sliding_faults
 from optimization.slots import Slots
 from optimization.steps import step_faults
+from optimization.supplies import every_charge, supply_faults
 from optimization.survival import survival_faults
 from optimization.uncertainty import uncertainty_faults
 
@@ -48,12 +49,13 @@ def _faults(problem: Problem) -> Iterator[str]:
     yield from group_faults(problem.groups, powered, len(problem.slots))
     yield from _inverters(problem)
     yield from _steps(problem)
-    yield from _demand(problem)
+    yield from demand_faults("demand", problem.demand, len(problem.slots))
     yield from _carbon_budget(problem)
     yield from charge_faults(problem.charges, len(problem.slots))
     yield from reserve_faults(problem.reserves, problem.assets, len(problem.slots))
     yield from survival_faults(problem.survival, problem.assets, len(problem.slots))
     yield from uncertainty_faults(problem.uncertainty, problem.assets, problem.inputs, len(problem.slots))
+    yield from supply_faults(problem)
 
 
 def _slots(slots: Slots) -> Iterator[str]:
@@ -87,7 +89,7 @@ def _held(problem: Problem) -> Iterator[str]:
 def _inverters(problem: Problem) -> Iterator[str]:
     yield from inverter_faults(problem.inverters, {a.id: a.is_source for a in problem.assets if a.has_power})
     network = problem.network
-    if problem.inverters and any(isinstance(charge, ReactiveEnergy) for charge in problem.charges):
+    if problem.inverters and any(isinstance(charge, ReactiveEnergy) for charge in every_charge(problem)):
         yield "inverters: a price of reactive energy counts assets at their power factors; leave one of both out"
     if problem.inverters and network is not None and network.governed is None:
         yield "inverters: the network knows nothing of them; put them in by optimization.reactive_terms.governed"
@@ -100,24 +102,10 @@ def _steps(problem: Problem) -> Iterator[str]:
     network = problem.network
     if problem.uncertainty is not None and problem.uncertainty.scenarios:
         yield "steps: plans for several scenarios do not move taps or capacitors yet; leave one of both out"
+    if problem.supplies:
+        yield "steps: plans for several connections do not move taps or capacitors yet; leave one of both out"
     if network is not None and (network.governed is None or len(network.governed.steps) != len(problem.steps)):
         yield "steps: the network knows nothing of them; put them in by optimization.reactive_terms.governed"
-
-
-def _demand(problem: Problem) -> Iterator[str]:
-    demand, n = problem.demand, len(problem.slots)
-    if demand is None:
-        return
-    if isinstance(demand, SlidingDemand):
-        yield from sliding_faults("demand", demand, n)
-        return
-    yield from number("demand.price_per_kw", demand.price_per_kw, low=0.0)
-    yield from number("demand.interval_s", demand.interval_s, above=0.0)
-    yield from number("demand.begun_kwh", demand.begun_kwh, low=0.0)
-    months = len(demand.free_kw)
-    yield from array("demand.free_kw", demand.free_kw, months, not_negative=True)
-    if np.shape(demand.month) != (n,) or not ((demand.month >= 0) & (demand.month < months)).all():
-        yield f"demand.month: must name one of {months} months for each of {n} slots; make it by month_of_slots"
 
 
 def _carbon_budget(problem: Problem) -> Iterator[str]:

@@ -26,10 +26,11 @@ def charge_lines(kept: Kept) -> Iterator[str]:
     Nothing is said of what was not planned with, as that is told with its reason.
     """
     hours = kept.plan.slots.duration_h
-    for name, counted in _named(kept):
+    for at, name, counted in _every(kept):
         if name in kept.body["not_planned_with"]:
             continue
         of, _, own = name.partition(".")
+        own = f"{own} at {at}" if at else own
         match of:
             case "envelopes":
                 yield f"envelope  {own}: {float(hours @ counted):.1f} kWh outside"
@@ -38,7 +39,8 @@ def charge_lines(kept: Kept) -> Iterator[str]:
             case "imbalance":
                 yield f"imbalance {float(hours @ counted):.1f} kWh drawn beyond what was bought"
             case "reactive":
-                yield f"reactive  {float(counted.sum()):.1f} kvarh beyond the free share"
+                there = f" at {at}" if at else ""
+                yield f"reactive  {float(counted.sum()):.1f} kvarh beyond the free share{there}"
             case "further_demands":
                 yield f"demand    {own}: a highest mean import of {counted[0]:.1f} kW this month"
 
@@ -79,7 +81,16 @@ def island_line(kept: Kept, hold_s: float) -> Iterator[str]:
         yield f"island    for {hold_s:g} s alone {worst} are missing, in {int(short.sum())} slots"
 
 
+def _every(kept: Kept) -> Iterator[tuple[str, str, Floats]]:
+    """Give the charges of all connections by name: those of the others than the first one after it, with their ids."""
+    yield from (("", name, counted) for name, counted in _named(kept))
+    for at, told in kept.plan.supplies.items():
+        names = kept.body["connections"][at]["charged_names"]
+        yield from ((at, name, counted) for name, counted in zip(names, told.charged, strict=True))
+
+
 def _named(kept: Kept) -> Iterator[tuple[str, Floats]]:
-    names = kept.body.get("charged_names", ())
-    for name, counted in zip(names, kept.plan.charged, strict=False):
-        yield name, np.asarray(counted)
+    """Give the charges of the first connection, and those on what all of them take together."""
+    for key, charged in (("charged_names", kept.plan.charged), ("pooled_names", kept.plan.pooled)):
+        for name, counted in zip(kept.body.get(key, ()), charged, strict=False):
+            yield name, np.asarray(counted)

@@ -14,6 +14,7 @@ from ems.config.assets import LoadAsset, MeteredLoad
 from ems.config.site import Site
 from ems.exit_codes import CommandError
 from optimization.coefficients import resampled
+from optimization.problem import Supplied
 from optimization.slots import Floats
 
 MOVED_KW = 0.005
@@ -69,7 +70,17 @@ class _Both:
             for name in after.schedules
             if name in before.schedules
         }
-        return {"connection": self.of(before.import_kw - before.export_kw, after.import_kw - after.export_kw), **found}
+        others = {
+            f"connection {name}": self.of(old.import_kw - old.export_kw, new.import_kw - new.export_kw)
+            for name, old, new in self.supplies()
+        }
+        first = self.of(before.import_kw - before.export_kw, after.import_kw - after.export_kw)
+        return {"connection": first, **others, **found}
+
+    def supplies(self) -> Iterator[tuple[str, Supplied, Supplied]]:
+        """List the connections beside the first one that both plans know."""
+        before, after = self.old.plan.supplies, self.new.plan.supplies
+        yield from ((name, before[name], after[name]) for name in after if name in before)
 
     def recorded(self, key: str) -> tuple[Floats, Floats] | None:
         """Give a series of the records; None where one of them has it not."""
@@ -95,10 +106,16 @@ def _money(both: _Both) -> dict[str, float] | None:
     if buy is None or sell is None:
         return None
     old, new = both.old.plan, both.new.plan
-    bought, sold = both.of(old.import_kw, new.import_kw), both.of(old.export_kw, new.export_kw)
+    priced = [(both.of(old.import_kw, new.import_kw), both.of(old.export_kw, new.export_kw), buy, sell)]
+    for name, was, now in both.supplies():
+        told = [plan.body["connections"][name] for plan in (both.old, both.new)]
+        there = [both.of(*(each[key] for each in told)) for key in ("import_price", "export_price")]
+        taken, given = both.of(was.import_kw, now.import_kw), both.of(was.export_kw, now.export_kw)
+        priced.append((taken, given, there[0], there[1]))
 
     def cost(powers: int, prices: int) -> float:
-        return float((bought[powers] * buy[prices] - sold[powers] * sell[prices]) @ both.hours)
+        each = (bought[powers] * buy[prices] - sold[powers] * sell[prices] for bought, sold, buy, sell in priced)
+        return sum((float(row @ both.hours) for row in each), 0.0)
 
     before, repriced, after = cost(0, 0), cost(0, 1), cost(1, 1)
     return {"old": before, "new": after, "by_prices": repriced - before, "by_powers": after - repriced}
@@ -115,6 +132,10 @@ def _inputs(site: Site, both: _Both) -> list[dict[str, Any]]:
         if abs(after[most] - before[most]) > 1e-6 * max(1.0, abs(before[most])):
             told.append({"input": name, "at": both.starts[most], "old": float(before[most]), "new": float(after[most])})
     old, new = both.old.body, both.new.body
+    for name, _, _ in both.supplies():
+        was, now = old["connections"][name], new["connections"][name]
+        for key in ("demand_target_kw", "demand_free_kw"):
+            told.extend(_differing(f"connections.{name}.{key}", was[key], now[key]))
     for key in (*ACCOUNTS, *WORDS):
         told.extend(_differing(key, old.get(key), new.get(key)))
     return told

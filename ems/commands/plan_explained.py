@@ -76,7 +76,7 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
     """
     plan, where = kept.plan, _Lines(site)
     start = plan.slots.starts[slot]
-    value = kept.energy_value
+    price, value = _prices_at(site, kept, asset)
     return {
         "ok": True,
         "plan": plan.id,
@@ -84,7 +84,7 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
         "from": start,
         "to": start + timedelta(seconds=float(plan.slots.duration_s[slot])),
         "power_kw": float(plan.schedules[asset].power_kw[slot]),
-        "import_price": float(kept.body["import_price"][slot]),
+        "import_price": float(price[slot]),
         "energy_value": None if value is None else float(value[slot]),
         "limits": list(_limits(site, kept, asset, slot, where)),
         "charges": [
@@ -104,9 +104,30 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
     }
 
 
+def _prices_at(site: Site, kept: Kept, asset: str) -> tuple[list[float], list[float] | None]:
+    """Give the import price and the worth of a kWh at an asset's connection; the latter None where none is kept."""
+    own = kept.body.get("connections", {}).get(_connection(site, asset))
+    if own is None:
+        return kept.body["import_price"], kept.energy_value
+    return own["import_price"], own.get("energy_value")
+
+
+def _connection(site: Site, asset: str) -> str:
+    """Name the connection beside the first one that an asset hangs on; empty for the first one."""
+    return getattr(site.file.assets.get(asset), "connection", None) or ""
+
+
+def _elsewhere(site: Site, name: str, asset: str) -> bool:
+    """Tell whether a limit is that of another connection than the one that an asset hangs on."""
+    of, _, at = name.partition(":")
+    return of in {"import_limit_kw", "export_limit_kw"} and at != _connection(site, asset)
+
+
 def _limits(site: Site, kept: Kept, asset: str, slot: int, where: _Lines) -> Iterator[dict[str, Any]]:
     for limit in (kept.body.get("prices") or {"limits": []})["limits"]:
         if limit["asset"] not in {"", asset} or limit["side"] == "session" or slot not in limit["at"]:
+            continue
+        if not limit["asset"] and _elsewhere(site, limit["name"], asset):
             continue
         told = {key: limit[key] for key in ("asset", "name", "side")}
         worth = limit["worth"][limit["at"].index(slot)]
@@ -119,6 +140,8 @@ def _key(site: Site, plan: Plan, slot: int, *, asset: str, name: str, side: str)
         of, _, thing = name.partition(":")
         if of == "power_kw":
             return ("groups", thing, "limit_kw")
+        if of in {"import_limit_kw", "export_limit_kw"} and thing:
+            return ("connections", thing, of)
         _, _, outage = thing.rpartition(" after ")
         if outage in site.file.grid.outages:
             return ("grid", "outages", outage)

@@ -107,10 +107,21 @@ def _flexibility(site: Site, kept: Kept) -> Iterator[str]:
             yield f"reserve   {name}: {band.up_kw:g} kW up, {band.down_kw:g} kW down {told}"
         else:
             yield f"reserve   {name}: nothing is held, none of its members is steered"
+    yield from _demands(kept)
     yield from charge_lines(kept)
     island = site.file.island
     if island is not None and island.survives is not None:
         yield from island_line(kept, island.survives.hold_s)
+
+
+def _demands(kept: Kept) -> Iterator[str]:
+    """Say what mean import the connections beside the first one are planned to stay at, and what they cannot keep."""
+    for name, told in kept.plan.supplies.items():
+        target_kw, over_kw = told.demand_target_kw, float(told.excess_kw.max())
+        demand = "" if target_kw is None else f", highest mean import {target_kw:.1f} kW this month"
+        beyond = f", {over_kw:.1f} kW beyond its limits" if over_kw >= TOLD_KWH else ""
+        most = f"import up to {told.import_kw.max():.1f} kW, export up to {told.export_kw.max():.1f} kW"
+        yield f"at        {name}: {most}{demand}{beyond}"
 
 
 def _slots(witnessed: tuple[int, ...]) -> str:
@@ -139,6 +150,10 @@ def _columns(site: Site, kept: Kept) -> list[tuple[str, Any]]:
     if kept.energy_value is not None:
         columns.append(("kwh_worth", kept.energy_value))
     columns += [(name, taken) for name, taken in plan.positions.items()]
+    for name, told in plan.supplies.items():
+        own = kept.body["connections"][name]
+        columns += [(f"{name}_grid_kw", told.import_kw - told.export_kw), (f"{name}_price", own["import_price"])]
+        columns += [(f"{name}_kwh_worth", own["energy_value"])] if "energy_value" in own else []
     for name, schedule in plan.schedules.items():
         columns.append(_amount(site, name, schedule))
         if isinstance(site.file.assets.get(name), PipeAsset) and "heat_kw" in schedule.states:

@@ -107,10 +107,17 @@ def _binding(site: Site, kept: Kept) -> Iterator[dict[str, Any]]:
         worst = limit["at"][limit["worth"].index(max(limit["worth"]))]
         where = {"key": None, "line": None}
         if limit["side"] != "session":
-            asset = limit["asset"] or next(iter(kept.plan.schedules))
+            asset = limit["asset"] or _behind(site, kept, limit["name"])
             named = explained(site, kept, asset, worst)["limits"]
             where = next(({k: one[k] for k in where} for one in named if told.items() <= one.items()), where)
         yield {**told, "slots": len(limit["at"]), "worth": round(sum(limit["worth"]), DECIMALS), **where}
+
+
+def _behind(site: Site, kept: Kept, name: str) -> str:
+    """Name an asset that hangs on the connection of a limit."""
+    at = name.partition(":")[2]
+    hanging = (a for a in kept.plan.schedules if site.file.assets[a].connection == at)
+    return next(hanging, None) or next(iter(kept.plan.schedules))
 
 
 def _one_kw_more(site: Site, solved: Solved) -> dict[str, Any]:

@@ -107,8 +107,9 @@ def _is_held(snapshot: Snapshot, asset: str, kw: float) -> bool:
 def _level(where: Desk, asset: str, seen: Sequence[Snapshot]) -> Level:
     """Take the means; an asset that cannot be read, or is nobody's to see, counts with the loads that have no meter."""
     assets = where.site.file.assets
-    connection = next(name for name, spec in assets.items() if spec.kind == "grid_meter")
-    others = [name for name, spec in assets.items() if spec.kind not in ("grid_meter", "load") and name != asset]
+    here = {name: spec for name, spec in assets.items() if spec.connection == assets[asset].connection}
+    connection = next(name for name, spec in here.items() if spec.kind == "grid_meter")
+    others = [name for name, spec in here.items() if spec.kind not in ("grid_meter", "load") and name != asset]
 
     def mean(name: str, key: str = "kw") -> float | None:
         values = [shot["assets"][name].get(key) for shot in seen]

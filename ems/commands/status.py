@@ -69,6 +69,8 @@ def describe(snapshot: Mapping[str, Any], age_s: float | None, why: Sequence[str
     yield f"points    {', '.join(f'{count} {quality}' for quality, count in sorted(qualities.items())) or 'none'}"
     if (demand := snapshot.get("demand")) is not None:
         yield f"demand    {_demand(demand)}"
+    for name, own in (snapshot.get("connections") or {}).items():
+        yield f"at        {name}: {_connection(own)}"
     for direction, limit in (snapshot.get("grid_limits") or {}).items():
         yield f"limit     {direction}: {limit['state']}{', ' + limit['reason'] if limit['reason'] else ''}"
     for name, zone in (snapshot.get("zones") or {}).items():
@@ -94,6 +96,14 @@ def _demand(demand: Mapping[str, Any]) -> str:
     target = f"target {_kw(demand['target_kw'])} ({demand['basis']})" if demand["target_kw"] else demand["basis"]
     unknown = f", {demand['unknown_s']:.0f} s unknown" if demand["unknown_s"] >= 1 else ""
     return f"{_kw(demand['mean_kw'])} so far, {demand['left_s']:.0f} s left{unknown}; {target}"
+
+
+def _connection(own: Mapping[str, Any]) -> str:
+    """Say what another connection than the first one takes, and how its metering interval stands."""
+    demand = "" if own["demand"] is None else f"; {_demand(own['demand'])}"
+    trouble = f"; safe values: {own['unsafe']}" if own["unsafe"] else ""
+    limits = f"import limit {own['import_limit_kw']:g} kW, export limit {own['export_limit_kw']:g} kW"
+    return f"measured {_kw(own['kw'])}, planned {_kw(own['planned_kw'])}, {limits}{demand}{trouble}"
 
 
 def _kw(value: object) -> str:

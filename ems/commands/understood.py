@@ -15,6 +15,7 @@ from ems.config.binding import Bindings
 from ems.config.on_phase import phase_of
 from ems.config.site import Site
 from optimization.slots import uniform
+from optimization.tariff import Tariff
 
 _PRIVACY = {
     "public": "single values public",
@@ -42,15 +43,23 @@ def understood(site: Site, bindings: Bindings, now: datetime) -> dict[str, Any]:
         "demand_response": {name: event.model_dump() for name, event in file.demand_response.items()},
         "island": None if file.island is None else file.island.model_dump(),
         "tariff": tariff_echo(site, now),
+        **({"connections": _connections(site, now)} if file.connections else {}),
         "clock_changes": list(clock_changes(ZoneInfo(file.site.timezone), now)),
     }
 
 
-def tariff_echo(site: Site, now: datetime) -> dict[str, Any]:
-    """Say what a kWh costs at 13:00 local time of a day with a flat published price."""
+def _connections(site: Site, now: datetime) -> dict[str, Any]:
+    return {
+        name: each.model_dump() | {"tariff": tariff_echo(site, now, site.tariffs[name])}
+        for name, each in site.file.connections.items()
+    }
+
+
+def tariff_echo(site: Site, now: datetime, tariff: Tariff | None = None) -> dict[str, Any]:
+    """Say what a kWh costs at 13:00 local time with a flat published price, by the site's or another tariff."""
     zone = ZoneInfo(site.file.site.timezone)
     at = datetime.combine(now.astimezone(zone).date(), time(13), zone)
-    bought, sold = site.tariff.series(uniform(at.astimezone(UTC), 1, 900.0), np.array([EXAMPLE_PRICE]))
+    bought, sold = (tariff or site.tariff).series(uniform(at.astimezone(UTC), 1, 900.0), np.array([EXAMPLE_PRICE]))
     return {
         "local": at.isoformat(),
         "utc": at.astimezone(UTC),
@@ -93,6 +102,12 @@ def _moving(device: dict[str, Any]) -> str:
     return f"a step costs {device['switching_cost']:g}, held {device['dead_time_s']:g} s{often}"
 
 
+def _priced(echo: dict[str, Any]) -> str:
+    at = f"{datetime.fromisoformat(echo['local']):%H:%M} local ({echo['utc']:%H:%M} UTC)"
+    prices = f"import {echo['import_per_kwh']:.4f}, export {echo['export_per_kwh']:.4f} {echo['currency']}/kWh"
+    return f"{at} at a published {echo['published_per_kwh']:.4f}: {prices}"
+
+
 def describe(facts: dict[str, Any]) -> Iterator[str]:
     """Turn the facts into lines for people."""
     site, grid, echo = facts["site"], facts["grid"], facts["tariff"]
@@ -132,9 +147,12 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
         of = "its baseline" if event["baseline_kw"] is None else f"{event['baseline_kw']:g} kW"
         when = f"from {event['starts_at']} to {event['ends_at']}"
         yield f"event     {name}: {event['promised_kw']:g} kW less than {of} are promised {when}"
-    at = f"{datetime.fromisoformat(echo['local']):%H:%M} local ({echo['utc']:%H:%M} UTC)"
-    prices = f"import {echo['import_per_kwh']:.4f}, export {echo['export_per_kwh']:.4f} {echo['currency']}/kWh"
-    yield f"tariff    {at} at a published {echo['published_per_kwh']:.4f}: {prices}"
+    yield f"tariff    {_priced(echo)}"
+    for name, own in facts.get("connections", {}).items():
+        limits = f"import to {own['import_limit_kw']:g} kW, export to {own['export_limit_kw']:g} kW"
+        members = [asset for asset, one in facts["assets"].items() if one.get("connection") == name]
+        yield f"at        {name}: {limits}; {', '.join(members)}"
+        yield f"tariff    {name}: {_priced(own['tariff'])}"
     changes = [f"{one['at']:%Y-%m-%d %H:%M} UTC (a day of {one['day_h']:g} h)" for one in facts["clock_changes"]]
     yield f"clock     next changes of local time: {', '.join(changes) or 'none'}"
 
@@ -189,6 +207,8 @@ def _asset(site: Site, bindings: Bindings, name: str) -> dict[str, Any]:
     facts: dict[str, Any] = {"kind": asset.kind, "bus": getattr(asset, "bus", None), "zone": asset.zone}
     if (phase := phase_of(asset)) is not None:
         facts["phase"] = phase
+    if asset.connection is not None:
+        facts["connection"] = asset.connection
     if isinstance(asset, LoadAsset):
         return facts | {"residual_share": asset.residual_share}
     if (curves := getattr(asset, "inverter", None)) is not None:

@@ -147,7 +147,7 @@ def _references(parts: Parts) -> Iterator[Complaint]:
 
 
 def _roles(parts: Parts) -> Iterator[Complaint]:
-    """Look for the one grid meter, and for devices in control that steer nothing."""
+    """Look for devices in control that steer nothing."""
     assets = list(parts.named("assets"))
     named = [text(asset, "device") for _, asset in assets]
     if len(assets) != len(_keys(parts, "assets")):
@@ -157,14 +157,6 @@ def _roles(parts: Parts) -> Iterator[Complaint]:
     for name, part in parts.named("devices"):
         if text(part, "mode") == "control" and name not in used and wires_clear:
             yield ("devices", name, "mode"), "is control, yet no asset uses this device; add the asset or write monitor"
-    meters = [name for name, asset in assets if text(asset, "kind") == "grid_meter"]
-    if not meters and "assets" in parts.raw:
-        yield ("assets",), "no asset is of kind grid_meter; the meter at the grid connection is needed: add it"
-    for name in meters[1:]:
-        yield (
-            ("assets", name, "kind"),
-            f"is a second grid_meter beside {meters[0]}; a site has one connection: remove it",
-        )
 
 
 def _keys(parts: Parts, group: str) -> list[str]:
@@ -191,6 +183,7 @@ def _files(parts: Parts, folder: Path) -> Iterator[Complaint]:
     outside = [("audit", receiver) for receiver in ("mail", "timestamp")]
     named += [((*receiver, "root"), text(parts.sections.get(receiver), "root"), folder) for receiver in outside]
     named.append((("tariff",), parts.raw.get("tariff"), folder))
+    named += [(("connections", at, "tariff"), text(part, "tariff"), folder) for at, part in parts.named("connections")]
     named.append((("grid", "file"), text(parts.sections.get(("grid",)), "file"), folder))
     for path, name, place in named:
         published = isinstance(name, str) and name.startswith(("http://", "https://"))

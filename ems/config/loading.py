@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from ems.config.asset_checks import check_assets, check_groups
 from ems.config.checks import check_parts, is_file
+from ems.config.connection_checks import check_connections, check_own_tariff
 from ems.config.district_checks import check_district
 from ems.config.documents import Document, Key, Keys, read_document, thing_of
 from ems.config.errors import SiteError, SiteProblem
@@ -26,7 +27,7 @@ from ems.config.forecast_checks import check_forecasts
 from ems.config.heat_checks import check_heat
 from ems.config.inverter_models import check_inverters
 from ems.config.operator_checks import check_grid_operator, check_island
-from ems.config.parts import Complaint, Parts, salvage, schema_at
+from ems.config.parts import Complaint, Parts, salvage, schema_at, text
 from ems.config.profile_checks import check_profiles
 from ems.config.response_checks import check_responses
 from ems.config.secrets import check_secrets
@@ -60,6 +61,7 @@ def load_site(folder_or_file: Path) -> Site:
     complaints += check_grid_operator(parts)
     complaints += check_island(parts)
     complaints += check_groups(parts)
+    complaints += check_connections(parts)
     complaints += check_heat(parts)
     complaints += check_inverters(parts)
     complaints += check_flexibility(parts)
@@ -68,12 +70,19 @@ def load_site(folder_or_file: Path) -> Site:
     complaints += check_secrets(parts)
     complaints += check_assets(parts, {path[1] for path, _ in complaints if path[:1] == ("assets",) and path[1:]})
     problems += _problems(document, complaints)
-    tariff_content, tariff = _read_tariff(folder, parts.raw, problems)
+    tariff_content, tariff = _read_tariff(folder, parts.raw.get("tariff"), parts.raw, problems)
     problems += _problems(document, check_tariff(parts, tariff))
+    own = {
+        at: _read_tariff(folder, text(part, "tariff"), parts.raw, problems) for at, part in parts.named("connections")
+    }
+    tariffs = {at: tariff if read is None else read for at, (_, read) in own.items()}
+    for at, read in tariffs.items():
+        problems += _problems(document, check_own_tariff(parts, at, read))
     if problems or file is None:
         raise SiteError(_in_order(problems, document.name))
-    config_hash = _hash(file, tariff_content, folder / file.grid.file)
-    return Site(file=file, folder=folder, tariff=tariff, config_hash=config_hash)
+    contents = {at: content for at, (content, _) in own.items() if content is not None}
+    config_hash = _hash(file, tariff_content, folder / file.grid.file, contents)
+    return Site(file=file, folder=folder, tariff=tariff, config_hash=config_hash, tariffs=tariffs)
 
 
 def _split(folder_or_file: Path) -> tuple[Path, str]:
@@ -128,9 +137,10 @@ def _in_order(problems: Iterable[SiteProblem], first: str) -> list[SiteProblem]:
     return sorted(set(problems), key=lambda problem: (problem.file != first, problem))
 
 
-def _read_tariff(folder: Path, raw: Mapping[str, Any], problems: list[SiteProblem]) -> tuple[Any, Tariff | None]:
-    """Read the tariff as plain values and as what it means; what is wrong is added to the problems."""
-    name = raw.get("tariff")
+def _read_tariff(
+    folder: Path, name: object, raw: Mapping[str, Any], problems: list[SiteProblem]
+) -> tuple[Any, Tariff | None]:
+    """Read a tariff as plain values and as what it means; what is wrong is added to the problems."""
     if not isinstance(name, str) or not is_file(folder / name):
         return None, None
     document = read_document(folder / name, name)
@@ -152,8 +162,11 @@ def _zone(raw: Mapping[str, Any]) -> tzinfo:
         return UTC
 
 
-def _hash(file: SiteFile, tariff: Any, grid: Path) -> str:
-    """Hash what the site means: comments and the order of keys do not count, the grid file counts byte by byte."""
+def _hash(file: SiteFile, tariff: Any, grid: Path, tariffs: Mapping[str, Any]) -> str:
+    """Hash what the site means: comments and the order of keys do not count, the grid file counts byte by byte.
+
+    `tariffs` are the other files of its connections.
+    """
     said = file.model_dump(mode="json")
     for section in ("grid_operator", "island"):
         if said[section] is None:
@@ -164,6 +177,7 @@ def _hash(file: SiteFile, tariff: Any, grid: Path) -> str:
         "file": said,
         "tariff": tariff,
         "grid": hashlib.sha256(grid.read_bytes()).hexdigest(),
+        **({"tariffs": tariffs} if tariffs else {}),
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()

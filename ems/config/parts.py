@@ -20,7 +20,20 @@ from ems.config.forecasts import LoadForecast
 from ems.config.grid_operator import GridOperator, LimitApi, LimitInput, LimitRegisters
 from ems.config.inverter import InverterCurves
 from ems.config.island import Island, Survives
-from ems.config.site import Control, Device, Feed, Feeds, Grid, Group, Identity, Outage, Planning, Series, SiteFile
+from ems.config.site import (
+    Control,
+    Device,
+    Feed,
+    Feeds,
+    Grid,
+    GridConnection,
+    Group,
+    Identity,
+    Outage,
+    Planning,
+    Series,
+    SiteFile,
+)
 from ems.config.stepping import CapacitorBank, TapChanger
 from ems.config.strict import Strict
 from ems.config.switched import PhaseSwitch, SgReady
@@ -52,6 +65,7 @@ _NAMED: Mapping[str, type[Strict]] = {
     "envelopes": PowerEnvelope,
     "demand_response": ResponseEvent,
     "forecasts": LoadForecast,
+    "connections": GridConnection,
 }
 """What stands under an id and has one schema."""
 _LISTED: Mapping[tuple[str, str], type[Strict]] = {

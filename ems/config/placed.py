@@ -6,13 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ems.config.strict import Id, Strict, Switch, Whole
+from ems.config.strict import Id, Strict, Switch, Whole, later
 
 
 class Placed(Strict):
-    """Something that may belong to a zone of the district."""
+    """Something that may belong to a zone of the district, and hang on one of `connections`; None for the first one."""
 
     zone: Id | None = None
+    connection: Id | None = later(None)
 
 
 class Sheddable(Placed):

@@ -119,6 +119,17 @@ class Grid(Strict):
     capacitor_banks: dict[Id, CapacitorBank] = later({})
 
 
+class GridConnection(Strict):
+    """A grid connection beside that of `grid`, with a meter of its own: what hangs on it is joined to nothing else.
+
+    `tariff` is a file of its own; None for that of the site.
+    """
+
+    import_limit_kw: Positive
+    export_limit_kw: NotNegative
+    tariff: str | None = None
+
+
 class Feed(Strict):
     """A published forecast: a file in the site folder or an http address, too old to use after `max_age_h` [h]."""
 
@@ -207,6 +218,12 @@ class SiteFile(Strict):
     envelopes: dict[Id, PowerEnvelope] = later({})
     demand_response: dict[Id, ResponseEvent] = later({})
     forecasts: dict[Id, LoadForecast] = later({})
+    connections: dict[Id, GridConnection] = later({})
+
+    def limits_kw(self, connection: str | None) -> tuple[float, float]:
+        """Give the import and export limit of a connection, the first one for None [kW]."""
+        at = self.grid if connection is None else self.connections[connection]
+        return at.import_limit_kw, at.export_limit_kw
 
     @model_validator(mode="before")
     @classmethod
@@ -230,7 +247,10 @@ def _with_comfort(asset: Any, zones: dict[str, Any]) -> Any:
 
 
 class Site(BaseModel):
-    """A loaded, checked site: the file, the folder it came from, its tariff and the hash of its content."""
+    """A loaded, checked site: the file, the folder it came from, its tariffs and the hash of its content.
+
+    `tariffs` are those of the connections beside the first one, by their ids.
+    """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
@@ -238,3 +258,4 @@ class Site(BaseModel):
     folder: Path
     tariff: Any
     config_hash: str
+    tariffs: Any = Field(default_factory=dict)

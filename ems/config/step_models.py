@@ -157,6 +157,8 @@ def _besides(parts: Parts, path: tuple[str, ...]) -> Iterator[Complaint]:
         yield ("grid", "outages"), f"plans cannot survive outages and move {name} yet; leave one out"
     if parts.raw.get("planning", {}).get("uncertainty"):
         yield ("planning", "uncertainty"), f"plans for several scenarios cannot move {name} yet; leave one out"
+    if parts.raw.get("connections"):
+        yield ("connections",), f"plans for several connections cannot move {name} yet; leave one out"
     on_phase = next((asset for asset, spec in parts.named("assets") if phase_of(spec) is not None), None)
     if on_phase is not None and parts.raw.get("grid", {}).get("per_phase") is not False:
         yield path, f"is not planned phase by phase yet, but {on_phase} has a `phase`; leave one out"

@@ -64,7 +64,7 @@ class EmergencyDesk:
     """Watches the emergencies of a site.
 
     Args:
-        levers: by asset.
+        levers: by asset, of what hangs on the connection; nothing else has a part in it.
         grid: the connection's own limits.
         record: appends to the journal.
     """
@@ -101,10 +101,10 @@ class EmergencyDesk:
 
     def _follow(self, at: datetime, direction: Direction, course: _Course, outcome: Outcome) -> None:
         for asset, decision in outcome.decisions.items():
-            measured_kw = outcome.powers.metered_kw.get(asset)
-            if decision.kw is None or measured_kw is None:
+            measured_kw, lever = outcome.powers.metered_kw.get(asset), self._levers.get(asset)
+            if decision.kw is None or measured_kw is None or lever is None:
                 continue
-            lever, step = self._levers[asset], course.steps.get(asset)
+            step = course.steps.get(asset)
             if step is not None and not step.followed and _is_past(direction, lever, step.kw, measured_kw):
                 step.followed = True
                 self._tell(direction, course, "followed", asset=asset, power_kw=measured_kw)

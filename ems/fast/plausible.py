@@ -46,10 +46,10 @@ def plausible_ranges(site: Site, bindings: Bindings) -> dict[str, Range]:
             _put(ranges, bindings, asset, "fuel_kw", _around(TIMES_RATED * spec.rated_kw))
         elif isinstance(spec, TankAsset):
             _put(ranges, bindings, asset, "temperature_c", WATER_C)
-    grid = site.file.grid
-    most_kw = max(grid.import_limit_kw, grid.export_limit_kw, sum(rated_kw.values()))
     for asset, spec in site.file.assets.items():
         if isinstance(spec, GridMeter):
+            behind = [kw for name, kw in rated_kw.items() if site.file.assets[name].connection == spec.connection]
+            most_kw = max(*site.file.limits_kw(spec.connection), sum(behind))
             _put(ranges, bindings, asset, "power_kw", _around(TIMES_CONNECTED * most_kw))
     return ranges
 

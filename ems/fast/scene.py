@@ -20,6 +20,15 @@ from optimization.problem import Plan
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What a cycle knows of a connection beside the first one alone; fields as in a scene."""
+
+    prices: Prices
+    demand: DemandNow | None = None
+    turn: Turn = field(default_factory=Turn)
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """One cycle's inputs.
 
@@ -39,6 +48,7 @@ class Scene:
         swinging: assets whose commands have moved to and fro too often.
         foreign: assets that are left to somebody else who steers them, and what was found.
         turn: who is not commanded yet, or waits its turn, since power came back.
+        elsewhere: of the connections beside the first one, by their ids.
     """
 
     snapshot: Snapshot
@@ -56,3 +66,4 @@ class Scene:
     swinging: frozenset[str] = frozenset()
     foreign: Mapping[str, str] = field(default_factory=dict)
     turn: Turn = field(default_factory=Turn)
+    elsewhere: Mapping[str, Beside] = field(default_factory=dict)

@@ -25,7 +25,7 @@ from ems.limits.in_force import InForce
 from ems.live import SCHEMA
 from ems.privacy import Discretion
 from ems.process_image import Snapshot
-from optimization.problem import Plan
+from optimization.problem import Plan, Supplied
 
 UNTOLD = "it cannot be read, or has only just come back, so it is not commanded"
 
@@ -52,7 +52,9 @@ def live_view(
     """
     snapshot = cycle.snapshot
     kw = {**cycle.outcome.powers.metered_kw, **cycle.outcome.powers.loads_kw}
-    planned = {name: planned_kw(plan, name, spec.kind, snapshot) for name, spec in site.file.assets.items()}
+    planned = {
+        name: planned_kw(plan, name, spec.kind, snapshot, at=spec.connection) for name, spec in site.file.assets.items()
+    }
     return {
         "schema": SCHEMA,
         "at": snapshot.at.isoformat(),
@@ -75,7 +77,25 @@ def live_view(
         "demand": None if cycle.demand is None else _demand(cycle.demand),
         "grid_limits": {one.direction.value: _limit(one) for one in cycle.outcome.limits},
         "counters": dict(counters),
+        **({"connections": _connections(site, cycle, plan)} if site.file.connections else {}),
     }
+
+
+def _connections(site: Site, cycle: Cycle, plan: Plan | None) -> dict[str, Any]:
+    """Describe the connections beside the first one: their limits and prices, the running interval, what is there."""
+    found = {}
+    for name, spec in site.file.connections.items():
+        decided, beside = cycle.outcome.elsewhere[name], cycle.elsewhere[name]
+        found[name] = {
+            "kw": decided.powers.grid_kw,
+            "planned_kw": planned_kw(plan, name, "grid_meter", cycle.snapshot, at=name),
+            "import_limit_kw": spec.import_limit_kw,
+            "export_limit_kw": spec.export_limit_kw,
+            "unsafe": decided.unsafe,
+            "prices": _prices(beside.prices, site.file.site.currency),
+            "demand": None if beside.demand is None else _demand(beside.demand),
+        }
+    return found
 
 
 def _prices(prices: Prices, currency: str) -> dict[str, Any]:
@@ -126,12 +146,16 @@ def _asset(name: str, site: Site, told: Discretion) -> dict[str, Any]:
         "device": getattr(spec, "device", None),
         "zone": spec.zone,
         "privacy": told.assets[name].value,
+        **({} if spec.connection is None else {"connection": spec.connection}),
     }
 
 
 def _values(name: str, site: Site, cycle: Cycle, kw: float | None, planned: float | None) -> dict[str, Any]:
-    is_connection = site.file.assets[name].kind == "grid_meter"
-    return {"kw": cycle.outcome.powers.grid_kw if is_connection else kw, "planned_kw": planned}
+    spec = site.file.assets[name]
+    if spec.kind == "grid_meter":
+        decided = cycle.outcome if spec.connection is None else cycle.outcome.elsewhere[spec.connection]
+        kw = decided.powers.grid_kw
+    return {"kw": kw, "planned_kw": planned}
 
 
 def _command(name: str, cycle: Cycle, lever: Lever | None, held: Mapping[str, Held]) -> dict[str, Any]:
@@ -149,13 +173,17 @@ def _command(name: str, cycle: Cycle, lever: Lever | None, held: Mapping[str, He
     }
 
 
-def planned_kw(plan: Plan | None, asset: str, kind: str, snapshot: Snapshot) -> float | None:
-    """Give the planned power of an asset now, and of the grid connection; None where nothing is planned."""
+def planned_kw(plan: Plan | None, asset: str, kind: str, snapshot: Snapshot, *, at: str | None = None) -> float | None:
+    """Give the planned power of an asset now, or of the connection that it measures; None where nothing is planned.
+
+    `at` is the connection that it hangs on; None for the first one.
+    """
     slot = None if plan is None else plan.slots.index_at(snapshot.at)
     if plan is None or slot is None:
         return None
     if kind == "grid_meter":
-        return float(plan.import_kw[slot] - plan.export_kw[slot])
+        told: Plan | Supplied | None = plan if at is None else plan.supplies.get(at)
+        return None if told is None else float(told.import_kw[slot] - told.export_kw[slot])
     schedule = plan.schedules.get(asset)
     return None if schedule is None else float(schedule.power_kw[slot])
 

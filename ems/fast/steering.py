@@ -7,7 +7,7 @@ Law 2: every decision lies within the asset's device bounds, whatever plan, rule
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
@@ -38,7 +38,7 @@ from ems.fast.levels import Debt, owe, running_at
 from ems.fast.levers import KEEP_KW
 from ems.fast.phases import order_of, stand_bounds
 from ems.fast.powers import Powers, bounds_of, ranked_loads, read_powers, rule_view, run_starts
-from ems.fast.rows import EXPORT, IMPORT, RowsMaker
+from ems.fast.rows import EXPORT, IMPORT, Eye, RowsMaker, blind
 from ems.fast.runs import GOES_ON, goes_on
 from ems.fast.scene import Scene
 from ems.fast.sg_ready import Block, why_released
@@ -49,14 +49,6 @@ from optimization.problem import GridRows
 SETTLES = "the grid meter has not given three good readings in a row yet"
 SPARE_KW = 2.0
 """Where selling costs money, a plant may give so much more than the site takes, so that it can find a use."""
-
-
-Eye = Callable[[Mapping[str, float]], GridRows | None]
-"""Gives the grid's rows about measured powers, None while it cannot."""
-
-
-def _blind(_power_kw: Mapping[str, float]) -> GridRows | None:
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +66,8 @@ class Outcome:
         limits: what the grid operator allows at the connection, by direction.
         wanted_kw: what is wished of charge points that switch phases, by asset.
         island: how the connection is.
+        elsewhere: what was decided at the connections beside the first one, by their ids; the decisions are among
+            those above.
     """
 
     decisions: Mapping[str, Decision]
@@ -86,12 +80,13 @@ class Outcome:
     limits: tuple[InForce, ...] = ()
     wanted_kw: Mapping[str, float] = field(default_factory=dict)
     island: Island = CONNECTED
+    elsewhere: Mapping[str, Outcome] = field(default_factory=dict)
 
 
 class Steering:
     """Decides; between cycles it only remembers what energy is due where only some powers can be told."""
 
-    def __init__(self, site: Site, bindings: Bindings, levers: Mapping[str, Lever], eye: Eye = _blind) -> None:
+    def __init__(self, site: Site, bindings: Bindings, levers: Mapping[str, Lever], eye: Eye = blind) -> None:
         self._site, self._bindings, self._levers, self._eye = site, bindings, levers, eye
         self._teller = Teller(site.file.site.currency, ZoneInfo(site.file.site.timezone))
         self._meters = {name for name, spec in site.file.assets.items() if isinstance(spec, GridMeter)}

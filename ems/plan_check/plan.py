@@ -36,6 +36,7 @@ from ems.plan_check.reserves import check_reserves
 from ems.plan_check.scenarios import check_scenarios
 from ems.plan_check.sliding import check_sliding
 from ems.plan_check.steps import check_steps
+from ems.plan_check.supplies import connections, emitted_kg_per_h, pooled, supplied_arrays
 from ems.plan_check.survival import check_survival
 from ems.plan_check.words import POWER_TOLERANCE_KW, beyond
 from optimization.assets import (
@@ -79,9 +80,11 @@ def check_plan(problem: Problem, plan: Plan) -> tuple[str, ...]:
     shape = tuple(_shape_violations(problem, plan))
     if shape:
         return shape
-    found = [*_verdict_violations(problem, plan), *_connection_violations(problem, plan)]
-    found += [*_demand_violations(problem, plan), *_carbon_violations(problem, plan)]
-    found += charge_violations(problem, plan)
+    found = [*_verdict_violations(problem, plan)]
+    for name, asked, answer in connections(problem, plan):
+        here = f"{name}: " if name else ""
+        found += [here + words for words in _of_connection(asked, answer)]
+    found += [*_carbon_violations(problem, plan), *charge_violations(*pooled(problem, plan))]
     for asset in problem.assets:
         found.extend(_asset_violations(asset, problem, plan.schedules[asset.id]))
     found += [*_heat_violations(problem, plan), *check_groups(problem, plan)]
@@ -90,8 +93,17 @@ def check_plan(problem: Problem, plan: Plan) -> tuple[str, ...]:
     return (*found, *check_scenarios(problem, plan, check_plan))
 
 
+def _of_connection(problem: Problem, plan: Plan) -> Iterator[str]:
+    yield from _connection_violations(problem, plan)
+    yield from _demand_violations(problem, plan)
+    yield from charge_violations(problem, plan)
+
+
 def _shape_violations(problem: Problem, plan: Plan) -> Iterator[str]:
     yield from _slot_violations(problem.slots, plan.slots)
+    fed = {supply.id for supply in problem.supplies}
+    if fed != set(plan.supplies):
+        yield f"the plan speaks of the supplies {sorted(plan.supplies)} instead of {sorted(fed)}"
     asked, given = {a.id for a in problem.assets}, set(plan.schedules)
     if asked != given:
         yield f"the schedules {sorted(given)} are not those of the assets {sorted(asked)}"
@@ -117,6 +129,7 @@ def _slot_violations(asked: Slots, given: Slots) -> Iterator[str]:
 
 def _arrays(plan: Plan) -> Iterator[tuple[str, Floats]]:
     yield from (("import_kw", plan.import_kw), ("export_kw", plan.export_kw), ("excess_kw", plan.excess_kw))
+    yield from supplied_arrays(plan)
     for asset_id, schedule in plan.schedules.items():
         yield f"{asset_id}.power_kw", schedule.power_kw
         for name, values in (*schedule.states.items(), *schedule.slack.items()):
@@ -217,7 +230,7 @@ def _carbon_violations(problem: Problem, plan: Plan) -> Iterator[str]:
     if excess is None or np.shape(excess) != budget.left_kg.shape or not np.isfinite(excess).all():
         yield f"the plan admits carbon beyond the budget of {excess} kg; {len(budget.left_kg)} numbers were asked for"
         return
-    emitted_kg = plan.import_kw * problem.tariff.carbon_kg_per_kwh * plan.slots.duration_h + _burnt_kg(problem, plan)
+    emitted_kg = emitted_kg_per_h(problem, plan) * plan.slots.duration_h + _burnt_kg(problem, plan)
     hidden_kg = (budget.share * emitted_kg).sum(axis=1) - budget.left_kg - excess
     yield from beyond("carbon beyond the week's budget that is not admitted", hidden_kg, CARBON_TOLERANCE_KG, "kg")
 

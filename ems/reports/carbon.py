@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ems.config.site import Site
+from ems.config.site_parts import parts_of
 from ems.reports.carbon_tables import Findings, carbon_tables
 from ems.reports.evidence import FOLDER, read_meters
 from ems.reports.factors import hourly_factors
@@ -72,11 +73,13 @@ def carbon_report(site: Site, period: Period, *, factor: str | None = None, stat
     ledger = keep_ledger(site, period, state=state)
     _check_data(site, ledger)
     factors, factor_files = hourly_factors(site, period, wanted=factor, state=state)
-    money = billed(site, ledger, state=state)
+    money, *others = (billed(part, ledger.at(at), state=state) for at, part in parts_of(site).items())
     findings = Findings(
-        site, ledger, factors, emissions(ledger, factors), money, read_meters(site.folder), burners(site, ledger)
-    )
-    inputs = (*_own_files(site), *ledger.archive.files, *factor_files, *money.files)
+        site, ledger, factors, emissions(ledger, factors), money, read_meters(site.folder), burners(site, ledger),
+        dict(zip(site.file.connections, others, strict=True)),
+    )  # fmt: skip
+    files = [file for each in (money, *others) for file in each.files]
+    inputs = (*_own_files(site), *ledger.archive.files, *factor_files, *files)
     by_name = {file.name: file for file in inputs}
     tables = carbon_tables(findings)
     return CarbonReport(findings, tables, tuple(by_name[n] for n in sorted(by_name)), ledger.archive.state_sha256)
@@ -99,4 +102,5 @@ def _own_files(site: Site) -> Sequence[ArchiveFile]:
     """List what the site itself says: its file, its tariff, its grid and its evidence."""
     folder = site.folder
     named = ["site.yaml", site.file.tariff, site.file.grid.file, f"{FOLDER}/factors.yaml", f"{FOLDER}/meters.yaml"]
+    named += [each.tariff for each in site.file.connections.values() if each.tariff is not None]
     return [ArchiveFile(name, folder / name, sha256_of(folder / name)) for name in named if (folder / name).exists()]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -33,6 +33,7 @@ class Findings:
     Args:
         site: the site. ledger: its energy. factors: of each hour. scope2: its emissions. money: its bill.
         meters: the register of meters. scope1: what it burns.
+        bills: those of the connections beside the first one, by their ids.
     """
 
     site: Site
@@ -42,6 +43,7 @@ class Findings:
     money: Money
     meters: tuple[MeterEntry, ...]
     scope1: tuple[Burner, ...] = ()
+    bills: Mapping[str, Money] = field(default_factory=dict)
 
     @property
     def is_forecast(self) -> bool:
@@ -67,6 +69,7 @@ def carbon_tables(findings: Findings) -> tuple[Table, ...]:
         scope2_by_meter_hourly(findings),
         meter_hourly(findings),
         *([scope1_hourly(findings)] if findings.scope1 else []),
+        *([connections(findings)] if findings.bills else []),
     )
 
 
@@ -114,17 +117,43 @@ def _carbon_figures(findings: Findings) -> Iterator[tuple[Value, ...]]:
 
 
 def _money_figures(findings: Findings) -> Iterator[tuple[Value, ...]]:
-    currency, money = findings.site.file.site.currency, findings.money
-    quality = Quality.of(findings.ledger.origin(Flow.GRID_IMPORT, Flow.GRID_EXPORT))
-    if money.bill is None and not findings.ledger.period.is_month:
+    if not findings.ledger.period.is_month:
         return
+    yield from _bill_figures(findings, "", findings.money)
+    for at, money in findings.bills.items():
+        yield from _bill_figures(findings, at, money)
+    bills = [money.bill for money in (findings.money, *findings.bills.values()) if money.bill is not None]
+    if findings.bills and len(bills) == 1 + len(findings.bills):
+        total = sum(float(bill.cents()["total"]) for bill in bills)
+        quality = Quality.of(findings.ledger.origin(Flow.GRID_IMPORT, Flow.GRID_EXPORT))
+        yield _figure("bills_total", round(total, 2), findings.site.file.site.currency, quality, "of all connections")
+
+
+def _bill_figures(findings: Findings, at: str, money: Money) -> Iterator[tuple[Value, ...]]:
+    """State the bill of a connection, the first one's for an empty name."""
+    currency, head = findings.site.file.site.currency, f"{at}_bill" if at else "bill"
     if money.bill is None:
-        yield _figure("bill", None, currency, Quality.of(np.empty(0, dtype=np.int8)), money.words)
+        yield _figure(head, None, currency, Quality.of(np.empty(0, dtype=np.int8)), money.words)
         return
+    quality = Quality.of(findings.ledger.at(at).origin(Flow.GRID_IMPORT, Flow.GRID_EXPORT))
     for name, amount in money.bill.cents().items():
-        yield _figure(f"bill_{name}", float(amount), currency, quality, BILL_WORDS.get(name, ""))
+        yield _figure(f"{head}_{name}", float(amount), currency, quality, BILL_WORDS.get(name, ""))
     if money.words:
-        yield _figure("bill_reactive", None, currency, Quality.of(np.empty(0, dtype=np.int8)), money.words)
+        yield _figure(f"{head}_reactive", None, currency, Quality.of(np.empty(0, dtype=np.int8)), money.words)
+
+
+def connections(findings: Findings) -> Table:
+    """State what each grid connection took, gave and emitted, what nothing behind it explains, and what is to pay."""
+    columns = [text_column("connection"), number_column("import_kwh"), number_column("export_kwh")]
+    columns += [number_column(UNACCOUNTED_KWH), number_column("scope2_kg"), number_column("bill_total", 2)]
+    rows: list[tuple[Value, ...]] = []
+    for at, money in {"": findings.money, **findings.bills}.items():
+        here = findings.ledger.at(at)
+        drawn, given = (sum(line.total_kwh for line in here.of(f)) for f in (Flow.GRID_IMPORT, Flow.GRID_EXPORT))
+        rest, kg = float(np.nansum(here.unaccounted())), float(np.nansum(findings.scope2.by_connection[at]))
+        total = None if money.bill is None else float(money.bill.cents()["total"])
+        rows.append((at or "first", drawn, given, rest, kg, total))
+    return Table.of("connections", "Grid connections", columns, rows)
 
 
 def scope2_by_meter(findings: Findings) -> Table:
@@ -137,7 +166,7 @@ def scope2_by_meter(findings: Findings) -> Table:
         line = lines.get(part.label)
         origin = findings.ledger.origin() if line is None else line.origin
         quality = Quality.of(origin, is_computed=line is None, is_forecast=findings.is_forecast)
-        energy = None if part.label == NOT_ATTRIBUTED else float(np.nansum(part.energy_kwh))
+        energy = None if part.label.startswith(NOT_ATTRIBUTED) else float(np.nansum(part.energy_kwh))
         sums = (float(np.nansum(part.import_kwh)), float(np.nansum(part.kg)))
         rows.append((part.label, part.zone, energy, *sums, quality.grade, quality.missing_pct))
     return Table.of("scope2_by_meter", "Scope 2 by meter (attributed)", columns, rows)

@@ -9,8 +9,8 @@ meters. It is shown with its sign. An hour that lacks a meter has no balance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -55,6 +55,11 @@ class Line:
     readings_kwh: tuple[float, float]
 
     @property
+    def connection(self) -> str:
+        """The connection that it hangs on; empty for the first one."""
+        return self.meters[0].connection
+
+    @property
     def total_kwh(self) -> float:
         """What all hours add up to that are not missing [kWh]."""
         return round(float(np.nansum(self.kwh)), DECIMALS)
@@ -67,13 +72,21 @@ class Ledger:
     Args:
         period: the period. archive: what the readings came from.
         lines: in the order of the site's assets.
-        quarter_kwh: grid import and export by quarter-hour, `nan` where missing, shape (quarters,) each.
+        quarter_kwh: import and export of the first connection by quarter-hour, `nan` where missing, (quarters,) each.
+        elsewhere_kwh: the same of the other connections, by their ids.
     """
 
     period: Period
     archive: Archive
     lines: tuple[Line, ...]
     quarter_kwh: tuple[Floats, Floats]
+    elsewhere_kwh: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
+
+    def at(self, connection: str) -> Ledger:
+        """Give what hangs on one connection, the first one for an empty name."""
+        lines = tuple(line for line in self.lines if line.connection == connection)
+        quarters = self.elsewhere_kwh[connection] if connection else self.quarter_kwh
+        return replace(self, lines=lines, quarter_kwh=quarters, elsewhere_kwh={})
 
     def flows(self) -> tuple[Flow, ...]:
         """Name the flows that the site has."""
@@ -118,9 +131,13 @@ def keep_ledger(site: Site, period: Period, *, state: Path | None = None) -> Led
     steps = {m: _within(found.steps, period) for m, found in zip(meters, counted, strict=True)}
     labels = dict.fromkeys(meter.label for meter in meters)
     lines = tuple(_line([each for each in cut if each[0].label == label], steps, archive) for label in labels)
-    quarters = {meter.flow: kwh for meter, kwh, _ in cut if meter.flow in {Flow.GRID_IMPORT, Flow.GRID_EXPORT}}
+    quarters = {(meter.connection, meter.flow): kwh for meter, kwh, _ in cut}
     none = np.full(len(period.hours) * PER_HOUR, np.nan)
-    return Ledger(period, archive, lines, (quarters.get(Flow.GRID_IMPORT, none), quarters.get(Flow.GRID_EXPORT, none)))
+
+    def both(at: str) -> tuple[Floats, Floats]:
+        return quarters.get((at, Flow.GRID_IMPORT), none), quarters.get((at, Flow.GRID_EXPORT), none)
+
+    return Ledger(period, archive, lines, both(""), {at: both(at) for at in site.file.connections})
 
 
 def _count(meter: Meter, archive: Archive) -> Counted:

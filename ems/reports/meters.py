@@ -18,6 +18,7 @@ from ems.config.assets import (
 )
 from ems.config.binding import Bindings, bind
 from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatSourceAsset
+from ems.config.placed import Placed
 from ems.config.site import Site
 
 ROOM = 1.5
@@ -77,6 +78,7 @@ class Meter:
         largest_kw: more than this never flows [kW].
         zone: of the asset; empty for none.
         is_personal: whether its zone may only be told as a sum.
+        connection: that the asset hangs on; empty for the first one.
     """
 
     asset: str
@@ -87,11 +89,13 @@ class Meter:
     largest_kw: float
     zone: str
     is_personal: bool
+    connection: str = ""
 
     @property
     def label(self) -> str:
-        """The line of a report that it belongs to: its own, or that of its zone."""
-        return f"zone {self.zone}: {self.flow}" if self.is_personal else f"{self.asset}: {self.flow}"
+        """The line of a report that it belongs to: its own, or that of its zone, at one connection."""
+        there = f" at {self.connection}" if self.connection else ""
+        return f"zone {self.zone}: {self.flow}{there}" if self.is_personal else f"{self.asset}: {self.flow}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +150,11 @@ def _meters(site: Site, bindings: Bindings) -> Iterator[Meter]:
                     largest_kw=_fuel_kw(asset) if way.flow is Flow.FUEL else _largest_kw(site, asset),
                     zone=zone,
                     is_personal=is_personal,
+                    connection=asset.connection or "",
                 )
 
 
 def _largest_kw(site: Site, asset: object) -> float:
-    grid = site.file.grid
     match asset:
         case PvAsset() | WindAsset() | HeatPumpAsset() | GensetAsset() | ElectricBoilerAsset() | HeatSourceAsset():
             return ROOM * asset.rated_kw
@@ -161,7 +165,7 @@ def _largest_kw(site: Site, asset: object) -> float:
         case DeferrableAsset():
             return ROOM * asset.most_kw
         case _:
-            return GRID_ROOM * max(grid.import_limit_kw, grid.export_limit_kw)
+            return GRID_ROOM * max(site.file.limits_kw(asset.connection if isinstance(asset, Placed) else None))
 
 
 def _fuel_kw(asset: object) -> float:

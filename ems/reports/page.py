@@ -9,7 +9,7 @@ from typing import Any
 from ems.reports.grades import WORDS
 from ems.reports.tables import Kind, Table
 
-SHOWN = ("summary", "scope2_by_meter", "meters", "factors", "register_steps")
+SHOWN = ("summary", "connections", "scope2_by_meter", "meters", "factors", "register_steps")
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 110rem; padding: 0 1rem; color: #1a1a1a; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }

@@ -10,8 +10,8 @@ up to the whole exactly, because the last one takes what rounding leaves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -51,11 +51,13 @@ class Scope2:
         kg: by hour, `nan` where import or factor is missing, shape (hours,).
         factor: by hour [kg/kWh], `nan` where missing, shape (hours,).
         parts: attribution; they add up to import and emissions in every known hour.
+        by_connection: of a site with several, the emissions of each by its id, shape (hours,) each.
     """
 
     kg: Floats
     factor: Floats
     parts: tuple[Part, ...]
+    by_connection: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def total_kg(self) -> float:
@@ -64,7 +66,22 @@ class Scope2:
 
 
 def emissions(ledger: Ledger, factors: Sequence[HourFactor]) -> Scope2:
-    """State the emissions of a period and attribute them."""
+    """State the emissions of a period and attribute them: what was drawn at a connection to what hangs on it."""
+    if not ledger.elsewhere_kwh:
+        return _at_one(ledger, factors)
+    each = {at: _at_one(ledger.at(at), factors) for at in ("", *ledger.elsewhere_kwh)}
+    kg = np.sum([scope2.kg for scope2 in each.values()], axis=0)
+    parts = tuple(_named(part, at) for at, scope2 in each.items() for part in scope2.parts)
+    return Scope2(_clean(kg), each[""].factor, parts, {at: scope2.kg for at, scope2 in each.items()})
+
+
+def _named(part: Part, at: str) -> Part:
+    """Tell the rest of one connection from that of another."""
+    is_rest = part.label in {UNACCOUNTED, NOT_ATTRIBUTED}
+    return replace(part, label=f"{part.label} at {at}") if at and is_rest else part
+
+
+def _at_one(ledger: Ledger, factors: Sequence[HourFactor]) -> Scope2:
     factor = np.array([np.nan if f.kg_per_kwh is None else f.kg_per_kwh for f in factors], dtype=float)
     imported = ledger.by_hour(Flow.GRID_IMPORT)
     kg = _kg(imported, factor)

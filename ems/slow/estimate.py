@@ -14,6 +14,7 @@ from ems.config.assets import GensetAsset, GridMeter, LoadAsset, MeteredLoad, Po
 from ems.config.binding import Bindings
 from ems.config.inverter_models import inverters
 from ems.config.site import Site
+from ems.config.site_parts import first_part
 from ems.process_image import Snapshot
 from optimization.estimation import Band, Estimate, EstimationError, Injection, Kind, Reading, estimate
 from optimization.grid_case import GridCase
@@ -92,7 +93,10 @@ class Estimator:
         self._place = {name: k for k, name in enumerate(case.ac.bus_names)}
         self._specs = planned_assets(site)
         self._tan = {name: model.reactive_per_active for name, model in asset_models(site, buses).items()}
-        self._meter = next(((n, a) for n, a in site.file.assets.items() if isinstance(a, GridMeter)), None)
+        self._meters = [(n, a) for n, a in site.file.assets.items() if isinstance(a, GridMeter)]
+        first = first_part(site)
+        self._meter = next((n for n, a in first.file.assets.items() if isinstance(a, GridMeter)), None)
+        self._elsewhere = self._specs.keys() - first.file.assets.keys()
         self._volt_meters = [
             (self._place[a.bus], point)
             for n, a in site.file.assets.items()
@@ -137,7 +141,8 @@ class Estimator:
 
     def _residual_kw(self, snapshot: Snapshot, measured: Mapping[str, float | None], foreseen: float | None) -> float:
         """Give what all unmetered loads take together: what the connection's meter leaves, or what is foreseen."""
-        total = None if self._meter is None else snapshot.good(self._bindings.measure(self._meter[0], "power_kw"))
+        measured = {n: kw for n, kw in measured.items() if n not in self._elsewhere}
+        total = None if self._meter is None else snapshot.good(self._bindings.measure(self._meter, "power_kw"))
         silent = [n for n, kw in measured.items() if kw is None and not isinstance(self._specs[n], LoadAsset)]
         if total is None or (silent and foreseen is not None):
             return foreseen or 0.0
@@ -163,8 +168,7 @@ class Estimator:
             kw = snapshot.good(self._bindings.measure(injection.id, "power_kw"))
             if kw is not None:
                 found.append(Reading(Kind.POWER, number, kw, _meter_sigma(kw)))
-        if self._meter is not None:
-            name, spec = self._meter
+        for name, spec in self._meters:
             kw = snapshot.good(self._bindings.measure(name, "power_kw"))
             if kw is not None and self._place[spec.bus] > 0:
                 found.append(Reading(Kind.FLOW, self._place[spec.bus] - 1, kw, _meter_sigma(kw)))

@@ -44,11 +44,13 @@ class FarSight:
         site: the site.
         foreseer: knows the past of the loads and the cars that are expected.
         zone: the site's time zone.
+        knows_rest: whether what no meter shows hangs on the connection that is asked about.
     """
 
     site: Site
     foreseer: Foreseer
     zone: ZoneInfo
+    knows_rest: bool = True
 
     def question(
         self, table: Table, slots: Slots, foresight: Foresight, situation: Mapping[str, AssetNow], peaks_kw: Floats
@@ -91,8 +93,10 @@ class FarSight:
 
     def _fixed_kw(self, table: Table, steps: _Steps, foresight: Foresight) -> Floats:
         """Sum up the loads less the sun, as expected."""
-        total = -np.sum([steps.repeated(kw) for kw in foresight.pv_kw.values()] or [np.zeros(len(steps.at_s))], axis=0)
-        loads = [(foresight.load_kw, self.foreseer.residual_past(table))] if foresight.load_kw is not None else []
+        plants = [steps.repeated(kw) for name, kw in foresight.pv_kw.items() if name in self.site.file.assets]
+        total = -np.sum(plants or [np.zeros(len(steps.at_s))], axis=0)
+        rest_kw = foresight.load_kw if self.knows_rest else None
+        loads = [(rest_kw, self.foreseer.residual_past(table))] if rest_kw is not None else []
         for name, spec in planned_assets(self.site).items():
             if isinstance(spec, MeteredLoad) and name in foresight.metered_kw:
                 loads.append((foresight.metered_kw[name], self.foreseer.metered_past(name, table)))
@@ -127,7 +131,7 @@ class FarSight:
         models = asset_models(self.site, {})
         later = self.foreseer.expected_cars(slots.start, hours.end, after=slots.end)
         for name, cars in foresight.cars.items():
-            point = models[name]
+            point = models.get(name)
             if isinstance(point, ChargePoint):
                 for stay in (*cars, *later.get(name, ())):
                     yield from _stay(point, stay, hours)

@@ -25,6 +25,7 @@ from ems.config.assets import (
 from ems.config.binding import Bindings
 from ems.config.heat_assets import BoilerAsset, HeatMaker
 from ems.config.site import Site
+from ems.config.site_parts import first_part
 from ems.slow.feed_desk import POINTS, WIND, FeedDesk, Label, is_windy
 from ems.slow.load_ladders import LoadLadders
 from ems.slow.loads import Loads
@@ -168,7 +169,7 @@ class Foreseer:
         zones: ZoneWatch,
         ladders: LoadLadders | None = None,
     ) -> None:
-        self._site, self._bindings = site, bindings
+        self._site, self._bindings, self._first = site, bindings, first_part(site)
         self._desk, self._measured, self._stored, self._zones = desk, measured, stored, zones
         self._zone = ZoneInfo(site.file.site.timezone)
         self._weather = (*POINTS["weather"], WIND) if is_windy(site) else POINTS["weather"]

@@ -16,6 +16,7 @@ from ems.config.binding import Bindings
 from ems.config.forecasts import UNMETERED
 from ems.config.heat_assets import HeatLoadAsset
 from ems.config.site import Site
+from ems.config.site_parts import first_part
 from ems.slow.load_ladders import LoadLadders
 from ems.slow.measured_past import STEP_S, Table
 from optimization.forecast.load import foresee_load
@@ -64,13 +65,14 @@ class Loads:
     def __init__(self, site: Site, bindings: Bindings, ladders: LoadLadders | None = None) -> None:
         self._bindings, self._ladders = bindings, ladders
         self._zone = ZoneInfo(site.file.site.timezone)
-        planned, assets = planned_assets(site), site.file.assets
-        self._devices = [name for name, spec in planned.items() if not isinstance(spec, LoadAsset)]
+        planned, assets, first = planned_assets(site), site.file.assets, first_part(site)
+        here = planned_assets(first)
+        self._devices = [name for name, spec in here.items() if not isinstance(spec, LoadAsset)]
         self._metered = [name for name, spec in planned.items() if isinstance(spec, MeteredLoad)]
         self._heat = [name for name, spec in assets.items() if isinstance(spec, HeatLoadAsset)]
         taken = UNMETERED in (*self._metered, *self._heat)
-        self._has_unmetered = not taken and any(isinstance(spec, LoadAsset) for spec in planned.values())
-        self._meter = next((name for name, spec in assets.items() if isinstance(spec, GridMeter)), "")
+        self._has_unmetered = not taken and any(isinstance(spec, LoadAsset) for spec in here.values())
+        self._meter = next((name for name, spec in first.file.assets.items() if isinstance(spec, GridMeter)), "")
 
     def foresee(self, stored: StoredLoads, table: Table, slots: Slots, now: datetime) -> LoadsForeseen:
         """Foresee all of them, once a plan, from what came with the site and what was measured."""

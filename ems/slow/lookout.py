@@ -21,6 +21,7 @@ from ems.config.asset_models import asset_models, planned_assets
 from ems.config.assets import BatteryAsset, ChargePointAsset, Comfort, HeatPumpAsset, LoadAsset, PvAsset, WindAsset
 from ems.config.binding import Bindings
 from ems.config.site import Site
+from ems.config.site_parts import first_part
 from ems.limits.in_force import InForce, foreseen, narrowed
 from ems.process_image import Snapshot
 from ems.slow.estimate import Estimator, FeederState
@@ -77,7 +78,7 @@ class Outlook:
 
 
 class Lookout:
-    """Looks out for one site.
+    """Looks out for one site: of several connections for the first one; the state of all feeders is estimated.
 
     Args:
         site: the site.
@@ -100,6 +101,7 @@ class Lookout:
         rules: Mapping[Kind, Rule] | None = None,
         hides: Callable[[str], bool] = lambda _asset: False,
     ) -> None:
+        self._whole, site = site, first_part(site)
         self._site, self._bindings, self._case = site, bindings, case
         self._zone = ZoneInfo(site.file.site.timezone)
         self._specs = planned_assets(site)
@@ -140,7 +142,7 @@ class Lookout:
 
     def _ready(self, case: GridCase) -> tuple[Estimator, Placing]:
         if self._estimator is None or self._placing is None:
-            self._estimator = Estimator(self._site, self._bindings, case)
+            self._estimator = Estimator(self._whole, self._bindings, case)
             places = {name: k for k, name in enumerate(case.ac.bus_names)}
             models = asset_models(self._site, {})
             self._placing = Placing(

@@ -9,7 +9,7 @@ known of the month ahead, the horizon gets its even share of what is left.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -90,6 +90,7 @@ class PeriodDesk:
         accounts: what was metered.
         far_sight: asks about the month ahead.
         record: appends to the journal.
+        beside: the desks of the other connections, whose carbon counts for the site's budget, too.
     """
 
     def __init__(
@@ -98,7 +99,10 @@ class PeriodDesk:
         accounts: Accounts,
         far_sight: FarSight,
         record: Callable[[str, Mapping[str, Any]], object],
+        *,
+        beside: Sequence[PeriodDesk] = (),
     ) -> None:
+        self._beside = tuple(beside)
         charge: DemandCharge | None = site.tariff.demand
         self._charge = charge if charge is not None and charge.price_per_kw > 0.0 else None
         self._further = tuple(each for each in site.tariff.further_demands if each.price_per_kw > 0.0)
@@ -114,6 +118,11 @@ class PeriodDesk:
         return self._accounts
 
     @property
+    def ahead(self) -> Ahead | None:
+        """What was found of the month ahead; None as long as nobody has answered."""
+        return self._ahead
+
+    @property
     def is_needed(self) -> bool:
         """Whether the site has a demand charge or a carbon budget."""
         return self._charge is not None or bool(self._further) or self._planning.carbon_budget_kg_per_week is not None
@@ -124,7 +133,7 @@ class PeriodDesk:
 
     def now(self, at: datetime) -> AccountsNow:
         """Say how month and week stand."""
-        tally = self._accounts.tally(at)
+        tally = self._tally_of_all(at)
         target = self._target_kw(tally.month) if self._charge is not None else None
         return AccountsNow(tally, target, self._planning.carbon_budget_kg_per_week)
 
@@ -157,7 +166,7 @@ class PeriodDesk:
 
     def terms(self, slots: Slots, now: datetime) -> tuple[DemandTerms | SlidingDemand | None, CarbonBudget | None]:
         """State the demand charge and the carbon budget for a horizon."""
-        tally = self._accounts.tally(now)
+        tally = self._tally_of_all(now)
         return self._demand(slots, tally), self._budget(slots, tally)
 
     def tiers(self, slots: Slots, now: datetime) -> EnergyTiers | None:
@@ -230,6 +239,22 @@ class PeriodDesk:
             begun_kwh=tally.begun_kwh(begun_s),
         )
 
+    def _tally_of_all(self, now: datetime) -> Tally:
+        """Say how month and week stand, with the carbon of all connections; known is what is known of each."""
+        tally = self._accounts.tally(now)
+        others = [desk.accounts.tally(now) for desk in self._beside]
+        if not others:
+            return tally
+        carbon_kg = sum((each.carbon_kg for each in others), tally.carbon_kg)
+        known_s = min(tally.carbon_known_s, *(each.carbon_known_s for each in others))
+        return replace(tally, carbon_kg=carbon_kg, carbon_known_s=known_s)
+
+    def _expected_kg(self, begin: datetime, end: datetime) -> float | None:
+        """Give what all connections are expected to emit in a time ahead [kg]; None while one is not known."""
+        found = [desk.ahead for desk in (self, *self._beside)]
+        known = [ahead.carbon_kg(begin, end) for ahead in found if ahead is not None]
+        return sum(known) if len(known) == len(found) else None
+
     def _target_kw(self, month: datetime, name: str = OWN) -> float | None:
         """Give the peak that a local month is worth, as last found [kW]; None where nothing was found for it."""
         if self._ahead is None:
@@ -257,8 +282,8 @@ class PeriodDesk:
         if start == tally.week:
             unknown_s = max(0.0, (tally.at - start).total_seconds() - tally.carbon_known_s)
             emitted_kg = tally.carbon_kg + budget_kg * unknown_s / (end - start).total_seconds()
-        if self._ahead is not None:
-            return budget_kg - emitted_kg - self._ahead.carbon_kg(max(slots.end, start), end)
+        if (expected_kg := self._expected_kg(max(slots.end, start), end)) is not None:
+            return budget_kg - emitted_kg - expected_kg
         since = max(start, slots.start)
         inside_s = max(0.0, (min(end, slots.end) - since).total_seconds())
         return (budget_kg - emitted_kg) * inside_s / max((end - since).total_seconds(), 1.0)

@@ -12,13 +12,13 @@ import numpy as np
 
 from ems.slow.foresee import Foresight
 from optimization.bands import Held
-from optimization.problem import Charge, EnergyTiers, Plan, Problem, ShadowPrices, Subscription
+from optimization.problem import Charge, EnergyTiers, Plan, Problem, ShadowPrices, Subscription, Supply
 
 DECIMALS = 4
 ROWS = ("group_excess_kw", "unheated_kw", "reactive_kvar", "inverter_v_pu", "positions")
 """What only some plans have: a row of numbers each, by name."""
 V_DECIMALS = 6
-LATER = frozenset({"steps", "lifts", "positions"})
+LATER = frozenset({"steps", "lifts", "positions", "supplies", "pooled", "supplied_value"})
 LATER_UNUSED: tuple[object, ...] = (None, (), {})
 """Parts of a question that came later are hashed only where they are used."""
 HELD, MISSING = ("up_kw", "down_kw"), ("up_missing_kw", "down_missing_kw")
@@ -128,11 +128,35 @@ def _further(problem: Problem, plan: Plan) -> dict[str, Any]:
     if plan.charged:
         found["charged"] = [np.round(each, DECIMALS) for each in plan.charged]
         found["charged_names"] = [charge_name(charge) for charge in problem.charges]
+    if problem.supplies:
+        found["connections"] = {supply.id: _supplied(supply, plan) for supply in problem.supplies}
+    if plan.pooled:
+        found["pooled"] = [np.round(each, DECIMALS) for each in plan.pooled]
+        found["pooled_names"] = [charge_name(charge) for charge in problem.pooled]
     if problem.uncertainty is not None and plan.branches:
         found["scenarios"] = {
             each.name: {"probability": each.probability, "cost": plan.branches[each.name].objective}
             for each in problem.uncertainty.scenarios
         }
+    return found
+
+
+def _supplied(supply: Supply, plan: Plan) -> dict[str, Any]:
+    """Write down a connection beside the first one, by the words that the record has for that one."""
+    told = plan.supplies[supply.id]
+    found: dict[str, Any] = {
+        "import_kw": np.round(told.import_kw, DECIMALS),
+        "export_kw": np.round(told.export_kw, DECIMALS),
+        "excess_kw": round(float(told.excess_kw.max()), DECIMALS),
+        "import_price": np.round(supply.tariff.import_price, 6),
+        "export_price": np.round(supply.tariff.export_price, 6),
+        "demand_target_kw": told.demand_target_kw,
+        "demand_free_kw": None if supply.demand is None else np.round(supply.demand.free_kw, DECIMALS),
+        "charged": [np.round(each, DECIMALS) for each in told.charged],
+        "charged_names": [charge_name(charge) for charge in supply.charges],
+    }
+    if plan.prices is not None:
+        found["energy_value"] = np.round(plan.prices.supplied_value[supply.id], DECIMALS)
     return found
 
 

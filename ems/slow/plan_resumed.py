@@ -7,7 +7,7 @@ zone and tank. A value that cannot be read fits nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from ems.config.site import Site
 from ems.slow.plan_record import HELD, MISSING
 from ems.slow.situation import AssetNow
 from optimization.bands import Held
-from optimization.problem import AcVerdict, Plan, Schedule
+from optimization.problem import AcVerdict, Plan, Schedule, Supplied
 from optimization.slots import Floats, chain
 
 CHARGE_SHARE = 0.05
@@ -63,8 +63,24 @@ def read_plan(body: Mapping[str, Any]) -> Plan:
         inverter_v_pu=rows("inverter_v_pu"),
         positions={name: np.round(row).astype(np.int64) for name, row in rows("positions").items()},
         held_reserves={name: _held(held, len(slots)) for name, held in body.get("held_reserves", {}).items()},
-        charged=tuple(np.asarray(each, dtype=float) for each in body.get("charged", ())),
+        charged=_charged(body.get("charged", ())),
+        supplies={name: _supplied(told, len(slots)) for name, told in body.get("connections", {}).items()},
+        pooled=_charged(body.get("pooled", ())),
     )
+
+
+def _supplied(body: Mapping[str, Any], count: int) -> Supplied:
+    return Supplied(
+        import_kw=_row(body["import_kw"], count),
+        export_kw=_row(body["export_kw"], count),
+        excess_kw=np.full(count, float(body["excess_kw"])),
+        demand_target_kw=body["demand_target_kw"],
+        charged=_charged(body["charged"]),
+    )
+
+
+def _charged(rows: Iterable[Any]) -> tuple[Floats, ...]:
+    return tuple(np.asarray(each, dtype=float) for each in rows)
 
 
 def _held(body: Mapping[str, Any], count: int) -> Held:

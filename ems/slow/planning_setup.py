@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from drivers.feeds import FileFeed, ForecastSeries, HttpFeed
@@ -21,9 +22,11 @@ from ems.config.on_phase import plans_phases
 from ems.config.site import Feed as FeedSpec
 from ems.config.site import Outage as OutageSpec
 from ems.config.site import Site
+from ems.config.site_parts import FIRST, parts_of
 from ems.learner import Learner
 from ems.planning import NetworkSource, PlanJournal, Planning, PlanningParts
 from ems.slow.accounts import Accounts
+from ems.slow.elsewhere import Elsewhere
 from ems.slow.far_sight import FarSight
 from ems.slow.feed_desk import BOUGHT, POINTS, Feed, FeedDesk, is_windy
 from ems.slow.forecast_record import RECORD as FORECAST
@@ -103,11 +106,19 @@ def build_planning(
     foreseer = Foreseer(
         site, bindings, desk=desk, measured=measured, stored=stored_past(site), zones=zones, ladders=ladders
     )
-    accounts = _accounts(site, bindings, desk, clock, state_dir)
-    periods = PeriodDesk(site, accounts, FarSight(site, foreseer, ZoneInfo(site.file.site.timezone)), journal.record)
+    zone = ZoneInfo(site.file.site.timezone)
+    first, *others = parts_of(site).items()
+    elsewhere = []
+    for at, part in others:
+        sight = FarSight(part, foreseer, zone, knows_rest=False)
+        month = PeriodDesk(part, _accounts(part, bindings, desk, clock, state_dir, at=at), sight, _named(journal, at))
+        elsewhere.append(Elsewhere(at, part, month, desk))
+    accounts = _accounts(first[1], bindings, desk, clock, state_dir)
+    beside = [at.periods for at in elsewhere]
+    periods = PeriodDesk(first[1], accounts, FarSight(first[1], foreseer, zone), journal.record, beside=beside)
     questioner = Questioner.of(site, bindings, site.tariff, bus_numbers(grid_path(site)))
     network, futures = network_source(site, cache_dir(state_dir)), Futures(site, foreseer)
-    parts = PlanningParts(measured, desk, foreseer, questioner, network, periods, futures, ladders)
+    parts = PlanningParts(measured, desk, foreseer, questioner, network, periods, futures, ladders, tuple(elsewhere))
     last = _last_plan(site, state_dir)
     return Planning(site, bindings, clock, solver=solver, journal=journal, parts=parts, last=last)
 
@@ -140,16 +151,30 @@ def _last_plan(site: Site, state_dir: Path) -> Plan | None:
         return None
 
 
-def _accounts(site: Site, bindings: Bindings, desk: FeedDesk, clock: Clock, state_dir: Path) -> Accounts:
-    """Take up month and week from what is stored: the newest plan's accounts, then the registers since."""
+def _named(journal: PlanJournal, at: str) -> Callable[[str, Mapping[str, Any]], object]:
+    """Record for a connection beside the first one: what is written says its id."""
+    return lambda kind, body: journal.record(kind, {**body, "connection": at})
+
+
+def _accounts(
+    site: Site, bindings: Bindings, desk: FeedDesk, clock: Clock, state_dir: Path, *, at: str = FIRST
+) -> Accounts:
+    """Take up month and week of a connection from what is stored: the newest plan's accounts, then the registers since.
+
+    `site` is what hangs on the connection, `at` its id.
+    """
     accounts = Accounts(site, bindings, partial(desk.published, "carbon"))
     journal, history, now = state_dir / JOURNAL, history_path(state_dir), clock.now()
     kept = latest_record(journal, "plan")
     since = month_start(now, ZoneInfo(site.file.site.timezone))
-    if kept is not None and "accounts" in kept.body:
-        accounts.restore(kept.body["accounts"])
+    body = (
+        None if kept is None else kept.body.get("accounts_elsewhere", {}).get(at) if at else kept.body.get("accounts")
+    )
+    if kept is not None and body is not None:
+        accounts.restore(body)
         since = max(since, kept.at)
-    accounts.note_intervals(record.body for record in records_since(journal, DEMAND_RECORD, since))
+    closed = (record.body for record in records_since(journal, DEMAND_RECORD, since))
+    accounts.note_intervals(body for body in closed if body.get("connection", FIRST) == at)
     if accounts.register is not None and (known := oldest(history)) is not None:
         # A young history is not asked for every border of the month.
         since = max(since, known - timedelta(seconds=accounts.interval_s))

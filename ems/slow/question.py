@@ -28,6 +28,7 @@ from ems.config.site import Planning, Site
 from ems.config.step_models import as_of, stepped
 from ems.limits.in_force import InForce, foreseen
 from ems.run_window import run_window
+from ems.slow.elsewhere import tariff_series, tariffs_elsewhere
 from ems.slow.foresee import Foresight
 from ems.slow.heat_side import HELD_S, HeatSide, heater_inputs, known_nodes, without_heat, without_overridden
 from ems.slow.running import begun
@@ -161,12 +162,13 @@ class Questioner:
         if silent := self._silent(foresight):
             remedy = "no stored past and no good value of its meter; wait for one, or give it a column in series.load"
             return Refused(tuple(f"nothing is known of {name}: {remedy}" for name in silent))
-        tariff = self._tariff(slots, foresight)
+        tariff, others = self._tariff(slots, foresight), tariffs_elsewhere(self.site, slots, foresight)
         assets, inputs, held = [], {}, {}
         situation = without_overridden(self.site, situation, overrides or {})
         nodes = known_nodes(self.site, situation)
         for name, spec in planned_assets(self.site).items():
-            asset, given = self._planned(name, spec, slots, situation.get(name), foresight, tariff=tariff)
+            here = others.get(spec.connection, tariff)
+            asset, given = self._planned(name, spec, slots, situation.get(name), foresight, tariff=here)
             if isinstance(asset, Genset) and asset.heat_node and asset.heat_node not in nodes:
                 asset = without_heat(asset)
             if isinstance(given, DeferrableInputs) and overrides and name in overrides:
@@ -205,8 +207,7 @@ class Questioner:
         return [n for n, a in self.site.file.assets.items() if type(a) in known and n not in known[type(a)]]
 
     def _tariff(self, slots: Slots, foresight: Foresight) -> TariffSeries:
-        buy, sell = self.tariff.series(slots, foresight.price)
-        return TariffSeries(buy, sell, foresight.carbon, self.site.file.planning.carbon_price_per_kg)
+        return tariff_series(self.site, slots, foresight)
 
     def _charges(self, tiers: EnergyTiers | None) -> tuple[Charge, ...]:
         subscribed = self.tariff.subscription

@@ -15,7 +15,7 @@ from ems.config.site import Site
 from ems.privacy import discretion
 
 SCHEMA = "ems.topology/1"
-_PLACES = ("bus", "device", "zone", "park", "of", "heat_node", "to_node")
+_PLACES = ("bus", "device", "zone", "connection", "park", "of", "heat_node", "to_node")
 _RATINGS = {
     "pv": ("rated_kw",),
     "wind": ("rated_kw",),

@@ -16,6 +16,7 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "device": "id of its device",
         "bus": "name of its bus in the grid file",
         "zone": "id of its zone",
+        "connection": "id of the connection that it measures, one of `connections`; null for that of `grid`",
     },
     "LoadAsset": {
         "phase": "the one phase (a, b or c) at which it is connected; null for all three, evenly; see "
@@ -29,6 +30,7 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "sigma_share": "standard deviation of its true power, as a share of what is taken for it",
         "power_factor": "cosine of the phase angle, lagging",
         "zone": "id of its zone",
+        "connection": "that of `grid` alone yet: leave it out",
     },
     "MeteredLoad": {
         "phase": "the one phase (a, b or c) at which it is connected; null for all three, evenly; see "
@@ -37,6 +39,7 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "the alarm for a limit that cannot be kept names it in the same order, to be switched off by hand",
         "critical": "it is left unserved last, and never named to be switched off",
         "zone": "id of its zone",
+        "connection": "id of the connection that it hangs on, one of `connections`; null for that of `grid`",
         "kind": "fixed load with a meter of its own",
         "device": "id of its meter",
         "bus": "name of its bus in the grid file",
@@ -44,6 +47,7 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
     },
     "WindAsset": {
         "zone": "id of its zone",
+        "connection": "id of the connection that it hangs on, one of `connections`; null for that of `grid`",
         "kind": "wind turbine, or a park of equal ones",
         "device": "id of its device",
         "bus": "name of its bus in the grid file",
@@ -67,6 +71,7 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "temperature_per_k": "change of the power for each kelvin above 25 degC, as a share",
         "power_factor": "cosine of the phase angle",
         "zone": "id of its zone",
+        "connection": "id of the connection that it hangs on, one of `connections`; null for that of `grid`",
         "inverter": "curves by which its inverter sees to its reactive power, in place of `power_factor`; see "
         "[inverters](engineer.md#inverters-with-curves-of-their-own)",
     },
@@ -89,6 +94,7 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "soc_max_pct": "greatest state of charge that a plan uses",
         "wear_per_kwh": "cost of a kWh that passes through [currency/kWh]",
         "zone": "id of its zone",
+        "connection": "id of the connection that it hangs on, one of `connections`; null for that of `grid`",
         "charge_curve": "power [kW] and one-way efficiency at rising powers up to `charge_kw`, in place of "
         "`charge_efficiency`; the rules and the look ahead go by the one number",
         "discharge_curve": "likewise up to `discharge_kw`",
@@ -124,6 +130,7 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "efficiency": "energy in the car's battery over energy taken",
         "power_factor": "cosine of the phase angle",
         "zone": "id of its zone",
+        "connection": "id of the connection that it hangs on, one of `connections`; null for that of `grid`",
         "park": "name of its car park; the points of one park have one queue",
         "discharge_kw": "greatest power that it takes back from a car (V2G); 0 for a point that only charges",
         "discharge_efficiency": "from the car to the terminals",
@@ -135,12 +142,14 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
     },
     "HeatMeter": {
         "zone": "id of its zone",
+        "connection": "none: it takes no power, so leave it out",
         "kind": "meter of the heat that a heat pump gives; it is only read",
         "device": "id of its device",
         "of": "id of the heat pump",
     },
     "BuildingAutomation": {
         "zone": "id of its zone",
+        "connection": "none: it takes no power, so leave it out",
         "kind": "building automation system that publishes limits; it is only read",
         "device": "id of its device",
         "limits": "role of its profile: id of the asset whose power it limits",
@@ -157,6 +166,7 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
     },
     "GensetAsset": {
         "zone": "id of its zone",
+        "connection": "id of the connection that it hangs on, one of `connections`; null for that of `grid`",
         "kind": "generating set, alone or as a CHP unit; see [heat nodes](engineer.md#heat-nodes)",
         "device": "id of its device",
         "bus": "name of its bus in the grid file",
@@ -178,12 +188,14 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
     },
     "HeatLoadAsset": {
         "zone": "id of its zone",
+        "connection": "none: it takes no power, so leave it out",
         "kind": "what takes heat from a node and is not steered, behind a heat meter; it is only read",
         "device": "id of its heat meter (a point `heat_kw`)",
         "heat_node": "node that it takes its heat from",
     },
     "TankAsset": {
         "zone": "id of its zone",
+        "connection": "none: it takes no power, so leave it out",
         "kind": "tank of hot water, one a heat node; it is only read, see [heat nodes](engineer.md#heat-nodes)",
         "device": "id of its thermometers (a point `temperature_c`, the mean of its water)",
         "heat_node": "node that it keeps heat for",
@@ -199,6 +211,7 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
     },
     "BoilerAsset": {
         "zone": "id of its zone",
+        "connection": "none: it takes no power, so leave it out",
         "kind": "boiler that burns fuel for a heat node; its powers are those of its fuel",
         "device": "id of its device (points `fuel_kw` and `setpoint_kw`)",
         "heat_node": "node that its heat goes to",
@@ -215,6 +228,7 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
     },
     "PipeAsset": {
         "zone": "id of its zone",
+        "connection": "id of the connection that it hangs on, one of `connections`; null for that of `grid`",
         "kind": "pipe of a heat network between two heat nodes, with its pump",
         "device": "id of its device (points `power_kw`, `sent_kw` and `setpoint_kw`, the most heat to send)",
         "bus": "name of the pump's bus in the grid file",
@@ -232,6 +246,7 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "null for its kind's: batteries 1, charge points and deferrable loads 2, heat pumps 3",
         "critical": "no limit of the connection or the feeder lowers what it takes",
         "zone": "id of its zone",
+        "connection": "id of the connection that it hangs on, one of `connections`; null for that of `grid`",
         "kind": "boiler that takes power, for a heat node; it ranks with heat pumps where a limit presses",
         "device": "id of its device",
         "bus": "name of its bus in the grid file",
@@ -246,6 +261,7 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "null for its kind's: batteries 1, charge points and deferrable loads 2, heat pumps 3",
         "critical": "no limit of the connection or the feeder lowers what it takes",
         "zone": "id of its zone",
+        "connection": "id of the connection that it hangs on, one of `connections`; null for that of `grid`",
         "kind": "heat pump that gives its heat to a node instead of a room; it is told a power",
         "device": "id of its device",
         "bus": "name of its bus in the grid file",
@@ -269,6 +285,7 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "null for its kind's: batteries 1, charge points and deferrable loads 2, heat pumps 3",
         "critical": "no limit of the connection or the feeder delays it",
         "zone": "id of its zone",
+        "connection": "id of the connection that it hangs on, one of `connections`; null for that of `grid`",
         "kind": "load whose run may wait: a machine, a pump, a process",
         "device": "id of its device",
         "bus": "name of its bus in the grid file",
@@ -306,5 +323,6 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "power_factor": "cosine of the phase angle",
         "comfort": "the comfort band",
         "zone": "id of its zone",
+        "connection": "id of the connection that it hangs on, one of `connections`; null for that of `grid`",
     },
 }

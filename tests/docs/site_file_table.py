@@ -57,6 +57,7 @@ PLACES = {
     "PowerEnvelope": "`envelopes.<id>`",
     "ResponseEvent": "`demand_response.<id>`",
     "LoadForecast": "`forecasts.<id>`",
+    "GridConnection": "`connections.<id>`",
     "PhaseSwitch": "`assets.<id>.phase_switch`",
     "SgReady": "`assets.<id>.sg_ready`",
     "Comfort": "`zones.<id>.comfort`, `assets.<id>.comfort`",

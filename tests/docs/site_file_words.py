@@ -28,6 +28,13 @@ WORDS: dict[str, dict[str, str]] = {
         "(engineer.md#demand-response)",
         "forecasts": "by which methods single loads are foreseen, by id of a `metered_load` or a `heat_load`, or "
         "`load` for all unmetered loads together",
+        "connections": "grid connections beside that of `grid`, by id; see [several grid connections]"
+        "(engineer.md#several-grid-connections)",
+    },
+    "GridConnection": {
+        "import_limit_kw": "most import at its meter",
+        "export_limit_kw": "most export at its meter",
+        "tariff": "file name of its tariff in the site folder; null for that of the site",
     },
     "ReserveBand": {
         "from_h": "local hour at which it begins, in quarters",

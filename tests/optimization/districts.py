@@ -91,6 +91,8 @@ def as_plan(asked, solution, made_at=None):
         charged=solution.charged,
         held_reserves=solution.held_reserves,
         survived=solution.survived,
+        supplies=solution.supplies,
+        pooled=solution.pooled,
     )
 
 

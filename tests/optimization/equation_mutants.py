@@ -22,8 +22,8 @@ BLOCKS = ("battery", "building", "commitment", "deferrable", "ev", "genset", "he
           "hybrid", "load", "pipe", "pv", "tank", "zone")  # fmt: skip
 ASSETS = ("battery", "boiler", "deferrable", "ev", "ev_session", "genset", "heat_load", "heat_pump", "heat_source",
           "heat_unit", "hybrid", "load", "loss_curve", "pipe", "pv", "tank", "wind", "zone")  # fmt: skip
-OTHERS = ("building", "charges", "charges_block", "coefficients", "commitment", "groups_block", "model", "periods",
-          "periods_block")  # fmt: skip
+OTHERS = ("building", "charges", "charges_block", "coefficients", "commitment", "connection_block", "groups_block",
+          "model", "periods", "periods_block")  # fmt: skip
 MODULES = (*(f"blocks.{name}" for name in BLOCKS), *(f"assets.{name}" for name in ASSETS), *OTHERS)
 NO_EQUATIONS = frozenset({
     "shape", "reach", "carries", "narrowed", "settable_kw", "as_held", "can_kw", "after_kwh", "_terminals_kw", "faults",
@@ -33,8 +33,10 @@ NO_EQUATIONS = frozenset({
     "_overlaps", "_in_order", "curve_faults", "_falls", "_rises", "charge_shape", "months_within", "weeks_within",
     "month_start", "week_start", "month_of_slots", "week_shares", "interruptible", "tapered", "_curve_faults",
     "_bus_kw", "drawn_kw", "build_model", "is_due", "comfort_faults", "find_pairs", "at_terminals", "at_store",
+    "demand_faults", "first_members", "add_supplies", "add_pooled", "supplied",
 })  # fmt: skip
-"""What decides no equation of a plan that nobody holds, or decides only what shape they have."""
+"""What decides no equation of a plan that nobody holds, or decides only what shape they have; and what several grid
+connections add, as no drawn district has them: `test_supplies` holds them against scipy."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ export function pointOf(asset, role, { points = {} }) {
 }
 
 export function connectionOf(snapshot) {
-  return Object.entries(snapshot?.assets ?? {}).find(([, { kind }]) => kind === "grid_meter")?.[1] ?? null;
+  return Object.entries(snapshot?.assets ?? {}).find(([, { kind, connection }]) => kind === "grid_meter" && !connection)?.[1] ?? null;
 }
 
 // Items in somebody's hand: requests in force, and what the site file itself locks out.

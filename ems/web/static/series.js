@@ -20,6 +20,9 @@ export function merge({ day, snapshot, topology, span_h }) {
 
 const touch = (rows, at) => rows.get(at) ?? rows.set(at, { at }).get(at);
 
+// The meter of the first connection; others have an id of their own.
+const firstMeter = (topology) => ofKind(topology, "grid_meter").find(([, { connection }]) => !connection)?.[0];
+
 export const ofKind = (topology, wanted) => Object.entries(topology?.assets ?? {}).filter(([, { kind, private: secret }]) => kind === wanted && !secret);
 
 // A sum is known only where all its parts are.
@@ -38,7 +41,7 @@ const share = (pct, capacity) => (isNumber(pct) ? (pct / 100) * capacity : null)
 
 function measured({ start, step_s, series }, topology) {
   const length = Math.max(0, ...Object.values(series).map((values) => values.length));
-  const grid = ofKind(topology, "grid_meter")[0]?.[0];
+  const grid = firstMeter(topology);
   const pv = ofKind(topology, "pv").map(([id]) => id);
   return Array.from({ length }, (_, step) => {
     const generated = total(pv.map((id) => series[id]?.[step]));
@@ -52,7 +55,7 @@ function measured({ start, step_s, series }, topology) {
 }
 
 function measuredNow({ assets = {}, points = {} }, topology) {
-  const grid = ofKind(topology, "grid_meter")[0]?.[0];
+  const grid = firstMeter(topology);
   const generated = total(ofKind(topology, "pv").map(([id]) => assets[id]?.kw));
   const soc = (id, capacity) => share(points[`${assets[id]?.device}.soc_pct`]?.value, capacity);
   return { import: assets[grid]?.kw ?? null, pv: isNumber(generated) ? -generated : null, soc: charge(topology, soc) };

@@ -7,7 +7,8 @@ import { html } from "./ui.js";
 
 export function Tiles({ snapshot, topology, site, silent_s, t, language }) {
   const context = { snapshot, limits: topology?.limits ?? {}, accounts: snapshot.accounts, site, t, language };
-  const tiles = [exchange, devices, price, carbon, demand, today, week].map((make) => make(context)).filter(Boolean);
+  const first = [exchange, devices, price, carbon, demand, today, week].map((make) => make(context));
+  const tiles = [...first, ...elsewhere(context)].filter(Boolean);
   return html`<section class=${silent_s > 0 ? "tiles lost" : "tiles"} aria-label=${t("tiles.title")}>${tiles.map((tile) => html`<${Tile} ...${tile} />`)}</section>`;
 }
 
@@ -31,8 +32,18 @@ export function Bar({ value, from, to, low, high, mark }) {
   </svg>`;
 }
 
-function exchange({ snapshot, limits, t, language }) {
-  const kw = connectionOf(snapshot)?.kw;
+// What other connections than the first one take, charge and cost, each under its id.
+function elsewhere({ snapshot, t, language }) {
+  return Object.entries(snapshot.connections ?? {}).flatMap(([id, own]) => {
+    const limits = { import_kw: own.import_limit_kw, export_kw: own.export_limit_kw };
+    const tiles = [exchangeOf(own.kw, { limits, t, language }), price({ snapshot: own, t, language }), demand({ snapshot: own, t, language })];
+    return tiles.filter(Boolean).map((tile) => ({ ...tile, name: `${id}: ${tile.name}` }));
+  });
+}
+
+const exchange = ({ snapshot, ...context }) => exchangeOf(connectionOf(snapshot)?.kw, context);
+
+function exchangeOf(kw, { limits, t, language }) {
   const { import_kw = NaN, export_kw = NaN } = limits;
   const bounded = isNumber(import_kw);
   return {
