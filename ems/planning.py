@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
-
-import numpy as np
 
 from ems.clock import Clock
 from ems.config.assets import GridMeter
@@ -24,6 +21,7 @@ from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.limits.in_force import InForce
 from ems.plan_check import check_plan
+from ems.plan_counts import PlanCounts, moved_kw
 from ems.process_image import Snapshot
 from ems.slow.elsewhere import Elsewhere
 from ems.slow.feed_desk import FeedDesk
@@ -50,7 +48,6 @@ from optimization.slots import Slots
 logger = logging.getLogger(__name__)
 
 JOURNAL_LIMIT_S = 30.0
-CHURN_SLOTS_S = 3600.0
 
 
 class PlanJournal(Protocol):
@@ -72,33 +69,6 @@ class NetworkSource(Protocol):
 
     def __call__(self) -> Network | None:
         """Give it, or None while it is not prepared."""
-
-
-@dataclass(slots=True)
-class PlanCounts:
-    """What became of the planning cycles.
-
-    Args:
-        published: plans published.
-        degraded: of which with a degraded forecast.
-        refused: questions that were invalid.
-        unanswered: no answer within the deadline, or no worker.
-        failed_checks: answers that the verifier turned down.
-        unjournalled: plans that the journal did not take.
-        failed: planning cycles that an error ended.
-        ac: published plans by AC verdict.
-        moved_kw: mean change of the planned powers of the next hour from plan to plan, summed up over plans [kW].
-    """
-
-    published: int = 0
-    degraded: int = 0
-    refused: int = 0
-    unanswered: int = 0
-    failed_checks: int = 0
-    unjournalled: int = 0
-    failed: int = 0
-    ac: Counter[str] = field(default_factory=Counter)
-    moved_kw: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -394,16 +364,3 @@ class _Question:
     problem: Problem | Refused
     foresight: Foresight
     blocked: Mapping[str, str]
-
-
-def moved_kw(old: Plan, new: Plan) -> float:
-    """Give the mean change of the planned powers over the new plan's next hour, summed over the assets [kW]."""
-    near = np.flatnonzero(new.slots.offset_s < CHURN_SLOTS_S)
-    there = [old.slots.index_at(new.slots.starts[s]) for s in near]
-    pairs = [(int(s), place) for s, place in zip(near, there, strict=True) if place is not None]
-    if not pairs:
-        return 0.0
-    now, before = (list(side) for side in zip(*pairs, strict=True))
-    shared = new.schedules.keys() & old.schedules.keys()
-    moves = (np.abs(new.schedules[a].power_kw[now] - old.schedules[a].power_kw[before]).mean() for a in sorted(shared))
-    return float(sum(moves))

@@ -10,7 +10,7 @@ from typing import Any
 from drivers.points import Measurement, Quality
 from ems.fast.decisions import Decision
 from ems.fast.following import Tally
-from ems.planning import PlanCounts
+from ems.plan_counts import PlanCounts
 
 SCHEMA = "ems.run/1"
 

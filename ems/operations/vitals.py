@@ -13,7 +13,7 @@ from typing import Any
 
 from ems.fast.counters import Counters
 from ems.operations.loop_watch import Lag
-from ems.planning import PlanCounts
+from ems.plan_counts import PlanCounts
 from ems.store.tasks import Backlog
 from ems.stores import Stores
 from optimization.problem import Plan

@@ -162,7 +162,7 @@ class Questioner:
         if silent := self._silent(foresight):
             remedy = "no stored past and no good value of its meter; wait for one, or give it a column in series.load"
             return Refused(tuple(f"nothing is known of {name}: {remedy}" for name in silent))
-        tariff, others = self._tariff(slots, foresight), tariffs_elsewhere(self.site, slots, foresight)
+        tariff, others = tariff_series(self.site, slots, foresight), tariffs_elsewhere(self.site, slots, foresight)
         assets, inputs, held = [], {}, {}
         situation = without_overridden(self.site, situation, overrides or {})
         nodes = known_nodes(self.site, situation)
@@ -205,9 +205,6 @@ class Questioner:
         """Name the loads with a meter of their own, of power or heat, of which nothing is known."""
         known = {MeteredLoad: foresight.metered_kw, HeatLoadAsset: foresight.heat_kw}
         return [n for n, a in self.site.file.assets.items() if type(a) in known and n not in known[type(a)]]
-
-    def _tariff(self, slots: Slots, foresight: Foresight) -> TariffSeries:
-        return tariff_series(self.site, slots, foresight)
 
     def _charges(self, tiers: EnergyTiers | None) -> tuple[Charge, ...]:
         subscribed = self.tariff.subscription

@@ -104,8 +104,11 @@ def error_costs(
         By way: `cost` and `error_cost` [currency]; None for a site without a battery or without recorded prices.
 
     Raises:
-        CommandError: the record has gaps that no forecast fills.
+        CommandError: the record has gaps that no forecast fills, or the site has several connections.
     """
+    if others := ", ".join(tried.site.file.connections):
+        words = "what errors cost is told of one connection alone yet; leave --cost out"
+        raise CommandError(f"{tried.site.file.site.id} has `connections` ({others}), and {words}", Exit.USAGE)
     if not tried.batteries or "price" not in tried.series:
         return None
     ways = _usual_ways(tried) if ways is None else ways

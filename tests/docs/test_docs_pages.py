@@ -21,7 +21,7 @@ from ems.fast.decisions import Rung
 from ems.fast.demand import RECORD as DEMAND_RECORD
 from ems.fast.following import Tally
 from ems.health import State
-from ems.planning import PlanCounts
+from ems.plan_counts import PlanCounts
 from ems.reports.grades import WORDS as WORDS_OF_GRADES
 from ems.slow.period_desk import RECORD as PERIOD_RECORD
 from ems.slow.warnings import WORDS as WARNING_WORDS

@@ -14,6 +14,7 @@ import pytest
 
 from ems.commands import backtest, forecasts
 from ems.config.loading import load_site
+from ems.config.site import GridConnection
 from ems.exit_codes import CommandError, Exit
 from ems.slow.foresee import Foresight
 from ems.study import laddered, past_series, skill
@@ -243,6 +244,13 @@ def test_a_record_that_ends_too_early_is_said():
     short = PastSeries("EUR/kWh", Past(*(v[: 40 * 96] for v in (whole.series["price"].past.at_s,) * 2), QUARTER_S))
     with pytest.raises(CommandError, match="no recorded price; end earlier"):
         error_costs(Tried(HOUSE, {**whole.series, "price": short}, whole.replayed), HOURS, lambda _s: None)
+
+
+def test_a_site_with_several_connections_is_told_that_costs_are_of_one():
+    whole, second = tried(), GridConnection(import_limit_kw=20.0, export_limit_kw=5.0)
+    two = HOUSE.model_copy(update={"file": HOUSE.file.model_copy(update={"connections": {"north": second}})})
+    with pytest.raises(CommandError, match=r"`connections` \(north\).* leave --cost out"):
+        error_costs(Tried(two, whole.series, whole.replayed), HOURS, lambda _s: None)
 
 
 def test_the_study_looks_a_day_and_a_half_ahead_and_warms_up_for_four_weeks():

@@ -12,7 +12,7 @@ import pytest
 from planning_kit import NOW, Loop, build_loop, idle_plan
 
 from ems.config.site import Planning as PlanningConfig
-from ems.planning import moved_kw
+from ems.plan_counts import moved_kw
 from ems.slow.plan_record import digest
 from ems.slow.question import plan_slots
 from ems.store.database import StoreError

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_feeder import FEEDER, N
 
 from optimization.assets import LoadInputs, PvInputs
-from optimization.problem import ReactiveEnergy, Refused
+from optimization.problem import Connection, ReactiveEnergy, Refused, Supply, TariffSeries
 from optimization.reactive_terms import governed
 from optimization.slots import chain, uniform
 from optimization.solve import Solver
@@ -192,6 +192,12 @@ def test_what_cannot_be_is_refused_in_words(words):
 def test_a_network_that_knows_nothing_of_the_steps_is_refused_not_ignored():
     asked = replace(question({"tap": Stepped(TAP, 0)}), network=FEEDER)
     assert any("knows nothing of them" in fault for fault in faults(asked))
+
+
+def test_a_second_connection_is_refused_beside_steps():
+    flat, asked = np.ones(N), question({"tap": Stepped(TAP, 0)})
+    north = Supply("north", ("pv",), TariffSeries(flat, flat, flat), Connection(flat, flat))
+    assert any("several connections do not move taps" in fault for fault in faults(replace(asked, supplies=(north,))))
 
 
 @pytest.mark.parametrize("now", [0, 3])

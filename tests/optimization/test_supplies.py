@@ -244,6 +244,23 @@ def test_heat_comes_from_where_power_is_cheap():
     np.testing.assert_allclose(solution.schedules["north_rod"].power_kw, np.repeat([0.0, 4.0], 6), atol=1e-6)
 
 
+def _heated(limit, price):
+    pairs = [
+        (LOAD, LoadInputs(flat(1.0))), (ROD, ElectricBoilerInputs(False, 0.0)),
+        (NORTH_ROD, ElectricBoilerInputs(False, 0.0)), (HEAT, HeatLoadInputs(flat(9.0))),
+    ]  # fmt: skip
+    north = supply(("north_rod",), flat(0.2), 0.0, limit=limit, demand=peak(price))
+    return replace(problem(pairs, flat(0.2), weights=NO_TIES), supplies=(north,))
+
+
+def test_heat_is_had_at_any_price_of_another_connection_but_not_beyond_its_limit():
+    dear = solved(_heated(5.0, 1e4))
+    np.testing.assert_allclose(dear.unheated_kw["house"], 0.0, atol=1e-6)
+    np.testing.assert_allclose(dear.supplies["north"].import_kw, 3.0, atol=1e-6)
+    narrow = solved(_heated(2.0, 0.0))
+    np.testing.assert_allclose(narrow.unheated_kw["house"] + narrow.supplies["north"].excess_kw, 1.0, atol=1e-6)
+
+
 def test_prices_are_told_at_each_connection():
     pairs = [(LOAD, LoadInputs(flat(4.0))), (NORTH_LOAD, LoadInputs(flat(3.0))), (NORTH_STORE, BatteryInputs(4.0, 0.1))]
     asked = replace(

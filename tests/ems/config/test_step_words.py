@@ -18,6 +18,9 @@ from optimization.steps import CapacitorBank, Moving, Stepped, TapChanger
 
 ADVISED = SITE.replace("bus: houses", "bus: houses_near").replace("mode: control", "mode: advise")
 LIMIT = "  export_limit_kw: 40\n"
+FAR = "devices:\n  far: {protocol: modbus, profile: sunspec_meter, port: 15030}\n"
+METER = "assets:\n  north_meter: {kind: grid_meter, device: far, bus: barn, connection: north}\n"
+NORTH = "connections: {north: {import_limit_kw: 20, export_limit_kw: 5}}\ngrid:\n"
 TAP = "{trafo: transformer, least: -4, most: 4, step_pct: 2.5}"
 BANK = "{bus: barn, step_kvar: 10, steps: 3}"
 BROKEN_TAPS = {
@@ -75,6 +78,10 @@ BESIDE = {
     "uncertainty": (
         ADVISED.replace("devices:\n", "planning: {uncertainty: {scenarios: 3}}\ndevices:\n"),
         "plans for several scenarios cannot move station yet; leave one out",
+    ),
+    "connections": (
+        ADVISED.replace("devices:\n", FAR).replace("assets:\n", METER).replace("grid:\n", NORTH),
+        "connections: plans for several connections cannot move station yet; leave one out",
     ),
 }
 
