@@ -17,7 +17,7 @@ from ems.daemon import Daemon
 from ems.fast.decisions import Rung
 from hil.simulation.faults import Kind
 from hil.simulation.troubled import SolverInFront
-from optimization import solve
+from optimization import solve, warm
 from optimization.problem import Plan, Problem, Refused
 
 CYCLE_S, EVERY_S = 30.0, 300.0
@@ -169,24 +169,24 @@ def test_f10_no_answer_of_the_solver_is_taken_for_an_optimum(monkeypatch: pytest
     assert not isinstance(good, Refused)
     runs: list[str] = []
 
-    def once(model: solve.WarmModel) -> str:
+    def once(model: warm.WarmModel) -> str:
         runs.append(real(model) if runs else ended)
         return runs[-1]
 
-    real = solve.WarmModel._ended
-    monkeypatch.setattr(solve.WarmModel, "_ended", once)
+    real = warm.WarmModel._ended
+    monkeypatch.setattr(warm.WarmModel, "_ended", once)
     again = solver.solve(problem)
     assert not isinstance(again, Refused)
     assert runs[0] == ended and len(runs) > 1
     assert again.objective == pytest.approx(good.objective, rel=1e-6)
-    monkeypatch.setattr(solve.WarmModel, "_ended", lambda _: ended)
-    with pytest.raises(solve.SolveError, match=ended):
+    monkeypatch.setattr(warm.WarmModel, "_ended", lambda _: ended)
+    with pytest.raises(warm.SolveError, match=ended):
         solver.solve(problem)
 
 
 @pytest.mark.parametrize("spoilt", [math.nan, 1e30])
 def test_f10_an_optimum_that_breaks_its_rows_is_none(monkeypatch: pytest.MonkeyPatch, spoilt: float) -> None:
-    real = solve.worst_residual
-    monkeypatch.setattr(solve, "worst_residual", lambda lp, x: real(lp, np.where(np.arange(len(x)) == 3, spoilt, x)))
-    with pytest.raises(solve.SolveError, match="breaks a row or a bound"):
+    real = warm.worst_residual
+    monkeypatch.setattr(warm, "worst_residual", lambda lp, x: real(lp, np.where(np.arange(len(x)) == 3, spoilt, x)))
+    with pytest.raises(warm.SolveError, match="breaks a row or a bound"):
         solve.Solver().solve(sample_problem())

@@ -216,7 +216,7 @@ def test_a_programme_that_only_a_limit_bounds_is_solved_whole():
     model = with_turns(m, compile_model(m), 4)
     out = outside(model, NONE)
     assert len(out.columns) == 4
-    warm = WarmModel(model, Pairs(*np.zeros((2, 0, 1), dtype=np.int64), NONE), None, LeftOut(model, out))
+    warm = WarmModel(model, Pairs(*np.zeros((2, 0, 1), dtype=np.int64), NONE), left_out=LeftOut(model, out))
     for most in (6.0, 3.0):
         answer = warm.answer(model.fill({"worth": np.arange(1.0, 5.0), "most": np.full(4, most)}), None)
         np.testing.assert_allclose(answer.x[model.columns["taken"]], most / 3.0)

@@ -11,15 +11,15 @@ from districts import BATTERY, LOAD, POINT, as_plan, hours, problem
 from drawn_districts import drawn_district
 
 from ems.plan_check import check_plan
-from optimization import kept_models, solve
+from optimization import kept_models, solve, warm
 from optimization.affine import compile_model
 from optimization.answer import worst_residual
 from optimization.assets import BatteryInputs, ChargePoint, ChargePointInputs, EvSession, LoadInputs
 from optimization.model import build_model
 from optimization.solve import Solver
-from optimization.solver_options import most_nodes
+from optimization.solver_options import OPTIONS, most_nodes
 from optimization.structure import structure
-from optimization.warm import SolveError
+from optimization.warm import SolveError, WarmModel
 
 
 def asked(energy=5.0, n=12, cars=1):
@@ -82,7 +82,7 @@ def test_a_plan_that_a_limit_cut_short_is_taken_and_tells_the_gap_that_is_left(m
     """It is no optimum, and it does not say so; what the best plan costs lies within the gap that it tells."""
     best = Solver().solve(crowded())
     for option, value in {"mip_rel_gap": 0.0, **limit}.items():
-        monkeypatch.setitem(solve.OPTIONS, option, value)
+        monkeypatch.setitem(OPTIONS, option, value)
     asked = crowded()
     cut = Solver().solve(asked)
     assert cut.solve["status"] == "solution limit reached"
@@ -108,14 +108,14 @@ def test_no_column_could_better_an_optimum_by_more_than_the_finest_tolerance():
 
 
 def test_an_optimum_that_the_finest_tolerance_loses_stays_as_it_was(monkeypatch):
-    original = solve.WarmModel._finish
+    original = WarmModel._finish
 
     def finish(self, lp, deadline_s, start, *, incumbent=False):
         if self.highs.getOptionValue("dual_feasibility_tolerance")[1] < 1e-9:
             raise SolveError("lost")
         return original(self, lp, deadline_s, start, incumbent=incumbent)
 
-    monkeypatch.setattr(solve.WarmModel, "_finish", finish)
+    monkeypatch.setattr(WarmModel, "_finish", finish)
     solver, question = Solver(), drawn_district(2757).problem
     assert solver.solve(question).objective == pytest.approx(1.8141531671, abs=1e-9)
     model = next(iter(solver._models.values()))
@@ -130,7 +130,7 @@ def test_a_deadline_counts_from_each_run():
 
 
 def test_an_iteration_limit_stops_without_a_clock(monkeypatch):
-    monkeypatch.setitem(solve.OPTIONS, "simplex_iteration_limit", 1)
+    monkeypatch.setitem(OPTIONS, "simplex_iteration_limit", 1)
     with pytest.raises(SolveError, match="iteration"):
         Solver().solve(asked())
 
@@ -138,21 +138,21 @@ def test_an_iteration_limit_stops_without_a_clock(monkeypatch):
 def test_a_useless_basis_is_replaced_by_a_cold_start(monkeypatch):
     solver = Solver()
     good = solver.solve(asked())
-    original = solve.WarmModel._finish
+    original = WarmModel._finish
 
     def finish(self, lp, deadline_s, start, *, incumbent=False):
         if start == "warm":
             raise SolveError("a basis that leads nowhere")
         return original(self, lp, deadline_s, start, incumbent=incumbent)
 
-    monkeypatch.setattr(solve.WarmModel, "_finish", finish)
+    monkeypatch.setattr(WarmModel, "_finish", finish)
     again = solver.solve(asked())
     assert again.solve["start"] == "cold"
     assert again.objective == pytest.approx(good.objective, rel=1e-9)
 
 
 def test_an_answer_that_breaks_its_rows_is_not_believed(monkeypatch):
-    monkeypatch.setattr(solve, "worst_residual", lambda *_: 1e-3)
+    monkeypatch.setattr(warm, "worst_residual", lambda *_: 1e-3)
     with pytest.raises(SolveError, match="breaks a row"):
         Solver().solve(asked())
 
@@ -172,13 +172,13 @@ def test_residuals_are_measured_on_rows_and_bounds():
 def test_a_warm_optimum_that_a_cold_one_contradicts_is_dropped(monkeypatch):
     solver = Solver(cross_check_every=1)
     good = solver.solve(asked())
-    original = solve.WarmModel._finish
+    original = WarmModel._finish
 
     def finish(self, lp, deadline_s, start, *, incumbent=False):
         answer = original(self, lp, deadline_s, start, incumbent=incumbent)
         return replace(answer, objective=answer.objective + 1.0) if start == "warm" else answer
 
-    monkeypatch.setattr(solve.WarmModel, "_finish", finish)
+    monkeypatch.setattr(WarmModel, "_finish", finish)
     assert solver.solve(asked()).objective == pytest.approx(good.objective, rel=1e-9)
 
 
