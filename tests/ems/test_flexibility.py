@@ -68,7 +68,7 @@ async def test_a_plan_of_the_site_holds_what_it_can_and_tells_what_is_missing(si
     missing = {name: held.up_missing_kw.max() for name, held in plan.held_reserves.items()}
     assert missing["spinning"] == pytest.approx(0.0, abs=1e-4)
     assert missing["greedy"] > 20.0
-    foresight: Any = SimpleNamespace(degraded=False, labels={}, branches={})
+    foresight: Any = SimpleNamespace(degraded=False, labels={}, methods={}, branches={})
     body = json.loads(to_json(plan_record(asked, plan, foresight, {})))
     lines = list(table_lines(site, Kept.of(body, site), None))
     assert "reserve   spinning: 12 kW up, 4 kW down is held" in lines

@@ -122,7 +122,7 @@ async def test_a_group_binds_in_the_plan_and_its_excess_survives_a_restart(tmp_p
     together = sum(plan.schedules[name].power_kw for name in group["feeder"].members)
     np.testing.assert_allclose(plan.group_excess_kw["feeder"], np.maximum(np.abs(together) - 4.0, 0.0), atol=1e-6)
     assert plan.group_excess_kw["feeder"].max() > 1.0
-    foresight: Any = SimpleNamespace(degraded=False, labels={})
+    foresight: Any = SimpleNamespace(degraded=False, labels={}, methods={})
     body = json.loads(to_json(plan_record(problem, plan, foresight, {})))
     back = read_plan(body)
     np.testing.assert_allclose(back.group_excess_kw["feeder"], plan.group_excess_kw["feeder"], atol=1e-4)

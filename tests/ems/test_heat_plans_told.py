@@ -34,7 +34,7 @@ async def kept(folder: Path, site: Site, wanted_kw: float) -> tuple[Plan, dict[s
     problem = replace(await asked(folder, site, {**TOLD, "heat_meter.heat_kw": wanted_kw}), network=None)
     plan = Planner(None, folder).plan(problem, NOW)
     assert isinstance(plan, Plan), plan
-    foresight: Any = SimpleNamespace(degraded=False, labels={}, branches={})
+    foresight: Any = SimpleNamespace(degraded=False, labels={}, methods={}, branches={})
     return plan, json.loads(to_json(plan_record(problem, plan, foresight, {})))
 
 

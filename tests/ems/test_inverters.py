@@ -69,7 +69,7 @@ def test_what_is_kept_of_a_plan_comes_back() -> None:
     v_pu = 1.0 + flat / 100.0
     more = {"reactive_kvar": {"pv": -flat}, "inverter_v_pu": {"pv": v_pu}, "held_reserves": {"band": held}}
     plan = replace(sample_plan(), **more)
-    foresight: Any = SimpleNamespace(degraded=False, labels={}, branches={})
+    foresight: Any = SimpleNamespace(degraded=False, labels={}, methods={}, branches={})
     body = json.loads(to_json(plan_record(sample_problem(), plan, foresight, {})))
     back = read_plan(body)
     assert back.reactive_kvar["pv"] == pytest.approx(-flat, abs=1e-4)

@@ -91,7 +91,7 @@ def test_what_banks_give_too_much_is_counted(claimed_share, is_found):
 
 def test_positions_are_kept_read_back_shown_and_explained(tmp_path: Path):
     problem, plan = answered(way(s2=-1))
-    foresight: Any = SimpleNamespace(degraded=False, labels={}, branches={})
+    foresight: Any = SimpleNamespace(degraded=False, labels={}, methods={}, branches={})
     body = json.loads(to_json(plan_record(problem, plan, foresight, {})))
     back = read_plan(body)
     assert back.positions["tap"].tolist() == plan.positions["tap"].tolist()

@@ -44,7 +44,7 @@ DEAR = {
 EVENT = {"starts_at": "2025-05-20T15:00", "ends_at": "2025-05-20T16:00", "promised_kw": 5.0, "penalty_per_kwh": 0.5,
          "baseline_kw": 30.0}  # fmt: skip
 NEAR = {"pv": 0.0, "battery": 5.0, "car": 0.0, "heat": 3.0, "far_pv": -2.0}
-FORESIGHT = SimpleNamespace(degraded=(), labels={})
+FORESIGHT = SimpleNamespace(degraded=(), labels={}, methods={})
 
 
 @pytest.fixture(scope="module")

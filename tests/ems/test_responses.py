@@ -108,7 +108,7 @@ async def test_a_site_s_plan_keeps_what_it_promised_and_tells_what_is_missing(tm
     net_kw = plan.import_kw - plan.export_kw
     at_noon = asked.charges[0].price_per_kwh > 0.0
     assert net_kw[at_noon].max() <= -8.0 + 1e-3
-    foresight: Any = SimpleNamespace(degraded=False, labels={}, branches={})
+    foresight: Any = SimpleNamespace(degraded=False, labels={}, methods={}, branches={})
     body = json.loads(to_json(plan_record(asked, plan, foresight, {})))
     kept = Kept.of(body, site)
     lines = list(table_lines(site, kept, None))

@@ -180,7 +180,7 @@ async def test_a_plan_heeds_both_and_tells_them(tmp_path: Path) -> None:
     off_kw = [np.abs(p.import_kw - p.export_kw - imbalance.bought_kw)[known].sum() for p in (plan, alone)]
     assert off_kw[0] < off_kw[1] - 5.0
 
-    foresight: Any = SimpleNamespace(degraded=False, labels={}, branches={})
+    foresight: Any = SimpleNamespace(degraded=False, labels={}, methods={}, branches={})
     body = json.loads(to_json(plan_record(asked, plan, foresight, {})))
     assert body["charged_names"] == ["reactive", "imbalance"]
     kept = Kept.of(body, site)

@@ -90,7 +90,7 @@ async def test_a_plan_keeps_what_the_loads_need_and_tells_it(tmp_path: Path) -> 
     spare = (stored - least) * battery.discharge_efficiency
     assert (spare + kept.missing_kwh >= kept.need_kwh - 1e-3).all()
     assert alone.schedules["battery"].states["energy_kwh"].min() < stored.min() - 1.0
-    foresight: Any = SimpleNamespace(degraded=False, labels={}, branches={})
+    foresight: Any = SimpleNamespace(degraded=False, labels={}, methods={}, branches={})
     body = json.loads(to_json(plan_record(asked, plan, foresight, {})))
     told = Kept.of(body, site)
     assert body["survived"]["need_kwh"] == pytest.approx(np.round(kept.need_kwh, 4))
@@ -107,7 +107,7 @@ async def test_what_cannot_be_kept_is_told(tmp_path: Path) -> None:
     site = island_site(hold_s=6 * 86400.0, missing_per_kwh=0.01)
     asked = await question(tmp_path, site)
     plan = solved(tmp_path, asked)
-    foresight: Any = SimpleNamespace(degraded=False, labels={}, branches={})
+    foresight: Any = SimpleNamespace(degraded=False, labels={}, methods={}, branches={})
     told = Kept.of(json.loads(to_json(plan_record(asked, plan, foresight, {}))), site)
     (line,) = [line for line in table_lines(site, told, None) if line.startswith("island ")]
     worst = plan.survived.missing_kwh.max()

@@ -65,7 +65,7 @@ def keep(site: Path, state: Path, tmp_path: Path) -> Callable[..., Plan]:
     def kept(asked: Problem, **changes: Any) -> Plan:
         plan = planner.plan(asked, asked.slots.start)
         assert isinstance(plan, Plan)
-        foresight: Any = SimpleNamespace(degraded=False, labels={"price": "published"})
+        foresight: Any = SimpleNamespace(degraded=False, labels={"price": "published"}, methods={})
         body = plan_record(asked, plan, foresight, {"pv": "offline"}) | {"config": config} | changes
         journal = Journal(state / "journal.db", SystemClock())
         journal.record("plan", body, at=plan.made_at).result(timeout=10)
