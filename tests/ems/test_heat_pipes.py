@@ -58,14 +58,12 @@ FAR_TOLD = {
 )  # fmt: skip
 def test_every_kwh_under_way_arrives_once_and_none_that_is_there(sent_kw, delay_s, durations_s) -> None:
     slots = chain(NOW, durations_s)
-    at_s = epoch_s(NOW) - 300.0 * np.arange(len(sent_kw), 0.0, -1.0)
-    arrives_kw = arriving_kw(Past(at_s, np.array(sent_kw), 300.0), slots, delay_s)
-    gone_s = np.clip(at_s + 300.0 + delay_s - epoch_s(NOW), 0.0, None) - np.clip(
-        at_s + delay_s - epoch_s(NOW), 0.0, None
-    )
-    late_s = np.clip(at_s + 300.0 + delay_s - epoch_s(slots.end), 0.0, 300.0)
+    ago_s = 300.0 * np.arange(len(sent_kw), 0.0, -1.0)
+    arrives_kw = arriving_kw(Past(epoch_s(NOW) - ago_s, np.array(sent_kw), 300.0), slots, delay_s)
+    gone_s = np.clip(300.0 + delay_s - ago_s, 0.0, None) - np.clip(delay_s - ago_s, 0.0, None)
+    late_s = np.clip(300.0 + delay_s - ago_s - float(slots.duration_s.sum()), 0.0, 300.0)
     under_way_kwh = float(np.array(sent_kw) @ np.clip(gone_s - late_s, 0.0, None)) / 3600.0
-    assert float(arrives_kw @ slots.duration_h) == pytest.approx(under_way_kwh, abs=1e-6)
+    assert float(arrives_kw @ slots.duration_h) == pytest.approx(under_way_kwh, abs=1e-9)
 
 
 def test_what_was_not_read_was_not_sent() -> None:

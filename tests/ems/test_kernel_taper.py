@@ -32,6 +32,7 @@ POWERS_KW = st.floats(-RATED_KW, RATED_KW)
         (50.0, 5.0, 0, False),
         (NEARLY_FULL_PCT - 0.1, 5.0, 0, False),
         (NEARLY_FULL_PCT, 5.0, 1, True),
+        (NEARLY_FULL_PCT, 0.01, 1, True),
         (NEARLY_FULL_PCT, -5.0, 1, False),
         (NEARLY_FULL_PCT, 0.0, 1, False),
         (NEARLY_EMPTY_PCT + 0.1, -5.0, 0, False),

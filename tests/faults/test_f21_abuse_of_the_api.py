@@ -180,11 +180,18 @@ async def hold_on(port: int, say: bytes, every_s: float) -> float:
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
         while True:
             with contextlib.suppress(TimeoutError):
-                assert await asyncio.wait_for(reader.read(100), every_s) == b""
+                assert await _until_the_end(reader, every_s)
                 return time.monotonic() - began_s
             with contextlib.suppress(OSError):
                 writer.write(say)
                 await writer.drain()
+
+
+async def _until_the_end(reader: asyncio.StreamReader, wait_s: float) -> bool:
+    """Wait for the other side to hang up, also on words that it has not read, which resets the connection."""
+    with contextlib.suppress(ConnectionResetError):
+        return await asyncio.wait_for(reader.read(100), wait_s) == b""
+    return True
 
 
 async def upload(port: int, size: int) -> int:

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -38,11 +40,21 @@ def has_cycled(folder: Path) -> bool:
     return False
 
 
+@contextmanager
+def heard(sign: signal.Signals) -> Iterator[None]:
+    """Let what is started here hear a signal, though whoever started the tests may have told them not to."""
+    before = signal.signal(sign, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(sign, before)
+
+
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP])
 def test_a_demo_that_is_told_to_end_leaves_no_process_behind(tmp_path: Path, sign: signal.Signals) -> None:
     order = [sys.executable, "-P", "-m", "ems.cli", "demo", "demo_feeder", "--speed", "5"]
     surroundings = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(order, cwd=ROOT, env=surroundings, stdin=subprocess.DEVNULL) as demo:
+    with heard(sign), subprocess.Popen(order, cwd=ROOT, env=surroundings, stdin=subprocess.DEVNULL) as demo:
         try:
             until(lambda: has_cycled(tmp_path), "the daemon steers")
             running = "\n".join(ordered_in(tmp_path))
