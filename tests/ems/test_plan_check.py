@@ -200,9 +200,13 @@ def test_it_shares_no_code_with_the_model() -> None:
     files = Path(check_plan.__code__.co_filename).parent.glob("*.py")
     text = "\n".join(path.read_text() for path in files)
     imported = {line.split()[1] for line in text.splitlines() if line.startswith("from optimization")}
-    data = {f"optimization.{name}" for name in ("assets", "bands", "problem", "reactive", "slots", "uncertainty")}
-    assert imported == data
+    data = ("assets", "bands", "problem", "reactive", "slots", "steps", "uncertainty")
+    assert imported == {f"optimization.{name}" for name in data}
     curves = text.partition("from optimization.reactive import ")[2].partition("\n")[0]
     # What an inverter is, and nothing of what it does.
     assert curves == "Chosen, FactorOfPower, Inverter, Points, ReactiveOfVoltage"
     assert not any(name in text for name in (".kvar(", ".most_given_kw(", ".slopes("))
+    # Likewise of what moves in steps.
+    stepping = [line.partition(" import ")[2] for line in text.splitlines() if "from optimization.steps" in line]
+    assert sorted(stepping) == ["CapacitorBank", "Stepped"]
+    assert not any(name in text for name in (".filled", ".may_move(", ".day_of(", ".moves_left(", ".ratio("))

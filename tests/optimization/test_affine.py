@@ -17,6 +17,7 @@ from optimization.model import build_model
 from optimization.problem import DemandTerms
 from optimization.solve import Solver, values_of
 from optimization.structure import structure
+from optimization.weights import Weights
 
 
 def small(rule=None, cost=None):
@@ -110,7 +111,7 @@ def test_a_chain_compiles_to_the_programme_that_it_always_was():
         (BATTERY, BatteryInputs(0.5, 0.25)),
         (POINT, ChargePointInputs((session,))),
     ]
-    asked = problem(pairs, np.array([0.3, 0.1, -0.1, 0.2]), limit=10.0)
+    asked = problem(pairs, np.array([0.3, 0.1, -0.1, 0.2]), limit=10.0, weights=Weights(move=1e-4, commit=1e-4))
     asked = replace(asked, demand=DemandTerms(9.0, 900.0, np.zeros(4, int), np.array([2.0])))
     asked = replace(asked, previous=as_plan(asked, Solver().solve(asked)))
     shape = structure(asked)
