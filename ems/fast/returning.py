@@ -1,20 +1,25 @@
-"""When a device that was lost is believed again: at once, unless it comes and goes. Pure.
+"""When a device that was lost is believed again. Pure.
 
 A wire that flaps would otherwise switch its device, or with the grid meter the whole site, between steering and safe
-values. A loss is never told late. What is lost again within ten minutes of its return must answer without a gap for a
-minute first, and twice as long after each further relapse; until then its scans count as failed reads.
+values. A loss is never told late, so calm can come from the return alone: what was lost must answer without a gap for
+half a minute, and stays lost for fifty seconds, so that no minute holds two losses. What is lost again within ten
+minutes of its return must answer for a minute first, and twice as long after each further relapse. Until then its scans
+count as failed reads. What has never answered does not return, it comes: it is believed at once. So is, at its first
+return, what no asset hangs on, such as the gateway of a grid operator: what it says may be a limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import inf
 
 from drivers.points import Measurement, Quality
 from ems.process_image import MISSED_POLLS
 
-FIRST_S = 60.0
+SETTLE_S = 30.0
+HOLD_S = 50.0
+RELAPSE_S = 60.0
 LONGEST_S = 600.0
 MEMORY_S = 600.0
 
@@ -23,17 +28,24 @@ MEMORY_S = 600.0
 class _Wire:
     """What one device's wire has done lately; instants are monotonic [s]."""
 
+    heard: bool = False
     misses: int = 0
     lost: bool = False
+    held_until_s: float = -inf
     back_s: float = -inf
     steady_s: float | None = None
     probation_s: float = 0.0
 
 
 class Returning:
-    """Looks at every scan of every device before it is believed."""
+    """Looks at every scan of every device before it is believed.
 
-    def __init__(self) -> None:
+    Args:
+        prompt: ids of the devices whose first return is believed at once.
+    """
+
+    def __init__(self, prompt: Collection[str] = ()) -> None:
+        self._prompt = prompt
         self._wires: dict[str, _Wire] = {}
 
     def sift(self, device: str, scan: Sequence[Measurement], now_s: float) -> Sequence[Measurement]:
@@ -48,20 +60,26 @@ class Returning:
         if any(one.quality is not Quality.BAD for one in scan):
             return self._answered(wire, scan, now_s)
         wire.misses, wire.steady_s = wire.misses + 1, None
-        if wire.misses == MISSED_POLLS and not wire.lost:
+        if wire.misses == MISSED_POLLS and wire.heard and not wire.lost:
             wire.lost = True
-            relapsed = now_s - wire.back_s < MEMORY_S
-            wire.probation_s = min(max(FIRST_S, 2.0 * wire.probation_s), LONGEST_S) if relapsed else 0.0
+            self._hold(device, wire, now_s)
         return scan
 
+    def _hold(self, device: str, wire: _Wire, now_s: float) -> None:
+        if now_s - wire.back_s < MEMORY_S:
+            wire.probation_s = min(max(RELAPSE_S, 2.0 * wire.probation_s), LONGEST_S)
+        else:
+            wire.probation_s = 0.0 if device in self._prompt else SETTLE_S
+        wire.held_until_s = now_s + (HOLD_S if wire.probation_s > 0.0 else 0.0)
+
     def _answered(self, wire: _Wire, scan: Sequence[Measurement], now_s: float) -> Sequence[Measurement]:
-        wire.misses = 0
+        wire.heard, wire.misses = True, 0
         if not wire.lost:
             return scan
         wire.steady_s = now_s if wire.steady_s is None else wire.steady_s
-        left_s = wire.probation_s - (now_s - wire.steady_s)
+        left_s = max(wire.steady_s + wire.probation_s, wire.held_until_s) - now_s
         if left_s > 0.0:
-            why = f"it comes and goes; it is believed after {left_s:.0f} s more without a gap"
+            why = f"it was lost; it is believed after {left_s:.0f} s more without a gap"
             return [one._replace(value=None, quality=Quality.BAD, reason=why) for one in scan]
         wire.lost, wire.back_s, wire.steady_s = False, now_s, None
         return scan

@@ -1,13 +1,17 @@
-"""A lost device is believed at once, one that comes and goes only after it has answered for a while."""
+"""What was lost is believed once it has answered for a while, the longer the more often it comes and goes."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drivers.points import Measurement, Quality
 from ems.fast.returning import Returning
+from ems.process_image import MISSED_POLLS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -17,31 +21,53 @@ def scan(answers: bool, at_s: float) -> list[Measurement]:
     return [Measurement("meter.a", 1.0, NOW, at_s) if answers else lost._replace(point="meter.a"), lost]
 
 
-def believed(polls: str, period_s: float = 10.0) -> str:
+def believed(polls: str, period_s: float = 10.0, *, prompt: bool = False) -> str:
     """Let a device answer (a) or not (-) poll by poll; gives in which of them something was good."""
-    returning = Returning()
+    returning = Returning({"meter"} if prompt else set())
     told = (returning.sift("meter", scan(one == "a", n * period_s), n * period_s) for n, one in enumerate(polls))
     return "".join("a" if any(one.quality is Quality.GOOD for one in each) else "-" for each in told)
+
+
+def changes_s(polls: str, period_s: float) -> list[float]:
+    """Tell when a device became lost or came back [s]: after three polls in which nothing was good, and by one."""
+    found, lost, misses = [], False, 0
+    for n, one in enumerate(believed(polls, period_s)):
+        misses = 0 if one == "a" else misses + 1
+        if lost != (misses >= MISSED_POLLS):
+            lost = not lost
+            found.append(n * period_s)
+    return found
 
 
 @pytest.mark.parametrize(
     ("polls", "expect"),
     [
         ("aa--aa-aaa", "aa--aa-aaa"),
-        ("aa---aaaaa", "aa---aaaaa"),
-        ("aa---aa---aaaaaaaaa", "aa---aa---------aaa"),
-        ("aa---aa---aaa-aaaaaaaa", "aa---aa-------------aa"),
-        ("a---a---aaaaaaa---" + 14 * "a", "a---a---------a---" + 12 * "-" + "aa"),
+        ("aa---aaaaaaa", "aa-------aaa"),
+        ("aa--------aaaaa", "aa-----------aa"),
+        ("aa--------a-aaaa", "aa-------------a"),
+        ("-----aaa", "-----aaa"),
+        ("aa---aaaaaa---aaaaaaaaa", "aa-------aa---------aaa"),
+        ("aa---aaaaaa---aaa-aaaaaaaa", "aa-------aa-------------aa"),
+        ("a---aaaaaa---aaaaaaaa---" + 14 * "a", "a-------aa---------aa---" + 12 * "-" + "aa"),
     ],
-    ids=["two misses", "first loss", "a relapse waits a minute", "without a gap", "the next one two minutes"],
-)
+    ids=["two misses", "lost for fifty seconds", "half a minute without a gap", "a gap", "never heard before",
+         "a relapse waits a minute", "a gap after a relapse", "the next one two minutes"],
+)  # fmt: skip
 def test_what_comes_and_goes_must_prove_itself(polls: str, expect: str) -> None:
     assert believed(polls) == expect
 
 
+@pytest.mark.parametrize(
+    ("polls", "expect"), [("aa---aaaaa", "aa---aaaaa"), ("aa---aa---aaaaaaaaa", "aa---aa---------aaa")]
+)
+def test_what_no_asset_hangs_on_is_believed_at_its_first_return(polls: str, expect: str) -> None:
+    assert believed(polls, prompt=True) == expect
+
+
 def test_a_loss_long_ago_is_forgotten() -> None:
-    polls = "---a" + 60 * "a" + "---a"
-    assert believed(polls) == polls
+    polls = "a---aaaaa" + 60 * "a" + "---aaaaa"
+    assert believed(polls) == "a-------a" + 60 * "a" + "-------a"
 
 
 def test_the_longest_proof_is_ten_minutes() -> None:
@@ -49,9 +75,28 @@ def test_the_longest_proof_is_ten_minutes() -> None:
     assert believed(polls)[-2:] == "-a"
 
 
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), max_size=12), st.sampled_from([5.0, 10.0]))
+def test_no_minute_holds_two_losses_whatever_a_wire_does(times: list[tuple[int, int]], period_s: float) -> None:
+    found = changes_s("".join(up * "a" + down * "-" for up, down in times), period_s)
+    lost_s, back_s = found[::2], found[1::2]
+    assert all(later - lost > 60.0 for lost, later in pairwise(lost_s))
+    assert all(later - back > 60.0 for back, later in pairwise(back_s))
+
+
+@given(st.integers(1, 6), st.integers(1, 40))
+def test_what_never_answers_for_half_a_minute_changes_once(up: int, down: int) -> None:
+    assert len(changes_s(20 * (up * "a" + down * "-"), 5.0)) <= 1
+
+
+@given(st.integers(3, 100), st.sampled_from([5.0, 10.0]))
+def test_what_stays_is_believed_within_a_minute_of_its_return(down: int, period_s: float) -> None:
+    polls = believed("a" + down * "-" + 20 * "a", period_s)
+    assert (polls.rindex("-") - down) * period_s < 60.0
+
+
 def test_other_devices_are_other_wires() -> None:
     returning = Returning()
     for n in range(20):
         returning.sift("meter", scan(n % 5 == 0, n), n)
     assert returning.sift("other", scan(True, 20.0), 20.0)[0].quality is Quality.GOOD
-    assert "comes and goes" in returning.sift("meter", scan(True, 20.0), 20.0)[0].reason
+    assert "it was lost" in returning.sift("meter", scan(True, 20.0), 20.0)[0].reason
