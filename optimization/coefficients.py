@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 
-from optimization.assets import BatteryInputs
+from optimization.assets import BatteryInputs, ChargePointInputs
 from optimization.assets.asset import Values
 from optimization.charges import ChargeShape, charge_coefficients
 from optimization.periods import carbon_coefficients, demand_coefficients
@@ -125,7 +126,7 @@ def anchor(problem: Problem, shape: Structure) -> Values:
     powers[:, ~near] = FAR_KW
     for row, i in enumerate(shape.anchored):
         before = previous_kw(problem.previous, problem.assets[i].id, held)
-        if before is not None:
+        if before is not None and not _stood_empty(problem, problem.assets[i].id, before):
             powers[row, near] = np.nan_to_num(before)
             costs[row, near] = np.where(np.isnan(before), 0.0, _move_price(problem, held) * held.duration_h)
     return {"anchor_kw": powers, "move_cost": costs}
@@ -135,6 +136,15 @@ def _move_price(problem: Problem, held: Slots) -> Floats:
     """What a kWh moved costs in each of the slots that are held: more in what is left of a running one."""
     weights, runs = problem.weights, _is_running(problem)
     return np.where(runs & (held.offset_s <= 0.0), weights.commit, weights.move)
+
+
+def _stood_empty(problem: Problem, asset_id: str, before: Floats) -> bool:
+    """Say whether a car has come to a charge point that the previous plan lets stand idle: that binds nobody."""
+    previous, inputs, slots = problem.previous, problem.inputs[asset_id], problem.slots
+    if previous is None or not isinstance(inputs, ChargePointInputs) or np.nan_to_num(before).any():
+        return False
+    soon = slots.start + timedelta(seconds=float(slots.duration_s[0]))
+    return any(not one.expected and previous.made_at < one.arrival < soon for one in inputs.sessions)
 
 
 def _is_running(problem: Problem) -> bool:

@@ -124,6 +124,22 @@ def test_a_pump_is_not_let_go_in_what_is_left_of_a_dear_slot():
     assert moved(2, 4, (0, 5, 10)).max() <= SAME
 
 
+def test_a_car_that_came_unforeseen_does_not_wait_for_the_next_slot():
+    """That its charge point was to stand idle was no plan for it."""
+    slots, later = (plan_slots(START + timedelta(minutes=m), Planning(horizon_h=6.0)) for m in (0, 5))
+    car = EvSession(START + timedelta(minutes=4), hours(3), 20.0, 11.0)
+
+    def asked(on, sessions, previous=None):
+        price = np.full(len(on), 0.3)
+        one = problem([(POINT, ChargePointInputs(sessions))], price, durations=on.duration_s.tolist())
+        return replace(one, slots=on, previous=previous)
+
+    idle = as_plan(asked(slots, ()), Solver().solve(asked(slots, ())), made_at=START)
+    charged_kw = Solver().solve(asked(later, (car,), idle)).schedules["point"].power_kw[0]
+    known = asked(later, (replace(car, arrival=START - timedelta(minutes=1)),), idle)
+    assert charged_kw > 5.0 > Solver().solve(known).schedules["point"].power_kw[0]
+
+
 def test_holding_to_a_plan_for_six_hours_costs_at_most_a_twentieth_of_a_percent():
     """Between two questions the sun turns out another: what is held to is worth less than it was."""
     day = Day(1)
