@@ -125,7 +125,7 @@ class ControlLoop:
         self._adopted: Standing | None = None
         self._tapers = Tapers()
         self._conduct = Conduct(parts.levers, parts.bindings, cycle_s)
-        self._returning = Returning(parts.drivers.keys() - set(parts.bindings.devices.values()))
+        self._returning = Returning(cycle_s, parts.drivers.keys() - set(parts.bindings.devices.values()))
         self._standstill = Standstill(parts.site, parts.bindings)
         self.wants_plan = False
         """A car came, left or wants something else, or an override has changed: a reason to plan soon.

@@ -34,6 +34,7 @@ def check(asset: ChargePoint, inputs: ChargePointInputs, schedule: Schedule, slo
     if delivered[-1] - wanted > SESSION_TOLERANCE_KWH:
         yield f"{asset.id}: {delivered[-1] - wanted:.3f} kWh more than the cars want"
     yield from _missing_energy(asset, inputs, gained, shortfall, slots)
+    yield from _overstated(asset, inputs, gained, shortfall, slots)
     yield from _stored(asset, inputs, gained, slots)
 
 
@@ -112,6 +113,25 @@ def _missing_energy(
             missing_kwh += chance * max(0.0, _wanted_kwh(asset, session, slots) - float(gained @ part))
         if missing_kwh > SESSION_TOLERANCE_KWH:
             yield f"{asset.id}: {missing_kwh:.3f} kWh missing at {session.departure.isoformat()} are not admitted"
+
+
+def _overstated(
+    asset: ChargePoint, inputs: ChargePointInputs, gained: Floats, shortfall: Floats, slots: Slots
+) -> Iterator[str]:
+    """Say where more is admitted to be missing than is: a driver would be told of a need that nobody has.
+
+    A slot that two cars share is counted for neither, in favour. What is missing by chance is a bound from above anyway.
+    """
+    if any(session.earlier for session in inputs.sessions):
+        return
+    presences = [_present(session, slots) > 0.0 for session in inputs.sessions]
+    alone = sum((here.astype(int) for here in presences), np.zeros(len(slots))) <= 1
+    missing_kwh = sum(
+        max(0.0, _wanted_kwh(asset, session, slots) - float(gained[here & alone].sum()))
+        for session, here in zip(inputs.sessions, presences, strict=True)
+    )
+    if (over_kwh := float(shortfall.sum()) - missing_kwh) > SESSION_TOLERANCE_KWH:
+        yield f"{asset.id}: {over_kwh:.3f} kWh more are admitted to be missing than are"
 
 
 def _wanted_kwh(asset: ChargePoint, session: EvSession, slots: Slots) -> float:

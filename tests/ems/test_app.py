@@ -82,9 +82,11 @@ async def test_a_pulled_plug_is_told_within_three_polls_the_others_go_on_and_it_
     assert one.command("heater") == 3.0
     one.script[300.0] = offline("")
     await one.run_until(311.0)
+    assert "device:store" in one.alarms(), "two answers are not enough to be believed"
+    await one.run_until(331.0)
     assert "device:store" not in one.alarms()
     assert "battery" not in one.daemon.loop.last.outcome.decisions, "two good polls are not enough"
-    await one.run_until(321.0)
+    await one.run_until(341.0)
     assert one.command("store") == 5.0
     assert one.daemon._health.state is State.NORMAL
 
@@ -100,8 +102,11 @@ async def test_a_lost_grid_meter_makes_the_site_safe_until_it_has_been_back_for_
     one.yard.drivers["meter"].offline = ""
     await one.run_until(111.0)
     assert (one.daemon._health.state, one.command("store")) == (State.SAFE, 0.0)
+    assert "cannot be read" in one.daemon.loop.last.outcome.decisions["battery"].reason
+    await one.run_until(131.0)
+    assert (one.daemon._health.state, one.command("store")) == (State.SAFE, 0.0)
     assert "three good readings" in one.daemon.loop.last.outcome.decisions["battery"].reason
-    await one.run_until(121.0)
+    await one.run_until(141.0)
     assert (one.daemon._health.state, one.command("store")) == (State.NORMAL, 5.0)
 
 

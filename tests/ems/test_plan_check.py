@@ -101,6 +101,8 @@ MUTANTS: list[tuple[str, Mutation, str]] = [
     ("a car that feeds back", power("charge_point", put(2, -2.0)), "charge_point: feeds back"),
     ("delivered energy is wrong", part("charge_point", "states", "delivered_kwh", add(-1, 0.5)), "delivered_kwh"),
     ("a shortfall is not admitted", part("charge_point", "slack", "shortfall_kwh", lambda s: 0.5 * s), "not admitted"),
+    ("more is admitted than is missing", part(
+        "charge_point", "slack", "shortfall_kwh", lambda s: 1.1 * s), "more are admitted"),
     ("a shortfall is admitted for another car", part(
         "charge_point", "slack", "shortfall_kwh", lambda s: np.roll(s, 9)), "not admitted"),
     ("the pump draws above its rating", power("heat_pump", put(5, 16.0)), "draws above its rating"),

@@ -27,7 +27,7 @@ def assert_calm(run: Run, device: str) -> None:
     assert len(changes_s) <= max(2, (run.seen[-1].at_s - BEGIN_S) / CALM_S)
     lost_s, back_s = changes_s[2::2], changes_s[3::2]
     assert all(back - lost >= CALM_S for lost, back in zip(lost_s, back_s, strict=False))
-    assert all(later - lost > CALM_S for lost, later in pairwise(changes_s[::2]))
+    assert all(later - lost >= CALM_S for lost, later in pairwise(changes_s[::2]))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_f12_a_device_that_comes_and_goes_changes_its_state_at_most_once_a_minut
     ended_s = BEGIN_S + LASTS_S
     run = stage.run(ended_s + AFTER_S, *flapping(device, period_s, share), cycle_s=CYCLE_S)
     assert_calm(run, device)
-    if (1.0 - share) * period_s < SETTLE_S:
+    if (1.0 - share) * period_s < SETTLE_S - 2.0 * CYCLE_S:
         changes_s = run.changes(device)
         assert all(later - one >= CALM_S for one, later in pairwise(changes_s)), "two changes within a minute"
     back_s = run.first(lambda one: one.is_steered(device), ended_s) - ended_s
