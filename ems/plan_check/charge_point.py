@@ -120,7 +120,7 @@ def _overstated(
 ) -> Iterator[str]:
     """Say where more is admitted to be missing than is: a driver would be told of a need that nobody has.
 
-    A slot that two cars share is counted for neither, in favour. What is missing by chance is a bound from above anyway.
+    A slot that two cars share is counted for neither, in favour. What is missing by chance is a bound from above.
     """
     if any(session.earlier for session in inputs.sessions):
         return
