@@ -185,7 +185,7 @@ def _idle(problem: Problem, asset: Any) -> Schedule:
         case ChargePointInputs() as inputs:
             shortfall = zero.copy()
             for car in inputs.sessions:
-                shortfall[slots.index_at(car.departure) or -1] += car.energy_kwh
+                shortfall[slots.index_at(car.departure) or -1] += asset.wanted_kwh(car, slots)
             return Schedule(zero, {"delivered_kwh": zero}, {"shortfall_kwh": shortfall})
         case HeatPumpInputs() as inputs:
             air, mass = fine_zone(asset, inputs, zero, slots)
