@@ -21,7 +21,7 @@ from ems.process_image import MISSED_POLLS
 SETTLE_S = 38.0
 """Answers for so long at a first return, less two cycles: an attempt to reach it may come 20 s after the return."""
 HELD_S, LONGEST_HELD_S = 60.0, 54.0
-"""Stays lost for so long, less the three cycles in which a new loss is told: no minute holds two losses."""
+"""Stays lost for so long, less the cycles in which a new loss is told: no minute holds two (57 s at a cycle of 1 s)."""
 RELAPSE_S = 60.0
 LONGEST_S = 600.0
 MEMORY_S = 600.0
