@@ -217,6 +217,7 @@ class ControlLoop:
             blocks=self._conduct.blocks,
             phases=self._conduct.phases,
             swinging=self._conduct.swinging,
+            waiting=parts.writer.waiting(),
             foreign={asset: str(found) for asset, found in parts.foreign.yielded.items()},
             turn=parts.turns.look(snapshot),
             elsewhere={
@@ -228,6 +229,7 @@ class ControlLoop:
         self._follow(snapshot, outcome.powers, limits)
         parts.watchman.look(snapshot)
         parts.watchman.steady(parts.levers, self._conduct.swings, snapshot.at)
+        parts.watchman.spare(parts.writer.budget, snapshot)
         parts.watchman.obey(parts.levers, scene.foreign, snapshot.at)
         parts.watchman.judge(outcome, standing, parts.following, snapshot)
         parts.counters.count(outcome.decisions.values(), snapshot.monotonic_s)

@@ -203,6 +203,7 @@ class Daemon:
                 points=self._points(),
                 devices=parts.watchman.devices(last.snapshot),
                 held=parts.writer.held(),
+                written=parts.writer.written(),
                 plan=self.planning.published,
                 prices=parts.prices(last.snapshot.at),
                 health=self._health,

@@ -83,12 +83,18 @@ def describe(snapshot: Mapping[str, Any], age_s: float | None, why: Sequence[str
         if asset.get("privacy") == "personal":
             continue
         powers = ", ".join(f"{word} {_kw(asset.get(key))}" for word, key in _POWERS)
-        yield f"asset     {name}: {powers}; {asset.get('reason') or asset.get('rung') or ''}"
+        yield f"asset     {name}: {powers}; {asset.get('reason') or asset.get('rung') or ''}{_writes(asset)}"
     for words in why:
         yield f"attention {words}"
 
 
 _POWERS = (("measured", "kw"), ("planned", "planned_kw"), ("commanded", "command_kw"))
+
+
+def _writes(asset: Mapping[str, Any]) -> str:
+    """Say how often what wears was written; nothing of any other asset."""
+    writes = asset.get("writes")
+    return f"; {writes['within_24_h']} of {writes['most']} writes within 24 h" if writes else ""
 
 
 def _demand(demand: Mapping[str, Any]) -> str:

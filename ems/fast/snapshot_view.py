@@ -38,6 +38,7 @@ def live_view(
     points: Mapping[str, Point],
     devices: Mapping[str, DeviceState],
     held: Mapping[str, Held],
+    written: Mapping[str, Mapping[str, int]],
     plan: Plan | None,
     prices: Prices,
     health: Health,
@@ -67,7 +68,7 @@ def live_view(
         "assets": {
             name: _asset(name, site, told)
             | ({} if told.hides(name) else _values(name, site, cycle, kw.get(name), planned[name]))
-            | ({} if told.hides(name) else _command(name, cycle, levers.get(name), held))
+            | ({} if told.hides(name) else _command(name, cycle, levers.get(name), held, written))
             for name in site.file.assets
         },
         "zones": zones_view(site, kw, planned),
@@ -158,7 +159,13 @@ def _values(name: str, site: Site, cycle: Cycle, kw: float | None, planned: floa
     return {"kw": kw, "planned_kw": planned}
 
 
-def _command(name: str, cycle: Cycle, lever: Lever | None, held: Mapping[str, Held]) -> dict[str, Any]:
+def _command(
+    name: str,
+    cycle: Cycle,
+    lever: Lever | None,
+    held: Mapping[str, Held],
+    written: Mapping[str, Mapping[str, int]],
+) -> dict[str, Any]:
     """Describe how an asset is commanded; nothing for one that cannot be."""
     if lever is None:
         return {}
@@ -170,6 +177,7 @@ def _command(name: str, cycle: Cycle, lever: Lever | None, held: Mapping[str, He
         "rung": decision.rung.value if decision is not None else None,
         "reason": decision.reason if decision is not None else UNTOLD,
         "state": cycle.outcome.powers.state.get(name),
+        **({"writes": dict(written[name])} if name in written else {}),
     }
 
 
