@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from drivers.driver import Driver
 from drivers.points import Outcome, Quality
+from ems.fast.bands import Band
 from ems.fast.decisions import Rung
 from ems.fast.following import Following
 from ems.fast.foreign import REASSERTS
@@ -102,6 +103,15 @@ class Watchman:
             swing = swings.get(asset)
             text = f"{asset} was told to and fro {MANY_TURNS} times within {WINDOW_S / 60.0:g} min: it is calmed"
             self._alarms.set(f"oscillation:{asset}", text if swing is not None and swing.swinging else None, now)
+
+    def stored(self, bands: Iterable[Band], snapshot: Snapshot) -> None:
+        """Raise and end the alarms of stores outside their planning bands; one that cannot be read keeps its own."""
+        for band in bands:
+            value, was_left = snapshot.good(band.point), f"band:{band.asset}" in self._alarms
+            if value is not None:
+                shown = None if self._told.hides(band.asset) else value
+                text = band.words(shown) if band.is_left(value, was_left=was_left) else None
+                self._alarms.set(f"band:{band.asset}", text, snapshot.at)
 
     def spare(self, budget: WriteBudget, snapshot: Snapshot) -> None:
         """Raise the alarms of points whose writes are nearly spent; they end once less than half are."""
