@@ -3,7 +3,7 @@
     e[s] = e[parent] + (eta_c * c[s] - d[s] / eta_d - standby) * h[s]
     p[s] = c[s] - d[s],     0 <= c[s] <= charge_kw,  0 <= d[s] <= discharge_kw
     e_min <= e[s] <= e_max, widened to the energy measured; where that lies below or above:
-    o[s] - i[s] = e_min - e[s]  or  e[s] - e_max,     0 <= o[s] <= o[parent],     at most one of o[s] and i[s] above zero
+    o[s] - i[s] = e_min - e[s]  or  e[s] - e_max,  0 <= o[s] <= o[parent],  at most one of o[s] and i[s] above zero
     at most one of c[s] and d[s] above zero
 
 Where losses grow with the power, c and d are sums of pieces of their curves, each with an efficiency of its own:
