@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from drivers.points import Point
 from ems.config.site import Site
@@ -30,6 +30,13 @@ from optimization.problem import Plan, Supplied
 UNTOLD = "it cannot be read, or has only just come back, so it is not commanded"
 
 
+class TellsItself(Protocol):
+    """What is known of a car's departure."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as plain data."""
+
+
 def live_view(
     site: Site,
     cycle: Cycle,
@@ -39,6 +46,7 @@ def live_view(
     devices: Mapping[str, DeviceState],
     held: Mapping[str, Held],
     written: Mapping[str, Mapping[str, int]],
+    ready: Mapping[str, TellsItself],
     plan: Plan | None,
     prices: Prices,
     health: Health,
@@ -69,6 +77,7 @@ def live_view(
             name: _asset(name, site, told)
             | ({} if told.hides(name) else _values(name, site, cycle, kw.get(name), planned[name]))
             | ({} if told.hides(name) else _command(name, cycle, levers.get(name), held, written))
+            | ({"car": ready[name].as_json()} if name in ready and not told.hides(name) else {})
             for name in site.file.assets
         },
         "zones": zones_view(site, kw, planned),
