@@ -42,7 +42,7 @@ async def restless(one, until_s: float) -> list[float]:
 class TestBudget:
     async def test_what_wears_is_written_no_more_often_than_it_may_be_and_nothing_is_renewed(self, show):
         one = show(changes=BUDGET)
-        told = await restless(one, 900.0)
+        told = await restless(one, 540.0)
         assert one.yard.writes["heater"] == 6, "the rest of two is rationed"
         assert len(set(told[6:])) == 1
         assert one.daemon.loop.last.outcome.decisions["heat"].reason == STAYS
@@ -54,36 +54,36 @@ class TestBudget:
 
     async def test_a_device_without_a_budget_is_renewed_and_told_whatever_is_wished(self, show):
         one = show()
-        await restless(one, 900.0)
-        assert one.yard.writes["heater"] > 40
+        await restless(one, 480.0)
+        assert one.yard.writes["heater"] > 20
         assert "writes" not in _view(one)["assets"]["heat"]
 
     async def test_a_limit_an_order_and_its_end_go_whatever_is_left(self, show):
-        one = show(changes=BUDGET, load_kw=lambda s: 90.0 if 1000.0 <= s < 1100.0 else 12.0)
-        told = await restless(one, 900.0)
-        await one.run_until(1050.0)
+        one = show(changes=BUDGET, load_kw=lambda s: 90.0 if 500.0 <= s < 600.0 else 12.0)
+        told = await restless(one, 480.0)
+        await one.run_until(560.0)
         assert one.command("heater") == 0.0, "the import limit"
-        await one.run_until(1800.0)
+        await one.run_until(1250.0)
         assert one.command("heater") == 0.0, "nothing but a wish is there to bring it back"
         one.ask("override", "heat", power_kw=7.0, for_s=60.0)
-        await one.run_until(1831.0)
+        await one.run_until(1281.0)
         assert one.command("heater") == 7.0
-        await one.run_until(1900.0)
+        await one.run_until(1350.0)
         assert one.command("heater") in told[:6], "what has an end, ends"
 
     async def test_a_restart_forgets_no_write(self, show):
         one = show(changes=BUDGET)
-        await restless(one, 600.0)
+        await restless(one, 420.0)
         before = one.yard.writes["heater"]
         one.restart(30.0)
-        told = await restless(one, 1500.0)
+        told = await restless(one, 700.0)
         assert one.yard.writes["heater"] == before + 1, "it is told once anew, what it takes"
         assert len(set(told)) == 1
         assert KEY in one.alarms()
 
     async def test_the_alarm_ends_by_itself_once_half_is_free_again(self, show):
         one = show(changes=BUDGET)
-        await restless(one, 600.0)
+        await restless(one, 420.0)
         assert KEY in one.alarms()
         later = one.daemon.loop._parts.writer.budget
         one.daemon.loop._parts.watchman.spare(later, _snapshot(one, 86_400.0 + 100.0))
@@ -94,15 +94,15 @@ class TestBudget:
     async def test_somebody_else_who_writes_there_is_found_long_after_the_last_write(self, show):
         one = show(changes=BUDGET)
         one.publish(make_plan({"heat": 3.0, "battery": 5.0}, slots=16))
-        await one.run_until(900.0)
+        await one.run_until(300.0)
         assert one.yard.writes["heater"] == 1
         one.yard.drivers["heater"].commands["setpoint_kw"] = 7.7
-        await one.run_until(930.0)
+        await one.run_until(330.0)
         assert (one.command("heater"), one.yard.writes["heater"]) == (3.0, 2)
 
     async def test_every_write_to_what_wears_is_journalled(self, show):
         one = show(changes=BUDGET)
-        await restless(one, 600.0)
+        await restless(one, 420.0)
         writes = one.yard.writes["heater"]
         one.daemon._stores.journal.close()
         kept = read_records(journal_path(one.state), kind="result")
