@@ -31,7 +31,7 @@ lint: .stamps/setup
 
 # The safety kernel and its own tests: they walk its every branch, and find nearly every fault that is put into it.
 KERNEL := ems/arbitration.py $(addprefix ems/fast/,ceilings.py compressor.py decisions.py levels.py oscillation.py \
-  phases.py runs.py sg_ready.py shedding.py)
+  phases.py runs.py sg_ready.py shedding.py wear.py)
 KERNEL_TESTS := tests/ems/test_arbitration.py $(sort $(wildcard tests/ems/test_kernel_*.py))
 
 kernel: .stamps/setup

@@ -37,6 +37,8 @@ class RoleInfo:
         kind: measurement, set-point or limit.
         lower: least command [unit], None where the device alone knows.
         upper: greatest command [unit], None where the device alone knows.
+        writes_per_day: how often it may be written within 24 h because its register wears; None where it does not.
+        is_repeated: whether renewing a command writes its value again.
     """
 
     point: str
@@ -45,8 +47,12 @@ class RoleInfo:
     kind: RoleKind
     lower: float | None = None
     upper: float | None = None
+    writes_per_day: int | None = None
+    is_repeated: bool = True
 
     def __post_init__(self) -> None:
+        if self.writes_per_day is not None and (not self.writable or self.writes_per_day < 1):
+            raise ValueError(f"writes_per_day {self.writes_per_day} is for a command, and at least 1")
         if self.unit not in CANONICAL_UNITS:
             raise ValueError(f"unit {self.unit!r} is not canonical; write one of {', '.join(sorted(CANONICAL_UNITS))}")
 

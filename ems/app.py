@@ -43,7 +43,15 @@ from ems.operations.vitals import Vitals
 from ems.planning import Planning
 from ems.privacy import discretion
 from ems.process_image import ProcessImage
-from ems.resume import resumed_demand, resumed_foreign, resumed_limits, resumed_queues, resumed_sessions, transitions
+from ems.resume import (
+    resumed_budget,
+    resumed_demand,
+    resumed_foreign,
+    resumed_limits,
+    resumed_queues,
+    resumed_sessions,
+    transitions,
+)
 from ems.slow.feed_desk import Feed
 from ems.slow.lookout_setup import build_lookout
 from ems.slow.lookout_watch import LookoutWatch
@@ -179,6 +187,7 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, watchman: Wat
         lease_s=site.file.control.lease_s,
         cycle_s=wiring.cycle_s,
         commit_wait_s=min(COMMIT_WAIT_S * speed(clock), COMMIT_SHARE * wiring.cycle_s),
+        budget=resumed_budget(site, bindings, wiring.state_dir, clock),
     )
 
     return Parts(

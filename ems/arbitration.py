@@ -10,6 +10,8 @@ Rule 5: what a charge point is told is whole amperes, what any asset is told is 
 rating, and a value that a bound leaves no step beside, are told as they are.
 Rule 6: what knows a few levels only is told one of them, towards zero, and stays there for its least time under a mere
 wish (`ems/fast/levels.py`).
+Rule 7: what wears from being written is not moved by a mere wish once few writes are left to it (`ems/fast/wear.py`);
+whatever else decides moves it, and the end of what a person ordered does.
 """
 
 from __future__ import annotations
@@ -29,6 +31,9 @@ CALM_HOLD_S = 120.0
 CALM_DEADBANDS = 4.0
 """An asset that swings stays this long, and within so many deadbands, before it moves away from zero again."""
 RUNS_ON = "it runs on for its least time"
+MERE = frozenset({Rung.PLAN, Rung.SHIFTED_PLAN, Rung.RULES})
+"""Who merely wishes."""
+STAYS = "it stays as it is: few writes are left to it within 24 h"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,7 @@ def arbitrate(
     *,
     least_kw: float = 0.0,
     swinging: bool = False,
+    waits: bool = False,
 ) -> Decision:
     """Decide one asset: the wish within its bounds, moved calmly, clamped last.
 
@@ -143,17 +149,19 @@ def arbitrate(
         now_s: present monotonic instant [s].
         least_kw: power below which no wish may take it, while its compressor runs too shortly [kW]; bounds may.
         swinging: whether it has moved to and fro too often (Rule 4).
+        waits: whether few writes are left to it (Rule 7).
     """
     bounds = tuple(bounds)
     wanted = clamp(lever.asset, wish, bounds)
     if wanted.kw is None:
         return wanted
-    if lever.levels_kw:
-        kw = stay(lever, wanted.kw, held, now_s)
+    if waits and wish.rung in MERE and held is not None and held.kw is not None and not held.is_ordered:
+        moved = Wish(wish.rung, held.kw, wish.reason if held.kw == wanted.kw else STAYS)
+    elif lever.levels_kw:
+        moved = Wish(wanted.rung, stay(lever, wanted.kw, held, now_s), wanted.reason)
     else:
-        kw = shape(lever, wanted.kw, held, now_s, swinging=swinging)
-    moved = Wish(wanted.rung, kw, wanted.reason)
-    if 0.0 <= kw * lever.side < least_kw:
+        moved = Wish(wanted.rung, shape(lever, wanted.kw, held, now_s, swinging=swinging), wanted.reason)
+    if moved.kw is not None and 0.0 <= moved.kw * lever.side < least_kw:
         moved = Wish(Rung.DEVICE, least_kw * lever.side, RUNS_ON)
     last = clamp(lever.asset, moved, bounds)
     return runnable(lever, last if last.kw == moved.kw else _stepped(lever, last, bounds))

@@ -63,7 +63,7 @@ class Flex:
         step_kw: moves are rounded to whole steps, away from the excess.
         held_kw: command in force; None if there is none.
         keep_kw: commands this near to the one in force are not re-issued while no row is past its trigger.
-        reserved: moved after all others, because an operator asked for its power.
+        reserved: moved after all others, because an operator asked for its power or few writes are left to it.
         shed_rank: place in the order of relief; None for that of its kind.
         critical: what it takes is not lowered.
         least_kw: power below which no soft level moves it, as its compressor runs too shortly.

@@ -20,6 +20,7 @@ from ems.config.assets import HeatPumpAsset
 from ems.config.binding import Bindings
 from ems.config.heat_assets import HeatMaker
 from ems.config.site import Site
+from ems.fast.bands import bands
 from ems.fast.ceilings import Tapers, is_towards_end
 from ems.fast.conduct import Conduct
 from ems.fast.connected import Decides
@@ -127,6 +128,7 @@ class ControlLoop:
         self._conduct = Conduct(parts.levers, parts.bindings, cycle_s)
         self._returning = Returning(cycle_s, parts.drivers.keys() - set(parts.bindings.devices.values()))
         self._standstill = Standstill(parts.site, parts.bindings)
+        self._bands = bands(parts.site, parts.bindings)
         self.wants_plan = False
         """A car came, left or wants something else, or an override has changed: a reason to plan soon.
 
@@ -217,6 +219,7 @@ class ControlLoop:
             blocks=self._conduct.blocks,
             phases=self._conduct.phases,
             swinging=self._conduct.swinging,
+            waiting=parts.writer.waiting(),
             foreign={asset: str(found) for asset, found in parts.foreign.yielded.items()},
             turn=parts.turns.look(snapshot),
             elsewhere={
@@ -228,6 +231,8 @@ class ControlLoop:
         self._follow(snapshot, outcome.powers, limits)
         parts.watchman.look(snapshot)
         parts.watchman.steady(parts.levers, self._conduct.swings, snapshot.at)
+        parts.watchman.stored(self._bands, snapshot)
+        parts.watchman.spare(parts.writer.budget, snapshot)
         parts.watchman.obey(parts.levers, scene.foreign, snapshot.at)
         parts.watchman.judge(outcome, standing, parts.following, snapshot)
         parts.counters.count(outcome.decisions.values(), snapshot.monotonic_s)

@@ -23,6 +23,7 @@ from ems.notary import Notary
 from ems.operations.vitals import Vitals
 from ems.planning import Planning
 from ems.privacy import discretion
+from ems.readiness import Readiness
 from ems.slow.lookout_watch import LookoutWatch
 from ems.stores import Stores
 from ems.timetable import Job, Timetable, every
@@ -65,6 +66,7 @@ class Daemon:
         self._solver_was_ready, self._notary = False, notary
         self._told, self._door = discretion(site), door
         self.planning, self.vitals = planning, vitals
+        self._readiness = Readiness(site, planning.similar_stays)
         self.loop = ControlLoop(parts, cycle_s)
         self.timetable = Timetable(clock)
         self._control_job, self._plan_job = self._fill(cycle_s)
@@ -203,6 +205,8 @@ class Daemon:
                 points=self._points(),
                 devices=parts.watchman.devices(last.snapshot),
                 held=parts.writer.held(),
+                written=parts.writer.written(),
+                ready=self._readiness.look(parts.sessions.cars, self.planning.published, last.snapshot.at),
                 plan=self.planning.published,
                 prices=parts.prices(last.snapshot.at),
                 health=self._health,

@@ -40,6 +40,7 @@ from ems.slow.tariff_charges import settled
 from ems.standing import Override
 from ems.store.database import StoreError
 from ems.worker import Solver
+from optimization.assets import EvSession
 from optimization.forecast.past import Past
 from optimization.network import Network
 from optimization.problem import Charge, Plan, Problem, Refused
@@ -167,6 +168,11 @@ class Planning:
     def trouble(self) -> str:
         """Why the last planning cycle published nothing, in words; empty when it did."""
         return self._trouble
+
+    def similar_stays(self, name: str, arrival: datetime, now: datetime) -> list[EvSession]:
+        """Give the past stays that a car's may be like that said nothing; none where another foresight has no past."""
+        foreseer = self._parts.foreseer
+        return foreseer.similar_stays(name, arrival, now) if isinstance(foreseer, Foreseer) else []
 
     def foresee_by(self, other: Callable[[Foresees], Foresees]) -> None:
         """Put another foresight, made of the usual one, in its place; for studies."""

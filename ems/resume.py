@@ -16,6 +16,7 @@ from ems.fast.demand import KEPT, RECORD, DemandDesk
 from ems.fast.foreign import ForeignWriters
 from ems.fast.queues import CALL_S, Queues
 from ems.fast.sessions import Sessions
+from ems.fast.wear import DAY_S, WriteBudget, allowances, journalled
 from ems.limits.desk import RECORD as LIMIT_RECORD
 from ems.limits.desk import LimitDesk
 from ems.limits.in_force import Instant
@@ -52,6 +53,18 @@ def resumed_foreign(
     foreign, now, now_s = ForeignWriters(levers, record), clock.now(), clock.monotonic()
     foreign.restore(((min(now_s - (now - one.at).total_seconds(), now_s), one.body) for one in before), now_s)
     return foreign
+
+
+def resumed_budget(site: Site, bindings: Bindings, state_dir: Path, clock: Clock) -> WriteBudget:
+    """Take up the writes of the last 24 h to points that wear."""
+    budget, now, now_s = WriteBudget(allowances(site, bindings)), clock.now(), clock.monotonic()
+    if budget.allowances:
+        since = now - timedelta(seconds=DAY_S)
+        kept = [one for kind in ("intent", "result") for one in records_since(state_dir / FILE, kind, since)]
+        kept.sort(key=lambda record: record.id)
+        told = journalled(((one.at, one.kind, one.body) for one in kept), budget.allowances)
+        budget.restore(sorted((min(now_s - (now - at).total_seconds(), now_s), point) for at, point in told))
+    return budget
 
 
 def resumed_demand(

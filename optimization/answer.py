@@ -55,13 +55,14 @@ def all_told(rounds: list[Answer]) -> Answer:
     return replace(rounds[-1], iterations=iterations, run_s=run_s, start=rounds[0].start)
 
 
-def figures(answer: Answer) -> dict[str, float | str]:
-    """Put the figures of a solve into words for the record."""
+def figures(answer: Answer, built_s: float = 0.0) -> dict[str, float | str]:
+    """Put the figures of a solve into words for the record; `built_s` is what building its programme took [s]."""
     return {
         "status": answer.status,
         "objective": answer.objective,
         "iterations": float(answer.iterations),
         "wall_s": answer.run_s,
+        "build_wall_s": built_s,
         "gap": answer.gap,
         "start": answer.start,
         "binaries": float(answer.binaries),

@@ -42,7 +42,7 @@ class Solution:
         p_kw: active power into the assets of each bus, in the network's order, shape (m, n); (0, n) without a network.
         q_kvar: reactive power likewise.
         grid_excess_kva: what the linear network exceeds its limits by, all of them together, shape (n,).
-        solve: figures of the solve: `status`, `iterations`, `wall_s`, `gap`, `start`, `binaries`.
+        solve: figures of the solve: `status`, `iterations`, `wall_s`, `build_wall_s`, `gap`, `start`, `binaries`.
         peak_kw: highest mean import of each month, shape (months,); (0,) where it costs nothing.
         carbon_excess_kg: beyond each week's budget, shape (weeks,); (0,) without one.
         unheated_kw: what each heat node lacks, less what it cannot get rid of, shape (n,) each, by node.

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +18,7 @@ from optimization.affine import AffineModel
 from optimization.answer import figures
 from optimization.assets.asset import PowerBand
 from optimization.before_money import beyond
+from optimization.effort import Stopwatch
 from optimization.exclusive import find_pairs
 from optimization.extract import Solution, extract
 from optimization.kept_models import KeptModels
@@ -52,10 +54,19 @@ class HedgingSolver:
         deadline_s: longest a single run of the solver may take [s]; None where no wall time decides.
         priced: whether solutions say what a little more would be worth.
         cache_dir: where compiled models are kept; None to keep none.
+        stopwatch: times the building of a programme, for the record.
     """
 
-    def __init__(self, *, deadline_s: float | None = None, priced: bool = False, cache_dir: Path | None = None) -> None:
-        self._plain = Solver(deadline_s=deadline_s, priced=priced, cache_dir=cache_dir)
+    def __init__(
+        self,
+        *,
+        deadline_s: float | None = None,
+        priced: bool = False,
+        cache_dir: Path | None = None,
+        stopwatch: Stopwatch = perf_counter,
+    ) -> None:
+        self._plain = Solver(deadline_s=deadline_s, priced=priced, cache_dir=cache_dir, stopwatch=stopwatch)
+        self._stopwatch = stopwatch
         self._kept = KeptModels(cache_dir)
         self._deadline_s, self._priced = deadline_s, priced
         self._hedges: OrderedDict[Key, Hedge] = OrderedDict()
@@ -73,6 +84,7 @@ class HedgingSolver:
         return Refused(reasons) if reasons else self._hedged(problem, uncertainty)
 
     def _hedged(self, problem: Problem, uncertainty: Uncertainty) -> Solution:
+        begun_s = self._stopwatch()
         asked = questions(problem, uncertainty)
         shapes = tuple(structure(each) for each in asked)
         hedge = self._hedge(shapes, problem, uncertainty)
@@ -81,11 +93,13 @@ class HedgingSolver:
             model.fill(values_of(each, shape)) for model, each, shape in zip(hedge.models, asked, shapes, strict=True)
         ]
         tree = hedge.warm.affine
-        answer = hedge.warm.solve(tree.joined(programmes, stake), self._deadline_s)
+        joined = tree.joined(programmes, stake)
+        built_s = self._stopwatch() - begun_s
+        answer = hedge.warm.solve(joined, self._deadline_s)
         branches = []
         for each, shape, model, lp, place in zip(asked, shapes, hedge.models, programmes, tree.columns, strict=True):
             x = answer.x[place]
-            told = figures(replace(answer, objective=float(lp.cost @ x) + lp.offset))
+            told = figures(replace(answer, objective=float(lp.cost @ x) + lp.offset), built_s)
             branches.append(extract(each, shape, {name: x[at] for name, at in model.columns.items()}, told))
         whole = _together(branches, uncertainty)
         if not self._priced:

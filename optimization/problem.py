@@ -290,7 +290,8 @@ class Plan:
         objective: value of the objective, of all scenarios together where there are any [currency].
         ac: the verdict of the AC power flow.
         grid_rows: linear rows for the fast loop; None without a grid.
-        solve: figures of the solve: `status`, `iterations`, `wall_s`, `gap`, `start` (cold or warm).
+        solve: figures of the solve: `status`, `iterations`, `gap`, `start` (cold or warm), and over all rounds
+            that led to the plan `wall_s` (the solver's own time) and `build_wall_s` (building the programmes).
         demand_target_kw: mean import that no metering interval of the running month shall exceed; None where the
             highest one costs nothing.
         carbon_excess_kg: emissions of the horizon beyond the budget of each week, shape (weeks,); None without one.

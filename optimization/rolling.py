@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from optimization.ac_rounds import WITHIN_KVA, AcRounds, AfterOutage, Aim, Candidate
 from optimization.assets import Load
+from optimization.effort import Rounds, SolvesProblems
 from optimization.extract import Solution
 from optimization.grid_case import GridCase
 from optimization.grid_rows import Linearisation
@@ -40,13 +40,6 @@ NO_WORSE = 1.02
 UNSERVED_PER_LIMIT = 20.0
 """A kWh unserved costs so many kWh beyond a limit, so that no limit is kept on the paper by switching houses off."""
 LIMIT_ABOVE_ALL = 10.0
-
-
-class SolvesProblems(Protocol):
-    """What the planner needs of a solver; may raise `SolveError`."""
-
-    def solve(self, problem: Problem) -> Solution | Refused:
-        """Solve without an AC check."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,7 +156,7 @@ class Planner:
         if grid_path is not None and limits is None:
             raise GridError(f"no limits were given for {grid_path}; give the site's GridLimits")
         self._case = None if grid_path is None or limits is None else prepare(grid_path, limits, cache_dir)
-        self._solver = solver or HedgingSolver(priced=True, cache_dir=cache_dir)
+        self._solver = Rounds(solver or HedgingSolver(priced=True, cache_dir=cache_dir))
         self._outages = (
             {} if grid_path is None else {each.name: _after(grid_path, cache_dir, limits, each) for each in outages}
         )
@@ -182,6 +175,7 @@ class Planner:
         Returns:
             a plan that AC power flow found feasible or unavoidably in excess; `Refused` where there is none.
         """
+        self._solver.begin()
         try:
             if self._case is None:
                 solution = self._solver.solve(problem)
@@ -272,7 +266,8 @@ class Planner:
         self._plans += 1
         name = f"{now:%Y%m%dT%H%M%SZ}-{self._plans}"
         branches = {each: _plan(f"{name}-{each}", problem, now, told) for each, told in solution.branches.items()}
-        return replace(_plan(name, problem, now, solution), branches=branches)
+        solve = self._solver.told(solution.solve)
+        return replace(_plan(name, problem, now, solution), branches=branches, solve=solve)
 
 
 def _plan(name: str, problem: Problem, now: datetime, solution: Solution) -> Plan:

@@ -77,7 +77,8 @@ def parse_profile(name: str, document: Mapping[str, Any]) -> BacnetProfile:
 def _point(name: str, entry: dict[str, Any]) -> ObjectMap:
     kind = RoleKind(entry.pop("kind", "measurement"))
     lower, upper = entry.pop("lower", None), entry.pop("upper", None)
-    role = RoleInfo(name, entry.pop("unit"), kind is not RoleKind.MEASUREMENT, kind, lower, upper)
+    unit, most = entry.pop("unit"), entry.pop("writes_per_day", None)
+    role = RoleInfo(name, unit, kind is not RoleKind.MEASUREMENT, kind, lower, upper, most)
     object_type, _, instance = entry.pop("object").partition(",")
     if object_type not in OBJECT_TYPES:
         raise ValueError(f"object type {object_type!r} is not known; write one of {', '.join(OBJECT_TYPES)}")

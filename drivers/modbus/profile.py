@@ -138,11 +138,13 @@ def _register(name: str, entry: dict[str, Any]) -> Register:
 def _point(name: str, entry: dict[str, Any], registers: Mapping[str, Register]) -> PointMap:
     kind = RoleKind(entry.pop("kind", "measurement"))
     lower, upper = entry.pop("lower", None), entry.pop("upper", None)
-    role = RoleInfo(name, entry.pop("unit"), kind is not RoleKind.MEASUREMENT, kind, lower, upper)
+    unit, most = entry.pop("unit"), entry.pop("writes_per_day", None)
     for key in ("valid", "forbidden"):
         entry[key] = pair(entry.get(key))
     for key in ("failsafe", "arm", "command", "release"):
         entry[key] = tuple(_step(step, registers) for step in entry.get(key, ()))
+    is_repeated = any(term is Term.VALUE for step in entry["command"] for _, term in step)
+    role = RoleInfo(name, unit, kind is not RoleKind.MEASUREMENT, kind, lower, upper, most, is_repeated)
     point = PointMap(role, **entry)
     if role.writable and not (point.command and point.release):
         raise ValueError(f"a {kind} needs the steps 'command' and 'release'")
@@ -177,5 +179,7 @@ def _problems(profile: ModbusProfile) -> Sequence[str]:
         ):
             found.append(f"{name} and its exponent {exponent.name} cannot be read in one answer")
     for name, point in profile.points.items():
+        if profile.has_watchdog and point.role.writes_per_day is not None and point.role.is_repeated:
+            found.append(f"{name} wears, yet each renewal writes its value; write what takes it under 'arm'")
         found += [f"{name} refers to {other}, which is no register" for other in point.names() if other not in known]
     return found

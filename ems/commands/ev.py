@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from ems.commands.asking import Desk, confirm, confirm_end, denied, desk
+from ems.commands.cars_shown import car_lines, standing_cars
 from ems.commands.options import add_site, instant, opened
 from ems.commands.output import emit
 from ems.config.assets import ChargePointAsset
@@ -26,9 +28,10 @@ def command(argv: Sequence[str]) -> int:
     actions = options.add_subparsers(dest="action", required=True)
     _add_set(actions.add_parser("set", help="tell a car's energy and departure"))
     _add_wait(actions.add_parser("wait", help="let a car wait for a free point of a car park, or take that back"))
+    _add_live(actions.add_parser("show", help="show the cars at the charge points, and how probably each is ready"))
     _add_queue(actions.add_parser("queue", help="show who waits at the car parks, and who is called where"))
     arguments = options.parse_args(argv)
-    run = {"set": _set, "wait": _wait, "queue": _queue}[arguments.action]
+    run = {"set": _set, "wait": _wait, "show": _show, "queue": _queue}[arguments.action]
     return run(arguments)
 
 
@@ -52,10 +55,14 @@ def _add_wait(waiting: argparse.ArgumentParser) -> None:
     waiting.add_argument("--reason", default="told by the driver", metavar="TEXT", help="why, for the journal")
 
 
-def _add_queue(showing: argparse.ArgumentParser) -> None:
+def _add_live(showing: argparse.ArgumentParser) -> None:
     add_site(showing)
-    showing.add_argument("--park", metavar="PARK", help="only this car park")
     showing.add_argument("--timeout", type=float, default=20.0, metavar="SECONDS", help="how long to wait for the core")
+
+
+def _add_queue(showing: argparse.ArgumentParser) -> None:
+    _add_live(showing)
+    showing.add_argument("--park", metavar="PARK", help="only this car park")
 
 
 def _set(arguments: argparse.Namespace) -> int:
@@ -109,13 +116,24 @@ def _queue(arguments: argparse.Namespace) -> int:
     if arguments.park is not None and arguments.park not in parks:
         words = f"{site.file.site.id} has no car park `{arguments.park}`; it has {', '.join(parks) or 'none'}"
         raise CommandError(words, Exit.USAGE)
-    try:
-        queues = read_live(state, arguments.timeout).get("queues") or {}
-    except LiveError as error:
-        raise CommandError(str(error), Exit.UNREACHABLE) from error
+    queues = _live(state, arguments.timeout).get("queues") or {}
     shown = {name: queue for name, queue in queues.items() if arguments.park in (None, name)}
     emit("ev", {"ok": True, "queues": shown}, _lines(shown), as_json=arguments.json)
     return Exit.OK
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    site, state = opened(arguments)
+    cars = standing_cars(_live(state, arguments.timeout))
+    emit("ev", {"ok": True, "cars": cars}, car_lines(cars, ZoneInfo(site.file.site.timezone)), as_json=arguments.json)
+    return Exit.OK
+
+
+def _live(state: Path, timeout_s: float) -> dict[str, Any]:
+    try:
+        return read_live(state, timeout_s)
+    except LiveError as error:
+        raise CommandError(str(error), Exit.UNREACHABLE) from error
 
 
 def _lines(queues: Mapping[str, Any]) -> Iterator[str]:

@@ -53,6 +53,7 @@ def table_lines(site: Site, kept: Kept, age_s: float | None) -> Iterator[str]:
     yield from _steps(kept)
     yield from _flexibility(site, kept)
     yield f"solver    {plan.solve.get('status')}, cost {plan.objective:.2f} {currency}"
+    yield from _took(kept)
     if "scenarios" in kept.body:
         tail, expected = plan.solve["tail_cost"], plan.solve["expected_cost"]
         count = 1 + len(kept.body["scenarios"])
@@ -68,6 +69,13 @@ def table_lines(site: Site, kept: Kept, age_s: float | None) -> Iterator[str]:
     for s, start in enumerate(plan.slots.starts):
         values = (_told(values[s], width) for (_, values), width in zip(columns, widths, strict=True))
         yield f"{start.astimezone(zone):%d.%m. %H:%M}" + " " + "".join(values)
+
+
+def _took(kept: Kept) -> Iterator[str]:
+    """Say how long building and solving took; nothing of a plan that was kept without."""
+    solving_s, building_s = (kept.plan.solve.get(name) for name in ("wall_s", "build_wall_s"))
+    if isinstance(solving_s, float) and isinstance(building_s, float):
+        yield f"took      {building_s:.2f} s to build the programme, {solving_s:.2f} s to solve it"
 
 
 def binding_outages(site: Site, kept: Kept) -> dict[str, int]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ems.clock import SystemClock
 from ems.commands.asking import SAME_CLOCK
+from ems.commands.cars_shown import car_words, standing_cars
 from ems.commands.options import opened, parser
 from ems.commands.output import emit
 from ems.config.site import Site
@@ -33,7 +35,8 @@ def command(argv: Sequence[str]) -> int:
     age_s = snapshot_age_s(snapshot, SystemClock().now())
     why = degraded_because(site, snapshot, age_s)
     body = {"ok": not why, "degraded": why, "age_s": age_s, "snapshot": snapshot}
-    emit("status", body, describe(snapshot, age_s, why), as_json=arguments.json)
+    lines = describe(snapshot, age_s, why, ZoneInfo(site.file.site.timezone))
+    emit("status", body, lines, as_json=arguments.json)
     return Exit.DEGRADED if why else Exit.OK
 
 
@@ -55,8 +58,10 @@ def degraded_because(site: Site, snapshot: Mapping[str, Any], age_s: float | Non
     return why + [f"alarm {_alarm(alarm)}" for alarm in snapshot.get("alarms", ())]
 
 
-def describe(snapshot: Mapping[str, Any], age_s: float | None, why: Sequence[str]) -> Iterator[str]:
-    """Turn a snapshot into lines for people."""
+def describe(
+    snapshot: Mapping[str, Any], age_s: float | None, why: Sequence[str], local: tzinfo = UTC
+) -> Iterator[str]:
+    """Turn a snapshot into lines for people; departures are told in local time."""
     age = "on a clock of its own" if age_s is None else f"{max(0.0, age_s):.1f} s ago"
     state, cycles = (snapshot.get("health") or {}).get("state"), (snapshot.get("counters") or {}).get("cycles")
     yield f"state     {state}, cycle {cycles}, at {snapshot['at']} ({age})"
@@ -83,12 +88,20 @@ def describe(snapshot: Mapping[str, Any], age_s: float | None, why: Sequence[str
         if asset.get("privacy") == "personal":
             continue
         powers = ", ".join(f"{word} {_kw(asset.get(key))}" for word, key in _POWERS)
-        yield f"asset     {name}: {powers}; {asset.get('reason') or asset.get('rung') or ''}"
+        yield f"asset     {name}: {powers}; {asset.get('reason') or asset.get('rung') or ''}{_writes(asset)}"
+    for name, car in standing_cars(snapshot).items():
+        yield f"car       {name}: {car_words(car, local)}"
     for words in why:
         yield f"attention {words}"
 
 
 _POWERS = (("measured", "kw"), ("planned", "planned_kw"), ("commanded", "command_kw"))
+
+
+def _writes(asset: Mapping[str, Any]) -> str:
+    """Say how often what wears was written; nothing of any other asset."""
+    writes = asset.get("writes")
+    return f"; {writes['within_24_h']} of {writes['most']} writes within 24 h" if writes else ""
 
 
 def _demand(demand: Mapping[str, Any]) -> str:

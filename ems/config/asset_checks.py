@@ -15,7 +15,10 @@ from ems.config.heat_assets import HeatOnly
 from ems.config.parts import Complaint, Parts, text
 from ems.config.site import with_zone_comfort
 from ems.config.wording import did_you_mean, shown
+from optimization.assets.ev_session import MOST_EARLIER
 from optimization.faults import own_numbers
+
+TRIFLE = 1e-9
 
 
 def check_assets(parts: Parts, said: Set[Key]) -> Iterator[Complaint]:
@@ -69,11 +72,25 @@ def _giving_faults(name: str, spec: ChargePointAsset) -> Iterator[Complaint]:
         yield ("assets", name, "discharge_kw"), words
 
 
+def _early_faults(name: str, spec: ChargePointAsset) -> Iterator[Complaint]:
+    """Check that early departures are few, each another time before the told one, and no more than all cars."""
+    said, early = ("assets", name, "leaves_early_h"), spec.leaves_early_h
+    if len(early) > MOST_EARLIER:
+        yield said, f"names {len(early)} times; at most {MOST_EARLIER} are told apart, so join some"
+    if any(hours <= 0.0 for hours, _ in early):
+        yield said, "names 0 h, which is the told departure itself; write how many hours earlier, or leave it out"
+    if len({hours for hours, _ in early}) < len(early):
+        yield said, "names a time twice; add up its shares"
+    if (total := sum(share for _, share in early)) > 1.0 + TRIFLE:
+        yield said, f"has shares that add up to {total:g}; no more than all cars leave early, so write shares up to 1"
+
+
 def _own_faults(name: str, spec: Any) -> Iterator[Complaint]:
     if isinstance(spec, DeferrableAsset):
         yield from _run_faults(name, spec)
     if isinstance(spec, ChargePointAsset):
         yield from _giving_faults(name, spec)
+        yield from _early_faults(name, spec)
     model = asset_model(name, spec)
     for fault in (*own_numbers(model), *model.faults()):
         label, _, words = fault.partition(": ")

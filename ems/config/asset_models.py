@@ -127,6 +127,7 @@ def _charge_point(name: str, spec: ChargePointAsset, bus: int) -> ChargePoint:
         power_factor=spec.power_factor,
         keeps_minimum=spec.keeps_minimum,
         discharge_kw=spec.discharge_kw,
+        leaves_early=bool(spec.leaves_early_h),
     )
 
 

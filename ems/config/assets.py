@@ -198,6 +198,7 @@ class ChargePointAsset(Sheddable, OnPhase):
     that. `shortfall_per_kwh` is what a kWh costs that a car misses here [currency/kWh]; None for that of `planning`.
     One that takes power back gives `discharge_kw` at the most, of cars whose drivers said what they want, and leaves
     them `least_soc_pct` at any time; a kWh given costs `give_back_per_kwh` in wear [currency/kWh].
+    `leaves_early_h` tells how much earlier than told cars leave here [h], and which share of them does.
     """
 
     kind: Literal["charge_point"]
@@ -218,6 +219,7 @@ class ChargePointAsset(Sheddable, OnPhase):
     discharge_efficiency: Share = later(0.92)
     least_soc_pct: Percent = later(50.0)
     give_back_per_kwh: NotNegative = later(0.0)
+    leaves_early_h: Pairs = later(())
 
     @property
     def least_phases(self) -> int:

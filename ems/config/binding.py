@@ -170,6 +170,11 @@ class Bindings:
         """Give the point that shows what a command does: heat sent, power, or the fuel of what has none; else None."""
         return next((p for role in EFFECTS if (p := self.measure(asset, role)) is not None), None)
 
+    def points_of(self, asset: str) -> tuple[str, ...]:
+        """Give the points by which an asset is told anything: its command, and what tells its phases."""
+        command, phases = self.commands.get(asset), self.measure(asset, PHASES_ROLE)
+        return () if command is None else (command.point, *([] if phases is None else [phases]))
+
     def command(self, asset: str) -> CommandBinding | None:
         """Give the way an asset is commanded; None for one that cannot be."""
         return self.commands.get(asset)

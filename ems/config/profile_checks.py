@@ -75,6 +75,7 @@ def check_profiles(parts: Parts) -> Iterator[Complaint]:
             yield ("devices", name, "profile"), f"{error}{hint}"
             continue
         yield from _overrides(name, device, profile)
+        yield from _worn(name, device, profile)
         if (served := assets.get(name)) is not None:
             yield from _roles(parts, name, profile, served[1])
             yield from _safe_values(parts, name, served[1])
@@ -90,6 +91,20 @@ def _overrides(name: str, device: BaseModel, profile: ProfileInfo) -> Iterator[C
             yield path, f"the profile has no point {shown(point)}{hint}; known are {', '.join(sorted(offered))}"
         elif (unit := ROLE_UNITS.get(role.rpartition("_")[2])) is not None and unit != offered[point].unit:
             yield path, f"{point} is in {offered[point].unit}, not in {unit}; bind a point in {unit}"
+
+
+def _worn(name: str, device: BaseModel, profile: ProfileInfo) -> Iterator[Complaint]:
+    """Check that a budget of writes can be kept: that a lease is not renewed by writing what wears."""
+    most = getattr(device, "writes_per_day", None)
+    if not isinstance(most, int):
+        return
+    writable = [role for role in profile.roles.values() if role.writable]
+    path = ("devices", name, "writes_per_day")
+    if not writable:
+        yield path, f"{most} stands at a device that is never written; remove it"
+    elif profile.has_watchdog and any(role.is_repeated for role in writable):
+        words = f"its watchdog wants the value of {writable[0].point} anew several times a minute; remove it"
+        yield path, f"{most} cannot be kept: {words}, or use a profile that writes the value under `arm`"
 
 
 def _roles(parts: Parts, name: str, profile: ProfileInfo, asset: BaseModel) -> Iterator[Complaint]:

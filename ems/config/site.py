@@ -186,6 +186,7 @@ class Device(Strict):
     lockout: Switch = False
     roles: dict[str, str] = Field(default_factory=dict)
     safe: dict[str, Finite | None] = Field(default_factory=dict)
+    writes_per_day: Annotated[Whole, Field(gt=0)] | None = later(None)
 
 
 class Group(Strict):

@@ -184,7 +184,8 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The command in force: its power [kW] or None, and since when [monotonic s]."""
+    """The command in force: its power [kW] or None, since when [monotonic s], and whether a person ordered it."""
 
     kw: float | None
     since_s: float
+    is_ordered: bool = False

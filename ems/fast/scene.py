@@ -46,6 +46,7 @@ class Scene:
         blocks: how heat pumps with SG Ready are blocked, by asset.
         phases: how those of charge points are that switch them, by asset.
         swinging: assets whose commands have moved to and fro too often.
+        waiting: assets that a mere wish does not move, as few writes are left to them.
         foreign: assets that are left to somebody else who steers them, and what was found.
         turn: who is not commanded yet, or waits its turn, since power came back.
         elsewhere: of the connections beside the first one, by their ids.
@@ -64,6 +65,7 @@ class Scene:
     blocks: Mapping[str, Block] = field(default_factory=dict)
     phases: Mapping[str, Phases] = field(default_factory=dict)
     swinging: frozenset[str] = frozenset()
+    waiting: frozenset[str] = frozenset()
     foreign: Mapping[str, str] = field(default_factory=dict)
     turn: Turn = field(default_factory=Turn)
     elsewhere: Mapping[str, Beside] = field(default_factory=dict)

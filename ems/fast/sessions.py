@@ -10,7 +10,7 @@ which nobody said anything is assumed to stay.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +31,7 @@ UNKNOWN_KWH = 15.0
 
 SPARE_TO_GIVE = 1.2
 """A car gives nothing back that has less than so many times the time left that it needs to fill."""
+NO_CHANCE = 1e-9
 METER_DOUBT = 0.03
 """What a car's own losses leave unknown of its energy: offered on top, for a full car stops by itself."""
 FILLING_KWH = 6.0
@@ -97,6 +98,23 @@ class Car:
     def departure(self) -> datetime:
         """Give the instant at which it leaves, as far as is known."""
         return self.wish.departure if self.wish else self.arrived + UNKNOWN_STAY
+
+    def earlier(self, spec: ChargePointAsset) -> list[tuple[datetime, float]]:
+        """Give the instants at which it may leave earlier than told, and how probable each is, in their order.
+
+        One that lies before its arrival could not come true: it counts to the last.
+        """
+        told = ((self.departure - timedelta(hours=h), share) for h, share in spec.leaves_early_h)
+        return sorted((at, share) for at, share in told if at > self.arrived) if self.wish is not None else []
+
+    def departures(self, spec: ChargePointAsset, now: datetime) -> list[tuple[datetime, float]]:
+        """Give all instants at which it may leave, with their probabilities; those that are past did not come true."""
+        if self.departure <= now:
+            return [(now, 1.0)]
+        told = self.earlier(spec)
+        ahead = 1.0 - sum(share for at, share in told if at <= now)
+        found = [(at, share / ahead) for at, share in told if at > now and ahead > NO_CHANCE]
+        return [*found, (self.departure, 1.0 - sum(share for _, share in found))]
 
     def gives_back(self, spec: ChargePointAsset) -> GivesBack | None:
         """Say what it may give back at its point; None of one whose driver said nothing or whose charge is unknown."""
@@ -187,7 +205,8 @@ class Sessions:
         wanted_kwh = car.wanted_kwh(self._points[asset].efficiency)
         departure = max(car.ready_by(now), now + timedelta(minutes=5))
         price, giving = car.wish.shortfall_price if car.wish else None, car.gives_back(self._points[asset])
-        return EvSession(car.arrived, departure, wanted_kwh, car.most_kw, shortfall_price=price, gives_back=giving)
+        told = EvSession(car.arrived, departure, wanted_kwh, car.most_kw, shortfall_price=price, gives_back=giving)
+        return replace(told, earlier=tuple(one for one in car.earlier(self._points[asset]) if one[0] < departure))
 
     def _update_car(self, asset: str, snapshot: Snapshot) -> bool:
         state = snapshot.good(self._bindings.measure(asset, "state"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from drivers.points import Point
 from ems.config.site import Site
@@ -30,6 +30,13 @@ from optimization.problem import Plan, Supplied
 UNTOLD = "it cannot be read, or has only just come back, so it is not commanded"
 
 
+class TellsItself(Protocol):
+    """What is known of a car's departure."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as plain data."""
+
+
 def live_view(
     site: Site,
     cycle: Cycle,
@@ -38,6 +45,8 @@ def live_view(
     points: Mapping[str, Point],
     devices: Mapping[str, DeviceState],
     held: Mapping[str, Held],
+    written: Mapping[str, Mapping[str, int]],
+    ready: Mapping[str, TellsItself],
     plan: Plan | None,
     prices: Prices,
     health: Health,
@@ -67,7 +76,8 @@ def live_view(
         "assets": {
             name: _asset(name, site, told)
             | ({} if told.hides(name) else _values(name, site, cycle, kw.get(name), planned[name]))
-            | ({} if told.hides(name) else _command(name, cycle, levers.get(name), held))
+            | ({} if told.hides(name) else _command(name, cycle, levers.get(name), held, written))
+            | ({"car": ready[name].as_json()} if name in ready and not told.hides(name) else {})
             for name in site.file.assets
         },
         "zones": zones_view(site, kw, planned),
@@ -158,7 +168,13 @@ def _values(name: str, site: Site, cycle: Cycle, kw: float | None, planned: floa
     return {"kw": kw, "planned_kw": planned}
 
 
-def _command(name: str, cycle: Cycle, lever: Lever | None, held: Mapping[str, Held]) -> dict[str, Any]:
+def _command(
+    name: str,
+    cycle: Cycle,
+    lever: Lever | None,
+    held: Mapping[str, Held],
+    written: Mapping[str, Mapping[str, int]],
+) -> dict[str, Any]:
     """Describe how an asset is commanded; nothing for one that cannot be."""
     if lever is None:
         return {}
@@ -170,6 +186,7 @@ def _command(name: str, cycle: Cycle, lever: Lever | None, held: Mapping[str, He
         "rung": decision.rung.value if decision is not None else None,
         "reason": decision.reason if decision is not None else UNTOLD,
         "state": cycle.outcome.powers.state.get(name),
+        **({"writes": dict(written[name])} if name in written else {}),
     }
 
 

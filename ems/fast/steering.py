@@ -144,7 +144,8 @@ class Steering:
         """Give what is wished of charge points that switch phases, within what is allowed on either number [kW]."""
         found, at = {}, self._plan_now(scene)
         for asset, wish in wishes.items():
-            if self._levers[asset].switching is None or wish.rung is Rung.SAFE or asset not in scene.cars:
+            switches = self._levers[asset].switching is not None and asset not in scene.waiting
+            if not switches or wish.rung is Rung.SAFE or asset not in scene.cars:
                 continue
             planned_kw = at.power_kw(asset) if at is not None and wish.rung is at.rung else wish.kw
             allowed = [bound for bound in bounds[asset] if bound.rung is not Rung.DEVICE]
@@ -161,8 +162,8 @@ class Steering:
             return Decision(lever.asset, wish.kw, wish.rung, wish.reason)
         now_s, held = scene.snapshot.monotonic_s, scene.held.get(lever.asset)
         least = least_kw(lever, scene.compressors.get(lever.asset), now_s)
-        swinging = lever.asset in scene.swinging
-        return arbitrate(lever, wish, bounds, held, now_s, least_kw=least, swinging=swinging)
+        swinging, waits = lever.asset in scene.swinging, lever.asset in scene.waiting
+        return arbitrate(lever, wish, bounds, held, now_s, least_kw=least, swinging=swinging, waits=waits)
 
     def _wishes(self, scene: Scene, powers: Powers, levers: Mapping[str, Lever]) -> dict[str, Wish]:
         at = self._plan_now(scene)
@@ -277,6 +278,8 @@ class Steering:
         others = [flex for flex in flexes if flex.kind is not AssetKind.PV]
         for flex in others:
             rung = Rung.DEMAND if soft and result.because.get(flex.asset) == soft.name else Rung.GRID
+            if rung is Rung.DEMAND and flex.asset in scene.waiting:
+                continue
             decisions[flex.asset] = self._final(flex, shaped[flex.asset], result, bounds[flex.asset], rung=rung)
         told_kw = {flex.asset: decisions[flex.asset].kw for flex in others}
         for flex in plants:
@@ -317,7 +320,7 @@ class Steering:
         power_kw = decision.kw or 0.0
         if lever.kind is AssetKind.PV:
             power_kw = min(powers.metered_kw[lever.asset], 0.0)
-        overridden = lever.asset in scene.standing.overrides
+        overridden, waits = lever.asset in scene.standing.overrides, lever.asset in scene.waiting
         keeps = 0.0 < lever.reserve_pct >= powers.state.get(lever.asset, 0.0) and not overridden
         if lever.kind in {AssetKind.GENSET, AssetKind.DEFERRABLE, AssetKind.CHARGE_POINT}:
             # Relief may lower it; to start it, or to let a car give, is the plan's.
@@ -334,7 +337,7 @@ class Steering:
             step_kw=lever.step_kw,
             held_kw=held_kw,
             keep_kw=KEEP_KW[lever.kind],
-            reserved=overridden,
+            reserved=overridden or waits,
             least_kw=least_kw(lever, scene.compressors.get(lever.asset), scene.snapshot.monotonic_s),
             shed_rank=lever.shed_rank,
             critical=lever.critical,
@@ -355,7 +358,8 @@ class Steering:
         Then it is what the site takes once it does what it is told now, and what the plan counts on, whichever is more.
         """
         price, at = scene.prices.export_price, self._plan_now(scene)
-        if price is None or price >= 0.0 or at is None or at.grid_kw < -NOTHING_KW:
+        pays = lever.asset in scene.waiting or price is None or price >= 0.0
+        if pays or at is None or at.grid_kw < -NOTHING_KW:
             return lever.rating_kw
         return max(taken_kw + SPARE_KW, -(at.power_kw(lever.asset) or 0.0), 0.0)
 

@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 
 from drivers.driver import Driver
 from drivers.points import Outcome, Quality
+from ems.fast.bands import Band
 from ems.fast.decisions import Rung
 from ems.fast.following import Following
 from ems.fast.foreign import REASSERTS
 from ems.fast.oscillation import MANY_TURNS, WINDOW_S, Swing
 from ems.fast.steering import Outcome as Decided
+from ems.fast.wear import WriteBudget
 from ems.fast.writing import Writer, Written
 from ems.health import Alarms, Health
 from ems.privacy import Discretion
@@ -101,6 +103,27 @@ class Watchman:
             swing = swings.get(asset)
             text = f"{asset} was told to and fro {MANY_TURNS} times within {WINDOW_S / 60.0:g} min: it is calmed"
             self._alarms.set(f"oscillation:{asset}", text if swing is not None and swing.swinging else None, now)
+
+    def stored(self, bands: Iterable[Band], snapshot: Snapshot) -> None:
+        """Raise and end the alarms of stores outside their planning bands; one that cannot be read keeps its own."""
+        for band in bands:
+            value, was_left = snapshot.good(band.point), f"band:{band.asset}" in self._alarms
+            if value is not None:
+                shown = None if self._told.hides(band.asset) else value
+                text = band.words(shown) if band.is_left(value, was_left=was_left) else None
+                self._alarms.set(f"band:{band.asset}", text, snapshot.at)
+
+    def spare(self, budget: WriteBudget, snapshot: Snapshot) -> None:
+        """Raise the alarms of points whose writes are nearly spent; they end once less than half are."""
+        for point, allowance in budget.allowances.items():
+            key, most = f"writes:{point}", allowance.per_day
+            spent = budget.spent(point, snapshot.monotonic_s)
+            low = budget.is_low(point, snapshot.monotonic_s) or (key in self._alarms and 2 * spent >= most)
+            text = (
+                f"{point} was written {spent} times within 24 h, of {most} at the most: plan and rules change it once "
+                f"in {allowance.gap_s / 60.0:.0f} min only, limits and orders as before; look for what moves it so much"
+            )
+            self._alarms.set(f"writes:{point}", text if low else None, snapshot.at)
 
     def obey(self, assets: Iterable[str], foreign: Mapping[str, str], now: datetime) -> None:
         """Raise and end the alarms of assets that somebody else steers."""

@@ -14,15 +14,17 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, Protocol
 
 from drivers.driver import Driver
 from drivers.points import Outcome, Setpoint, WriteResult
-from ems.arbitration import is_reducing
+from ems.arbitration import MERE, is_reducing
 from ems.clock import Clock
 from ems.config.binding import PHASES_ROLE, Bindings
 from ems.fast.decisions import Decision, Held, Lever, Rung
 from ems.fast.foreign import Proven
+from ems.fast.wear import WriteBudget
 from ems.store.database import StoreError
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,8 @@ COMMIT_SHARE = 0.2
 WRITE_SHARE = 0.3
 """With the share for reading they leave a twentieth of the cycle for thinking: no cycle runs into the next one."""
 SAME = 1e-6
+FORCING = frozenset(Rung) - MERE - {Rung.DEMAND}
+"""Who is written to a point whatever writes are left to it."""
 MOST_TRIES = 3
 """A command that failed is tried again in the next cycles so often, afterwards only when its lease is renewed."""
 
@@ -75,6 +79,7 @@ class _Slot:
     written_s: float
     tries: int
     effective: float | None = None
+    is_ordered: bool = False
 
     @property
     def proven(self) -> bool:
@@ -96,6 +101,7 @@ class Writer:
         lease_s: how long a command holds [s].
         cycle_s: of the control loop [s].
         commit_wait_s: longest wait for the intents' commit [s of the clock].
+        budget: of writes to points that wear.
     """
 
     levers: Mapping[str, Lever]
@@ -108,20 +114,36 @@ class Writer:
     cycle_s: float
     commit_wait_s: float = COMMIT_WAIT_S
     late_commit: str = ""
+    budget: WriteBudget = field(default_factory=lambda: WriteBudget({}))
     _slots: dict[str, _Slot] = field(default_factory=dict)
     _phase_slots: dict[str, _Slot] = field(default_factory=dict)
 
     def held(self) -> dict[str, Held]:
         """Give the commands in force, by asset."""
-        return {asset: Held(slot.kw, slot.since_s) for asset, slot in self._slots.items()}
+        return {asset: Held(slot.kw, slot.since_s, slot.is_ordered) for asset, slot in self._slots.items()}
+
+    def waiting(self) -> frozenset[str]:
+        """Name the assets whose points have few writes left, so that no mere wish moves them now."""
+        now_s, found = self.clock.monotonic(), self.bindings.points_of
+        return frozenset(a for a in self.levers if any(self.budget.waits(point, now_s) for point in found(a)))
+
+    def written(self) -> dict[str, dict[str, int]]:
+        """Tell of the assets whose points wear how often these were written within 24 h, and may be."""
+        now_s = self.clock.monotonic()
+        told = {asset: self.budget.told(command.point, now_s) for asset, command in self.bindings.commands.items()}
+        return {asset: one for asset, one in told.items() if one is not None}
 
     def proven(self) -> dict[str, Proven]:
         """Give what devices were read back to hold, by asset; those that were released or not proven are missing."""
         return {
-            asset: Proven(binding.point, slot.effective, slot.written_s, slot.written_s + self.lease_s)
+            asset: Proven(binding.point, slot.effective, slot.written_s, slot.written_s + self._holds_s(binding.point))
             for asset, slot in self._slots.items()
             if slot.proven and slot.effective is not None and (binding := self.bindings.command(asset)) is not None
         }
+
+    def _holds_s(self, point: str) -> float:
+        """Give how long a device holds what it was told [s]."""
+        return inf if self.budget.is_kept(point) else self.lease_s
 
     def tell_again(self, assets: Iterable[str]) -> None:
         """Write commands once more although they have not changed: the device no longer holds them."""
@@ -170,8 +192,14 @@ class Writer:
         """Give a command that says something new or must be renewed; None while the one in force still says it."""
         if slot is None or not _same(slot.value, command.setpoint.value):
             return command
-        retry = 0 < slot.tries < MOST_TRIES
-        if not retry and self.clock.monotonic() - slot.written_s < self.lease_s / 3.0 - SAME:
+        rung, point = command.decision.rung, command.setpoint.point
+        slot.is_ordered = rung is Rung.OPERATOR
+        retry, now_s = 0 < slot.tries < MOST_TRIES, self.clock.monotonic()
+        if slot.proven and self.budget.is_kept(point):
+            return None
+        if not retry and now_s - slot.written_s < self.lease_s / 3.0 - SAME:
+            return None
+        if not retry and not slot.proven and rung not in FORCING and self.budget.waits(point, now_s):
             return None
         return replace(command, changed=False)
 
@@ -216,12 +244,15 @@ class Writer:
         before = slots.get(asset)
         since_s = before.since_s if before and not one.command.changed else now_s
         failed = one.result.outcome is not Outcome.APPLIED
-        if one.command.changed or failed or (before and not before.proven):
+        renews = not (one.command.changed or failed or (before and not before.proven))
+        if not renews:
             self.journal.record("result", _result(one))
+            self.budget.count(one.command.setpoint.point, now_s)
         tries = (before.tries if before and not one.command.changed else 0) + 1 if failed else 0
         effective = None if one.command.setpoint.value is None else one.result.effective
         value = one.command.setpoint.value
-        slots[asset] = _Slot(one.command.decision.kw, value, since_s, now_s, tries, effective)
+        is_ordered = one.command.decision.rung is Rung.OPERATOR
+        slots[asset] = _Slot(one.command.decision.kw, value, since_s, now_s, tries, effective, is_ordered)
 
     async def release(self, assets: Iterable[str], reason: str, *, to_safe: bool) -> None:
         """Hand assets back once: to their declared safe values, or to their own control."""

@@ -70,4 +70,4 @@ def _waiting(backlog: Backlog) -> dict[str, int]:
 
 
 def _solve(figures: Mapping[str, float | str]) -> dict[str, float | str]:
-    return {name: figures[name] for name in ("status", "wall_s", "gap", "start") if name in figures}
+    return {name: figures[name] for name in ("status", "wall_s", "build_wall_s", "gap", "start") if name in figures}

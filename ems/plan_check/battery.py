@@ -30,8 +30,18 @@ def check(asset: Battery, inputs: BatteryInputs, schedule: Schedule, slots: Slot
     yield from beyond(f"{asset.id}: falls below its band by more than it consumes", below - own, tolerance_kwh, "kWh")
     yield from beyond(f"{asset.id}: emptied below its band", low - stored - below, tolerance_kwh, "kWh")
     yield from beyond(f"{asset.id}: filled above its band", stored - high, tolerance_kwh, "kWh")
+    yield from _way_back(asset, inputs, stored, own)
     yield from _tapers(asset, inputs, power, stored)
     yield from _admitted(asset, inputs, schedule, slots, stored)
+
+
+def _way_back(asset: Battery, inputs: BatteryInputs, stored: Floats, own: Floats) -> Iterator[str]:
+    """Say where it goes further out of its band than it was a slot before, by more than it consumes itself."""
+    trajectory = np.append(inputs.energy_kwh, stored)
+    below = np.maximum(asset.capacity_kwh * asset.soc_min_pct / 100.0 - trajectory, 0.0)
+    above = np.maximum(trajectory - asset.capacity_kwh * asset.soc_max_pct / 100.0, 0.0)
+    lost = np.maximum(np.diff(below) - np.diff(own, prepend=0.0), np.diff(above))
+    yield from beyond(f"{asset.id}: loses what it had come back of its band", lost, _tolerance_kwh(asset), "kWh")
 
 
 def _tolerance_kwh(asset: Battery) -> float:

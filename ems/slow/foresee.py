@@ -37,7 +37,7 @@ from ems.slow.under_way import under_way
 from ems.slow.zone_watch import ZoneWatch
 from optimization.assets.ev_session import EvSession
 from optimization.forecast.building import fading_kw
-from optimization.forecast.ev import expected_stays, shared_out, typical_guest, without_overlap
+from optimization.forecast.ev import expected_stays, shared_out, similar_stays, typical_guest, without_overlap
 from optimization.forecast.past import DAY_S, Past, epoch_s, slot_middles_s, slot_pieces
 from optimization.forecast.published import Rung
 from optimization.forecast.pv import PvPlant, apply_calibration, calibrate, pv_power_kw
@@ -343,6 +343,12 @@ class Foreseer:
             shared = shared_out(coming, after or now, len(names))
             found |= dict(zip(names, shared, strict=True))
         return found
+
+    def similar_stays(self, name: str, arrival: datetime, now: datetime) -> list[EvSession]:
+        """Give the past stays that that of a car at a charge point may be like, of which nobody said anything."""
+        spec = planned_assets(self._site)[name]
+        park = spec.park if isinstance(spec, ChargePointAsset) else None
+        return similar_stays(self._stored.stays(name, park), arrival, now, self._zone)
 
     def _standing(
         self, name: str, spec: ChargePointAsset, table: Table, now: datetime, given: tuple[EvSession, ...]

@@ -92,6 +92,9 @@ def _plans(snapshot: Mapping[str, Any]) -> Iterator[Metric]:
     yield GaugeMetricFamily("ems_plan_age_seconds", "Age of the plan in force.", plan["age_s"])
     if "wall_s" in vitals["solve"]:
         yield GaugeMetricFamily("ems_solver_seconds", "How long its solver took.", vitals["solve"]["wall_s"])
+    if "build_wall_s" in vitals["solve"]:
+        took_s = vitals["solve"]["build_wall_s"]
+        yield GaugeMetricFamily("ems_plan_build_seconds", "How long building its programme took.", took_s)
     verdict = GaugeMetricFamily(
         "ems_plan", "1 for the plan in force, by its solve and its AC check.", labels=["status", "ac"]
     )

@@ -2,7 +2,8 @@
 
     e[s] = e[parent] + (eta_c * c[s] - d[s] / eta_d - standby) * h[s]
     p[s] = c[s] - d[s],     0 <= c[s] <= charge_kw,  0 <= d[s] <= discharge_kw
-    e_min - o[s] <= e[s] <= e_max + o[s],     0 <= o[s] <= o[parent]
+    e_min <= e[s] <= e_max, widened to the energy measured; where that lies below or above:
+    o[s] - i[s] = e_min - e[s]  or  e[s] - e_max,  0 <= o[s] <= o[parent],  at most one of o[s] and i[s] above zero
     at most one of c[s] and d[s] above zero
 
 Where losses grow with the power, c and d are sums of pieces of their curves, each with an efficiency of its own:
@@ -20,12 +21,16 @@ programme would burn it in the bad pieces first: `optimization.exclusive` sees t
     m[s] >= reserve[s] - e[s],  m >= 0
     t[s] = t[parent] + d[s] * h[s],  x[s] >= t[s] - throughput_left,  x >= 0
 
+A store outside its band goes no further out, and one that has come back stays, as one that never left: o is how far out
+it lies, no more, since either o or i, how far inside, is nothing. A linear programme would keep o as large as it was at
+first where a limit presses later, and let the store fall that far again.
 Held or limited to less than it consumes itself, a store falls below its band by no more than that.
 The power falls in a straight line near full and near empty; e is the energy at the end of the slot, so that the power
 can be had all through it. The levels l are bands of depth counted from full, the deepest filled first at the start.
 
 Symbols: e [kWh] stored at the end of the slot, c and d [kW] at the terminals, eta one-way efficiencies, standby [kW],
-h [h], o [kWh] how far outside its band the store may be: what was measured at first, never growing, and priced;
+h [h], o [kWh] how far outside its band the store is: what was measured at first, never growing, and priced; i [kWh] how
+far within its end on that side;
 l, w [kWh] the energy in a band of depth and what leaves it, m [kWh] missing of the reserve, t [kWh] discharged since
 the start, x [kWh] of it beyond the warranty's budget, priced at the end of the horizon.
 Objective: wear [currency/kWh] on d, on w by band of depth, the price of m and x, and the value of the energy left at
@@ -261,11 +266,15 @@ class Battery(AssetOf[BatteryInputs]):
 
     def _recovery(self, inputs: BatteryInputs, slots: Slots, weights: Weights) -> Values:
         """Derive the way back into the band of a store that was measured outside it."""
-        n, (low, high) = len(slots), self.band_kwh
+        n, (low, high), outside_kwh = len(slots), self.band_kwh, self._outside_kwh(inputs)
+        is_below = inputs.energy_kwh < low
+        inside_kwh = max(high, inputs.energy_kwh) - low if is_below else high - min(low, inputs.energy_kwh)
         return {
-            "band_low_kwh": np.full(n, low),
-            "band_high_kwh": np.full(n, high),
-            "outside_start_kwh": (1.0 - slots.link) * self._outside_kwh(inputs),
+            "outside_per_kwh": np.full(n, 1.0 if is_below else -1.0),
+            "edge_kwh": np.full(n, low if is_below else -high),
+            "outside_max_kwh": np.full(n, outside_kwh),
+            "inside_max_kwh": np.full(n, inside_kwh),
+            "outside_start_kwh": (1.0 - slots.link) * outside_kwh,
             "outside_cost": weights.battery_band * np.exp(-slots.offset_s / RECOVERY_FADES_S) * standing_h(slots),
         }
 
@@ -299,6 +308,7 @@ class Battery(AssetOf[BatteryInputs]):
         found = {"energy_low_kwh": own["energy_low_kwh"] - fallen_kwh}
         if "outside_start_kwh" in own:
             found["outside_start_kwh"] = own["outside_start_kwh"] + np.maximum(np.diff(outside_kwh), 0.0)
+            found |= {end: own[end] + fallen_kwh for end in ("outside_max_kwh", "inside_max_kwh")}
         if "discharge_taper_kw" in own:
             found["discharge_taper_kw"] = own["discharge_taper_kw"] + own["discharge_taper_per_h"] * fallen_kwh
         if "level_min_kwh" in own:

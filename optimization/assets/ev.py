@@ -70,6 +70,8 @@ class ChargePoint(AssetOf[ChargePointInputs]):
         power_factor: cos phi.
         keeps_minimum: whether the plan keeps the least power too, by whole numbers; else it is kept when it runs.
         discharge_kw: greatest power that the point takes back from a car; 0 where it takes none.
+        leaves_early: whether cars here may leave earlier than they said: its programme has room for that also while
+            none stands there, so that it need not be another when one comes.
     """
 
     id: str
@@ -80,6 +82,7 @@ class ChargePoint(AssetOf[ChargePointInputs]):
     power_factor: float = 0.99
     keeps_minimum: bool = False
     discharge_kw: float = 0.0
+    leaves_early: bool = False
 
     given = ChargePointInputs
     is_anchored = True
@@ -92,7 +95,7 @@ class ChargePoint(AssetOf[ChargePointInputs]):
         asked = {
             KEEPS_MINIMUM: self.keeps_minimum,
             GIVES_BACK: self.discharge_kw > 0.0,
-            LEAVES_EARLIER: any(session.earlier for session in inputs.sessions),
+            LEAVES_EARLIER: self.leaves_early or any(session.earlier for session in inputs.sessions),
         }
         traits = frozenset(name for name, is_asked in asked.items() if is_asked)
         return AssetShape(type(self), self.bus, self.reactive_per_active, room=most_in_any, traits=traits)

@@ -25,8 +25,10 @@ from optimization.slots import Floats, Slots
 
 
 def exclusive(shape: AssetShape) -> tuple[tuple[Group, Group], ...]:
-    """Either charging or discharging; and no piece of a curve before the one below it is full."""
+    """Either charging or discharging; either outside its band or within; no piece before the one below it is full."""
     pairs: list[tuple[Group, Group]] = [(("charge_kw",), ("discharge_kw",))]
+    if RECOVERING in shape.traits:
+        pairs.append((("outside_kwh",), ("inside_kwh",)))
     if CURVED in shape.traits:
         for name, pieces in zip(("charge", "discharge"), shape.pieces, strict=False):
             pairs += [((f"{name}_{k}_left_kw",), (f"{name}_{k + 1}_kw",)) for k in range(pieces - 1)]
@@ -128,14 +130,15 @@ def _add_taper(block: Any, n: int) -> None:
 def _recovery(block: Any, parent: tuple[int, ...]) -> Any:
     """Let the energy lie outside the band by an amount that never grows, and price it."""
     n = len(parent)
-    add_coefficients(block, n, "band_low_kwh", "band_high_kwh", "outside_start_kwh", "outside_cost")
-    block.outside_kwh = pyo.Var(range(n), bounds=(0.0, None))
-    block.above_floor = pyo.Constraint(
-        range(n), rule=lambda b, s: b.energy_kwh[s] + b.outside_kwh[s] >= b.band_low_kwh[s]
-    )
-    block.below_ceiling = pyo.Constraint(
-        range(n), rule=lambda b, s: b.energy_kwh[s] - b.outside_kwh[s] <= b.band_high_kwh[s]
-    )
+    add_coefficients(block, n, "outside_per_kwh", "edge_kwh", "outside_start_kwh", "outside_cost")
+    add_coefficients(block, n, "outside_max_kwh", "inside_max_kwh")
+    block.outside_kwh = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.outside_max_kwh[s]))
+    block.inside_kwh = pyo.Var(range(n), bounds=lambda b, s: (0.0, b.inside_max_kwh[s]))
+
+    def distance(b: Any, s: int) -> Any:
+        return b.outside_kwh[s] - b.inside_kwh[s] + b.outside_per_kwh[s] * b.energy_kwh[s] == b.edge_kwh[s]
+
+    block.distance = pyo.Constraint(range(n), rule=distance)
 
     def monotone(b: Any, s: int) -> Any:
         return b.outside_kwh[s] <= carried(b.keep, b.outside_kwh, parent[s], s) + b.outside_start_kwh[s]

@@ -117,14 +117,18 @@ def _local_instant(day: date, hour: float, zone: tzinfo) -> datetime:
     return datetime.combine(day, time(min(minutes // 60, 23), minutes % 60), tzinfo=zone).astimezone(UTC)
 
 
+def similar_stays(past: Iterable[EvSession], arrival: datetime, now: datetime, zone: tzinfo) -> list[EvSession]:
+    """Give the stays of the last weeks that began on such a day, working or off; all of them where none did."""
+    known, off = known_sessions(past, now), is_day_off(arrival.astimezone(zone).date())
+    return [s for s in known if is_day_off(s.arrival.astimezone(zone).date()) == off] or known
+
+
 def typical_guest(past: Iterable[EvSession], arrival: datetime, now: datetime, zone: tzinfo) -> EvSession:
     """Foresee the stay of a car that stands there since `arrival` and has said nothing.
 
     It leaves after the median stay of that kind of day; one that stays longer is taken to stay another hour.
     """
-    known = known_sessions(past, now)
-    off = is_day_off(arrival.astimezone(zone).date())
-    same = [s for s in known if is_day_off(s.arrival.astimezone(zone).date()) == off] or known
+    same = similar_stays(past, arrival, now, zone)
     stay_s = median((s.departure - s.arrival).total_seconds() for s in same) if same else DEFAULT_STAY_S
     energy_kwh = fmean(s.energy_kwh for s in same) if same else DEFAULT_ENERGY_KWH
     departure = max(arrival + timedelta(seconds=stay_s), now + timedelta(hours=1))

@@ -136,6 +136,8 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "discharge_efficiency": "from the car to the terminals",
         "least_soc_pct": "charge below which no car gives",
         "give_back_per_kwh": "what a kWh costs that a car gives, in wear of its battery [currency/kWh]",
+        "leaves_early_h": "how many hours earlier than told cars leave here, each with the share of them that does; at"
+        " most four, and no more than 1 together",
         "keeps_minimum": "the plan too keeps to nothing or the least power, by whole numbers; else the fast loop alone",
         "shortfall_per_kwh": "what a kWh costs that a car misses here, so that a dearer one is served first; null for "
         "that of `planning` [currency/kWh]",

@@ -251,6 +251,8 @@ WORDS: dict[str, dict[str, str]] = {
         "lockout": "maintenance: nothing is written",
         "roles": "role: point of the profile, where the profile's own choice does not suit",
         "safe": "commanded role: its safe value in the point's unit; null gives the point back to the device",
+        "writes_per_day": "its registers wear: each command point is written at most so often within 24 h, see"
+        " [what wears](engineer.md#what-wears); null for what the profile says, mostly nothing",
     },
     "DistrictZone": {
         "use": "what it is used for",

@@ -182,6 +182,25 @@ def test_an_unsteered_source_is_a_negative_demand_that_is_all_served() -> None:
     assert any("unserved below zero" in sentence for sentence in check_plan(problem, mutant))
 
 
+@pytest.mark.parametrize(("energy_kwh", "back_kwh"), [(3.0, 4.0), (3.0, 8.0), (97.0, 96.0), (97.0, 92.0)])
+def test_what_came_back_into_its_band_must_not_leave_it_again(energy_kwh: float, back_kwh: float) -> None:
+    """Not even to where it began: from further out, or from within."""
+    problem = sample_problem()
+    problem = replace(problem, inputs={**problem.inputs, "battery": BatteryInputs(energy_kwh)})
+    hours = SLOTS.duration_h[0]
+
+    def plan(*steps_kwh: float) -> Plan:
+        stored = np.concatenate([steps_kwh, np.full(N - len(steps_kwh), steps_kwh[-1])])
+        gained_kw = np.diff(stored, prepend=energy_kwh) / hours + 0.05
+        kw = np.where(gained_kw > 0.0, gained_kw / 0.96, gained_kw * 0.96)
+        base = sample_plan()
+        return balanced(replace(base, schedules={**base.schedules, "battery": Schedule(kw, {"energy_kwh": stored})}))
+
+    assert check_plan(problem, plan(back_kwh)) == ()
+    found = check_plan(problem, plan(back_kwh, energy_kwh))
+    assert any("battery: loses what it had come back of its band" in sentence for sentence in found), found
+
+
 def test_what_is_held_must_lie_in_its_band() -> None:
     power_kw = sample_plan().schedules["battery"].power_kw
     exact = replace(sample_problem(), held={"battery": PowerBand(power_kw, power_kw)})

@@ -91,6 +91,32 @@ def test_a_car_is_to_be_ready_before_it_leaves_but_keeps_most_of_its_stay(leaves
     assert ready_h == pytest.approx(leaves_h - early_h)
 
 
+def test_a_site_file_tells_of_early_departures_and_the_planner_hears_of_those_that_can_still_come():
+    """The told departure is eight hours ahead; it is to be ready before the latest of the early ones anyway."""
+    site = make_site({"assets.car.leaves_early_h": [[0.5, 0.2], [3.0, 0.1], [9.0, 0.3]]})
+    sessions = Sessions(site, bind(site), Journal().record)
+    sessions.update(snapshot({"wallbox.state": 1.0}, at=NOW), [ask(20.0, charge_kw=12.0)], HELD)
+    ((told,),) = sessions.stated(NOW).values()
+    assert told.departure == NOW + timedelta(hours=8.0 - 0.5 - 1 / 6)
+    assert told.earlier == ((NOW + timedelta(hours=5), 0.1),)
+    car = sessions.cars["car"]
+    assert car.departures(site.file.assets["car"], NOW) == [
+        (NOW + timedelta(hours=5), 0.1),
+        (NOW + timedelta(hours=7.5), 0.2),
+        (NOW + timedelta(hours=8), pytest.approx(0.7)),
+    ]
+    later = NOW + timedelta(hours=6)
+    assert car.departures(site.file.assets["car"], later)[0][1] == pytest.approx(0.2 / 0.9)
+    assert car.departures(site.file.assets["car"], NOW + timedelta(hours=9)) == [(NOW + timedelta(hours=9), 1.0)]
+
+
+def test_a_car_of_which_nobody_said_anything_leaves_no_earlier_than_it_is_taken_to():
+    site = make_site({"assets.car.leaves_early_h": [[0.5, 0.2]]})
+    sessions = Sessions(site, bind(site), Journal().record)
+    sessions.update(snapshot({"wallbox.state": 1.0}, at=NOW), [], HELD)
+    assert sessions.cars["car"].earlier(site.file.assets["car"]) == []
+
+
 def test_a_departure_that_has_passed_is_still_ahead_of_the_planner():
     bay = Bay()
     bay.see(0, 1, ask(20.0, leaves_h=0.1))

@@ -196,6 +196,18 @@ def test_a_car_that_may_leave_early_is_charged_early_as_far_as_that_is_worth_it(
         assert missing.sum() == pytest.approx(chance * (8.0 - early_kwh), abs=1e-6)
 
 
+def test_a_point_whose_cars_may_leave_early_has_one_programme_with_and_without_such_a_car() -> None:
+    """And what is planned is the same as where nobody thinks of it, as long as none does."""
+    early, price = replace(POINT, leaves_early=True), np.where(np.arange(N) < 4, 0.5, 0.1)
+    cars = [[], [stay()], [stay(earlier=((hours(1), 0.5),))]]
+    assert len({structure(ask(early, each, price)) for each in cars}) == 1
+    for each in cars[:2]:
+        one, other = solved(ask(early, each, price)), solved(ask(POINT, each, price))
+        assert one.objective == pytest.approx(other.objective, rel=1e-9)
+        np.testing.assert_allclose(one.schedules["point"].power_kw, other.schedules["point"].power_kw, atol=1e-6)
+        assert one.schedules["point"].slack["shortfall_kwh"].sum() == pytest.approx(0.0, abs=1e-6)
+
+
 def test_departures_that_are_past_did_not_come_true() -> None:
     car = stay(-4, 20, earlier=((hours(-0.5), 0.5), (hours(1), 0.25), (hours(4), 0.1)))
     slots = ask(POINT, [car], np.full(N, 0.2)).slots

@@ -3,20 +3,24 @@
 1. A valid question is answered, whatever was measured: never refused, never infeasible.
 2. What the plan says is physics: balances and recursions hold, ratings are kept, nothing goes both ways at once.
 3. A warm model, a cold one and one built anew find the same optimum.
-4. A store outside its band never goes further out, and comes back monotonically where the connection lets it.
+4. A store outside its band never goes further out than it was a moment before, and comes back where the connection
+   lets it; once back it stays, as one that never left.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from districts import BATTERY, LOAD, assert_physical, districts, problem, series
+from districts import BATTERY, LOAD, PV, as_plan, assert_physical, districts, problem, series
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
+from ems.plan_check import check_plan
 from optimization.affine import compile_model
-from optimization.assets import BatteryInputs, LoadInputs
+from optimization.assets import BatteryInputs, LoadInputs, PvInputs
 from optimization.model import build_model
 from optimization.solve import Solver, values_of
 from optimization.structure import structure
@@ -37,17 +41,8 @@ def test_warm_cold_and_rebuilt_agree(asked):
     warm, cold = WARM.solve(asked), Solver().solve(asked)
     shape = structure(asked)
     lp = compile_model(build_model(shape, None)).fill(values_of(asked, shape))
-    equal = lp.row_lower == lp.row_upper
-    up, down = ~equal & np.isfinite(lp.row_upper), ~equal & np.isfinite(lp.row_lower)
-    matrix = lp.matrix.tocsr()
-    rebuilt = linprog(
-        lp.cost,
-        A_ub=np.concatenate([matrix[up].toarray(), -matrix[down].toarray()]),
-        b_ub=np.concatenate([lp.row_upper[up], -lp.row_lower[down]]),
-        A_eq=matrix[equal],
-        b_eq=lp.row_lower[equal],
-        bounds=np.stack([lp.col_lower, lp.col_upper], axis=1),
-    )
+    bounds = np.stack([lp.col_lower, lp.col_upper], axis=1)
+    rebuilt = linprog(lp.cost, *_inequalities(lp), *_equalities(lp), bounds=bounds)
     scale = max(1.0, abs(cold.objective))
     assert abs(warm.objective - cold.objective) <= 1e-7 * scale
     if not cold.solve["binaries"]:
@@ -89,6 +84,73 @@ def test_a_store_outside_its_band_comes_back_monotonically(energy_kwh, price):
     outside = outside_kwh(WARM.solve(asked), energy_kwh)
     assert (np.diff(outside) <= 1e-6).all()
     assert outside[-1] <= 1e-6
+
+
+@FEW
+@given(
+    st.one_of(st.floats(-2.0, 0.99), st.floats(19.01, 22.0)),
+    series(12, -0.2, 0.6),
+    series(12, 0.0, 4.0),
+    series(12, 0.0, 12.0),
+    st.sampled_from([0.0, 1.0, 3.0]),
+    st.booleans(),
+)
+def test_a_store_never_loses_what_it_has_come_back_of_its_band(energy_kwh, price, load, sun, limit, tapers):
+    """However full the connection: what a store in its band may not do, one that came back into it may not either."""
+    battery = replace(BATTERY, charge_taper_pct=80.0, discharge_taper_pct=10.0) if tapers else BATTERY
+    pairs = [(battery, BatteryInputs(energy_kwh, 0.1)), (LOAD, LoadInputs(load)), (PV, PvInputs(sun))]
+    asked = problem(pairs, price, limit=limit)
+    solution = WARM.solve(asked)
+    assert np.diff(outside_kwh(solution, energy_kwh)).max() <= 1e-5
+    assert_physical(asked, solution)
+    assert check_plan(asked, as_plan(asked, solution)) == ()
+
+
+@pytest.mark.parametrize("energy_kwh", [0.3, 0.9])
+def test_where_the_connection_is_full_a_store_that_came_back_does_not_lose_it_again(energy_kwh):
+    """There is room to come back before the limit presses, and each time that it does."""
+    load = np.tile(np.repeat([0.5, 3.0], 3), 2)
+    asked = problem([(BATTERY, BatteryInputs(energy_kwh, 0.1)), (LOAD, LoadInputs(load))], np.full(12, 0.3), limit=1.0)
+    solution = WARM.solve(asked)
+    outside = outside_kwh(solution, energy_kwh)
+    assert np.diff(outside).max() <= 1e-6
+    assert outside[3] < outside[0] - 0.05
+    energy = solution.schedules["battery"].states["energy_kwh"]
+    if energy_kwh > 0.5:
+        assert energy[2] > 1.2, "it comes back, with something to give"
+        assert energy[[5, 11]] == pytest.approx(1.0, abs=1e-6), "which it gives, and no more"
+
+
+@pytest.mark.parametrize("energy_kwh", [0.3, 0.9, 19.4])
+@pytest.mark.parametrize("limit", [1.0, 2.0])
+def test_the_way_back_is_the_cheapest_of_all_that_cross_the_end_of_the_band_once(energy_kwh, limit):
+    """Without whole numbers: one linear programme for each slot in which it may be back for the first time."""
+    load, price = np.tile([0.5, 0.5, 3.0], 3), np.array([0.5, 0.1, 0.4, 0.2, 0.6, 0.1, 0.3, 0.3, 0.5])
+    sun = np.where(np.arange(9) % 3 == 1, 9.0 if energy_kwh > 1.0 else 0.0, 0.0)
+    pairs = [(BATTERY, BatteryInputs(energy_kwh, 0.1)), (LOAD, LoadInputs(load)), (PV, PvInputs(sun))]
+    asked = problem(pairs, price, limit=limit)
+    shape = structure(asked)
+    compiled = compile_model(build_model(shape, None))
+    lp, found = compiled.fill(values_of(asked, shape)), []
+    for crossing in range(10):
+        upper = lp.col_upper.copy()
+        upper[compiled.columns["asset[0].inside_kwh"]][:crossing] = 0.0
+        upper[compiled.columns["asset[0].outside_kwh"]][crossing:] = 0.0
+        answer = linprog(lp.cost, *_inequalities(lp), *_equalities(lp), bounds=np.stack([lp.col_lower, upper], axis=1))
+        found += [answer.fun + lp.offset] if answer.status == 0 else []
+    assert Solver().solve(asked).objective == pytest.approx(min(found), rel=1e-3)
+
+
+def _inequalities(lp):
+    equal, matrix = lp.row_lower == lp.row_upper, lp.matrix.tocsr()
+    up, down = ~equal & np.isfinite(lp.row_upper), ~equal & np.isfinite(lp.row_lower)
+    rows = np.concatenate([matrix[up].toarray(), -matrix[down].toarray()])
+    return rows, np.concatenate([lp.row_upper[up], -lp.row_lower[down]])
+
+
+def _equalities(lp):
+    equal = lp.row_lower == lp.row_upper
+    return lp.matrix.tocsr()[equal].toarray(), lp.row_lower[equal]
 
 
 @pytest.mark.parametrize(("end_kwh", "beyond_kwh"), [(0.0, -1e-9), (20.0, 1e-9)])

@@ -80,6 +80,8 @@ def test_cutting_by_the_measured_error_meets_the_limit_in_one_more_solve(cache_d
     assert plan.ac.status == "feasible"
     assert plan.ac.rounds == 2  # the linear network alone is beyond the limits here
     assert 0.0 <= plan.ac.worst_margin < 0.005
+    for name in ("wall_s", "build_wall_s"):  # those of both rounds
+        assert plan.solve[name] == pytest.approx(sum(answer.solve[name] for answer in solver.answered))
     first, second = (answer.objective for answer in solver.answered)
     assert second == pytest.approx(first, rel=5e-3)  # what tightening costs
 

@@ -85,7 +85,7 @@ function AssetRow({ id, asset, state, t, language }) {
   const kw = secret ? t("oneline.private") : `${state.estimated && isNumber(asset.kw) ? "≈ " : ""}${number(asset.kw, "kW", language, 1)}`;
   return html`<tr class=${`${state.level}${state.hatched ? " hatched" : ""}`}>
     <th scope="row"><${Symbol} kind=${asset.kind} /> ${id} <span class="soft kind">${t.known(`kind.${asset.kind}`, asset.kind)}</span></th>
-    <td>${state.notes.length ? state.notes.map(({ level, key, values }) => html`<span class=${`state ${level}`}><${Mark} level=${level} />${t(key, values)} </span>`) : t(`mode.${state.mode || "none"}`)}</td>
+    <td>${state.notes.length ? state.notes.map(({ level, key, values }) => html`<span class=${`state ${level}`}><${Mark} level=${level} />${t(key, values)} </span>`) : t(`mode.${state.mode || "none"}`)}${isNumber(asset.car?.ready_probability) && html` <span class="soft">${t("assets.ready", { share: number(100 * asset.car.ready_probability, "pct", language) })}</span>`}</td>
     <td class="number strong">${kw}</td><td class="number">${secret ? "" : number(asset.planned_kw, "kW", language, 1)}</td><td class="number">${told}</td>
     <td>${asset.rung ? t.known(`rung.${asset.rung}`, asset.rung) : ""}</td><td class="why" lang="en">${asset.reason ?? ""}</td><td class="number">${isNumber(state.age_s) ? age(state.age_s, language) : ""}</td></tr>`;
 }

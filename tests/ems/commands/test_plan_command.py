@@ -96,6 +96,17 @@ def test_show_tells_the_newest_plan(ems: Run, keep: Callable[..., Plan]) -> None
     assert [float(x) for x in first[5:7]] == pytest.approx(power[3:], abs=1e-3)
 
 
+def test_show_tells_what_building_and_solving_took(ems: Run, keep: Callable[..., Plan]) -> None:
+    plan = keep(question(START))
+    solve = ems("plan", "show", "SITE", "--json").json["plan"]["solve"]
+    assert (solve["build_wall_s"], solve["wall_s"]) == (plan.solve["build_wall_s"], plan.solve["wall_s"])
+    building_s, solving_s = (float(plan.solve[name]) for name in ("build_wall_s", "wall_s"))
+    took = f"took      {building_s:.2f} s to build the programme, {solving_s:.2f} s to solve it"
+    assert took in ems("plan", "show", "SITE").out.splitlines()
+    keep(question(START), solve={"status": "optimal", "wall_s": 0.1})
+    assert not any(line.startswith("took ") for line in ems("plan", "show", "SITE").out.splitlines()), "an older record"
+
+
 def test_a_car_that_is_left_short_is_told_in_kwh_and_minutes(ems: Run, keep: Callable[..., Plan], site: Path) -> None:
     missing_kwh = float(keep(question(START)).schedules["charge_point"].slack["shortfall_kwh"].sum())
     spec = load_site(site).file.assets["charge_point"]

@@ -74,6 +74,24 @@ BROKEN = {
         "site.yaml:33:3  battery: the kind 'batery' is not known",
         "battery",
     ),
+    "a budget of writes where each renewal is one": (
+        "port: 15022\n    mode: control",
+        "port: 15022\n    writes_per_day: 50\n    mode: control",
+        "site.yaml:22:5  inverter.writes_per_day: 50 cannot be kept: its watchdog wants the value of setpoint_kw anew",
+        "or use a profile that writes the value under `arm`",
+    ),
+    "a budget of writes where nothing is written": (
+        "profile: sunspec_meter, port: 15020",
+        "profile: sunspec_meter, port: 15020, writes_per_day: 5",
+        "site.yaml:17:66  meter.writes_per_day: 5 stands at a device that is never written; remove it",
+        "",
+    ),
+    "no writes at all": (
+        "port: 15022\n    mode: control",
+        "port: 15022\n    writes_per_day: 0\n    mode: control",
+        "site.yaml:22:5  inverter.writes_per_day: 0 is not greater than 0",
+        "",
+    ),
     "unknown mode": (
         "port: 15022\n    mode: control",
         "port: 15022\n    mode: contrl",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx
 from daemon_show import Show
 from page_bench import Page
 from prometheus_client.parser import text_string_to_metric_families
+from stage import make_plan
 
 from ems.operations.loop_watch import BOUNDS_S, Lag
 from ems.store.encoding import to_json
@@ -62,6 +64,13 @@ async def test_every_figure_is_what_the_core_counted(tmp_path: Path) -> None:
     assert found["ems_loop_lag_seconds_count", ()] == found["ems_loop_lag_seconds_bucket", (("le", "+Inf"),)] == 3.0
     assert sum(name == "ems_loop_lag_seconds_bucket" for name, _ in found) == len(BOUNDS_S) + 1
     assert ("ems_plan_age_seconds", ()) not in found, "there is no plan yet"
+
+
+async def test_the_plan_in_force_tells_what_building_and_solving_took(tmp_path: Path) -> None:
+    show = Show(tmp_path)
+    show.publish(replace(make_plan({"battery": 5.0}), solve={"status": "optimal", "wall_s": 0.25, "build_wall_s": 0.5}))
+    found = read(exposition(told(await view(show))))
+    assert (found["ems_solver_seconds", ()], found["ems_plan_build_seconds", ()]) == (0.25, 0.5)
 
 
 async def test_a_lost_device_and_an_alarm_are_seen(tmp_path: Path) -> None:
