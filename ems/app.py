@@ -43,7 +43,15 @@ from ems.operations.vitals import Vitals
 from ems.planning import Planning
 from ems.privacy import discretion
 from ems.process_image import ProcessImage
-from ems.resume import resumed_demand, resumed_foreign, resumed_limits, resumed_queues, resumed_sessions, transitions
+from ems.resume import (
+    resumed_demand,
+    resumed_foreign,
+    resumed_hygiene,
+    resumed_limits,
+    resumed_queues,
+    resumed_sessions,
+    transitions,
+)
 from ems.slow.feed_desk import Feed
 from ems.slow.lookout_setup import build_lookout
 from ems.slow.lookout_watch import LookoutWatch
@@ -204,6 +212,7 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, watchman: Wat
         keep=stores.history.append,
         adopt=wiring.fleet.adopt,
         limits=resumed_limits(site, stores.record, wiring.state_dir, clock),
+        hygiene=resumed_hygiene(site, bindings, stores.record, before),
         emergency=EmergencyDesk(_hanging(site, levers, FIRST), site.file.grid, stores.record),
         elsewhere=dict(zip(site.file.connections, others, strict=True)),
     )

@@ -30,6 +30,7 @@ from ems.fast.emergency import EmergencyDesk
 from ems.fast.following import Following, Watch
 from ems.fast.foreign import ForeignWriters
 from ems.fast.heating import is_hot
+from ems.fast.hygiene import HygieneDesk
 from ems.fast.ladder import plan_now
 from ems.fast.orders import Orders
 from ems.fast.powers import Powers
@@ -43,6 +44,7 @@ from ems.fast.steering import Outcome
 from ems.fast.turns import Turns, led_on
 from ems.fast.watchman import Watchman
 from ems.fast.writing import Writer
+from ems.hygiene import Hygiene
 from ems.limits.desk import LimitDesk
 from ems.process_image import ProcessImage, Snapshot
 from ems.standing import Standing
@@ -82,6 +84,7 @@ class Parts:
     adopt: Callable[[Standing], Awaitable[None]]
     limits: LimitDesk | None = None
     emergency: EmergencyDesk | None = None
+    hygiene: HygieneDesk | None = None
     elsewhere: Mapping[str, Desks] = field(default_factory=dict)
 
 
@@ -107,6 +110,7 @@ class Cycle:
     outcome: Outcome
     demand: DemandNow | None = None
     elsewhere: Mapping[str, Beside] = field(default_factory=dict)
+    hygiene: Mapping[str, Hygiene] = field(default_factory=dict)
 
 
 class ControlLoop:
@@ -218,6 +222,7 @@ class ControlLoop:
             phases=self._conduct.phases,
             swinging=self._conduct.swinging,
             foreign={asset: str(found) for asset, found in parts.foreign.yielded.items()},
+            hygiene=parts.hygiene.update(snapshot) if parts.hygiene is not None else {},
             turn=parts.turns.look(snapshot),
             elsewhere={
                 name: desks.beside(snapshot, in_force.plan.supplies.get(name) if in_force else None)
@@ -229,11 +234,12 @@ class ControlLoop:
         parts.watchman.look(snapshot)
         parts.watchman.steady(parts.levers, self._conduct.swings, snapshot.at)
         parts.watchman.obey(parts.levers, scene.foreign, snapshot.at)
+        parts.watchman.heed(scene.hygiene, snapshot.at)
         parts.watchman.judge(outcome, standing, parts.following, snapshot)
         parts.counters.count(outcome.decisions.values(), snapshot.monotonic_s)
         if parts.emergency is not None:
             parts.emergency.look(snapshot.at, outcome)
-        self.last = Cycle(snapshot, standing, outcome, scene.demand, scene.elsewhere)
+        self.last = Cycle(snapshot, standing, outcome, scene.demand, scene.elsewhere, scene.hygiene)
         return standing, outcome
 
     def _metered_kw(self, snapshot: Snapshot) -> dict[str, float]:

@@ -13,6 +13,9 @@ from pydantic import Field
 from ems.config.placed import Placed, Sheddable
 from ems.config.strict import Finite, Id, NotNegative, Positive, Share, Whole
 
+HOTTER_K = 1.0
+"""A tank is heated to so much above what hygiene asks for, so that no draw breaks the hold."""
+
 
 class HeatLoadAsset(Placed):
     """What takes heat from a node and is not steered, behind a heat meter: houses, a process."""
@@ -26,7 +29,8 @@ class TankAsset(Placed):
     """The tank of a heat node; symbols as in optimization/assets/tank.py.
 
     `end_value_per_kwh` [currency/kWh] is what a kWh of heat left in it at a plan's end is worth; None to take it from
-    what heat costs to make on its node.
+    what heat costs to make on its node. Once every `hygiene_every_h` its water is held at `hygiene_c` or above for
+    `hygiene_hold_s`, against legionella; None for water that nobody drinks.
     """
 
     kind: Literal["tank"]
@@ -39,6 +43,9 @@ class TankAsset(Placed):
     discharge_kw: Positive
     loss_kw_per_k: NotNegative = 0.0
     around_c: Finite = 15.0
+    hygiene_every_h: Annotated[Positive, Field(le=720)] | None = None
+    hygiene_c: Finite = 60.0
+    hygiene_hold_s: Annotated[NotNegative, Field(le=86400)] = 1800.0
     end_value_per_kwh: NotNegative | None = None
 
 

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 from ems.config.binding import Bindings
-from ems.config.heat_assets import BoilerAsset, HeatMaker, PipeAsset, TankAsset
+from ems.config.heat_assets import HOTTER_K, BoilerAsset, HeatMaker, PipeAsset, TankAsset
 from ems.config.site import Site
 from ems.fast.decisions import Bound, Lever, Rung
 from ems.fast.rules import TankView
+from ems.hygiene import Hygiene
 from ems.process_image import Snapshot
 
 TOO_HOT_K = 1.0
@@ -59,16 +60,19 @@ def is_hot(site: Site, spec: HeatMaker, water_c: float) -> bool:
     return water_c >= tank_of(site, spec.heat_node)[1].high_c - NEARLY_K
 
 
-def tank_view(site: Site, spec: HeatMaker | PipeAsset, water_c: float) -> TankView:
+def tank_view(site: Site, spec: HeatMaker | PipeAsset, water_c: float, hygiene: Mapping[str, Hygiene]) -> TankView:
     """Show the rules what heats a tank."""
-    _, tank = tank_of(site, heated_node(spec))
+    name, tank = tank_of(site, heated_node(spec))
+    hot_c = tank.hygiene_c + HOTTER_K if name in hygiene and hygiene[name].is_near else None
     by: Literal["power", "fuel", "pipe"] = "power"
     if isinstance(spec, BoilerAsset | PipeAsset):
         by = "fuel" if isinstance(spec, BoilerAsset) else "pipe"
-    return TankView(water_c, tank.low_c, tank.high_c, spec.rated_kw, by)
+    return TankView(water_c, tank.low_c, tank.high_c, spec.rated_kw, by, hot_c)
 
 
-def tank_views(site: Site, levers: Mapping[str, Lever], state: Mapping[str, float]) -> dict[str, TankView]:
+def tank_views(
+    site: Site, levers: Mapping[str, Lever], state: Mapping[str, float], hygiene: Mapping[str, Hygiene]
+) -> dict[str, TankView]:
     """Show the rules everything that heats a tank which can be read."""
     makers = {name: spec for name in levers if isinstance(spec := site.file.assets[name], HeatMaker | PipeAsset)}
-    return {name: tank_view(site, spec, state[name]) for name, spec in makers.items() if name in state}
+    return {name: tank_view(site, spec, state[name], hygiene) for name, spec in makers.items() if name in state}

@@ -108,11 +108,13 @@ class HeatSide:
         return not self.situation[name].blocked and name not in self.overrides
 
     def _tank(self, name: str, spec: TankAsset) -> TankInputs:
-        value = spec.end_value_per_kwh
+        value, told = spec.end_value_per_kwh, self.situation[name].values
         return TankInputs(
-            temperature_c=self.situation[name].values["temperature_c"],
+            temperature_c=told["temperature_c"],
             around_c=np.full(len(self.slots), spec.around_c),
             end_value_per_kwh=self._heat_value(spec) if value is None else value,
+            since_hot_s=told.get("since_hot_s", 0.0),
+            hot_for_s=told.get("hot_for_s", 0.0),
         )
 
     def _heat_value(self, spec: TankAsset) -> float:

@@ -206,6 +206,10 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "discharge_kw": "greatest heat out of it",
         "loss_kw_per_k": "standing loss for each kelvin above its surroundings [kW/K]",
         "around_c": "temperature of its surroundings",
+        "hygiene_every_h": "once in this time its water is held hot against legionella; null for water that nobody "
+        "drinks; see [heat nodes](engineer.md#heat-nodes)",
+        "hygiene_c": "how hot; the band reaches at least 1 K above",
+        "hygiene_hold_s": "for how long without a break",
         "end_value_per_kwh": "what a kWh of heat left at the end of a plan is worth; null for what it costs to make on "
         "its node, in the cheapest way and less what is lost in 12 h [currency/kWh]",
     },

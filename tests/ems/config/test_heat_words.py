@@ -84,6 +84,11 @@ BROKEN = {
                   TANK.replace("tank:", "store:", 1).replace("probes", "burner") + "  kettle:\n    kind: boiler\n"
                   "    device: warm\n", "store.heat_node: net has the tank tank already; give this one"),
     "upside down": ("low_c: 50", "low_c: 90", "56:5  tank.low_c: 90 is not below `high_c`, which is 80;"),
+    "not so hot": ("high_c: 80", "high_c: 80\n    hygiene_every_h: 24\n    hygiene_c: 79.5",
+                   "tank.hygiene_c: 79.5 is not between `low_c`, which is 50, and 1 K below `high_c`, which is 80;"),
+    "hot too seldom": ("high_c: 80", "high_c: 80\n    hygiene_every_h: 800", "tank.hygiene_every_h: 800 is above 720;"),
+    "hot by default": ("high_c: 80", "high_c: 55\n    hygiene_every_h: 24",
+                       "tank.hygiene_every_h: 60 is not between `low_c`"),
     "least": ("minimum_kw: 8", "minimum_kw: 80", "65:5  kettle.minimum_kw: 80 is not below `rated_kw`, which is 40;"),
     "efficiency": ("rated_kw: 40", "rated_kw: 40\n    efficiency: 92",
                    "kettle.efficiency: 92 is above 1.2; write a share"),
