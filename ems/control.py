@@ -29,7 +29,7 @@ from ems.fast.demand import DemandDesk, DemandNow
 from ems.fast.emergency import EmergencyDesk
 from ems.fast.following import Following, Watch
 from ems.fast.foreign import ForeignWriters
-from ems.fast.heating import is_hot
+from ems.fast.heating import is_full
 from ems.fast.hygiene import HygieneDesk
 from ems.fast.ladder import plan_now
 from ems.fast.orders import Orders
@@ -270,7 +270,7 @@ class ControlLoop:
         if lever.kind is AssetKind.BATTERY:
             return held is not None and is_towards_end(value, held[0])
         if isinstance(spec, HeatMaker):
-            return is_hot(self._parts.site, spec, value)
+            return is_full(self._parts.site, spec, value)
         return isinstance(spec, HeatPumpAsset) and value > spec.comfort.high_c - WARM_ENOUGH_K
 
     async def _act(self, standing: Standing, outcome: Outcome, snapshot: Snapshot, sensed_s: float) -> None:

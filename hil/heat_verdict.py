@@ -83,11 +83,13 @@ def _holds(spec: TankAsset, name: str, plant: Plant) -> int:
 
 
 def _stored_kwh(spec: TankAsset, name: str, plant: Plant) -> float:
-    """Give the heat above the floor at the end more than at the start, by the site file's figures [kWh]."""
+    """Give what is left of heat or cold at the end more than at the start, by the site file's figures [kWh]."""
     water_c = plant.records[f"{name}:temperature_c"]
     if not len(water_c):
         return 0.0
-    end_k, start_k = (max(c - spec.low_c, 0.0) for c in (float(water_c[-1]), plant.began[name]["temperature_c"]))
+    end_k, start_k = (
+        max(spec.beyond_k(c, spec.empty_c), 0.0) for c in (float(water_c[-1]), plant.began[name]["temperature_c"])
+    )
     return spec.capacity_kwh_per_k * (end_k - start_k)
 
 

@@ -178,7 +178,7 @@ def _deferrable(name: str, spec: DeferrableAsset, bus: int) -> Deferrable:
 
 
 def _heat_load(name: str, spec: HeatLoadAsset, _: int) -> HeatLoad:
-    return HeatLoad(name, spec.heat_node)
+    return HeatLoad(name, spec.heat_node, is_cold=spec.is_cold)
 
 
 def _tank(name: str, spec: TankAsset, _: int) -> Tank:
@@ -188,8 +188,9 @@ def _tank(name: str, spec: TankAsset, _: int) -> Tank:
         capacity_kwh_per_k=spec.capacity_kwh_per_k,
         low_c=spec.low_c,
         high_c=spec.high_c,
-        charge_kw=spec.charge_kw,
-        discharge_kw=spec.discharge_kw,
+        # What fills a store of cold is heat taken out of it.
+        charge_kw=spec.discharge_kw if spec.is_cold else spec.charge_kw,
+        discharge_kw=spec.charge_kw if spec.is_cold else spec.discharge_kw,
         loss_kw_per_k=spec.loss_kw_per_k,
     )
     return model if spec.hygiene_every_h is None else _hygienic(model, spec, 3600.0 * spec.hygiene_every_h)
@@ -199,9 +200,7 @@ def _hygienic(model: Tank, spec: TankAsset, every_s: float) -> Tank:
     """Say how hot a tank has to become, how often and for how long; late by an hour weighs as missing that heat."""
     hot_c = spec.hygiene_c + HOTTER_K
     overdue_per_h = Weights().unheated * spec.capacity_kwh_per_k * (hot_c - spec.low_c)
-    return replace(
-        model, hot_every_s=every_s, hot_c=hot_c, hot_hold_s=spec.hygiene_hold_s, overdue_per_h=overdue_per_h
-    )
+    return replace(model, hot_every_s=every_s, hot_c=hot_c, hot_hold_s=spec.hygiene_hold_s, overdue_per_h=overdue_per_h)
 
 
 def _boiler(name: str, spec: BoilerAsset, _: int) -> Boiler:
@@ -239,6 +238,7 @@ def _heat_source(name: str, spec: HeatSourceAsset, bus: int) -> HeatSource:
         least_kw=spec.minimum_kw,
         least_run_s=spec.minimum_on_s,
         least_stand_s=spec.minimum_off_s,
+        is_chiller=spec.is_cold,
         bus=bus,
         power_factor=spec.power_factor,
     )
@@ -256,6 +256,7 @@ def _pipe(name: str, spec: PipeAsset, bus: int) -> Pipe:
         pump_kw_per_kw=spec.pump_kw_per_kw,
         bus=bus,
         power_factor=spec.power_factor,
+        is_cold=spec.is_cold,
     )
 
 

@@ -108,7 +108,8 @@ class RunView:
 class TankView:
     """What heats a tank: water and its band [degC], greatest power, fuel or heat [kW], and which of them it is.
 
-    `hot_c` is what its water has to be heated to now, against legionella; None where it is not time [degC].
+    Of a tank of cold all temperatures are turned: in them less is fuller, too. `hot_c` is what its water has to be
+    heated to now, against legionella; None where it is not time [degC].
     """
 
     water_c: float

@@ -24,7 +24,9 @@ NEEDED_ROLES: Mapping[str, tuple[str, ...]] = {
     "boiler": ("fuel_kw",),
     "electric_boiler": ("power_kw",),
     "heat_source": ("power_kw",),
+    "chiller": ("power_kw",),
     "pipe": ("power_kw", "sent_kw"),
+    "cold_pipe": ("power_kw", "sent_kw"),
 }
 """Without a good value of each of these an asset is not planned with."""
 
