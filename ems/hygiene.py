@@ -40,14 +40,12 @@ class Hygiene:
         """Whether it is time for what does not plan."""
         return self.since_s >= self.every_s - min(LEAD_S, LEAD_SHARE * self.every_s)
 
-    def trouble(self, asset: str) -> str | None:
-        """Say that it is overdue; None while it is not."""
+    def trouble(self, asset: str, *, hides: bool = False) -> str | None:
+        """Say that it is overdue; None while it is not. `hides` leaves out when it last was hot."""
         if not self.is_overdue:
             return None
-        held = f"at {self.hot_c:g} degC for {self.hold_s / 60.0:g} min"
-        last = (
-            f"was last {held} at {self.done_at:%Y-%m-%d %H:%M} UTC"
-            if self.done_at
-            else f"is not known to have been {held}"
-        )
+        held = f"held at {self.hot_c:g} degC for {self.hold_s / 60.0:g} min"
+        last = f"is not known to have been {held}"
+        if self.done_at is not None:
+            last = f"was not {held} in time" if hides else f"was last {held} at {self.done_at:%Y-%m-%d %H:%M} UTC"
         return f"{asset} {last}; every {self.every_s / 3600.0:g} h is asked for: see that its makers of heat run"

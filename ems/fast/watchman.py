@@ -114,7 +114,7 @@ class Watchman:
     def heed(self, hygiene: Mapping[str, Hygiene], now: datetime) -> None:
         """Raise and end the alarms of tanks that were not hot in time."""
         for asset, tank in hygiene.items():
-            self._alarms.set(f"hygiene:{asset}", tank.trouble(asset), now)
+            self._alarms.set(f"hygiene:{asset}", tank.trouble(asset, hides=self._told.hides(asset)), now)
 
     def doubt(self, reasons: Mapping[str, str], now: datetime) -> None:
         """Raise and end the alarms of points that stand still and cannot be true."""

@@ -19,6 +19,7 @@ from stage import NOW, Journal, SceneMaker, snapshot
 
 from ems.clock import SimulatedClock
 from ems.config.asset_models import heat_models
+from ems.config.assets import Privacy
 from ems.config.binding import bind
 from ems.config.site import Site
 from ems.fast.hygiene import AGAIN, GAP_S, HELD, HygieneDesk
@@ -29,6 +30,7 @@ from ems.fast.watchman import Watchman
 from ems.health import Alarms, Health
 from ems.hygiene import Hygiene
 from ems.plan_check import check_plan
+from ems.privacy import Discretion
 from ems.resume import resumed_hygiene, transitions
 from ems.slow.plan_record import digest
 from ems.store.journal import FILE
@@ -140,15 +142,25 @@ def test_the_alarm_says_since_when_and_ends_with_the_hold() -> None:
     watchman.heed({"tank": lived(desk, [(0.0, 55.0)])}, NOW)
     (alarm,) = alarms.active
     assert alarm.key == "hygiene:tank"
-    assert alarm.text.startswith("tank is not known to have been at 60 degC for 30 min; every 24 h is asked for")
+    assert alarm.text.startswith("tank is not known to have been held at 60 degC for 30 min; every 24 h is asked for")
     watchman.heed({"tank": lived(desk, steadily(40, 62.0, 5))}, NOW)
     assert alarms.active == ()
     watchman.heed({"tank": lived(desk, [(24 * 60 + 39.0, 50.0)])}, NOW)
     assert alarms.active == ()
     watchman.heed({"tank": lived(desk, [(24 * 60 + 41.0, 50.0)])}, NOW)
     assert alarms.active[0].text.startswith(
-        f"tank was last at 60 degC for 30 min at {NOW + timedelta(minutes=40):%Y-%m-%d %H:%M} UTC;"
+        f"tank was last held at 60 degC for 30 min at {NOW + timedelta(minutes=40):%Y-%m-%d %H:%M} UTC;"
     )
+
+
+def test_the_alarm_of_a_private_tank_keeps_its_hours_to_itself() -> None:
+    journal = Journal()
+    alarms = Alarms(journal.record)
+    private = Discretion({"tank": Privacy.PERSONAL}, frozenset(), frozenset())
+    Watchman(alarms, Health(journal.record), {}, private).heed(told_of(30.0), NOW)
+    (alarm,) = alarms.active
+    assert alarm.text.startswith("tank was not held at 60 degC for 30 min in time; every 24 h is asked for")
+    assert f"{NOW:%H:%M}" not in alarm.text
 
 
 # ---- what is planned ------------------------------------------------------------------------------------------
