@@ -47,6 +47,7 @@ from ems.resume import (
     resumed_budget,
     resumed_demand,
     resumed_foreign,
+    resumed_hygiene,
     resumed_limits,
     resumed_queues,
     resumed_sessions,
@@ -213,6 +214,7 @@ def _parts(wiring: _Wiring, planning: Planning, *, orders: Orders, watchman: Wat
         keep=stores.history.append,
         adopt=wiring.fleet.adopt,
         limits=resumed_limits(site, stores.record, wiring.state_dir, clock),
+        hygiene=resumed_hygiene(site, bindings, stores.record, before),
         emergency=EmergencyDesk(_hanging(site, levers, FIRST), site.file.grid, stores.record),
         elsewhere=dict(zip(site.file.connections, others, strict=True)),
     )

@@ -30,7 +30,8 @@ from ems.fast.demand import DemandDesk, DemandNow
 from ems.fast.emergency import EmergencyDesk
 from ems.fast.following import Following, Watch
 from ems.fast.foreign import ForeignWriters
-from ems.fast.heating import is_hot
+from ems.fast.heating import is_full
+from ems.fast.hygiene import HygieneDesk
 from ems.fast.ladder import plan_now
 from ems.fast.orders import Orders
 from ems.fast.powers import Powers
@@ -44,6 +45,7 @@ from ems.fast.steering import Outcome
 from ems.fast.turns import Turns, led_on
 from ems.fast.watchman import Watchman
 from ems.fast.writing import Writer
+from ems.hygiene import Hygiene
 from ems.limits.desk import LimitDesk
 from ems.process_image import ProcessImage, Snapshot
 from ems.standing import Standing
@@ -83,6 +85,7 @@ class Parts:
     adopt: Callable[[Standing], Awaitable[None]]
     limits: LimitDesk | None = None
     emergency: EmergencyDesk | None = None
+    hygiene: HygieneDesk | None = None
     elsewhere: Mapping[str, Desks] = field(default_factory=dict)
 
 
@@ -108,6 +111,7 @@ class Cycle:
     outcome: Outcome
     demand: DemandNow | None = None
     elsewhere: Mapping[str, Beside] = field(default_factory=dict)
+    hygiene: Mapping[str, Hygiene] = field(default_factory=dict)
 
 
 class ControlLoop:
@@ -221,6 +225,7 @@ class ControlLoop:
             swinging=self._conduct.swinging,
             waiting=parts.writer.waiting(),
             foreign={asset: str(found) for asset, found in parts.foreign.yielded.items()},
+            hygiene=parts.hygiene.update(snapshot) if parts.hygiene is not None else {},
             turn=parts.turns.look(snapshot),
             elsewhere={
                 name: desks.beside(snapshot, in_force.plan.supplies.get(name) if in_force else None)
@@ -234,11 +239,12 @@ class ControlLoop:
         parts.watchman.stored(self._bands, snapshot)
         parts.watchman.spare(parts.writer.budget, snapshot)
         parts.watchman.obey(parts.levers, scene.foreign, snapshot.at)
+        parts.watchman.heed(scene.hygiene, snapshot.at)
         parts.watchman.judge(outcome, standing, parts.following, snapshot)
         parts.counters.count(outcome.decisions.values(), snapshot.monotonic_s)
         if parts.emergency is not None:
             parts.emergency.look(snapshot.at, outcome)
-        self.last = Cycle(snapshot, standing, outcome, scene.demand, scene.elsewhere)
+        self.last = Cycle(snapshot, standing, outcome, scene.demand, scene.elsewhere, scene.hygiene)
         return standing, outcome
 
     def _metered_kw(self, snapshot: Snapshot) -> dict[str, float]:
@@ -269,7 +275,7 @@ class ControlLoop:
         if lever.kind is AssetKind.BATTERY:
             return held is not None and is_towards_end(value, held[0])
         if isinstance(spec, HeatMaker):
-            return is_hot(self._parts.site, spec, value)
+            return is_full(self._parts.site, spec, value)
         return isinstance(spec, HeatPumpAsset) and value > spec.comfort.high_c - WARM_ENOUGH_K
 
     async def _act(self, standing: Standing, outcome: Outcome, snapshot: Snapshot, sensed_s: float) -> None:

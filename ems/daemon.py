@@ -141,7 +141,9 @@ class Daemon:
         steered = {a for a, lever in self._parts.levers.items() if last.standing.may_write(lever.device)}
         stated = self._parts.sessions.stated(self._clock.now())
         overrides, limits = last.standing.overrides, last.outcome.limits
-        await self.planning.plan_once(last.snapshot, stated, steered=steered, overrides=overrides, limits=limits)
+        await self.planning.plan_once(
+            last.snapshot, stated, steered=steered, overrides=overrides, limits=limits, hygiene=last.hygiene
+        )
         self._lookout.after_plan(
             last.snapshot, self.planning.measured(last.snapshot.at), self.planning.sky,
             cars=stated, plan=self.planning.published, steered=steered, limits=limits,

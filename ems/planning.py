@@ -19,6 +19,7 @@ from ems.clock import Clock
 from ems.config.assets import GridMeter
 from ems.config.binding import Bindings
 from ems.config.site import Site
+from ems.hygiene import Hygiene
 from ems.limits.in_force import InForce
 from ems.plan_check import check_plan
 from ems.plan_counts import PlanCounts, moved_kw
@@ -34,7 +35,7 @@ from ems.slow.plan_record import plan_record
 from ems.slow.plan_resumed import misfit
 from ems.slow.question import Questioner, plan_slots
 from ems.slow.responses import responses
-from ems.slow.situation import AssetNow, read_situation
+from ems.slow.situation import AssetNow, read_situation, with_hygiene
 from ems.slow.standing_alone import standing_alone
 from ems.slow.tariff_charges import settled
 from ems.standing import Override
@@ -203,6 +204,7 @@ class Planning:
         steered: Collection[str] | None = None,
         overrides: Mapping[str, Override] | None = None,
         limits: Sequence[InForce] = (),
+        hygiene: Mapping[str, Hygiene] | None = None,
     ) -> Plan | Refused | None:
         """Plan once.
 
@@ -212,12 +214,14 @@ class Planning:
             steered: assets that may be steered now, by mode and lockout; None to go by the site file.
             overrides: powers that people ask for, by asset id.
             limits: what the grid operator allows at the connection.
+            hygiene: how tanks are that have to become hot in time, by asset id; one that is missing was just hot.
 
         Returns:
             The published plan, why the question was refused, or None if nothing was published for another reason.
         """
         try:
-            return await self._plan(snapshot, sessions, steered=steered, overrides=overrides, limits=limits)
+            situation = with_hygiene(read_situation(self._site, self._bindings, snapshot, steered), hygiene or {})
+            return await self._plan(snapshot, sessions, situation, overrides=overrides, limits=limits)
         except Exception as error:
             self.counts.failed += 1
             self._say(f"planning failed: {type(error).__name__}: {error}", error)
@@ -227,8 +231,8 @@ class Planning:
         self,
         snapshot: Snapshot,
         sessions: Cars,
+        situation: Mapping[str, AssetNow],
         *,
-        steered: Collection[str] | None,
         overrides: Mapping[str, Override] | None,
         limits: Sequence[InForce],
     ) -> Plan | Refused | None:
@@ -242,7 +246,6 @@ class Planning:
             self.counts.unanswered += 1
             self._say("the solver process is still preparing the grid")
             return None
-        situation = read_situation(self._site, self._bindings, snapshot, steered)
         question = await self._ask(now, situation, sessions, network=network, overrides=overrides, limits=limits)
         if isinstance(question.problem, Refused):
             return self._refuse(question.problem)

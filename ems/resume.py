@@ -14,6 +14,7 @@ from ems.config.site import Site
 from ems.fast.decisions import Lever
 from ems.fast.demand import KEPT, RECORD, DemandDesk
 from ems.fast.foreign import ForeignWriters
+from ems.fast.hygiene import HygieneDesk
 from ems.fast.queues import CALL_S, Queues
 from ems.fast.sessions import Sessions
 from ems.fast.wear import DAY_S, WriteBudget, allowances, journalled
@@ -29,7 +30,7 @@ from ems.store.reader import read_at
 Record = Callable[[str, Mapping[str, Any]], object]
 
 MONTH = timedelta(days=31)
-"""No car stands, and no dispute lasts, for longer."""
+"""No car stands, no dispute lasts and no tank stays hot for longer."""
 NEAR_S = 60.0
 """A stored register within so much of a metering interval's start tells its first value [s]."""
 
@@ -93,6 +94,13 @@ def resumed_queues(
     queues = Queues(site, bindings, record)
     queues.restore(one.body for one in before if now - one.at <= timedelta(seconds=CALL_S))
     return queues
+
+
+def resumed_hygiene(site: Site, bindings: Bindings, record: Record, before: Iterable[Journalled]) -> HygieneDesk:
+    """Take up when tanks were last hot."""
+    desk = HygieneDesk(site, bindings, record)
+    desk.restore(one.body for one in before)
+    return desk
 
 
 def resumed_limits(

@@ -24,13 +24,15 @@ from hil.plant.ambient import Device
 from hil.plant.draws import Floats, off, stream
 from hil.plant.genset import Genset
 from hil.plant.heat import Drawer, Giver, HeatLoad, HeatNode, Jacket, Tank
-from hil.plant.heat_makers import COMPRESSOR_LAG_S, EXCHANGED_K, Boiler, Lifter, Rod, Thermostat
+from hil.plant.heat_makers import COMPRESSOR_LAG_S, EXCHANGED_K, Boiler, Chiller, Lifter, Rod, Thermostat
 from hil.plant.heat_pipe import HeatPipe
 
 START_SHARE = 0.5
 """A tank begins half-way up its band."""
 RETURN_C = (34.0, 42.0)
 """Between these the houses' water comes back."""
+CHILLED_RETURN_C = (12.0, 15.0)
+"""Likewise where they are cooled."""
 
 
 @dataclass(slots=True)
@@ -72,16 +74,20 @@ class HeatDraw:
             around_c=spec.around_c,
             rated_kw=(spec.charge_kw, spec.discharge_kw),
             water_c=spec.low_c + START_SHARE * (spec.high_c - spec.low_c),
+            is_cold=spec.is_cold,
         )
 
     def _load(self, name: str, spec: HeatLoadAsset) -> HeatLoad:
         rng = stream(self.seed, name)
+        if spec.is_cold:
+            demand_kw = self.demand_kw(name, spec, rng)
+            return HeatLoad(demand_kw, -float(rng.uniform(*CHILLED_RETURN_C)), supply_c=-10.0, sign=-1.0)
         return HeatLoad(self.demand_kw(name, spec, rng), float(rng.uniform(*RETURN_C)))
 
     def _maker(self, name: str, spec: HeatMaker) -> Device:
         rng = stream(self.seed, name)
         tank, band = self._tanks[spec.heat_node]
-        thermostat = Thermostat(tank, (band.low_c, band.high_c))
+        thermostat = _thermostat(tank, band)
         match spec:
             case BoilerAsset():
                 return Boiler.drawn(
@@ -94,7 +100,7 @@ class HeatDraw:
                 return self._lifter(rng, thermostat, spec)
 
     def _lifter(self, rng: np.random.Generator, thermostat: Thermostat, spec: HeatSourceAsset) -> Lifter:
-        return Lifter(
+        return (Chiller if spec.is_cold else Lifter)(
             spec.bus,
             spec.rated_kw,
             spec.minimum_kw,
@@ -110,7 +116,7 @@ class HeatDraw:
     def _pipe(self, name: str, spec: PipeAsset) -> HeatPipe:
         (near, _), (far, band) = self._tanks[spec.heat_node], self._tanks[spec.to_node]
         return HeatPipe.drawn(
-            stream(self.seed, name), near, far, Thermostat(far, (band.low_c, band.high_c)),
+            stream(self.seed, name), near, far, _thermostat(far, band),
             bus=spec.bus, rated_kw=spec.rated_kw, delay_s=spec.delay_s, loss_share=spec.loss_share,
             pump_share=spec.pump_kw_per_kw, tan_phi=_tan_phi(spec.power_factor),
         )  # fmt: skip
@@ -130,6 +136,12 @@ class HeatDraw:
         spec, engine, rng = self.site.file.assets[name], self.devices[name], stream(self.seed, f"{name} heat")
         assert isinstance(spec, GensetAsset) and isinstance(engine, Genset)
         return Jacket(engine, off(rng, spec.heat_per_kw, 0.02, 0.08), off(rng, spec.heat_idle_kw))
+
+
+def _thermostat(tank: Tank, band: TankAsset) -> Thermostat:
+    """Give what a maker goes by alone; of cold, its temperatures are turned as those of its tank."""
+    low_c, high_c = sorted((tank.sign * band.low_c, tank.sign * band.high_c))
+    return Thermostat(tank, (low_c, high_c))
 
 
 def _tan_phi(power_factor: float) -> float:

@@ -28,12 +28,18 @@ COLD_PER_KWH = Weights().unheated
 
 
 def heat_told(site: Site, plant: Plant) -> dict[str, Any]:
-    """Tell heat that was missing [kWh] and how far tanks were outside of their bands [Kh]; nothing without a node."""
+    """Tell heat that was missing [kWh], how far tanks were outside of their bands [Kh], and holds against legionella.
+
+    Nothing without a node; nothing of holds without a tank that has to become hot.
+    """
     tanks = _of(site, TankAsset)
     if not tanks:
         return {}
     outside_kh = sum(_outside_kh(spec, name, plant) for name, spec in tanks.items())
-    return {"heat": {"cold_kwh": _cold_kwh(site, plant), "outside_kh": outside_kh}}
+    holds = {n: _holds(s, n, plant) for n, s in tanks.items() if s.hygiene_every_h is not None}
+    return {
+        "heat": {"cold_kwh": _cold_kwh(site, plant), "outside_kh": outside_kh} | ({"holds": holds} if holds else {})
+    }
 
 
 def heat_parts(site: Site, plant: Plant, mean_price: float) -> dict[str, float]:
@@ -69,12 +75,21 @@ def _outside_kh(spec: TankAsset, name: str, plant: Plant) -> float:
     return float(outside.sum()) * RECORD_S / 3600.0
 
 
+def _holds(spec: TankAsset, name: str, plant: Plant) -> int:
+    """Count how often the true water was hot for as long as it has to be."""
+    hot = np.concatenate([[False], plant.records[f"{name}:temperature_c"] >= spec.hygiene_c, [False]])
+    begun, ended = (np.flatnonzero(np.diff(hot.astype(int)) == sign) for sign in (1, -1))
+    return int(((ended - begun) * RECORD_S >= spec.hygiene_hold_s).sum())
+
+
 def _stored_kwh(spec: TankAsset, name: str, plant: Plant) -> float:
-    """Give the heat above the floor at the end more than at the start, by the site file's figures [kWh]."""
+    """Give what is left of heat or cold at the end more than at the start, by the site file's figures [kWh]."""
     water_c = plant.records[f"{name}:temperature_c"]
     if not len(water_c):
         return 0.0
-    end_k, start_k = (max(c - spec.low_c, 0.0) for c in (float(water_c[-1]), plant.began[name]["temperature_c"]))
+    end_k, start_k = (
+        max(spec.beyond_k(c, spec.empty_c), 0.0) for c in (float(water_c[-1]), plant.began[name]["temperature_c"])
+    )
     return spec.capacity_kwh_per_k * (end_k - start_k)
 
 

@@ -79,6 +79,20 @@ class Slots:
                 t, left = int(self.parent[t]), left - 1
         return np.array(marks)
 
+    def held_through(self, hold_s: float, count: int) -> Floats:
+        """Say at the ends of which ancestors a state must hold that holds until a slot's end for a time [s]: 1 or 0.
+
+        The order is that of `began_within`. Of a hold that begins before the horizon its earlier part is left out.
+        """
+        marks: list[float] = []
+        for s in range(len(self)):
+            t, left, needed, passed_s = s, count, True, 0.0
+            while t >= 0 and left:
+                marks.append(float(needed))
+                needed = needed and bool(self.link[t] > 0.0) and passed_s < hold_s - 1e-6
+                passed_s, t, left = passed_s + float(self.duration_s[t]), int(self.parent[t]), left - 1
+        return np.array(marks)
+
     def index_at(self, at: datetime) -> int | None:
         """Find the slot that holds an instant; None outside the horizon."""
         elapsed_s = (at - self.start).total_seconds()

@@ -35,9 +35,13 @@ ASSET_KEYS: Mapping[tuple[str, str, str], str] = {
     ("boiler", "input_kw", "most"): "rated_kw",
     ("electric_boiler", "input_kw", "most"): "rated_kw",
     ("heat_source", "input_kw", "most"): "rated_kw",
+    ("chiller", "input_kw", "most"): "rated_kw",
     ("pipe", "sent_kw", "most"): "rated_kw",
+    ("cold_pipe", "sent_kw", "most"): "rated_kw",
     ("tank", "water_c", "most"): "high_c",
     ("tank", "water_c", "least"): "low_c",
+    ("cold_tank", "water_c", "most"): "high_c",
+    ("cold_tank", "water_c", "least"): "low_c",
     ("heat_pump", "comfort_low_c", "least"): "comfort",
     ("heat_pump", "comfort_high_c", "most"): "comfort",
 }

@@ -14,7 +14,7 @@ from ems.commands.asking import SAME_CLOCK
 from ems.commands.charges_shown import charge_lines, island_line
 from ems.commands.plan_kept import Kept
 from ems.config.assets import ChargePointAsset
-from ems.config.heat_assets import HeatOnly, PipeAsset
+from ems.config.heat_assets import HeatOnly, PipeAsset, TankAsset
 from ems.config.site import Site
 from optimization.problem import Schedule
 
@@ -62,7 +62,7 @@ def table_lines(site: Site, kept: Kept, age_s: float | None) -> Iterator[str]:
         yield f"without   {asset}: {why}"
     for asset, name, amount in lost(kept):
         yield f"lost      {asset}: {name} {amount:g}{_longer(site, asset, name, amount)}"
-    yield from _heat(kept)
+    yield from _heat(site, kept)
     columns = _columns(site, kept)
     widths = [max(len(head), 9) + 2 for head, _ in columns]
     yield "time        " + "".join(f"{head:>{width}}" for (head, _), width in zip(columns, widths, strict=True))
@@ -165,7 +165,7 @@ def _columns(site: Site, kept: Kept) -> list[tuple[str, Any]]:
     for name, schedule in plan.schedules.items():
         columns.append(_amount(site, name, schedule))
         if isinstance(site.file.assets.get(name), PipeAsset) and "heat_kw" in schedule.states:
-            columns.append((f"{name}_sent_kw", schedule.states["heat_kw"]))
+            columns.append((f"{name}_sent_kw", np.abs(schedule.states["heat_kw"])))
         if name in plan.reactive_kvar:
             columns.append((f"{name}_kvar", plan.reactive_kvar[name]))
         columns += [(f"{name}_{state[-3:]}" if state == "energy_kwh" else f"{name}_c", schedule.states[state])
@@ -181,13 +181,16 @@ def _amount(site: Site, name: str, schedule: Schedule) -> tuple[str, Any]:
     return f"{name}_kw", schedule.power_kw
 
 
-def _heat(kept: Kept) -> Iterator[str]:
-    """Say of each heat node what it lacks, and what it cannot get rid of."""
+def _heat(site: Site, kept: Kept) -> Iterator[str]:
+    """Say of each node of heat or cold what it lacks, and what it cannot get rid of."""
     hours = kept.plan.slots.duration_h
-    for node, kw in kept.plan.unheated_kw.items():
+    tanks = [spec for spec in site.file.assets.values() if isinstance(spec, TankAsset)]
+    cold = {tank.heat_node for tank in tanks if tank.is_cold}
+    for node, heat_kw in kept.plan.unheated_kw.items():
+        what, kw = ("cold", -heat_kw) if node in cold else ("heat", heat_kw)
         lacks, surplus = float(hours @ np.maximum(kw, 0.0)), float(hours @ np.maximum(-kw, 0.0))
         if lacks + surplus >= TOLD_KWH:
-            yield f"heat      {node} lacks {lacks:.1f} kWh and has {surplus:.1f} kWh too much"
+            yield f"{what}      {node} lacks {lacks:.1f} kWh and has {surplus:.1f} kWh too much"
 
 
 def _told(value: Any, width: int) -> str:

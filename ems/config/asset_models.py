@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ems.config.assets import (
@@ -20,6 +21,7 @@ from ems.config.assets import (
     WindAsset,
 )
 from ems.config.heat_assets import (
+    HOTTER_K,
     BoilerAsset,
     ElectricBoilerAsset,
     HeatLoadAsset,
@@ -49,6 +51,7 @@ from optimization.assets import (
 )
 from optimization.assets.deferrable import Programme, interruptible
 from optimization.phases import on_phase
+from optimization.weights import Weights
 
 PlannedAsset = PoweredAsset
 
@@ -176,20 +179,29 @@ def _deferrable(name: str, spec: DeferrableAsset, bus: int) -> Deferrable:
 
 
 def _heat_load(name: str, spec: HeatLoadAsset, _: int) -> HeatLoad:
-    return HeatLoad(name, spec.heat_node)
+    return HeatLoad(name, spec.heat_node, is_cold=spec.is_cold)
 
 
 def _tank(name: str, spec: TankAsset, _: int) -> Tank:
-    return Tank(
+    model = Tank(
         id=name,
         heat_node=spec.heat_node,
         capacity_kwh_per_k=spec.capacity_kwh_per_k,
         low_c=spec.low_c,
         high_c=spec.high_c,
-        charge_kw=spec.charge_kw,
-        discharge_kw=spec.discharge_kw,
+        # What fills a store of cold is heat taken out of it.
+        charge_kw=spec.discharge_kw if spec.is_cold else spec.charge_kw,
+        discharge_kw=spec.charge_kw if spec.is_cold else spec.discharge_kw,
         loss_kw_per_k=spec.loss_kw_per_k,
     )
+    return model if spec.hygiene_every_h is None else _hygienic(model, spec, 3600.0 * spec.hygiene_every_h)
+
+
+def _hygienic(model: Tank, spec: TankAsset, every_s: float) -> Tank:
+    """Say how hot a tank has to become, how often and for how long; late by an hour weighs as missing that heat."""
+    hot_c = spec.hygiene_c + HOTTER_K
+    overdue_per_h = Weights().unheated * spec.capacity_kwh_per_k * (hot_c - spec.low_c)
+    return replace(model, hot_every_s=every_s, hot_c=hot_c, hot_hold_s=spec.hygiene_hold_s, overdue_per_h=overdue_per_h)
 
 
 def _boiler(name: str, spec: BoilerAsset, _: int) -> Boiler:
@@ -227,6 +239,7 @@ def _heat_source(name: str, spec: HeatSourceAsset, bus: int) -> HeatSource:
         least_kw=spec.minimum_kw,
         least_run_s=spec.minimum_on_s,
         least_stand_s=spec.minimum_off_s,
+        is_chiller=spec.is_cold,
         bus=bus,
         power_factor=spec.power_factor,
     )
@@ -244,6 +257,7 @@ def _pipe(name: str, spec: PipeAsset, bus: int) -> Pipe:
         pump_kw_per_kw=spec.pump_kw_per_kw,
         bus=bus,
         power_factor=spec.power_factor,
+        is_cold=spec.is_cold,
     )
 
 

@@ -48,11 +48,15 @@ MEASURED_ROLES: Mapping[str, tuple[str, ...]] = {
     "genset": ("power_kw",),
     "deferrable": ("power_kw", "state", "run_s"),
     "heat_load": ("heat_kw",),
+    "cold_load": ("heat_kw",),
     "tank": ("temperature_c",),
+    "cold_tank": ("temperature_c",),
     "boiler": ("fuel_kw",),
     "electric_boiler": ("power_kw",),
     "heat_source": ("power_kw",),
+    "chiller": ("power_kw",),
     "pipe": ("power_kw", "sent_kw"),
+    "cold_pipe": ("power_kw", "sent_kw"),
     "metered_load": ("power_kw",),
     "heat_meter": ("heat_kw",),
     "building_automation": (),
@@ -70,7 +74,9 @@ COMMANDED_ROLE: Mapping[str, str] = {
     "boiler": "setpoint_kw",
     "electric_boiler": "setpoint_kw",
     "heat_source": "setpoint_kw",
+    "chiller": "setpoint_kw",
     "pipe": "setpoint_kw",
+    "cold_pipe": "setpoint_kw",
 }
 """How each kind is commanded; a grid meter and a load are not."""
 GIVING_ROLES = ("soc_pct", "capacity_kwh", "discharge_kwh")

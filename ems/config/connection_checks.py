@@ -9,7 +9,7 @@ from ems.config.parts import Complaint, Parts, text
 from ems.config.wording import did_you_mean, shown
 from optimization.tariff import Tariff
 
-POWERLESS = ("heat_load", "tank", "boiler", "heat_meter", "building_automation")
+POWERLESS = ("heat_load", "cold_load", "tank", "cold_tank", "boiler", "heat_meter", "building_automation")
 """Kinds without a power of their own: they hang on no connection."""
 FIRST = "the connection of `grid`"
 

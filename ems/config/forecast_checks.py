@@ -9,7 +9,7 @@ from ems.config.forecasts import UNMETERED
 from ems.config.parts import Complaint, Parts, text
 from ems.config.wording import did_you_mean, shown
 
-FORESEEN_KINDS = ("metered_load", "heat_load")
+FORESEEN_KINDS = ("metered_load", "heat_load", "cold_load")
 
 
 def check_forecasts(parts: Parts) -> Iterator[Complaint]:

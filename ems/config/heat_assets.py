@@ -1,7 +1,8 @@
 """What a site file may say of heat nodes: what gives heat there, keeps it and takes it.
 
 A node is a name that its assets share. Each node has exactly one tank: nobody steers what flows into it, so that it
-takes or gives what the others leave.
+takes or gives what the others leave. A node whose tank keeps cold is one of cold: what stands on it is of the kinds for
+cold, whose figures are those of the kinds for heat with the cold, which is heat taken away, in place of the heat.
 """
 
 from __future__ import annotations
@@ -13,23 +14,32 @@ from pydantic import Field
 from ems.config.placed import Placed, Sheddable
 from ems.config.strict import Finite, Id, NotNegative, Positive, Share, Whole
 
+HOTTER_K = 1.0
+"""A tank is heated to so much above what hygiene asks for, so that no draw breaks the hold."""
+
 
 class HeatLoadAsset(Placed):
-    """What takes heat from a node and is not steered, behind a heat meter: houses, a process."""
+    """What takes heat or cold from a node and is not steered, behind a heat meter: houses, a process."""
 
-    kind: Literal["heat_load"]
+    kind: Literal["heat_load", "cold_load"]
     device: str
     heat_node: Id
 
+    @property
+    def is_cold(self) -> bool:
+        """Whether it takes cold."""
+        return self.kind == "cold_load"
+
 
 class TankAsset(Placed):
-    """The tank of a heat node; symbols as in optimization/assets/tank.py.
+    """The tank of a heat node, or of one of cold; symbols as in optimization/assets/tank.py.
 
     `end_value_per_kwh` [currency/kWh] is what a kWh of heat left in it at a plan's end is worth; None to take it from
-    what heat costs to make on its node.
+    what heat costs to make on its node. Once every `hygiene_every_h` its water is held at `hygiene_c` or above for
+    `hygiene_hold_s`, against legionella; None for water that nobody drinks.
     """
 
-    kind: Literal["tank"]
+    kind: Literal["tank", "cold_tank"]
     device: str
     heat_node: Id
     capacity_kwh_per_k: Positive
@@ -39,7 +49,29 @@ class TankAsset(Placed):
     discharge_kw: Positive
     loss_kw_per_k: NotNegative = 0.0
     around_c: Finite = 15.0
+    hygiene_every_h: Annotated[Positive, Field(le=720)] | None = None
+    hygiene_c: Finite = 60.0
+    hygiene_hold_s: Annotated[NotNegative, Field(le=86400)] = 1800.0
     end_value_per_kwh: NotNegative | None = None
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether it keeps cold."""
+        return self.kind == "cold_tank"
+
+    @property
+    def empty_c(self) -> float:
+        """The end of its band at which nothing is left in it."""
+        return self.high_c if self.is_cold else self.low_c
+
+    @property
+    def full_c(self) -> float:
+        """The other end."""
+        return self.low_c if self.is_cold else self.high_c
+
+    def beyond_k(self, water_c: float, edge_c: float) -> float:
+        """Tell how much fuller it is at a temperature than at another one [K]."""
+        return edge_c - water_c if self.is_cold else water_c - edge_c
 
 
 class BoilerAsset(Placed):
@@ -77,14 +109,14 @@ class ElectricBoilerAsset(Sheddable):
 
 
 class HeatSourceAsset(Sheddable):
-    """A heat pump that gives its heat to a node; symbols as in optimization/assets/heat_source.py.
+    """A heat pump that gives its heat to a node, or a chiller; symbols as in optimization/assets/heat_source.py.
 
-    It gives water of `supply_c` and takes heat from outdoor air, or from ground or water of `source_c` [degC]. Its
-    compressor runs for at least `minimum_on_s` and stands for at least `minimum_off_s` [s], and starts at most
-    `starts_per_h` times an hour.
+    It gives water of `supply_c` and takes heat from outdoor air, or from ground or water of `source_c` [degC]; a
+    chiller gives its heat there. Its compressor runs for at least `minimum_on_s` and stands for at least
+    `minimum_off_s` [s], and starts at most `starts_per_h` times an hour.
     """
 
-    kind: Literal["heat_source"]
+    kind: Literal["heat_source", "chiller"]
     device: str
     bus: str
     heat_node: Id
@@ -99,16 +131,21 @@ class HeatSourceAsset(Sheddable):
     source_c: Finite | None = None
     power_factor: Share = 0.97
 
+    @property
+    def is_cold(self) -> bool:
+        """Whether it makes cold."""
+        return self.kind == "chiller"
+
 
 class PipeAsset(Placed):
-    """A pipe of a heat network with its pump; symbols as in optimization/assets/pipe.py.
+    """A pipe of a network of heat or cold with its pump; symbols as in optimization/assets/pipe.py.
 
     Heat that is sent into it at `heat_node` arrives at `to_node` after `delay_s`, less `loss_share` of it and less
     `standing_kw`, which keeps the water there warm whether it flows or not. Its pump takes `pump_kw_per_kw` for each kW
     sent.
     """
 
-    kind: Literal["pipe"]
+    kind: Literal["pipe", "cold_pipe"]
     device: str
     bus: str
     heat_node: Id
@@ -119,6 +156,11 @@ class PipeAsset(Placed):
     standing_kw: NotNegative = 0.0
     pump_kw_per_kw: NotNegative = 0.0
     power_factor: Share = 0.95
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether it carries cold."""
+        return self.kind == "cold_pipe"
 
 
 ElectricHeater = ElectricBoilerAsset | HeatSourceAsset

@@ -48,7 +48,9 @@ _SAFE_RANGE_KEYS = {
     "boiler": ("", "rated_kw", "minimum_kw"),
     "electric_boiler": ("", "rated_kw", "minimum_kw"),
     "heat_source": ("", "rated_kw", "minimum_kw"),
+    "chiller": ("", "rated_kw", "minimum_kw"),
     "pipe": ("", "rated_kw", ""),
+    "cold_pipe": ("", "rated_kw", ""),
 }
 """Which keys of an asset bound its command: below zero, above, and the least running value."""
 

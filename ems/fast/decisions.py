@@ -34,22 +34,27 @@ class AssetKind(StrEnum):
     """What sort of thing is commanded.
 
     A wind turbine is one with a PV plant: both are told what they may give. What makes heat of power for a heat node is
-    one with a heat pump. What burns fuel for heat alone has no power: its kW are those of its fuel, and no limit looks
-    at it; nor does one at the heat that a pipe is to send, but at its pump, which nobody moves.
+    one with a heat pump; a chiller, and a pipe of cold, differ from what makes and carries heat in their words only.
+    What burns fuel for heat alone has no power: its kW are those of its fuel, and no limit looks at it; nor does one at
+    what a pipe is to send, but at its pump, which nobody moves.
     """
 
     BATTERY = "battery"
     CHARGE_POINT = "charge_point"
     HEAT_PUMP = "heat_pump"
+    CHILLER = "chiller"
     GENSET = "genset"
     DEFERRABLE = "deferrable"
     PV = "pv"
     BOILER = "boiler"
     PIPE = "pipe"
+    COLD_PIPE = "cold_pipe"
 
 
-UNPOWERED = frozenset({AssetKind.BOILER, AssetKind.PIPE})
-"""What is told kW of something else than power: fuel to burn, heat to send at the most."""
+UNPOWERED = frozenset({AssetKind.BOILER, AssetKind.PIPE, AssetKind.COLD_PIPE})
+"""What is told kW of something else than power: fuel to burn, heat or cold to send at the most."""
+COMPRESSORS = frozenset({AssetKind.HEAT_PUMP, AssetKind.CHILLER})
+"""What takes power for heat or cold."""
 
 
 @dataclass(frozen=True, slots=True)

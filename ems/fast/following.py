@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 
 from drivers.points import Outcome
 from ems.config.binding import CommandKind
-from ems.fast.decisions import UNPOWERED, AssetKind, Lever
+from ems.fast.decisions import COMPRESSORS, UNPOWERED, AssetKind, Lever
 
 WINDOW_CYCLES = 3
 WINDOW_S = 15.0
@@ -211,7 +211,7 @@ class Following:
         """Tell whether an asset has neither followed nor come nearer for long enough, over changes of its command."""
         lever, still = self._levers[asset], self._still.get(asset)
         before_kw = watch.start_kw if still is None else still.kw
-        if lever.kind in {AssetKind.HEAT_PUMP, AssetKind.GENSET, *UNPOWERED} or before_kw is None:
+        if lever.kind in {*COMPRESSORS, AssetKind.GENSET, *UNPOWERED} or before_kw is None:
             return False
         nearer_kw = abs(before_kw - watch.kw) - abs(measured_kw - watch.kw)
         if still is None or nearer_kw > 0.5 * tolerance_kw(lever):

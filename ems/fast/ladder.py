@@ -45,7 +45,7 @@ class PlanNow:
         if schedule is None or lever.kind not in UNPOWERED:
             return self.power_kw(lever.asset)
         wanted_kw = schedule.states.get("fuel_kw" if lever.kind is AssetKind.BOILER else "heat_kw")
-        return None if wanted_kw is None else float(wanted_kw[self.slot])
+        return None if wanted_kw is None else abs(float(wanted_kw[self.slot]))
 
     @property
     def grid_kw(self) -> float:
@@ -103,7 +103,7 @@ def action(kind: AssetKind, kw: float) -> str:
         case AssetKind.CHARGE_POINT:
             does = "charge at" if kw > 0.0 else "give back"
             return "let the car wait" if kw == 0.0 else f"let the car {does} {abs(kw):.1f} kW"
-        case AssetKind.HEAT_PUMP | AssetKind.BOILER | AssetKind.PIPE:
+        case AssetKind.HEAT_PUMP | AssetKind.CHILLER | AssetKind.BOILER | AssetKind.PIPE | AssetKind.COLD_PIPE:
             return heating(kind, kw)
         case AssetKind.GENSET:
             return "stand" if kw == 0.0 else f"generate {abs(kw):.1f} kW"
@@ -114,11 +114,13 @@ def action(kind: AssetKind, kw: float) -> str:
 
 
 def heating(kind: AssetKind, kw: float) -> str:
-    """Say a power, fuel or heat in the words of what heats."""
-    if kind is AssetKind.PIPE:
-        return "send no heat" if kw == 0.0 else f"send up to {kw:.1f} kW of heat"
+    """Say a power, fuel, heat or cold in the words of what heats or chills."""
+    if kind in {AssetKind.PIPE, AssetKind.COLD_PIPE}:
+        what = "heat" if kind is AssetKind.PIPE else "cold"
+        return f"send no {what}" if kw == 0.0 else f"send up to {kw:.1f} kW of {what}"
+    does = "chill" if kind is AssetKind.CHILLER else "heat"
     fuel = " of fuel" if kind is AssetKind.BOILER else ""
-    return "do not heat" if kw == 0.0 else f"heat with {kw:.1f} kW{fuel}"
+    return f"do not {does}" if kw == 0.0 else f"{does} with {kw:.1f} kW{fuel}"
 
 
 def plan_wish(at: PlanNow, lever: Lever, kw: float, prices: Prices, teller: Teller) -> Wish:

@@ -27,17 +27,20 @@ STEP_KW: Mapping[AssetKind, float] = {
     AssetKind.GENSET: 0.5,
     AssetKind.BOILER: 0.5,
     AssetKind.PIPE: 0.5,
+    AssetKind.COLD_PIPE: 0.5,
 }
 """The finest useful change of a kind [kW]; a charge point goes by whole amperes."""
 KEEP_KW: Mapping[AssetKind, float] = {
     AssetKind.BATTERY: 1.0,
     AssetKind.CHARGE_POINT: 1.4,
     AssetKind.HEAT_PUMP: 0.6,
+    AssetKind.CHILLER: 0.6,
     AssetKind.GENSET: 0.5,
     AssetKind.DEFERRABLE: 0.0,
     AssetKind.PV: 0.0,
     AssetKind.BOILER: 0.0,
     AssetKind.PIPE: 0.0,
+    AssetKind.COLD_PIPE: 0.0,
 }
 """Commands this near to what relief asks for are not re-issued [kW]."""
 HEAT_STEPS_KW = (0.2, 0.1, 0.05)
@@ -92,6 +95,8 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
 def _kind(spec: SteeredAsset | BoilerAsset) -> AssetKind:
     if isinstance(spec, WindAsset):
         return AssetKind.PV
+    if isinstance(spec, HeatSourceAsset) and spec.is_cold:
+        return AssetKind.CHILLER
     return AssetKind.HEAT_PUMP if isinstance(spec, ElectricHeater) else AssetKind(spec.kind)
 
 

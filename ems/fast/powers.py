@@ -220,7 +220,7 @@ def rule_view(site: Site, scene: Scene, powers: Powers, levers: Mapping[str, Lev
                 runs[asset] = RunView(spec.most_kw, (latest - scene.snapshot.at) / timedelta(hours=1))
             case _:
                 pass
-    tanks = tank_views(site, levers, powers.state)
+    tanks = tank_views(site, levers, powers.state, scene.hygiene)
     seen = {**batteries, **cars, **zones, **runs, **tanks}
     uncontrolled_kw = (powers.grid_kw or 0.0) - sum(kw for asset, kw in powers.metered_kw.items() if asset in seen)
     may_idle = ChargePointAsset | GensetAsset | DeferrableAsset

@@ -14,7 +14,7 @@ published prices, and nothing else.
 6. *Deferrable loads*: at once when energy is cheap or enough sun is left over, at the latest instant at which the run
    still ends in its window; otherwise they wait.
 7. *Tanks* of heat nodes are kept within their band: fuller while energy is cheap, near their floor while it is dear;
-   what burns fuel comes in last.
+   what burns fuel comes in last. Where it is time against legionella all heat at full power.
 8. *Gensets* stand: whether their fuel pays is the plan's to reckon.
 9. *PV and wind* are never curtailed by a rule; the balancing does that at the limits.
 """
@@ -106,13 +106,18 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class TankView:
-    """What heats a tank: water and its band [degC], greatest power, fuel or heat [kW], and which of them it is."""
+    """What heats a tank: water and its band [degC], greatest power, fuel or heat [kW], and which of them it is.
+
+    Of a tank of cold all temperatures are turned: in them less is fuller, too. `hot_c` is what its water has to be
+    heated to now, against legionella; None where it is not time [degC].
+    """
 
     water_c: float
     low_c: float
     high_c: float
     rated_kw: float
     by: Literal["power", "fuel", "pipe"]
+    hot_c: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +205,11 @@ def heat_tank(tank: TankView, sense: PriceSense, settings: RuleSettings) -> floa
     priced = settings.tank_cheap if sense.cheap else settings.tank_dear if sense.dear else settings.tank_middling
     share = {"power": priced, "fuel": settings.tank_last, "pipe": settings.tank_middling}[tank.by]
     band_k = tank.high_c - tank.low_c
-    below_k = tank.low_c + share * band_k - tank.water_c
-    return tank.rated_kw * min(max(below_k / (settings.tank_range * band_k), 0.0), 1.0)
+    range_k = settings.tank_range * band_k
+    target_c = tank.low_c + share * band_k
+    if tank.hot_c is not None:
+        target_c = max(target_c, tank.hot_c + range_k)
+    return tank.rated_kw * min(max((target_c - tank.water_c) / range_k, 0.0), 1.0)
 
 
 def charge_car(car: CarView, sense: PriceSense, room_kw: float, surplus_kw: float, settings: RuleSettings) -> float:

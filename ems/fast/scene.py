@@ -13,6 +13,7 @@ from ems.fast.prices import Prices
 from ems.fast.sessions import Car
 from ems.fast.sg_ready import Block
 from ems.fast.turns import Turn
+from ems.hygiene import Hygiene
 from ems.limits.in_force import InForce
 from ems.process_image import Snapshot
 from ems.standing import Standing
@@ -48,6 +49,7 @@ class Scene:
         swinging: assets whose commands have moved to and fro too often.
         waiting: assets that a mere wish does not move, as few writes are left to them.
         foreign: assets that are left to somebody else who steers them, and what was found.
+        hygiene: tanks that have to become hot in time, by asset.
         turn: who is not commanded yet, or waits its turn, since power came back.
         elsewhere: of the connections beside the first one, by their ids.
     """
@@ -67,5 +69,6 @@ class Scene:
     swinging: frozenset[str] = frozenset()
     waiting: frozenset[str] = frozenset()
     foreign: Mapping[str, str] = field(default_factory=dict)
+    hygiene: Mapping[str, Hygiene] = field(default_factory=dict)
     turn: Turn = field(default_factory=Turn)
     elsewhere: Mapping[str, Beside] = field(default_factory=dict)

@@ -17,6 +17,7 @@ RANKS: Mapping[AssetKind, int] = {
     AssetKind.CHARGE_POINT: 2,
     AssetKind.DEFERRABLE: 2,
     AssetKind.HEAT_PUMP: 3,
+    AssetKind.CHILLER: 3,
     AssetKind.GENSET: 0,
     AssetKind.PV: 4,
 }

@@ -18,7 +18,7 @@ from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.fast.building import BuildingLimit, bounds_on, read_limits
 from ems.fast.compressor import least_kw, start_bounds
-from ems.fast.decisions import UNPOWERED, AssetKind, Bound, Decision, Lever, Rung, Wish
+from ems.fast.decisions import COMPRESSORS, UNPOWERED, AssetKind, Bound, Decision, Lever, Rung, Wish
 from ems.fast.demand_row import soft_level
 from ems.fast.island import CONNECTED, Island, IslandWatch
 from ems.fast.ladder import (
@@ -227,7 +227,7 @@ class Steering:
         if at is None or not planned:
             return {}
         # A heat pump's wish is also what the meter will show; a limit is only kept.
-        firm = {asset: wish.kw for asset, wish in wishes.items() if kinds[asset] is AssetKind.HEAT_PUMP}
+        firm = {asset: wish.kw for asset, wish in wishes.items() if kinds[asset] in COMPRESSORS}
         planned_kw = sum(planned.values())
         kept_kw = keep_grid_side(at.grid_kw, planned_kw, powers.without(planned, firm))
         edges = {asset: narrow(bounds[asset]) for asset in planned}
@@ -249,7 +249,9 @@ class Steering:
                     kw = self._quota.power_kw(lever, at, car.register_kwh, scene.snapshot.at) if car else 0.0
             case AssetKind.DEFERRABLE:
                 kw = lever.upper_kw if kw > 0.0 and run_starts(self._site, scene, powers, lever) else 0.0
-            case AssetKind.BATTERY | AssetKind.HEAT_PUMP | AssetKind.GENSET | AssetKind.BOILER | AssetKind.PIPE:
+            case AssetKind.BATTERY | AssetKind.HEAT_PUMP | AssetKind.CHILLER | AssetKind.GENSET | AssetKind.BOILER:
+                pass
+            case AssetKind.PIPE | AssetKind.COLD_PIPE:
                 pass
         return plan_wish(at, lever, kw, scene.prices, self._teller)
 

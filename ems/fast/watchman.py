@@ -17,6 +17,7 @@ from ems.fast.steering import Outcome as Decided
 from ems.fast.wear import WriteBudget
 from ems.fast.writing import Writer, Written
 from ems.health import Alarms, Health
+from ems.hygiene import Hygiene
 from ems.privacy import Discretion
 from ems.process_image import Reading, Snapshot
 from ems.standing import Standing
@@ -132,6 +133,11 @@ class Watchman:
             why = found if found is None or not self._told.hides(asset) else "the journal says what"
             remedy = f"it is left alone after {REASSERTS} attempts; find who writes there, then put it in control again"
             self._alarms.set(f"foreign:{asset}", why and f"somebody else steers {asset}: {why}; {remedy}", now)
+
+    def heed(self, hygiene: Mapping[str, Hygiene], now: datetime) -> None:
+        """Raise and end the alarms of tanks that were not hot in time."""
+        for asset, tank in hygiene.items():
+            self._alarms.set(f"hygiene:{asset}", tank.trouble(asset, hides=self._told.hides(asset)), now)
 
     def doubt(self, reasons: Mapping[str, str], now: datetime) -> None:
         """Raise and end the alarms of points that stand still and cannot be true."""

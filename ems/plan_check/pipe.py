@@ -14,10 +14,11 @@ from optimization.slots import Slots
 
 def check(asset: Pipe, inputs: PipeInputs, schedule: Schedule, slots: Slots) -> Iterator[str]:
     """Say what is impossible about its schedule."""
-    sent_kw = schedule.states.get("heat_kw")
-    if sent_kw is None:
+    told_kw = schedule.states.get("heat_kw")
+    if told_kw is None:
         yield f"{asset.id}: the plan says nothing of heat_kw"
         return
+    sent_kw = -told_kw if asset.is_cold else told_kw
     yield from beyond(f"{asset.id}: flows backwards", -sent_kw, POWER_TOLERANCE_KW, "kW")
     yield from beyond(f"{asset.id}: sends more than it can", sent_kw - asset.rated_kw, POWER_TOLERANCE_KW, "kW")
     off_kw = np.abs(schedule.power_kw - asset.pump_kw_per_kw * sent_kw)
@@ -27,4 +28,6 @@ def check(asset: Pipe, inputs: PipeInputs, schedule: Schedule, slots: Slots) -> 
     sent_kwh = np.concatenate([[0.0], np.cumsum(sent_kw * slots.duration_h)])
     come_kw = np.diff(np.interp(at_s - asset.delay_s, at_s, sent_kwh)) / slots.duration_h
     arrives_kw = (1.0 - asset.loss_share) * (inputs.arriving_kw + come_kw) - asset.standing_kw
-    yield from state_error(asset.id, "to_heat_kw", schedule, -arrives_kw, 2.0 * POWER_TOLERANCE_KW)
+    yield from state_error(
+        asset.id, "to_heat_kw", schedule, arrives_kw if asset.is_cold else -arrives_kw, 2.0 * POWER_TOLERANCE_KW
+    )

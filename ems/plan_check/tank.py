@@ -53,10 +53,14 @@ def _simulated(asset: Tank, inputs: TankInputs, heat_kw: Floats, slots: Slots) -
 
 
 def _late(asset: Tank, inputs: TankInputs, water_c: Floats, slots: Slots) -> Floats:
-    """Mark with 1 the slots by which it was last hot too long ago, shape (n,)."""
-    last_s, late = -inputs.since_hot_s, np.zeros(len(slots))
+    """Mark with 1 the slots by which it was last held hot too long ago, shape (n,)."""
+    enough_c = asset.hot_c - TEMPERATURE_TOLERANCE_K
+    is_hot = inputs.hot_for_s > 0.0 or inputs.temperature_c >= enough_c
+    held_s, last_s, late = inputs.hot_for_s, -inputs.since_hot_s, np.zeros(len(slots))
     for s, at_s in enumerate(slots.offset_s):
-        if water_c[s] >= asset.hot_c - TEMPERATURE_TOLERANCE_K:
+        was_hot, is_hot = is_hot, bool(water_c[s] >= enough_c)
+        held_s = held_s + slots.duration_s[s] if was_hot and is_hot else 0.0
+        if is_hot and held_s >= asset.hot_hold_s - 1e-6:
             last_s = at_s
         late[s] = float(at_s - last_s >= asset.hot_every_s - 1e-6)
     return late

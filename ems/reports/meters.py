@@ -123,6 +123,7 @@ _WAYS: Mapping[str, tuple[_Way, ...]] = {
     "genset": (_Way(Flow.GENSET, "energy_kwh", -1.0), _Way(Flow.FUEL, "fuel_kwh", 1.0, power="")),
     "electric_boiler": (_Way(Flow.ELECTRIC_BOILER, "energy_kwh", 1.0),),
     "heat_source": (_Way(Flow.HEAT_PUMP, "energy_kwh", 1.0),),
+    "chiller": (_Way(Flow.HEAT_PUMP, "energy_kwh", 1.0),),
     "boiler": (_Way(Flow.FUEL, "fuel_kwh", 1.0, power="fuel_kw"),),
 }
 """By kind of asset; an asset of another kind has no meter of electricity or fuel."""

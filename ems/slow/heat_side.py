@@ -1,7 +1,10 @@
-"""The heat of the planner's question: tanks, their loads of heat and boilers, node by node.
+"""The heat of the planner's question: tanks, their loads of heat and boilers, node by node; cold likewise.
 
 Law: a node whose tank nobody knows is not planned. Its boilers are left out, what makes heat of power there counts as
 load, and a generating set there as one whose heat is not used.
+
+What is given, wanted and worth on a node of cold is counted as cold, so that nothing here needs to know its sign; the
+planner's assets do, and a tank, whose value falls as its water gets warmer.
 """
 
 from __future__ import annotations
@@ -108,11 +111,13 @@ class HeatSide:
         return not self.situation[name].blocked and name not in self.overrides
 
     def _tank(self, name: str, spec: TankAsset) -> TankInputs:
-        value = spec.end_value_per_kwh
+        value, told = spec.end_value_per_kwh, self.situation[name].values
         return TankInputs(
-            temperature_c=self.situation[name].values["temperature_c"],
+            temperature_c=told["temperature_c"],
             around_c=np.full(len(self.slots), spec.around_c),
-            end_value_per_kwh=self._heat_value(spec) if value is None else value,
+            end_value_per_kwh=(-1.0 if spec.is_cold else 1.0) * (self._heat_value(spec) if value is None else value),
+            since_hot_s=told.get("since_hot_s", 0.0),
+            hot_for_s=told.get("hot_for_s", 0.0),
         )
 
     def _heat_value(self, spec: TankAsset) -> float:

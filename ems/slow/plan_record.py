@@ -18,8 +18,10 @@ DECIMALS = 4
 ROWS = ("group_excess_kw", "unheated_kw", "reactive_kvar", "inverter_v_pu", "positions")
 """What only some plans have: a row of numbers each, by name."""
 V_DECIMALS = 6
-LATER = frozenset({"steps", "lifts", "positions", "supplies", "pooled", "supplied_value"})
-LATER_UNUSED: tuple[object, ...] = (None, (), {})
+LATER = frozenset(
+    {"steps", "lifts", "positions", "supplies", "pooled", "supplied_value", "hot_hold_s", "hot_for_s", "is_cold"}
+)
+LATER_UNUSED: tuple[object, ...] = (None, (), {}, 0.0)
 """Parts of a question that came later are hashed only where they are used."""
 HELD, MISSING = ("up_kw", "down_kw"), ("up_missing_kw", "down_missing_kw")
 """What of a band of reserve is told by member, and what in all."""

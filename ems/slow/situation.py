@@ -9,6 +9,7 @@ from ems.config.assets import BuildingAutomation, GridMeter, LoadAsset, MeteredL
 from ems.config.binding import Bindings
 from ems.config.heat_assets import BoilerAsset, HeatMaker, PipeAsset, TankAsset
 from ems.config.site import Mode, Site
+from ems.hygiene import Hygiene
 from ems.process_image import Snapshot
 
 NEEDED_ROLES: Mapping[str, tuple[str, ...]] = {
@@ -23,7 +24,9 @@ NEEDED_ROLES: Mapping[str, tuple[str, ...]] = {
     "boiler": ("fuel_kw",),
     "electric_boiler": ("power_kw",),
     "heat_source": ("power_kw",),
+    "chiller": ("power_kw",),
     "pipe": ("power_kw", "sent_kw"),
+    "cold_pipe": ("power_kw", "sent_kw"),
 }
 """Without a good value of each of these an asset is not planned with."""
 
@@ -67,6 +70,16 @@ def read_situation(
     }
     tanks = {name: _read_tank(name, bindings, snapshot) for name, spec in assets.items() if isinstance(spec, TankAsset)}
     return _without_blind(site, found, tanks) | tanks
+
+
+def with_hygiene(situation: Mapping[str, AssetNow], hygiene: Mapping[str, Hygiene]) -> dict[str, AssetNow]:
+    """Add to the tanks when they were last hot (`since_hot_s`) and for how long they are (`hot_for_s`) [s]."""
+    found = dict(situation)
+    for name, tank in hygiene.items():
+        if name in found:
+            told = {"since_hot_s": tank.since_s, "hot_for_s": tank.hot_for_s}
+            found[name] = replace(found[name], values={**found[name].values, **told})
+    return found
 
 
 def _read_tank(name: str, bindings: Bindings, snapshot: Snapshot) -> AssetNow:

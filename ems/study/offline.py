@@ -22,6 +22,7 @@ from ems.config.binding import Bindings, bind
 from ems.config.site import Site
 from ems.exit_codes import CommandError
 from ems.planning import Foresees, Planning
+from ems.resume import resumed_hygiene, transitions
 from ems.slow.feed_desk import Label
 from ems.slow.foresee import Cars, Foresight
 from ems.slow.planning_setup import build_planning, cache_dir, feeder, grid_limits, grid_path
@@ -99,9 +100,12 @@ async def _solve(site: Site, state: Path | None, occasion: Occasion, folder: Pat
     )  # fmt: skip
     if known is not None:
         planning.foresee_by(lambda usual: _Given(usual, known))
+    before = () if state is None else (one for one in transitions(state, occasion.at) if one.at <= occasion.at)
+    desk = resumed_hygiene(site, bindings, journal.record, before)
     for snapshot in snapshots(site, bindings, occasion.at, state=state, told=told):
         planning.observe(snapshot)
-    plan = await planning.plan_once(snapshot, {})
+        hygiene = desk.update(snapshot)
+    plan = await planning.plan_once(snapshot, {}, hygiene=hygiene)
     if not isinstance(plan, Plan) or solver.asked is None:
         raise CommandError(f"{site.file.site.id}: {_why(planning, plan)}")
     return Solved(plan, journal.plan, _room(solver.asked))

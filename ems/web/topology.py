@@ -26,9 +26,12 @@ _RATINGS = {
     "deferrable": ("most_kw",),
     "electric_boiler": ("rated_kw", "efficiency"),
     "heat_source": ("rated_kw",),
+    "chiller": ("rated_kw",),
     "boiler": ("rated_kw", "efficiency"),
     "tank": ("low_c", "high_c"),
+    "cold_tank": ("low_c", "high_c"),
     "pipe": ("rated_kw",),
+    "cold_pipe": ("rated_kw",),
 }
 
 

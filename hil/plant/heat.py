@@ -6,6 +6,9 @@
 
 Flows are in kW/K: the heat that a stream carries for each kelvin. Warm water below colder water rises: the two mix.
 Heat that cannot be drawn, as the top is too cold or the flow too small, is missing. Own derivation.
+
+A tank of cold is the same in a mirror: with the sign of all temperatures turned cold water sinks as warm water rises,
+and what is drawn is cold. `sign` is -1 then; only what is told outside is turned back.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ CHARGE_SPREAD_K = 15.0
 """The charging pump is laid out for so many kelvins at the greatest heat into the tank."""
 DRAW_SPREAD_K = 12.0
 """The houses' pump can still draw the greatest heat with a top so much above what comes back."""
+CHILLED = 0.4
+"""Chilled water is laid out for so much of these spreads."""
 CONDUCTED = 0.02
 """What flows by conduction between two layers, as a share of the charging flow."""
 FINE = 0.2
@@ -67,7 +72,7 @@ class Tank:
     Args:
         kwh_per_k: heat capacity. loss_kw_per_k: standing loss. around_c: of its surroundings.
         charge_flow, draw_flow: greatest flows [kW/K]. layers_c: from the top, shape (LAYERS,).
-        lost_kwh: to the surroundings since the start.
+        lost_kwh: to the surroundings since the start. sign: 1, of a tank of cold -1: its temperatures are turned.
     """
 
     kwh_per_k: float
@@ -77,6 +82,7 @@ class Tank:
     draw_flow: float
     layers_c: Floats
     lost_kwh: float = 0.0
+    sign: float = 1.0
 
     bus: str = ""
     power_kw: float = 0.0
@@ -85,17 +91,19 @@ class Tank:
     @classmethod
     def drawn(
         cls, rng: np.random.Generator, *, kwh_per_k: float, loss_kw_per_k: float, around_c: float,
-        rated_kw: tuple[float, float], water_c: float,
+        rated_kw: tuple[float, float], water_c: float, is_cold: bool = False,
     ) -> Tank:  # fmt: skip
         """Draw the true tank around its site-file figures; `rated_kw` are the greatest heat into it and out of it."""
         charge_kw, draw_kw = rated_kw
+        sign, narrower = (-1.0, CHILLED) if is_cold else (1.0, 1.0)
         return cls(
             off(rng, kwh_per_k, 0.02, 0.08),
             off(rng, loss_kw_per_k),
-            around_c + float(rng.uniform(-3.0, 3.0)),
-            off(rng, charge_kw / CHARGE_SPREAD_K),
-            off(rng, draw_kw / DRAW_SPREAD_K),
-            np.full(LAYERS, water_c),
+            sign * (around_c + float(rng.uniform(-3.0, 3.0))),
+            off(rng, charge_kw / (narrower * CHARGE_SPREAD_K)),
+            off(rng, draw_kw / (narrower * DRAW_SPREAD_K)),
+            np.full(LAYERS, sign * water_c),
+            sign=sign,
         )
 
     @property
@@ -149,7 +157,8 @@ class Tank:
 
     def state(self) -> Mapping[str, float]:
         """Tell its mean, its top and its bottom [degC]."""
-        return {"temperature_c": self.mean_c, "top_c": self.top_c, "bottom_c": self.bottom_c}
+        top_c, bottom_c = (self.top_c, self.bottom_c)[:: int(self.sign)]
+        return {"temperature_c": self.sign * self.mean_c, "top_c": self.sign * top_c, "bottom_c": self.sign * bottom_c}
 
 
 def settled(layers_c: Floats) -> Floats:
@@ -166,12 +175,12 @@ def settled(layers_c: Floats) -> Floats:
 
 @dataclass(slots=True, eq=False)
 class HeatLoad:
-    """Houses that draw heat.
+    """Houses that draw heat, or cold.
 
     Args:
         demand_kw: every 10 s, shape (n,). return_c: of the water that comes back.
         heat_kw, heat_kwh: through their meter. cold_kwh: what they wanted and did not get.
-        supply_c: of the water that comes.
+        supply_c: of the water that comes. sign: -1 where they draw cold: temperatures are turned, as their tank's are.
     """
 
     demand_kw: Floats
@@ -180,6 +189,7 @@ class HeatLoad:
     heat_kwh: float = 0.0
     cold_kwh: float = 0.0
     supply_c: float = 20.0
+    sign: float = 1.0
 
     bus: str = ""
     power_kw: float = 0.0
@@ -207,8 +217,8 @@ class HeatLoad:
         return {
             "heat_kw": self.heat_kw,
             "heat_kwh": self.heat_kwh,
-            "supply_c": self.supply_c,
-            "return_c": self.return_c,
+            "supply_c": self.sign * self.supply_c,
+            "return_c": self.sign * self.return_c,
             "cold_kwh": self.cold_kwh,
         }
 

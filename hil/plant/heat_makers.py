@@ -1,11 +1,12 @@
-"""What makes heat for a tank, as it truly is: a burner, a heating rod, a heat pump.
+"""What makes heat or cold for a tank, as it truly is: a burner, a heating rod, a heat pump, a chiller.
 
     burner:     heat follows (eta - bend * (T_bottom - 50 degC)) * fuel with a lag, after a purge of `PURGE_S`
     rod:        heat = eta * p
     heat pump:  heat = share * T_hot / (T_hot - T_cold) * p,   T_hot = outlet + Q / ua,  T_cold = source - Q / ua
+    chiller:    cold = share * T_cold / (T_hot - T_cold) * p,  T_cold = outlet - Q / ua,  T_hot = source + (Q + p) / ua
 
-T absolute in the quotient, Q [kW] the heat given a moment ago, ua [kW/K] of a heat exchanger, outlet the water that
-leaves for the tank: its bottom, warmed by Q over the charging flow. So the figure falls with the load and with the
+T absolute in the quotient, Q [kW] the heat or cold given a moment ago, ua [kW/K] of a heat exchanger, outlet the water
+that leaves for the tank: its bottom, warmed by Q over the charging flow. So the figure falls with the load and with the
 tank's heat. Each stops by itself at a safety thermostat above the tank's band; left alone it heats from `ON` to `OFF`
 of the band. Own derivation.
 """
@@ -220,3 +221,17 @@ class Lifter(Rod):
         figure = self.share * hot_k / max(hot_k - cold_k, 12.0)
         frosts = self.source_c is None and FROST_C[0] < source_c < FROST_C[1]
         return max(figure * (FROST_SHARE if frosts else 1.0), 1.0)
+
+
+@dataclass(slots=True)
+class Chiller(Lifter):
+    """A chiller on a tank of cold: what it takes out of the water it gives to its source."""
+
+    def figure(self, ambient: Ambient) -> float:
+        """Give the cold for a kW of power from both temperatures and the load of a moment ago."""
+        source_c = ambient.outdoor_c if self.source_c is None else self.source_c
+        tank = self.thermostat.tank
+        outlet_c = tank.sign * (tank.bottom_c + self.heat_kw / tank.charge_flow)
+        cold_k = outlet_c - self.heat_kw / self.ua_kw_per_k + ZERO_K
+        hot_k = source_c + (self.heat_kw + self.power_kw) / self.ua_kw_per_k + ZERO_K
+        return self.share * cold_k / max(hot_k - cold_k, 12.0)

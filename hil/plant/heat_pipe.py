@@ -5,7 +5,8 @@
     pump:  p = p_rated * (flow / flow_rated)^2.5, at least a trifle while it turns
 
 So the time on the way depends on the flow, and the loss on how long a parcel lies there. The return pipe takes water
-of the far tank's bottom back at once; its losses are in `cooling`. Own derivation.
+of the far tank's bottom back at once; its losses are in `cooling`. Own derivation. Between tanks of cold the sign of
+all temperatures is turned, as theirs is.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import numpy as np
 
 from hil.plant.ambient import Ambient, approach
 from hil.plant.draws import off
-from hil.plant.heat import Tank
+from hil.plant.heat import CHILLED, Tank
 from hil.plant.heat_makers import Thermostat
 
 SPREAD_K = 14.0
 GROUND_C = 9.0
+SUMMER_GROUND_C = 16.0
+"""The ground about a pipe of cold, which is needed in summer."""
 MEAN_SHARE = 0.5
 """The delay of the site file is that at so large a share of the greatest flow."""
 PUMP_LAG_S = 5.0
@@ -40,6 +43,7 @@ class HeatPipe:
         thermostat: by which it goes alone: the far tank's.
         sent_kw, sent_kwh: heat that left the near tank. come_kw: what reaches the far one.
         setpoint_kw: the most heat that it may send; None leaves it alone.
+        spread_k: kelvins at the greatest flow.
     """
 
     bus: str
@@ -59,6 +63,7 @@ class HeatPipe:
     come_kw: float = 0.0
     flow: float = 0.0
     parcels: deque[list[float]] = field(default_factory=deque)
+    spread_k: float = SPREAD_K
 
     @classmethod
     def drawn(
@@ -66,14 +71,15 @@ class HeatPipe:
         delay_s: float, loss_share: float, pump_share: float, tan_phi: float,
     ) -> HeatPipe:  # fmt: skip
         """Draw the true pipe around its site-file figures."""
-        mean_flow = MEAN_SHARE * rated_kw / SPREAD_K
+        spread_k = SPREAD_K * (CHILLED if near.sign < 0.0 else 1.0)
+        mean_flow = MEAN_SHARE * rated_kw / spread_k
         hours = max(delay_s, 60.0) / 3600.0
         volume = off(rng, mean_flow * hours, 0.03, 0.1)
         # The share that it loses is of its kelvins above what comes back; it cools by those above the ground.
-        lost_k = loss_share * (near.mean_c - far.mean_c + SPREAD_K)
-        cooling = off(rng, max(lost_k, 1e-3) / (near.mean_c - GROUND_C) / hours, 0.05, 0.15)
+        lost_k = loss_share * (near.mean_c - far.mean_c + spread_k)
+        cooling = off(rng, max(lost_k, 1e-3) / max(near.mean_c - ground_c(near), 2.0) / hours, 0.05, 0.15)
         pipe = cls(bus, off(rng, rated_kw, 0.01, 0.04), volume, cooling, off(rng, pump_share * rated_kw), near, far,
-                   thermostat, tan_phi)  # fmt: skip
+                   thermostat, tan_phi, spread_k=spread_k)  # fmt: skip
         pipe.parcels.append([volume, far.top_c])
         return pipe
 
@@ -97,7 +103,7 @@ class HeatPipe:
         if asked_kw is None:
             asked_kw = self.rated_kw if self.thermostat.wants() else 0.0
         lift_k = self.near.top_c - self.far.bottom_c
-        most_flow = self.rated_kw / SPREAD_K
+        most_flow = self.rated_kw / self.spread_k
         runs = ambient.feeds(self.bus) and lift_k > 1.0 and not self.thermostat.trips()
         target = min(min(asked_kw, self.rated_kw) / lift_k, most_flow) if runs else 0.0
         self.flow = approach(self.flow, target, dt_s, PUMP_LAG_S) if ambient.feeds(self.bus) else 0.0
@@ -115,10 +121,10 @@ class HeatPipe:
 
     def get(self, heat_kw: float, wanted_kw: float, supply_c: float, dt_s: float) -> None:  # noqa: ARG002
         """Let water in at one end and out at the other; what leaves warms the far tank."""
-        hours, back_c = dt_s / 3600.0, self.return_c
+        hours, back_c, about_c = dt_s / 3600.0, self.return_c, ground_c(self.near)
         kept = math.exp(-self.cooling_per_h * hours)
         for parcel in self.parcels:
-            parcel[1] = GROUND_C + (parcel[1] - GROUND_C) * kept
+            parcel[1] = about_c + (parcel[1] - about_c) * kept
         amount, come_kwh = self.flow * hours, 0.0
         self.sent_kw = heat_kw
         self.sent_kwh += self.sent_kw * hours
@@ -152,3 +158,8 @@ class HeatPipe:
             "sent_kw": self.sent_kw,
             "sent_kwh": self.sent_kwh,
         }
+
+
+def ground_c(near: Tank) -> float:
+    """Give the ground about a pipe, turned as its tanks are."""
+    return GROUND_C if near.sign > 0.0 else -SUMMER_GROUND_C

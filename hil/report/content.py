@@ -29,6 +29,7 @@ KINDS = {
     "deferrable": "Deferrable loads",
     "electric_boiler": "Electric boilers",
     "heat_source": "Heat pumps on heat nodes",
+    "chiller": "Chillers",
 }
 
 

@@ -44,7 +44,7 @@ NEWEST_S = 5.0
 """What was read so shortly before belongs to the newest scan [s]."""
 RESTS_KW = 0.1
 """A charge point that takes no more charges no car."""
-RAMPS_KW_PER_S = {"charge_point": 0.5, "heat_pump": 0.2, "electric_boiler": 0.2, "heat_source": 0.2}
+RAMPS_KW_PER_S = {"charge_point": 0.5, "heat_pump": 0.2, "electric_boiler": 0.2, "heat_source": 0.2, "chiller": 0.2}
 LONGEST_RAMP_S = 30.0
 RAMPED = frozenset({"plan", "shifted_plan", "rules", "operator"})
 """A command of these rungs is nobody's emergency: it moves at the asset's ramp."""

@@ -1,6 +1,6 @@
-"""Heat that is asked for, not chosen: houses on a heat node.
+"""Heat or cold that is asked for, not chosen: houses on a heat node, rooms to be cooled on a node of cold water.
 
-    q[s] = demand[s]
+    q[s] = demand[s],   of cold q[s] = -demand[s]
 
 Symbols: q [kW] heat into the asset, demand [kW] foreseen. It takes no power; what its node lacks is priced there. Own
 derivation. Pyomo: `optimization.blocks.heat_load`.
@@ -36,12 +36,14 @@ class HeatLoad(AssetOf[HeatLoadInputs]):
         heat_node: where it takes it.
         bus: none; it takes no power.
         power_factor: of no power.
+        is_cold: whether it asks for cold: it gives its heat to the node.
     """
 
     id: str
     heat_node: str
     bus: int = -1
     power_factor: float = 1.0
+    is_cold: bool = False
 
     given = HeatLoadInputs
     is_chosen = False
@@ -52,8 +54,12 @@ class HeatLoad(AssetOf[HeatLoadInputs]):
         return AssetShape(type(self), self.bus, 0.0, heat_node=self.heat_node)
 
     def coefficients(self, inputs: HeatLoadInputs, shape: AssetShape, slots: Slots, weights: Weights) -> Values:
-        """It takes what is foreseen."""
-        return {"demand_kw": inputs.demand_kw}
+        """It takes what is foreseen, or gives it where it asks for cold."""
+        return {"demand_kw": self.heat_kw(inputs)}
+
+    def heat_kw(self, inputs: HeatLoadInputs) -> Floats:
+        """Give the heat into it, shape (n,)."""
+        return -inputs.demand_kw if self.is_cold else inputs.demand_kw
 
     def reach(self, inputs: HeatLoadInputs, slots: Slots) -> PowerBand:
         """Find no power."""

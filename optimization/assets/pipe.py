@@ -3,6 +3,7 @@
     q_from[s] = f[s],   0 <= f <= rated_kw,   p[s] = pump_kw_per_kw * f[s]
     q_to[s] = standing_kw - (1 - loss_share) * (arriving[s] + sum over t of w[s, t] * f[t])
     w[s, t] = overlap of slot s with slot t delayed by delay_s, over the length of slot s
+    of cold both q are turned: what takes heat at its far end is given it where the cold is sent from
     objective: less end_value * (1 - loss_share) of each kWh that is still on its way at the end
 
 Symbols: q [kW] heat into the asset at each of its nodes, f [kW] sent, p [kW] power into its pump, arriving [kW] what
@@ -55,6 +56,7 @@ class Pipe(AssetOf[PipeInputs]):
         pump_kw_per_kw: electric power of the pump for each kW sent.
         bus: index of the pump's bus in the grid.
         power_factor: cos phi of the pump, lagging.
+        is_cold: whether it carries cold.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Pipe(AssetOf[PipeInputs]):
     pump_kw_per_kw: float = 0.0
     bus: int = -1
     power_factor: float = 0.95
+    is_cold: bool = False
 
     given = PipeInputs
     is_chosen = False
@@ -95,10 +98,16 @@ class Pipe(AssetOf[PipeInputs]):
         return {
             "sent_max_kw": np.full(n, self.rated_kw),
             "pump_kw_per_kw": np.full(n, self.pump_kw_per_kw),
+            "turn": np.full(n, self.turn),
             "arrival": kept * np.array([share for _, _, share in arrives]),
             "fixed_kw": self.standing_kw - kept * inputs.arriving_kw,
             "end_value": quantised(inputs.end_value_per_kwh) * kept * under_way_h,
         }
+
+    @property
+    def turn(self) -> float:
+        """Give the heat into it for each kW sent: 1, of cold -1."""
+        return -1.0 if self.is_cold else 1.0
 
     def _arrivals(self, slots: Slots, back: int) -> list[tuple[int, int, float]]:
         """Say of each slot and those before it (in the order of `ancestors`) what share of it the one's heat fills."""

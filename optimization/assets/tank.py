@@ -8,9 +8,12 @@
     T_lo - k <= T <= T_hi + k,  k >= 0 priced per kelvin-hour as discomfort
     objective: less end_value * C * (T - low_c) at the end
  and where it has to be hot once in a time:
-    T[s] >= hot_c where z[s] = 1,   z in {0, 1}
+    T[t] >= hot_c where z[s] = 1, for t = s and the slots before it, back to one that ends hot_hold_s or more before;
+        z[s] = 0 where that is before the start, unless it has been hot for the rest of the time;   z in {0, 1}
     sum of z[t] over the slots t that began less than hot_every_s before s did + missed[s] >= 1,   missed >= 0 priced
     what was hot since_hot_s ago counts as a slot that began then
+    with a constant q the water goes from one instant to the other without a turn: hot at both is hot between them;
+    of those farther off only some may have z[s] = 1, see `CHOICES_S`
 
 Symbols: T [degC], q [kW] heat into the tank, C [kWh/K], loss [kW/K] to its surroundings, h [h]. A tank that was
 measured outside its band is never taken further out by use; it may drift there. Source of the rule against legionella
@@ -24,11 +27,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optimization.assets.asset import AssetOf, AssetShape, Inputs, PowerBand, Values
-from optimization.slots import Floats, Slots
+from optimization.slots import Floats, Ints, Slots
 from optimization.weights import Weights, quantised, standing_h
 
+CHOICES_S = ((1.0, 1.0), (8.0, 3600.0), (np.inf, 4.0 * 3600.0))
+FEW = 16
+"""A hold may end with any slot of the next hour, up to eight hours ahead with those in which an hour of the day ends,
+later with those in which a whole four hours do; in a horizon of `FEW` slots with any.
+
+A search over fewer instants ends sooner and with a cheaper plan; what is far off is chosen anew before it comes.
+"""
 HOT = "hot in time"
 """The trait of a tank that has to become hot within the horizon; whole numbers are needed only then."""
 
@@ -40,15 +51,17 @@ class TankInputs(Inputs):
     Args:
         temperature_c: of its water now.
         around_c: of its surroundings [degC], shape (n,).
-        since_hot_s: for how long it has not been at `hot_c` [s]; 0 if it is there now.
+        since_hot_s: how long ago it was last at `hot_c`, at the end of `hot_hold_s` [s]; 0 if it is there now.
         end_value_per_kwh: what a kWh of heat left above `low_c` is worth [currency/kWh]; below zero for a store of
             cold.
+        hot_for_s: for how long it has been at `hot_c` without a break [s]; 0 if it is not there now.
     """
 
     temperature_c: float
     around_c: Floats
     since_hot_s: float = 0.0
     end_value_per_kwh: float = 0.0
+    hot_for_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,7 @@ class Tank(AssetOf[TankInputs]):
         overdue_per_h: what an hour costs in which it has not been hot in time [currency/h].
         bus: none; it takes no power.
         power_factor: of no power.
+        hot_hold_s: for how long without a break it has to be that hot.
     """
 
     id: str
@@ -84,12 +98,13 @@ class Tank(AssetOf[TankInputs]):
     overdue_per_h: float = 1.0
     bus: int = -1
     power_factor: float = 1.0
+    hot_hold_s: float = 0.0
 
     given = TankInputs
     is_chosen = False
     has_power = False
     positive = ("capacity_kwh_per_k",)
-    not_negative = ("charge_kw", "discharge_kw", "loss_kw_per_k", "hot_every_s", "overdue_per_h")
+    not_negative = ("charge_kw", "discharge_kw", "loss_kw_per_k", "hot_every_s", "overdue_per_h", "hot_hold_s")
     finite = ("low_c", "high_c", "hot_c")
 
     def shape(self, inputs: TankInputs, slots: Slots, most_in_any: int) -> AssetShape:
@@ -100,9 +115,13 @@ class Tank(AssetOf[TankInputs]):
             self.bus,
             0.0,
             traits=frozenset({HOT} if due else ()),
-            reach=(slots.within(self.hot_every_s),) if due else (),
+            reach=(slots.within(self.hot_every_s), self._deep(slots)) if due else (),
             heat_node=self.heat_node,
         )
+
+    def _deep(self, slots: Slots) -> int:
+        """Count the slots at whose ends a hold may have to be seen, the last one included."""
+        return min(len(slots), slots.within(self.hot_hold_s) + 1) if self.hot_hold_s else 1
 
     def is_due(self, inputs: TankInputs, slots: Slots) -> bool:
         """Say whether it has to become hot within the horizon."""
@@ -131,12 +150,22 @@ class Tank(AssetOf[TankInputs]):
         return rows | (self._hot(inputs, shape, slots, rows["least_c"]) if HOT in shape.traits else {})
 
     def _hot(self, inputs: TankInputs, shape: AssetShape, slots: Slots, least_c: Floats) -> Values:
+        marks, back = slots.held_through(self.hot_hold_s, shape.reach[1]), _before(slots, shape.reach[1])
         return {
-            "hot_rise_k": self.hot_c - least_c,
+            "hot_rise_k": marks * (self.hot_c - least_c[back]),
+            "hot_most": self._may_be_held(inputs, slots),
             "hot_window": slots.began_within(self.hot_every_s, shape.reach[0]),
             "hot_due": 1.0 - self._still_hot(inputs, slots),
             "overdue_cost": self.overdue_per_h * slots.duration_h,
         }
+
+    def _may_be_held(self, inputs: TankInputs, slots: Slots) -> Floats:
+        """Give 1 where a hold that ends with a slot begins within the horizon, or has begun before it."""
+        before_s = self.hot_hold_s - (slots.offset_s + slots.duration_s)
+        begun = inputs.hot_for_s > 0.0 or inputs.temperature_c >= self.hot_c
+        enough = (before_s <= inputs.hot_for_s + 1e-6) & begun
+        within: NDArray[np.bool_] = before_s + slots.duration_s[np.argmin(slots.offset_s)] <= 1e-6
+        return ((enough | within) & _choices(slots)).astype(float)
 
     def _still_hot(self, inputs: TankInputs, slots: Slots) -> Floats:
         return (slots.offset_s + inputs.since_hot_s < self.hot_every_s).astype(float)
@@ -163,9 +192,32 @@ class Tank(AssetOf[TankInputs]):
             yield f"{self.id}.hot_c: {self.hot_c} degC is not in its band of {band}; widen it, or set hot_every_s to 0"
 
     def input_faults(self, inputs: TankInputs) -> Iterator[str]:
-        """Check since when it was not hot."""
+        """Check since when it was hot or was not."""
         if not inputs.since_hot_s >= 0.0:
             yield f"{self.id}.since_hot_s: {inputs.since_hot_s} is less than 0"
+        if not inputs.hot_for_s >= 0.0:
+            yield f"{self.id}.hot_for_s: {inputs.hot_for_s} is less than 0"
+
+
+def _choices(slots: Slots) -> NDArray[np.bool_]:
+    """Say with which slots a hold may end, shape (n,)."""
+    until_s = slots.offset_s + slots.duration_s
+    edges_s = slots.start.timestamp() + np.stack([slots.offset_s, until_s])
+    may = np.full(len(slots), len(slots) <= FEW)
+    for within_h, step_s in CHOICES_S:
+        may |= (until_s <= 3600.0 * within_h) & (np.diff(edges_s // step_s, axis=0)[0] > 0.0)
+    return may
+
+
+def _before(slots: Slots, count: int) -> Ints:
+    """Number each slot and those up to `count - 1` before it, in the order of `Slots.held_through`."""
+    found: list[int] = []
+    for s in range(len(slots)):
+        t, left = s, count
+        while t >= 0 and left:
+            found.append(t)
+            t, left = int(slots.parent[t]), left - 1
+    return np.array(found)
 
 
 def _drift(slots: Slots, keep: Floats, fixed: Floats) -> Floats:

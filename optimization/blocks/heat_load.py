@@ -24,4 +24,4 @@ def build(block: Any, parent: tuple[int, ...], shape: AssetShape) -> None:
 
 def schedule(asset: HeatLoad, inputs: HeatLoadInputs, slots: Slots, x: Columns) -> Schedule:
     """Tell the heat."""
-    return Schedule(0.0 * inputs.demand_kw, {"heat_kw": inputs.demand_kw})
+    return Schedule(0.0 * inputs.demand_kw, {"heat_kw": asset.heat_kw(inputs)})

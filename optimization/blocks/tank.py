@@ -8,7 +8,7 @@ import pyomo.environ as pyo
 
 from optimization.assets.asset import AssetShape
 from optimization.assets.tank import HOT, Tank, TankInputs
-from optimization.blocks.commitment import seen, window
+from optimization.blocks.commitment import back, seen, window
 from optimization.blocks.parts import Columns, add_coefficients, ancestors, carried
 from optimization.problem import Schedule
 from optimization.slots import Slots
@@ -40,14 +40,19 @@ def build(block: Any, parent: tuple[int, ...], shape: AssetShape) -> None:
 
 
 def _hot_in_time(block: Any, parent: tuple[int, ...], shape: AssetShape) -> Any:
-    """Let each slot see one in which the tank became hot, or pay."""
+    """Let each slot see one by whose end the tank was held hot, or pay."""
     n, slots = len(parent), range(len(parent))
-    add_coefficients(block, n, "hot_rise_k", "hot_due", "overdue_cost")
-    lines = ancestors(parent, shape.reach[0])
-    block.hot_window = window(lines)
-    block.is_hot = pyo.Var(slots, domain=pyo.Integers, bounds=(0.0, 1.0))
+    add_coefficients(block, n, "hot_most", "hot_due", "overdue_cost")
+    lines, held = (ancestors(parent, reach) for reach in shape.reach)
+    block.hot_window, block.hot_rise_k = window(lines), window(held)
+    block.is_hot = pyo.Var(slots, domain=pyo.Integers, bounds=lambda b, s: (0.0, b.hot_most[s]))
     block.missed = pyo.Var(slots, bounds=(0.0, 1.0))
-    block.hot = pyo.Constraint(slots, rule=lambda b, s: b.water_c[s] - b.hot_rise_k[s] * b.is_hot[s] >= b.least_c[s])
+
+    def hot(b: Any, s: int, k: int) -> Any:
+        t = held[s][-k]
+        return b.water_c[t] - b.hot_rise_k[s, k] * b.is_hot[s] >= b.least_c[t]
+
+    block.hot = pyo.Constraint(back(held), rule=hot)
     block.in_time = pyo.Constraint(
         slots, rule=lambda b, s: seen(b.hot_window, b.is_hot, lines, s) + b.missed[s] >= b.hot_due[s]
     )

@@ -25,6 +25,12 @@ in one run, each with its line and column and with what to write instead, and en
 Powers are positive into an asset: a PV plant that generates has a negative power. At the grid connection import is
 positive. A part in **bold** has no default and must be written.
 """
+
+
+def _kinds(model: type) -> str:
+    return " or ".join(f"`{kind}`" for kind, each in ASSET_KINDS.items() if each is model)
+
+
 PLACES = {
     "SiteFile": "the whole file",
     "Identity": "`site`",
@@ -50,7 +56,7 @@ PLACES = {
     "Retention": "`retention`",
     "DistrictZone": "`zones.<id>`",
     "Device": "`devices.<id>`",
-    **{model.__name__: f"`assets.<id>` of kind `{kind}`" for kind, model in ASSET_KINDS.items()},
+    **{model.__name__: f"`assets.<id>` of kind {_kinds(model)}" for model in ASSET_KINDS.values()},
     "Group": "`groups.<id>`",
     "InverterCurves": "`assets.<id>.inverter`",
     "ReserveBand": "`reserves.<id>`",

@@ -271,9 +271,11 @@ def test_the_ranks_are_those_of_the_house():
         AssetKind.GENSET: Moves(0.5, inf, 20.0, inf),
         AssetKind.DEFERRABLE: Moves(0.0, inf, 0.0, inf),
         AssetKind.HEAT_PUMP: Moves(0.4, 0.2, 20.0, 0.02),
+        AssetKind.CHILLER: Moves(0.4, 0.2, 20.0, 0.02),
         AssetKind.PV: Moves(0.5, inf, 0.0, inf),
         AssetKind.BOILER: Moves(0.5, inf, 20.0, 0.02),
         AssetKind.PIPE: Moves(0.5, inf, 20.0, 0.02),
+        AssetKind.COLD_PIPE: Moves(0.5, inf, 20.0, 0.02),
     } == MOVES
 
 

@@ -84,6 +84,7 @@ def test_ranks_come_from_the_site_file_or_the_kind_and_pv_is_never_shed():
         AssetKind.CHARGE_POINT,
         AssetKind.DEFERRABLE,
         AssetKind.HEAT_PUMP,
+        AssetKind.CHILLER,
         AssetKind.PV,
     ]
 

@@ -268,13 +268,24 @@ HOUSE = {
 }  # fmt: skip
 
 
-def heated_house(folder: Path) -> Any:
-    site = site_with(folder, HOUSE)
+def heated_house(folder: Path, **tank: Any) -> Any:
+    site = site_with(folder, {**HOUSE, "assets": {**HOUSE["assets"], "tank": {**HOUSE["assets"]["tank"], **tank}}})
     file = folder / "series" / "load.csv"
     head, *rows = file.read_text(encoding="utf-8").splitlines()
     warm = [f"{row},{6.0 + 3.0 * (number % 24 in (6, 7, 18, 19, 20)):.1f}" for number, row in enumerate(rows)]
     file.write_text("\n".join([f"{head},warmth_kw", *warm]) + "\n", encoding="utf-8")
     return site
+
+
+def test_the_daemon_holds_a_tank_hot_that_is_overdue_and_then_lets_it_cool(tmp_path: Path) -> None:
+    site = heated_house(tmp_path / "house", hygiene_every_h=24, hygiene_c=54, hygiene_hold_s=900)
+    arm, world = steered(site, 4.0, "winter_day", start=datetime.fromisoformat("2025-01-16T16:00"))
+    assert arm.verdict["heat"]["holds"] == {"tank": 1}
+    water_c = np.array(world.plant.records["tank:temperature_c"])
+    hot = np.flatnonzero(water_c >= 54.0)
+    assert hot[0] * 10.0 < 3600.0 and hot[-1] * 10.0 < 2.5 * 3600.0, "at once, and not for longer than it is asked for"
+    assert water_c.max() < 60.0 and water_c[-1] < 53.0
+    assert arm.verdict["heat"]["cold_kwh"] < 0.05
 
 
 def test_the_daemon_heats_a_tank_and_every_setpoint_is_verified(tmp_path: Path) -> None:

@@ -244,7 +244,8 @@ def zone(at: Place) -> Thing:
 def tank(at: Place) -> Thing:
     hot_s = float(at.form.choice([0.0, 7200.0, 86400.0]))
     loss = float(at.form.choice([0.0, 0.01]))
-    asset = kinds.Tank(at.id, "house", 0.8, 45.0, 65.0, 9.0, 9.0, loss, hot_every_s=hot_s)
+    asset = kinds.Tank(at.id, "house", 0.8, 45.0, 65.0, 9.0, 9.0, loss, hot_every_s=hot_s,
+                       hot_hold_s=1800.0 if hot_s == 7200.0 else 0.0)  # fmt: skip
     since_s = float(at.now.choice([1e4, 2e5] if at.maybe() else [0.0, 600.0]))
     return asset, kinds.TankInputs(float(at.now.uniform(-5.0, 110.0)), at.series(-10.0, 40.0), since_s, 0.05)
 

@@ -3,7 +3,7 @@
 import { DASH, isNumber, number, withUnit } from "./format.js";
 import { Mark, Symbol } from "./icons.js";
 import { assetState, pointOf } from "./model.js";
-import { byNode, heatOf, plannedHeat } from "./nodes.js";
+import { byNode, heatOf, isTank, plannedHeat } from "./nodes.js";
 import { Bar } from "./tiles.js";
 import { html } from "./ui.js";
 
@@ -17,7 +17,7 @@ export function Heat({ snapshot, topology, silent_s, t, language }) {
 
 function Node({ node, assets, context }) {
   const { t } = context;
-  const tanks = assets.filter(([, { kind }]) => kind === "tank");
+  const tanks = assets.filter(([, asset]) => isTank(asset));
   return html`<h3>${node}</h3>
     ${tanks.map(([id, tank]) => html`<${Tank} key=${id} id=${id} tank=${tank} context=${context} />`)}
     <table><thead><tr><th scope="col">${t("assets.asset")}</th><th scope="col" class="number">${t("heat.power")}</th><th scope="col" class="number">${t("heat.planned")}</th></tr></thead>

@@ -5,6 +5,13 @@ import { pointOf } from "./model.js";
 
 const STANDS_KW = 0.05;
 
+// Kinds for cold, and what they are for heat. Cold is heat taken away: what a chiller gives is heat into it.
+const IN_A_MIRROR = { cold_load: "heat_load", cold_tank: "tank", chiller: "heat_source", cold_pipe: "pipe" };
+
+const kindOf = ({ kind }) => IN_A_MIRROR[kind] ?? kind;
+
+export const isTank = (asset) => kindOf(asset) === "tank";
+
 // Heat nodes in the site's order, each with its assets as [id, asset].
 export function byNode(topology) {
   const assets = Object.entries(topology?.assets ?? {}).filter(([, { heat_node }]) => heat_node);
@@ -15,11 +22,12 @@ export function byNode(topology) {
 // null where nobody can tell. A tank takes what is left over, which nobody measures.
 export function heatOf(id, asset, snapshot) {
   const live = snapshot.assets?.[id] ?? {};
-  const measured = pointOf(live, asset.kind === "pipe" ? "sent_kw" : "heat_kw", snapshot);
-  if (asset.private || asset.kind === "tank") return null;
-  if (isNumber(measured)) return { kw: asset.kind === "pipe" || asset.kind === "heat_load" ? measured : -measured };
-  const given = GIVEN[asset.kind]?.(asset, live, snapshot, id);
-  return isNumber(given) ? { kw: -given, estimated: true } : null;
+  const kind = kindOf(asset), sign = kind === asset.kind ? 1 : -1;
+  const measured = pointOf(live, kind === "pipe" ? "sent_kw" : "heat_kw", snapshot);
+  if (asset.private || kind === "tank") return null;
+  if (isNumber(measured)) return { kw: sign * (kind === "pipe" || kind === "heat_load" ? measured : -measured) };
+  const given = GIVEN[kind]?.(asset, live, snapshot, id);
+  return isNumber(given) ? { kw: -sign * given, estimated: true } : null;
 }
 
 const GIVEN = {
@@ -31,11 +39,11 @@ const GIVEN = {
 
 const times = (ratio, kw) => (isNumber(ratio) && isNumber(kw) ? ratio * kw : null);
 
-// How much heat a kWh of power makes, as the plan has it in the running slot; null while it lets the pump stand.
+// How much heat or cold a kWh of power makes, as the plan has it in the running slot; null while it lets the pump stand.
 function performance(id, snapshot) {
   const power = slotNow(snapshot, "kw", id);
   const heat = slotNow(snapshot, "heat_kw", id);
-  return isNumber(heat) && power > STANDS_KW ? -heat / power : null;
+  return isNumber(heat) && power > STANDS_KW ? Math.abs(heat) / power : null;
 }
 
 export const plannedHeat = (id, snapshot) => slotNow(snapshot, "heat_kw", id);

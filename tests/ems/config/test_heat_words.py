@@ -84,6 +84,11 @@ BROKEN = {
                   TANK.replace("tank:", "store:", 1).replace("probes", "burner") + "  kettle:\n    kind: boiler\n"
                   "    device: warm\n", "store.heat_node: net has the tank tank already; give this one"),
     "upside down": ("low_c: 50", "low_c: 90", "56:5  tank.low_c: 90 is not below `high_c`, which is 80;"),
+    "not so hot": ("high_c: 80", "high_c: 80\n    hygiene_every_h: 24\n    hygiene_c: 79.5",
+                   "tank.hygiene_c: 79.5 is not between `low_c`, which is 50, and 1 K below `high_c`, which is 80;"),
+    "hot too seldom": ("high_c: 80", "high_c: 80\n    hygiene_every_h: 800", "tank.hygiene_every_h: 800 is above 720;"),
+    "hot by default": ("high_c: 80", "high_c: 55\n    hygiene_every_h: 24",
+                       "tank.hygiene_every_h: 60 is not between `low_c`"),
     "least": ("minimum_kw: 8", "minimum_kw: 80", "65:5  kettle.minimum_kw: 80 is not below `rated_kw`, which is 40;"),
     "efficiency": ("rated_kw: 40", "rated_kw: 40\n    efficiency: 92",
                    "kettle.efficiency: 92 is above 1.2; write a share"),
@@ -173,6 +178,68 @@ def test_a_pipe_is_told_the_most_heat_that_it_may_send(yard: Path) -> None:
     assert (command.role, command.kind, command.upper_kw) == ("setpoint_kw", CommandKind.LIMIT, 30.0)
     assert bindings.effect("main") == "main_pump.sent_kw"
     assert bindings.safe_kw("main") == 10.0
+
+
+COLD = """\
+  rooms: {kind: cold_load, device: far_meter, heat_node: cold}
+  store: {kind: cold_tank, device: far_probes, heat_node: cold, capacity_kwh_per_k: 2, low_c: 6, high_c: 13,
+          charge_kw: 40, discharge_kw: 40}
+  machine: {kind: chiller, device: chiller, bus: houses, heat_node: cold, rated_kw: 8, minimum_kw: 2, supply_c: 6}
+"""
+COLD_DEVICES = DEVICES.replace(
+    "assets:\n",
+    "  far_meter: {protocol: modbus, profile: heat_meter, port: 15032}\n"
+    "  far_probes: {protocol: modbus, profile: tank_sensors, port: 15030}\n"
+    "  chiller: {protocol: modbus, profile: electric_heater, port: 15031, mode: control, safe: {setpoint_kw: 0}}\n"
+    "assets:\n",
+)
+CHILLED = SITE.replace("assets:\n", COLD_DEVICES, 1) + NODE + COLD
+
+
+def test_a_node_of_cold_stands_beside_one_of_heat(yard: Path) -> None:
+    (yard / "site.yaml").write_text(CHILLED, encoding="utf-8")
+    site = load_site(yard)
+    bindings, assets = bind(site), site.file.assets
+    command = bindings.command("machine")
+    assert command is not None
+    assert (command.role, command.kind, command.upper_kw) == ("setpoint_kw", CommandKind.SETPOINT, 8.0)
+    assert command.to_point(1.0) == 0.0 and command.to_point(5.0) == 5.0
+    assert bindings.measure("store", "temperature_c") == "far_probes.temperature_c"
+    assert [getattr(assets[name], "is_cold", False) for name in ("machine", "store", "rooms", "pump", "tank")] == [
+        True, True, True, False, False,
+    ]  # fmt: skip
+
+
+BROKEN_COLD = {
+    "a heat pump": ("kind: chiller", "kind: heat_source",
+                    "machine.heat_node: cold is a node of cold, by its tank store; write `kind: chiller`"),
+    "a load of heat": ("kind: cold_load", "kind: heat_load", "rooms.heat_node: cold is a node of cold, by its "
+                       "tank store; write `kind: cold_load`"),
+    "a warm tank": ("kind: cold_tank", "kind: tank",
+                    "machine.heat_node: cold is a node of heat, by its tank store; write `kind: heat_source`"),
+    "on the wrong node": ("bus: houses, heat_node: cold", "bus: houses, heat_node: net",
+                          "machine.heat_node: net is a node of heat, by its tank tank; write `kind: heat_source`"),
+    "a boiler": ("    device: burner\n    heat_node: net", "    device: burner\n    heat_node: cold",
+                 "kettle.heat_node: cold is a node of cold, by its tank store; name another node"),
+    "nobody chills": ("  machine: {kind: chiller, device: chiller, bus: houses, heat_node: cold, rated_kw: 8, "
+                      "minimum_kw: 2, supply_c: 6}\n", "",
+                      "store.heat_node: nothing gives cold cold; put a chiller on it, or a cold_pipe to it"),
+    "hygiene": ("charge_kw: 40, discharge_kw: 40}", "charge_kw: 40, discharge_kw: 40, hygiene_every_h: 24}",
+                "store.hygiene_every_h: keeps cold, which nobody heats; remove it"),
+    "upside down": ("low_c: 6, high_c: 13", "low_c: 14, high_c: 13", "store.low_c: 14 is not below `high_c`"),
+    "least": ("minimum_kw: 2, supply_c: 6", "minimum_kw: 9, supply_c: 6", "machine.minimum_kw: 9 is not below"),
+    "no meter": ("far_meter: {protocol: modbus, profile: heat_meter", "far_meter: {protocol: modbus, "
+                 "profile: tank_sensors", "far_meter.profile: tank_sensors has no role heat_kw"),
+    "too much": ("15031, mode: control, safe: {setpoint_kw: 0}", "15031, mode: control, safe: {setpoint_kw: 11}",
+                 "chiller.safe.setpoint_kw: 11 is outside what the chiller takes;"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "words"), BROKEN_COLD.values(), ids=BROKEN_COLD)
+def test_what_is_wrong_with_cold_is_said(yard: Path, old: str, new: str, words: str) -> None:
+    assert CHILLED.count(old) == 1
+    found = problems(yard, CHILLED.replace(old, new))
+    assert any(words in line for line in found), found
 
 
 BROKEN_PIPES = {

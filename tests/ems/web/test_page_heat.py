@@ -20,7 +20,13 @@ HOT: dict = {
     "engine": {"kind": "genset", "heat_node": "net", "heat_per_kw": 1.5, "heat_idle_kw": 2.0},
     "pump": {"kind": "heat_source", "heat_node": "net"},
 }
-TOLD_KW = {"rod": 5.0, "engine": -6.0, "pump": 4.0}
+COLD: dict = {
+    "rooms": {"kind": "cold_load", "heat_node": "cold"},
+    "store": {"kind": "cold_tank", "heat_node": "cold", "low_c": 6.0, "high_c": 13.0},
+    "chiller": {"kind": "chiller", "heat_node": "cold"},
+    "branch": {"kind": "cold_pipe", "heat_node": "cold", "to_node": "colder"},
+}
+TOLD_KW = {"rod": 5.0, "engine": -6.0, "pump": 4.0, "chiller": 4.0}
 
 
 def heat_of(
@@ -28,21 +34,22 @@ def heat_of(
 ) -> tuple:
     """What the page says of an asset's heat now, and of its planned heat."""
     told = {"flats.heat_kw": 12.0, "main.sent_kw": 7.0, "burner.fuel_kw": 20.0, "tank.temperature_c": 60.0}
+    told |= {"rooms.heat_kw": 9.0, "branch.sent_kw": 5.0}
     values = {name: {"value": value, "quality": "good"} for name, value in (told | (points or {})).items()}
     plan = {
         "starts": ["2026-01-15T12:00:00Z", "2026-01-15T12:15:00Z"],
         "ends": "2026-01-15T12:30:00Z",
-        "kw": {"pump": [3.0, 0.0]},
-        "heat_kw": {"pump": [-12.0, 0.0], "tank": [4.5, -1.0]},
+        "kw": {"pump": [3.0, 0.0], "chiller": [3.0, 0.0]},
+        "heat_kw": {"pump": [-12.0, 0.0], "tank": [4.5, -1.0], "chiller": [9.0, 0.0], "store": [-3.0, 1.0]},
     }
     snapshot = {
         "at": "2026-01-15T12:12:00Z",
-        "assets": {name: {"device": name, "kw": (TOLD_KW | (kw or {})).get(name)} for name in HOT},
+        "assets": {name: {"device": name, "kw": (TOLD_KW | (kw or {})).get(name)} for name in HOT | COLD},
         "points": values,
         "plan": plan,
     } | changes
     script = NODES.replace("NODES_JS", from_page("nodes.js"))
-    now, ahead = node(script, [["heatOf", [asset, HOT[asset], snapshot]], ["plannedHeat", [asset, snapshot]]])
+    now, ahead = node(script, [["heatOf", [asset, (HOT | COLD)[asset], snapshot]], ["plannedHeat", [asset, snapshot]]])
     return now, ahead
 
 
@@ -74,6 +81,22 @@ def test_heat_is_measured_or_computed_and_negative_where_it_is_given(asset: str,
     now, _ = heat_of(asset)
     assert now["kw"] == pytest.approx(kw)
     assert now.get("estimated", False) is estimated
+
+
+@pytest.mark.parametrize(
+    ("asset", "kw", "estimated"), [("rooms", -9.0, False), ("branch", -5.0, False), ("chiller", 12.0, True)]
+)
+def test_cold_is_heat_with_its_sign_turned(asset: str, kw: float, estimated: bool) -> None:
+    now, _ = heat_of(asset)
+    assert now["kw"] == pytest.approx(kw)
+    assert now.get("estimated", False) is estimated
+    assert heat_of("store") == (None, -3.0)
+    script = NODES.replace("NODES_JS", from_page("nodes.js"))
+    assert node(script, [["isTank", [thing]] for thing in (COLD["store"], HOT["tank"], COLD["rooms"])]) == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_heat_that_nobody_can_tell_is_not_told() -> None:
