@@ -24,6 +24,7 @@ from ems.slow.forecast_record import CHANGE, RECORD, issue_body, read_issue
 from ems.slow.load_rungs import JUDGED_S, LoadRungs
 from ems.store.journal import Record
 from optimization.forecast.homework import LEARNERS, Homework
+from optimization.forecast.ladder import Now
 from optimization.forecast.methods import CLIMATE_DAYS
 from optimization.forecast.past import DAY_S, Past, epoch_s
 from optimization.forecast.quarters import Calendar
@@ -93,8 +94,8 @@ class LoadLadders:
         for name in due[:at_once]:
             self._waiting.append((RECORD, issue_body(self._loads[name].judge(self._pasts[name], now)), now))
 
-    def foresee(self, name: str, at_s: Floats, now: datetime, usual_kw: Floats) -> Floats:
-        """Foresee a load that was looked at.
+    def foresee(self, name: str, at_s: Floats, now: datetime, usual_kw: Floats) -> Now:
+        """Foresee a load that was looked at, for a plan: it is told who speaks.
 
         Args:
             name: of the load.
@@ -103,14 +104,25 @@ class LoadLadders:
             usual_kw: what the calendar foresees there, from all that is known, shape (n,) [kW].
 
         Returns:
-            Medians, shape (n,) [kW].
+            Medians without a gap, shape (n,), and quantiles, shape (levels, n) [kW].
         """
-        load = self._loads[name]
-        foreseen_kw, is_news = load.foresee(self._pasts[name], at_s, now, usual_kw)
-        if is_news:
+        load, told = self._loads[name], self.ahead(name, at_s, now, usual_kw)
+        if load.heard(told):
             body = {"point": name, "method": load.speaks, "chosen": load.chosen, "why": load.why}
             self._waiting.append((CHANGE, body, now))
-        return foreseen_kw
+        return told
+
+    def ahead(self, name: str, at_s: Floats, now: datetime, usual_kw: Floats) -> Now:
+        """Foresee such a load for whatever else: nothing is told."""
+        return self._loads[name].foresee(self._pasts[name], at_s, now, usual_kw)
+
+    def day_errors(self, name: str, before: int) -> dict[int, Floats]:
+        """Tell how the chosen method's forecasts of days before one went wrong, by day of UTC; see `LoadRungs`."""
+        return self._loads[name].day_errors(before) if name in self._loads else {}
+
+    def knows(self, name: str) -> bool:
+        """Tell whether a load has a ladder, and was looked at."""
+        return name in self._pasts
 
     def speaks(self, name: str) -> str:
         """Name the method that foresees most of a load now; empty before the first forecast."""

@@ -47,6 +47,9 @@ ROOM = round(REMEMBERED_S / JUDGED_S) + 1
 NEAR_LEADS = 1
 """Leads are an hour apart."""
 YOUNG_S = 2.0 * DAY_S
+HOURS, DAY_QUARTERS = 24, 96
+KNOWN = 0.75
+"""Of a day so large a share of its hours must be known."""
 WAITS_S = DAY_S
 """The journal waits so long for the last of what came after an issue."""
 
@@ -111,7 +114,7 @@ class LoadRungs:
             logger.info("%s of %s has learned nothing new: %s", method, self.name, why)
             self.taught[method].tell(why)
 
-    def foresee(self, past: Past, at_s: Floats, now: datetime, usual_kw: Floats) -> tuple[Floats, bool]:
+    def foresee(self, past: Past, at_s: Floats, now: datetime, usual_kw: Floats) -> Now:
         """Foresee.
 
         Args:
@@ -121,10 +124,28 @@ class LoadRungs:
             usual_kw: what the calendar foresees there, from all that is known, shape (n,) [kW].
 
         Returns:
-            Medians, shape (n,) [kW], and whether another method speaks than before, or for another cause.
+            Medians without a gap, shape (n,), and quantiles, shape (levels, n) [kW].
         """
         told = self.ladder.now(Asked(past, at_s, epoch_s(now), self._calendar), {FIRST: usual_kw})
-        return np.where(np.isfinite(told.median), told.median, usual_kw), self._heard(told)
+        return replace(told, median=np.where(np.isfinite(told.median), told.median, usual_kw))
+
+    def day_errors(self, before: int) -> dict[int, Floats]:
+        """Tell how the chosen method's forecasts of the last weeks went wrong, each issued as its day of UTC began.
+
+        Args:
+            before: days before this one [days since 1970].
+
+        Returns:
+            What came less the median that was issued, of each quarter-hour of a day, shape (96,), by the day counted
+            from 1970 on [kW]; hours of which it is unknown are bridged, days of which much is are missing.
+        """
+        found: dict[int, Floats] = {}
+        for issued_s, at_s, error in self.ladder.issues.misses(self.chosen):
+            day, since_s = divmod(issued_s, DAY_S)
+            known = np.isfinite(error) & (at_s < (day + 1.0) * DAY_S)
+            if day < before and since_s < JUDGED_S and int(day) not in found and known.sum() >= KNOWN * HOURS:
+                found[int(day)] = np.interp(quarters_s(day * DAY_S)[:DAY_QUARTERS], at_s[known], error[known])
+        return found
 
     def judge(self, past: Past, now: datetime) -> Judged:
         """Let all methods issue, look at the choice once a local day, and say how things stand."""
@@ -181,7 +202,7 @@ class LoadRungs:
         self._untold = [first_s for first_s in self._untold if first_s not in told]
         return told
 
-    def _heard(self, told: Now) -> bool:
+    def heard(self, told: Now) -> bool:
         """Remember who speaks; tell whether that, or why it is not the chosen one, is news."""
         ((method, _),) = Counter(told.method).most_common(1)
         why = "" if method == self.chosen else told.silent.get(self.chosen, "it knows too little of these hours")

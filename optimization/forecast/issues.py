@@ -138,6 +138,22 @@ class Issues:
         error = self._came[near][:, None, :] - self._raw[near, self._methods.index(name)]
         return np.asarray(error[np.isfinite(error).any(axis=(1, 2))], dtype=np.float64)
 
+    def misses(self, name: str) -> list[tuple[float, Floats, Floats]]:
+        """Give what came less the medians that a method issued, issue by issue, the oldest first.
+
+        Returns:
+            The instant of each issue and the middles of its quarter-hours [s since 1970], and the errors, `nan` where
+            unknown, shape (leads,) each.
+        """
+        if not self._levels:
+            return []
+        middle, method = len(self._levels) // 2, self._methods.index(name)
+        return [
+            (float(self._issued_s[row]), self._at_s[row].copy(),
+             np.asarray(self._came[row] - self._issued[row, method, middle], dtype=np.float64))
+            for row in self._live()
+        ]  # fmt: skip
+
     def losses(self) -> dict[str, Floats]:
         """Give each method's loss, `nan` where it or what came is unknown, shape (issues, leads) each."""
         rows = self._live()

@@ -87,7 +87,7 @@ def plan(ladders: LoadLadders, known: Mapping[str, Past], now: datetime) -> dict
     for name, one in known.items():
         usual = foresee_load(one, quarters(now), now_s, ladders._calendar.zone)
         if usual is not None:
-            found[name] = ladders.foresee(name, quarters(now), now, usual)
+            found[name] = ladders.foresee(name, quarters(now), now, usual).median
     ladders.tell()
     return found
 
