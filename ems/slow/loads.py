@@ -80,8 +80,7 @@ class Loads:
         self._metered = [name for name, spec in planned.items() if isinstance(spec, MeteredLoad)]
         self._heat = [name for name, spec in assets.items() if isinstance(spec, HeatLoadAsset)]
         self._makers = [name for name, spec in here.items() if isinstance(spec, ElectricHeater)]
-        taken = UNMETERED in (*self._metered, *self._heat)
-        self._has_unmetered = not taken and any(isinstance(spec, LoadAsset) for spec in here.values())
+        self._has_unmetered = any(isinstance(spec, LoadAsset) for spec in here.values())
         self._meter = next((name for name, spec in first.file.assets.items() if isinstance(spec, GridMeter)), "")
 
     def foresee(self, stored: StoredLoads, table: Table, slots: Slots, now: datetime) -> LoadsForeseen:
