@@ -19,7 +19,6 @@ from ems.config.assets import (
     ChargePointAsset,
     GensetAsset,
     HeatPumpAsset,
-    SourceAsset,
 )
 from ems.config.binding import Bindings
 from ems.config.heat_assets import BoilerAsset, HeatMaker
@@ -29,6 +28,8 @@ from ems.slow.feed_desk import POINTS, WIND, FeedDesk, Label, is_windy
 from ems.slow.generation import Generation
 from ems.slow.load_ladders import LoadLadders
 from ems.slow.loads import Loads, LoadsForeseen
+from ems.slow.market import POINTS as MARKET
+from ems.slow.market import Market
 from ems.slow.measured_past import STEP_S, MeasuredPast, Table
 from ems.slow.running import running
 from ems.slow.situation import AssetNow
@@ -92,7 +93,7 @@ class Foresight:
         heat_kw: each load of heat, by asset id [kW]; one of which nothing is known is missing.
         arriving_kw: what is under way in each pipe, before its losses, by asset id [kW].
         methods: by which method each load is foreseen, by asset id and `load`; empty where nobody chooses.
-        spread_kw: how far off quantiles of loads lie, by asset id and `load`; see `LoadsForeseen`.
+        spread_kw: how far off quantiles lie, of loads and plants, by asset id and `load`; see `LoadsForeseen`.
         left_kw: what makers of heat take while they are left alone, by asset id [kW].
         warranty_kwh: what its warranty leaves a battery to discharge, by asset id [kWh]; missing where nobody counts.
     """
@@ -161,7 +162,8 @@ class Foreseer:
         measured: what this site has measured.
         stored: what came with the site.
         zones: watches the heated zones.
-        ladders: choose by which method each load is foreseen; None for the calendar alone.
+        ladders: choose by which method each series is foreseen; None for the calendar and models alone.
+        market: what was published of prices and carbon before this start; None for nothing.
     """
 
     def __init__(
@@ -174,27 +176,33 @@ class Foreseer:
         stored: StoredPast,
         zones: ZoneWatch,
         ladders: LoadLadders | None = None,
+        market: Market | None = None,
     ) -> None:
         self._site, self._bindings, self._first = site, bindings, first_part(site)
         self._desk, self._measured, self._stored, self._zones = desk, measured, stored, zones
         self._zone = ZoneInfo(site.file.site.timezone)
         self._weather = (*POINTS["weather"], WIND) if is_windy(site) else POINTS["weather"]
         self._loads = Loads(site, bindings, ladders)
-        plants = {name: spec for name, spec in planned_assets(site).items() if isinstance(spec, SourceAsset)}
-        self._generation = Generation(plants, bindings)
+        self._generation = Generation(site, bindings, ladders)
+        self._market = Market(desk, ladders) if market is None else market
         self._car_since: dict[str, datetime] = {}
 
     def foresee(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow], sessions: Cars) -> Foresight:
         """Foresee everything; `sessions` are the cars that stand there and have said what they want, by asset id."""
         table = self._measured.table(now)
         series, labels = {}, {}
-        for point in ("price", "carbon", *self._weather):
+        for point in self._weather:
             filled, labels[point] = self._desk.foresee(point, slots, now)
             series[point] = filled.value
         air = self._air(series, slots, situation)
-        loads = self._loads.foresee(self._stored, table, slots, now)
-        labels["load"] = Label(Rung.FLAT if loads.unmetered_kw is None else Rung.FRESH, now, "measured and stored past")
         past = {point: self._desk.published(point, table.at_s, STEP_S) for point in self._weather}
+        plants = self._generation.modelled(table, slots, now, past=past, foreseen=air)
+        beside = {**plants.known, **self._market.known(now)}
+        loads = self._loads.foresee(self._stored, table, slots, now, beside)
+        pv_kw, spread_kw = self._generation.foresee(plants, now)
+        for point in MARKET:
+            series[point], labels[point] = self._market.foresee(point, slots, now)
+        labels["load"] = Label(Rung.FLAT if loads.unmetered_kw is None else Rung.FRESH, now, "measured and stored past")
         mass_c, unknown_kw = self._heated(table, slots, now, past["irradiance_w_m2"])
         return Foresight(
             price=series["price"],
@@ -202,7 +210,7 @@ class Foreseer:
             outdoor_c=air["outdoor_c"],
             irradiance=air["irradiance_w_m2"],
             load_kw=loads.unmetered_kw,
-            pv_kw=self._generation.foresee(table, slots, now, past=past, foreseen=air),
+            pv_kw=pv_kw,
             cars=self._cars(table, slots, now, situation=situation, sessions=sessions),
             mass_c=mass_c,
             labels=labels,
@@ -213,7 +221,7 @@ class Foreseer:
             running=self._running(table, situation),
             heat_kw=loads.heat_kw,
             methods=loads.methods,
-            spread_kw=loads.spread_kw,
+            spread_kw={**loads.spread_kw, **spread_kw},
             left_kw=loads.left_kw,
             arriving_kw=under_way(self._site, self._bindings, table, slots),
         )
@@ -233,9 +241,12 @@ class Foreseer:
         told = {point: self._desk.foresee(point, slots, now)[0].value for point in self._weather}
         air = self._air(told, slots, situation)
         past = {point: self._desk.published(point, table.at_s, STEP_S) for point in self._weather}
-        pv_kw = self._generation.foresee(table, slots, now, past=past, foreseen=air, calm=True)
+        plants = self._generation.modelled(table, slots, now, past=past, foreseen=air, calm=True)
+        if loads is None:
+            loads = self._loads.foresee(self._stored, table, slots, now, {**plants.known, **self._market.known(now)})
+        pv_kw, spread_kw = self._generation.foresee(plants, now, tell=False)
+        loads = replace(loads, spread_kw={**loads.spread_kw, **spread_kw})
         heated = self._heated(table, slots, now, past["irradiance_w_m2"])
-        loads = self._loads.foresee(self._stored, table, slots, now) if loads is None else loads
         return Sky(slots, pv_kw, air["outdoor_c"], air["irradiance_w_m2"], *heated, loads, now)
 
     def _air(self, told: Mapping[str, Floats], slots: Slots, situation: Mapping[str, AssetNow]) -> dict[str, Floats]:

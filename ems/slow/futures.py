@@ -2,8 +2,8 @@
 
 Loads go wrong as the method that foresees them now did on whole days before, each issued as its day began; a day of
 which no issue is kept is foreseen anew by the calendar. Where the method knows how far it goes wrong, the paths get
-that spread. The sun goes wrong by a stated spread, as published forecasts of days before are not kept. A few paths
-stand for all (`optimization.forecast.representatives`).
+that spread. The sun wanders, as far as the ladder of each plant knows it to go wrong, and until then by a stated
+spread. A few paths stand for all (`optimization.forecast.representatives`).
 
 Law 1: nothing that lies after the present instant is read.
 Law 2: with every plan the forecast of one day before is made anew, and no more: plans are on time after a start, too.
@@ -151,9 +151,15 @@ class Futures:
             elif isinstance(spec, PvAsset) and isinstance(problem.inputs[name], PvInputs):
                 sun_kw = foresight.pv_kw[name]
                 scale_kw = sun_kw + LEAST_SUN * spec.rated_kw * (sun_kw > 0.0)
-                wandering_kw = sun_kw + scale_kw * _wandering(name, problem.slots, DAYS + 1)[days]
+                wandering_kw = sun_kw + self._sun_errors(name, scale_kw, problem.slots, foresight)[days]
                 found.append(_Series(name, "available_kw", -1.0, sun_kw, np.clip(wandering_kw, 0.0, spec.rated_kw)))
         return days, found
+
+    def _sun_errors(self, name: str, scale_kw: Floats, slots: Slots, foresight: Foresight) -> Floats:
+        """Give how a plant's forecast goes wrong on each path, shape (DAYS + 1, n) [kW]."""
+        errors = scale_kw * _wandering(name, slots, DAYS + 1)
+        told = foresight.spread_kw.get(name)
+        return errors if told is None else dressed(errors, LEVELS, told)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

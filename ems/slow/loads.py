@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -17,11 +18,14 @@ from ems.config.forecasts import UNMETERED
 from ems.config.heat_assets import ElectricHeater, HeatLoadAsset
 from ems.config.site import Site
 from ems.config.site_parts import first_part
+from ems.slow.foreseen_kinds import Known
 from ems.slow.load_ladders import LoadLadders
 from ems.slow.measured_past import STEP_S, Table
 from optimization.forecast.load import foresee_load
 from optimization.forecast.past import Past, empty, epoch_s, merge, slot_means, slot_pieces
 from optimization.slots import Floats, Slots
+
+NOTHING: Mapping[str, Known] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,13 +87,19 @@ class Loads:
         self._has_unmetered = any(isinstance(spec, LoadAsset) for spec in here.values())
         self._meter = next((name for name, spec in first.file.assets.items() if isinstance(spec, GridMeter)), "")
 
-    def foresee(self, stored: StoredLoads, table: Table, slots: Slots, now: datetime) -> LoadsForeseen:
-        """Foresee all of them, once a plan, from what came with the site and what was measured."""
+    def foresee(
+        self, stored: StoredLoads, table: Table, slots: Slots, now: datetime, beside: Mapping[str, Known] = NOTHING
+    ) -> LoadsForeseen:
+        """Foresee all of them, once a plan, from what came with the site and what was measured.
+
+        `beside` is what is known of all that is no load: its ladders are looked at together with those of the loads.
+        """
         residual = self.residual_past(stored, table)
         own = {name: self.metered_past(stored, name, table) for name in self._metered}
         own |= {name: self._past(stored, name, table, "heat_kw") for name in self._heat}
         if self._ladders is not None:
-            self._ladders.look({**({UNMETERED: residual} if self._has_unmetered else {}), **own}, now)
+            laddered = {**({UNMETERED: residual} if self._has_unmetered else {}), **own}
+            self._ladders.look({**{name: Known(past) for name, past in laddered.items()}, **beside}, now)
         pasts = {UNMETERED: residual, **own, **{name: self._past(stored, name, table) for name in self._makers}}
         told = {n: found for n, past in pasts.items() if (found := self._foreseen(n, past, slots, now)) is not None}
         said = {} if self._ladders is None else {name: self._ladders.speaks(name) for name in (UNMETERED, *own)}
@@ -119,7 +129,7 @@ class Loads:
         has_ladder = self._ladders is not None and self._ladders.knows(name)
         if usual_kw is None or self._ladders is None or not has_ladder:
             return usual_kw
-        return self._ladders.ahead(name, at_s, now, usual_kw).median
+        return self._ladders.ahead(name, at_s, usual_kw).median
 
     def day_errors(self, name: str, before: int) -> Mapping[int, Floats]:
         """Tell how what was foreseen of days of UTC before one went wrong, by the day [kW]; see `LoadLadders`."""

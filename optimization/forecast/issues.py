@@ -154,6 +154,19 @@ class Issues:
             for row in self._live()
         ]  # fmt: skip
 
+    def told(self, name: str) -> tuple[Floats, Floats, Floats]:
+        """Give all that a method said, its medians as it gave them, and what came, `nan` where unknown.
+
+        Returns:
+            Middles of the quarter-hours [s since 1970], medians and means, shape (issues times leads,) each.
+        """
+        rows = self._live()
+        if not self._levels:
+            return np.empty(0), np.empty(0), np.empty(0)
+        said = self._raw[rows, self._methods.index(name), len(self._levels) // 2]
+        at_s, said, came = (np.asarray(t, dtype=np.float64).ravel() for t in (self._at_s[rows], said, self._came[rows]))
+        return at_s, said, came
+
     def losses(self) -> dict[str, Floats]:
         """Give each method's loss, `nan` where it or what came is unknown, shape (issues, leads) each."""
         rows = self._live()

@@ -18,6 +18,7 @@ from ems.slow import futures
 from ems.slow.far_sight import HOUR_S, WEEK_S, _Steps
 from ems.slow.forecast_record import CHANGE, RECORD, THIN, quarters_s, read_issue
 from ems.slow.foresee import Sky
+from ems.slow.foreseen_kinds import Known
 from ems.slow.load_ladders import LoadLadders
 from ems.slow.loads import LoadsForeseen
 from ems.slow.measured_past import Table
@@ -70,7 +71,8 @@ async def test_a_plan_and_the_look_after_it_have_the_same_loads(tmp_path: Path) 
     assert sky is not None and foresight is not None
     assert sky.loads.unmetered_kw is foresight.load_kw and sky.loads.metered_kw is foresight.metered_kw
     assert sky.issued_at == loop.clock.now()
-    assert set(sky.loads.spread_kw) == {UNMETERED, *foresight.metered_kw} & set(foresight.methods)
+    laddered = {UNMETERED, *foresight.metered_kw, *foresight.pv_kw}
+    assert set(sky.loads.spread_kw) == laddered & {*foresight.methods, *foresight.pv_kw}
 
 
 # ---- what a ladder tells beside plans
@@ -112,7 +114,7 @@ def test_quantiles_come_with_the_days_and_are_those_of_the_chosen_method(lived: 
     plan(ladders, {"load": past()}, now)
     usual = foresee_load(past(), quarters(now), now.timestamp(), ladders._calendar.zone)
     assert usual is not None
-    told = ladders.ahead("load", quarters(now), now, usual)
+    told = ladders.ahead("load", quarters(now), usual)
     assert np.isfinite(told.band).all()
     assert np.abs(told.median - weekly(quarters(now))).mean() < 0.2
     assert (np.diff(told.band, axis=0) >= 0.0).all() and np.ptp(told.band, axis=0).mean() < 0.5
@@ -121,8 +123,8 @@ def test_quantiles_come_with_the_days_and_are_those_of_the_chosen_method(lived: 
 def test_what_is_asked_beside_a_plan_is_told_nobody() -> None:
     journal = Journal()
     ladders = LoadLadders(site(), journal)
-    ladders.look({"load": past().before(START_S)}, START)
-    ladders.ahead("load", quarters(START), START, np.full(96, 5.0))
+    ladders.look({"load": Known(past().before(START_S))}, START)
+    ladders.ahead("load", quarters(START), np.full(96, 5.0))
     ladders.tell()
     assert journal.of(CHANGE) == [] and ladders.speaks("load") == ""
 
