@@ -255,7 +255,8 @@ class Plant:
 
         Returns:
             `elapsed_s` (start of each step), `outdoor_c`, `irradiance_w_m2`, `price` [currency/kWh], `carbon` [kg/kWh],
-            `kw:<asset>` of fixed loads and `available_kw:<asset>` of PV and wind; shape (steps,) each.
+            `wind_m_s` where a turbine stands, `kw:<asset>` of fixed loads and `available_kw:<asset>` of PV and wind;
+            shape (steps,) each.
         """
         starts = np.arange((start - self.start).total_seconds(), (end - self.start).total_seconds() - 1e-6, step_s)
         fine = starts[:, None] + np.arange(0.0, step_s, RECORD_S)
@@ -273,6 +274,7 @@ class Plant:
                 told[f"available_kw:{name}"] = device.available_kw(sun, outdoor + 0.03 * sun).mean(axis=1)
             elif isinstance(device, Turbine):
                 wind = np.vectorize(weather.wind_m_s)(fine)
+                told["wind_m_s"] = wind.mean(axis=1)
                 told[f"available_kw:{name}"] = device.available_kw(wind, outdoor).mean(axis=1)
         return told
 
