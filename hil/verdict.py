@@ -32,6 +32,7 @@ from hil.plant.draws import Floats
 from hil.plant.feeder import Plant
 from hil.plant.purchase import Purchase
 from hil.plant.records import RECORD_S, Records
+from hil.plant.weather import Weather
 from hil.service import as_told
 from optimization.bill import bill, demand_ahead
 from optimization.slots import chain
@@ -161,7 +162,8 @@ def _cost_parts(site: Site, plant: Plant, people: Mapping[str, Any], peak_before
         site.tariff, times, imported, exported, price,
         peak_before_kw=peak_before_kw, zone=zone,
         reactive_kvarh=None if site.tariff.reactive is None else np.abs(_counted(plant.records, "reactive_kvarh")[1]),
-        bought_kwh=None if site.tariff.imbalance is None else _bought_kwh(plant, times),
+        # A recorded world tells nobody what was bought: then nothing is settled.
+        bought_kwh=_bought_kwh(plant, times) if site.tariff.imbalance and isinstance(plant.weather, Weather) else None,
     )  # fmt: skip
     return {
         "bill": charged.total,
