@@ -19,6 +19,7 @@ from ems.process_image import Snapshot
 
 Record = Callable[[str, Mapping[str, Any]], object]
 
+RECORD = "factor"
 FACTORS = ("carbon", "price", "bought")
 
 
@@ -56,7 +57,7 @@ class Evidence:
     def issue(self, series: ForecastSeries) -> None:
         """Journal one issue of a price, a carbon factor or what was bought ahead."""
         if series.point in FACTORS:
-            self._record("factor", asdict(series))
+            self._record(RECORD, asdict(series))
 
     def _begin(self, points: Mapping[str, Point]) -> None:
         self._registers = registers = tuple(sorted(name for name, point in points.items() if point.unit == "kWh"))

@@ -267,7 +267,8 @@ class Planning:
         foresight = self._parts.foreseer.foresee(slots, now, situation, sessions)
         self._foresight = foresight
         own = self._parts.foreseer if isinstance(self._parts.foreseer, Foreseer) else None
-        self._sky = Sky.of(slots, foresight) if own is None else own.foresee_sky(slots, now, situation)
+        told = foresight.loads
+        self._sky = Sky.of(slots, foresight, now) if own is None else own.foresee_sky(slots, now, situation, told)
         periods, table = self._parts.periods, self._parts.measured.table(now)
         for at in self._parts.elsewhere:
             await at.look_ahead(now, table, slots, foresight, situation, solver=self._solver)

@@ -60,9 +60,17 @@ class PublishedFeed:
             return parse_document(self.published.document(self.what, now))
         except NothingPublished as error:
             raise FeedError(str(error)) from error
+        except KeyError as error:
+            raise FeedError(f"this world publishes no {self.what}") from error
 
     async def close(self) -> None:
         """Close nothing."""
+
+
+def published_feeds(site: Site, published: Published) -> dict[str, PublishedFeed]:
+    """Give all that a world publishes for a site: what was bought ahead where its site file names it."""
+    bought = ("bought",) if site.file.feeds.bought is not None else ()
+    return {what: PublishedFeed(published, what) for what in ("price", "carbon", "weather", *bought)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +150,7 @@ async def steer_by_rules(
         site, state, clock, NoSolver(),
         cycle_s=site.file.control.simulated_cycle_s if cycle_s is None else cycle_s, durable=False,
         drivers=plant_drivers(world.plant, site, bind(site), clock),
-        feeds={what: PublishedFeed(world.published, what) for what in ("price", "carbon", "weather")},
+        feeds=published_feeds(site, world.published),
     )  # fmt: skip
 
     async def move(until_s: float) -> None:

@@ -28,6 +28,7 @@ from ems.config.loading import load_site
 from ems.config.site import Site
 from ems.config.sites import find_site
 from ems.exit_codes import CommandError, Exit
+from ems.slow.feed_desk import is_windy
 from hil.baselines import steer_by_rules
 from hil.history_published import Press
 from hil.history_rows import ROW_S, Chronicle, Row, outages
@@ -249,7 +250,7 @@ def _write_published(order: Order, world: World, shelf: Path) -> dict[str, int]:
     weather, market = world.plant.weather, world.plant.market
     if not isinstance(weather, Weather) or not isinstance(market, Market):
         raise CommandError(f"{order.site.file.site.id}: its weather is recorded; only a drawn one can be foreseen")
-    press = Press(weather, market, order.zone)
+    press = Press(weather, market, order.zone, windy=is_windy(order.site))
     for what in PUBLISHED:
         issues = press.issues(what, order.end)
         months = groupby(issues, lambda issue: order.month(issue[0]))

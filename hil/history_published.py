@@ -21,7 +21,7 @@ EVERY_H = 6
 AHEAD_H = 54
 """Six hours beyond the planner's longest horizon: the newest issue is never too short for it."""
 PRICES_AHEAD_H = 72
-UNITS = {"price": "EUR/kWh", "carbon": "kg/kWh", "outdoor_c": "degC", "irradiance_w_m2": "W/m2"}
+UNITS = {"price": "EUR/kWh", "carbon": "kg/kWh", "outdoor_c": "degC", "irradiance_w_m2": "W/m2", "wind_m_s": "m/s"}
 
 Document = dict[str, Any]
 
@@ -33,11 +33,13 @@ class Press:
     Args:
         weather: what is foreseen. market: what is priced.
         zone: local time of the market.
+        windy: whether the wind is published, too.
     """
 
     weather: Weather
     market: Market
     zone: ZoneInfo
+    windy: bool = False
 
     def issues(self, what: str, end: datetime) -> Iterator[tuple[datetime, Document]]:
         """Give all issues of `price`, `carbon` or `weather` up to `end` with their instants, oldest first.
@@ -72,10 +74,14 @@ class Press:
         outdoor = self.weather.foreseen_outdoor_c(issued, issued, AHEAD_H)
         sun = self.weather.foreseen_irradiance_w_m2(issued, issued, AHEAD_H)
         at = self._at(issued)
-        return [
+        told = [
             self._series("outdoor_c", outdoor, issued, issued_at=at, decimals=2),
             self._series("irradiance_w_m2", sun, issued, issued_at=at, decimals=1),
         ]
+        if self.windy:
+            wind = self.weather.foreseen_wind_m_s(issued, issued, AHEAD_H)
+            told.append(self._series("wind_m_s", wind, issued, issued_at=at, decimals=2))
+        return told
 
     def _at(self, hour: int) -> datetime:
         return self.weather.first_hour + timedelta(hours=hour)

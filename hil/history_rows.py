@@ -14,10 +14,10 @@ import numpy as np
 from drivers.driver import Driver
 from drivers.registry import RoleInfo, RoleKind, profile_points
 from ems.clock import SimulatedClock
-from ems.config.assets import GridMeter
+from ems.config.assets import GridMeter, LoadAsset
 from ems.config.binding import bind
 from ems.config.site import Device, Site
-from hil.in_process import plant_drivers
+from hil.in_process import plant_drivers, told_by
 from hil.plant.draws import stream
 from hil.plant.feeder import Plant
 from hil.world import World
@@ -57,7 +57,7 @@ class Chronicle:
         self._told = dict(_told(site))
         registers = [point for point, (_, _, role) in self._told.items() if role.unit == "kWh"]
         self._began_kwh = {point: _first_kwh(seed, point) for point in registers}
-        self._last: dict[str, float] = {}
+        self._counted_kwh = self._counts()
 
     async def begin(self) -> None:
         """Write the first row: nothing has passed, so it has no means."""
@@ -76,11 +76,23 @@ class Chronicle:
 
     async def _note(self, means: Mapping[str, float]) -> None:
         now = self._world.now
+        before_kwh, self._counted_kwh = self._counted_kwh, self._counts()
+        # A charge point counts only while a car is there.
+        both = before_kwh.keys() & self._counted_kwh.keys()
+        grown = {key: (self._counted_kwh[key] - before_kwh[key]) * 3600.0 / ROW_S for key in both}
+        # What has a register and no record of its own: heat and fuel.
+        means = {**{key.removesuffix("h"): kw for key, kw in grown.items()}, **means} if means else means
         row = self._truth(means) | dict.fromkeys(self._told)
         for device, driver in self._drivers.items():
             if not any(start <= now <= end for start, end in self._outages.get(device, ())):
                 row |= await self._read(driver, means)
         self._keep(now, row)
+
+    def _counts(self) -> dict[str, float]:
+        """Give what every device has counted, by `<asset>:<role>` [kWh]."""
+        devices = ((n, s) for n, s in self._site.file.assets.items() if not isinstance(s, GridMeter | LoadAsset))
+        told = ((name, told_by(self._world.plant, name, spec)) for name, spec in devices)
+        return {f"{name}:{role}": v for name, each in told for role, v in each.items() if role.endswith("_kwh")}
 
     async def _read(self, driver: Driver, means: Mapping[str, float]) -> Row:
         found: Row = {}
@@ -105,6 +117,8 @@ class Chronicle:
         true = plant.truth(before, plant.now, ROW_S)
         row["weather.irradiance_w_m2"] = round(float(true["irradiance_w_m2"][0]), 1)
         row["weather.outdoor_c"] = round(float(true["outdoor_c"][0]), 2)
+        if "wind_m_s" in true:
+            row["weather.wind_m_s"] = round(float(true["wind_m_s"][0]), 2)
         row["market.price"] = round(float(true["price"][0]), 5)
         row["market.carbon_kg_per_kwh"] = round(float(true["carbon"][0]), 5)
         loads = [name.removeprefix("kw:") for name in true if name.startswith("kw:")]
@@ -140,7 +154,7 @@ def _means(plant: Plant) -> dict[str, float]:
     records = plant.records
     found = {
         f"{name}{suffix}": float(kw.mean())
-        for suffix in (":power_kw", ":heat_kw")
+        for suffix in (":power_kw", ":fuel_kw", ":sent_kw")
         for name, kw in records.ending(suffix).items()
     }
     found[":power_kw"] = float(records["import_kw"].mean())

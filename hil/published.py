@@ -14,9 +14,12 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
+
 from hil.plant.draws import Floats
 from hil.plant.feeder import Plant
 from hil.plant.market import Market
+from hil.plant.purchase import Purchase
 from hil.plant.weather import Weather
 from hil.plant.wind import Turbine
 from hil.scenario import ScenarioError
@@ -38,7 +41,7 @@ class Published(Protocol):
         """Let a feed be missing, or be there again."""
 
     def document(self, what: str, at: datetime) -> dict[str, Any]:
-        """Give the document of `price`, `carbon` or `weather` as it was published at an instant.
+        """Give the document of `price`, `carbon`, `weather` or `bought` as it was published at an instant.
 
         An instant ahead of the world is answered as of now. Raises `KeyError` for another word, and `NothingPublished`
         while the feed is missing.
@@ -97,10 +100,11 @@ class DrawnPublished(_Shelf):
             raise ScenarioError("a recorded nature foresees nothing: give the world the documents that were published")
         super().__init__()
         self._plant, self._sky, self._market = plant, plant.weather, plant.market
+        self._purchase: Purchase | None = None
         self._made: dict[tuple[str, int, int], dict[str, Any]] = {}
 
     def document(self, what: str, at: datetime) -> dict[str, Any]:
-        """Give the document of `price`, `carbon` or `weather` as it was published at an instant.
+        """Give the document of `price`, `carbon`, `weather` or `bought` as it was published at an instant.
 
         An instant ahead of the world is answered as of now. Raises as `Published` says.
         """
@@ -109,7 +113,9 @@ class DrawnPublished(_Shelf):
         issued = self._sky.hour_index(at)
         key = (what, issued, self._market.decided_until(at))
         if key not in self._made:
-            makers = {"price": self._price, "carbon": self._carbon, "weather": self._weather}
+            makers = {
+                "price": self._price, "carbon": self._carbon, "weather": self._weather, "bought": self._bought,
+            }  # fmt: skip
             self._made = {k: v for k, v in self._made.items() if k[0] != what}
             self._made[key] = {"schema_version": 1, "series": makers[what](issued, at)}
         return self._made[key]
@@ -118,6 +124,15 @@ class DrawnPublished(_Shelf):
         first = max(0, issued - PAST_HOURS)
         values = self._market.foreseen_price(at, first, issued - first + HOURS)
         return [self._series("price", "EUR/kWh", issued, values, first)]
+
+    def _bought(self, issued: int, at: datetime) -> list[dict[str, Any]]:
+        """Tell what was bought up to the last hour whose price is decided."""
+        if self._purchase is None:
+            self._purchase = Purchase(self._plant, self._sky.first_hour + timedelta(hours=len(self._sky.hours)))
+        first, last = max(0, issued - PAST_HOURS), self._market.decided_until(at)
+        hours = [self._sky.first_hour + timedelta(hours=hour) for hour in range(first, last + 1)]
+        values = np.array([self._purchase.kw(hour) for hour in hours])
+        return [self._series("bought", "kW", issued, values, first)]
 
     def _carbon(self, issued: int, at: datetime) -> list[dict[str, Any]]:  # noqa: ARG002
         values = self._market.carbon.forecast(issued, issued, HOURS)
@@ -144,7 +159,7 @@ class DrawnPublished(_Shelf):
             "issued_at": _text(origin + timedelta(hours=issued)),
             "valid_from": _text(origin + timedelta(hours=first)),
             "step_s": 3600,
-            "values": [round(v, 5) for v in values.tolist()],
+            "values": [None if np.isnan(v) else round(v, 5) for v in values.tolist()],
             "source": SOURCE,
             "version": VERSION,
         }
@@ -196,7 +211,7 @@ class FeedServer:
         except NothingPublished as error:
             return _response(503, {"error": str(error)})
         except KeyError:
-            return _response(404, {"error": "ask for /price, /carbon or /weather with ?at=<UTC instant>"})
+            return _response(404, {"error": "ask for /price, /carbon, /weather or /bought with ?at=<UTC instant>"})
         except (ValueError, TypeError):
             return _response(400, {"error": "at is no instant with a time zone: write it like 2025-01-29T12:00:00Z"})
 

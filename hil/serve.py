@@ -246,7 +246,8 @@ async def _hear_calls(world: World, clock: ScaledClock, state: Path) -> None:
 def _feed_addresses(site: Site) -> list[tuple[str, int]]:
     """List the addresses at which the site file expects feeds, each once."""
     feeds = site.file.feeds
-    parts = [urlsplit(feed.source) for feed in (feeds.price, feeds.carbon, feeds.weather)]
+    named = (feeds.price, feeds.carbon, feeds.weather, feeds.bought)
+    parts = [urlsplit(feed.source) for feed in named if feed is not None]
     return list(dict.fromkeys((p.hostname, p.port or 80) for p in parts if p.scheme == "http" and p.hostname))
 
 

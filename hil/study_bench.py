@@ -22,11 +22,11 @@ from ems.config.assets import LoadAsset, MeteredLoad
 from ems.config.binding import bind
 from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
-from ems.slow.feed_desk import POINTS, Feed
+from ems.slow.feed_desk import Feed
 from ems.store.archive import STEP_S, Wanted, months, read_archive
 from ems.store.requests import Request
 from ems.study.bench import Period
-from hil.baselines import PublishedFeed
+from hil.baselines import published_feeds
 from hil.in_process import NOMINAL_V, plant_drivers
 from hil.plant.charge_point import Car, ChargePoint
 from hil.plant.draws import Floats
@@ -58,7 +58,7 @@ class PretendBench:
 
     def __init__(self, site: Site, world: World) -> None:
         self._site, self._world = site, world
-        self.feeds: Mapping[str, Feed] = {what: PublishedFeed(world.published, what) for what in POINTS}
+        self.feeds: Mapping[str, Feed] = published_feeds(site, world.published)
 
     def drivers(self, clock: DriverClock) -> Mapping[str, Driver]:
         """Put the drivers' contract in front of every device, by device id; drivers of cars now wait to be called."""

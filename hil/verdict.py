@@ -14,9 +14,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -29,7 +30,9 @@ from ems.config.site import Site
 from hil.heat_verdict import burnt, heat_parts, heat_told
 from hil.plant.draws import Floats
 from hil.plant.feeder import Plant
+from hil.plant.purchase import Purchase
 from hil.plant.records import RECORD_S, Records
+from hil.plant.weather import Weather
 from hil.service import as_told
 from optimization.bill import bill, demand_ahead
 from optimization.slots import chain
@@ -155,7 +158,13 @@ def _cost_parts(site: Site, plant: Plant, people: Mapping[str, Any], peak_before
     times = [plant.start + timedelta(seconds=float(s)) for s in ends_s]
     price = np.array([plant.market.price_at(at) for at in times[:-1]])
     mean_price = float(site.tariff.import_price(price, chain(times[0], np.diff(ends_s))).mean()) if len(price) else 0.0
-    charged = bill(site.tariff, times, imported, exported, price, peak_before_kw=peak_before_kw, zone=zone)
+    charged = bill(
+        site.tariff, times, imported, exported, price,
+        peak_before_kw=peak_before_kw, zone=zone,
+        reactive_kvarh=None if site.tariff.reactive is None else np.abs(_counted(plant.records, "reactive_kvarh")[1]),
+        # A recorded world tells nobody what was bought: then nothing is settled.
+        bought_kwh=_bought_kwh(plant, times) if site.tariff.imbalance and isinstance(plant.weather, Weather) else None,
+    )  # fmt: skip
     return {
         "bill": charged.total,
         "carbon": planning.carbon_price_per_kg * carbon_of(plant),
@@ -242,14 +251,22 @@ def _heat_kwh(spec: HeatPumpAsset, name: str, plant: Plant) -> float:
 
 def _metered(records: Records) -> tuple[Floats, Floats, Floats]:
     """Read the meter every 15 minutes: instants [s], shape (n+1,), import and export between them [kWh], shape (n,)."""
+    (ends_s, imported), (_, exported) = (_counted(records, name) for name in ("import_kwh", "export_kwh"))
+    return ends_s, imported, exported
+
+
+def _counted(records: Records, register: str) -> tuple[Floats, Floats]:
+    """Read a register every 15 minutes: instants [s], shape (n+1,), and what it counted between them, shape (n,)."""
     times = np.concatenate([[0.0], records["time_s"]])
     last = float(times[-1])
     ends_s = np.append(np.arange(0.0, last - 1e-6, METERED_S), last)
-    imported, exported = (
-        np.diff(np.interp(ends_s, times, np.concatenate([[0.0], records[name]])))
-        for name in ("import_kwh", "export_kwh")
-    )
-    return ends_s, imported, exported
+    return ends_s, np.diff(np.interp(ends_s, times, np.concatenate([[0.0], records[register]])))
+
+
+def _bought_kwh(plant: Plant, times: Sequence[datetime]) -> Floats:
+    """Give what was bought ahead for each metered interval [kWh], `nan` where nothing was."""
+    purchase = Purchase(plant, plant.now)
+    return np.array([purchase.kw(at) * (end - at).total_seconds() / 3600.0 for at, end in pairwise(times)])
 
 
 def _peaks(records: Records) -> dict[str, float]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from drivers.feeds import ForecastSeries, parse_document
 from drivers.points import Quality
@@ -22,11 +23,12 @@ from ems.config.site import Site
 from ems.process_image import Reading, Snapshot
 from ems.slow.feed_desk import POINTS, FeedDesk, is_windy
 from ems.slow.foresee import Foreseer, Sky, StoredPast
-from ems.slow.lookout_setup import build_lookout, stored_series
+from ems.slow.load_ladders import LoadLadders
+from ems.slow.lookout_setup import build_lookout, stored_visits
 from ems.slow.measured_past import MeasuredPast
 from ems.slow.planning_setup import balanced_limits, grid_path, measured_points, stored_past, watched_zones
 from ems.slow.question import plan_slots
-from ems.slow.scenarios import Stored, View
+from ems.slow.scenarios import View
 from ems.slow.situation import read_situation
 from ems.slow.warnings import EarlyWarning, Expected
 from ems.slow.zone_watch import ZoneWatch
@@ -39,6 +41,7 @@ from hil.scenario import Scenario
 from hil.warning_truth import Event, Truth
 from optimization.network_build import prepare
 from optimization.outlook import SLOT_S
+from optimization.outlook_cars import Visit
 
 DAYS, LEARN_DAYS = 7, 18
 LOOK_S, LEARN_S, SKY_S, SAMPLE_S, SUBSTEP_S = 900.0, 3600.0, 900.0, 120.0, 60.0
@@ -83,6 +86,13 @@ class Newsstand:
         return parse_document(self.published.document(self.what, now))
 
 
+class Unwritten:
+    """A journal that nobody keeps."""
+
+    def record(self, kind: str, body: Mapping[str, Any], *, at: datetime | None = None) -> None:
+        """Keep nothing."""
+
+
 class Sensors:
     """Shows a plant as a daemon sees it: measured points only.
 
@@ -118,13 +128,13 @@ class Shelf:
 
     cache: Path
     past: StoredPast
-    series: Stored
+    visits: tuple[Visit, ...]
 
     @classmethod
     def of(cls, site: Site, cache: Path) -> Shelf:
         """Prepare the feeder and read the site's series."""
         prepare(grid_path(site), balanced_limits(site), cache)
-        return cls(cache, stored_past(site), stored_series(site))
+        return cls(cache, stored_past(site), stored_visits(site))
 
 
 async def watch(site: Site, seed: int, shelf: Shelf, *, days: float = DAYS, learn_days: float = LEARN_DAYS) -> Watched:
@@ -182,10 +192,10 @@ class WatchRoom:
         self._measured = MeasuredPast(measured_points(site, self._bindings))
         self._foreseer = Foreseer(
             site, self._bindings, desk=self._desk, measured=self._measured, stored=shelf.past,
-            zones=ZoneWatch(watched_zones(site), self._bindings),
+            zones=ZoneWatch(watched_zones(site), self._bindings), ladders=LoadLadders(site, Unwritten()),
         )  # fmt: skip
         self._sensors = Sensors(plant, site, self._bindings)
-        self.lookout = build_lookout(site, self._bindings, shelf.cache, lambda _kind, _body: None, stored=shelf.series)
+        self.lookout = build_lookout(site, self._bindings, shelf.cache, lambda _kind, _body: None, visits=shelf.visits)
         self.looks: list[Look] = []
         self._sky: Sky
 

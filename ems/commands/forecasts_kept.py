@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def _kept(state: Path) -> dict[str, list[Judged]]:
     newest = latest_record(state / FILE, RECORD)
     found: dict[str, list[Judged]] = {}
     for record in records_since(state / FILE, RECORD, newest.at - LOOK_BACK) if newest is not None else ():
-        judged = read_issue(record.body)
+        judged = replace(read_issue(record.body), at_s=record.at.timestamp())
         found.setdefault(judged.point, []).append(judged)
     return found
 
@@ -75,7 +76,8 @@ def _is_hidden(site: Site, name: str) -> bool:
 def _row(judged: Judged, change: Mapping[str, Any]) -> dict[str, Any]:
     standing, method = judged.standing, judged.standing.choice.method
     return {
-        "issued_at": _instant(judged.issue.issued_s),
+        "unit": judged.unit,
+        "issued_at": _instant(judged.issue.issued_s if judged.at_s is None else judged.at_s),
         "chosen": method,
         "since": standing.since,
         "young": standing.young,
@@ -104,7 +106,7 @@ def standing_lines(site: Site, told: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {row['speaks']} speaks in its place: {row['why']}"
         for method, figures in row["methods"].items():
             skill = "" if figures["skill"] is None else f", skill {figures['skill']:.1%}"
-            yield f"  {method:<12} mean loss {figures['loss']:.4f} kW{skill}"
+            yield f"  {method:<12} mean loss {figures['loss']:.4f} {row['unit']}{skill}"
         for method, why in row["silent"].items():
             yield f"  {method:<12} says nothing: {why}"
     if (costs := told["costs"]) is not None:

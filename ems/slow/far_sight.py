@@ -1,14 +1,15 @@
 """What is expected beyond the horizon, in hours, until the month (or the week) of the horizon's end is over.
 
 The rule: within the horizon the foresight holds. Beyond it each coming week of a load is taken to be like a past one,
-the next like the last, the one after it like the one before that; where the past has a gap, the calendar mean holds.
+the next like the last, the one after it like the one before that; where the past has a gap, what the load's present
+method foresees of that hour holds.
 Prices, carbon, sun and outdoor temperature repeat the horizon's mean day. Cars come as expected and may be charged at
 any time of their stay; heat pumps hold the floor of their comfort band, their heat movable within six hours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -18,13 +19,13 @@ import numpy as np
 from ems.comfort import comfort_band
 from ems.config.asset_models import asset_models, planned_assets
 from ems.config.assets import BatteryAsset, HeatPumpAsset, MeteredLoad
+from ems.config.forecasts import UNMETERED
 from ems.config.site import Site
 from ems.slow.foresee import Foreseer, Foresight
 from ems.slow.measured_past import Table
 from ems.slow.situation import AssetNow
 from optimization.assets import Battery, ChargePoint, EvSession, HeatPump
 from optimization.forecast.building import cop, zone_gains_kw
-from optimization.forecast.load import calendar_mean
 from optimization.forecast.past import DAY_S, Past
 from optimization.month_ahead import MonthAhead, Movable, Store
 from optimization.periods import month_of_slots, month_start, week_start
@@ -96,11 +97,15 @@ class FarSight:
         plants = [steps.repeated(kw) for name, kw in foresight.pv_kw.items() if name in self.site.file.assets]
         total = -np.sum(plants or [np.zeros(len(steps.at_s))], axis=0)
         rest_kw = foresight.load_kw if self.knows_rest else None
-        loads = [(rest_kw, self.foreseer.residual_past(table))] if rest_kw is not None else []
+        loads = [(UNMETERED, rest_kw, self.foreseer.residual_past(table))] if rest_kw is not None else []
         for name, spec in planned_assets(self.site).items():
             if isinstance(spec, MeteredLoad) and name in foresight.metered_kw:
-                loads.append((foresight.metered_kw[name], self.foreseer.metered_past(name, table)))
-        return np.asarray(total + np.sum([steps.echoed(kw, past, self.zone) for kw, past in loads], axis=0))
+                loads.append((name, foresight.metered_kw[name], self.foreseer.metered_past(name, table)))
+        return np.asarray(total + np.sum([self._echoed(steps, *load) for load in loads], axis=0))
+
+    def _echoed(self, steps: _Steps, name: str, kw: Floats, past: Past) -> Floats:
+        """Continue a load; its present method fills the gaps of its past."""
+        return steps.echoed(kw, past, lambda at_s: self.foreseer.load_ahead(name, past, at_s, steps.start))
 
     def _store(self, situation: Mapping[str, AssetNow]) -> Store | None:
         """Take all batteries that can be steered as one; None where there is none."""
@@ -155,6 +160,7 @@ class _Steps:
     """Lays series of the horizon on the hours ahead."""
 
     def __init__(self, slots: Slots, hours: Slots) -> None:
+        self.start = slots.start
         self._slots, self.at_s = slots, hours.start.timestamp() + hours.offset_s
         self._begin_s = self.at_s - slots.start.timestamp()
         length_s = float(slots.offset_s[-1] + slots.duration_s[-1])
@@ -178,8 +184,8 @@ class _Steps:
         day = np.where(count > 0, total / np.maximum(count, 1), flat)
         return np.where(self._inside, known, day[hour])
 
-    def echoed(self, series: Floats, past: Past, zone: ZoneInfo) -> Floats:
-        """Continue a load with past weeks, mirrored at the present."""
+    def echoed(self, series: Floats, past: Past, foresee: Callable[[Floats], Floats | None]) -> Floats:
+        """Continue a load with past weeks, mirrored at the present; what is foreseen at instants [s] fills gaps."""
         known, now_s = self.within(series), self._slots.start.timestamp()
         settled = past.before(now_s).known()
         if not settled.at_s.size:
@@ -189,9 +195,9 @@ class _Steps:
         quarters = self.at_s[:, None] - back[:, None] * WEEK_S + np.arange(4) * HOUR_S / 4.0
         seen = settled.at(quarters.ravel()).reshape(quarters.shape)
         heard = np.isfinite(seen).all(axis=1)
-        recent = settled.since(float(settled.at_s[-1]) - WEEKS_BACK * WEEK_S)
-        mean = calendar_mean(recent, self.at_s + HOUR_S / 2.0, zone)
-        echo = np.where(heard, np.nan_to_num(seen).mean(axis=1), mean)
+        echo, gap = np.where(heard, np.nan_to_num(seen).mean(axis=1), self.repeated(series)), ~heard & ~self._inside
+        if gap.any() and (told := foresee(self.at_s[gap] + HOUR_S / 2.0)) is not None:
+            echo[gap] = told
         return np.where(self._inside, known, echo)
 
 

@@ -184,6 +184,11 @@ class FeedDesk:
         usable = [issue for series, issue in self._shelves[point].kept if slots.start - series.issued_at <= max_age]
         return on_slots(usable, epoch_s(slots.start) + slots.offset_s, slots.duration_s)
 
+    def issues(self, point: str, after: datetime | None = None) -> list[ForecastSeries]:
+        """Give the kept issues of a point, the oldest first; only those after an instant where one is given."""
+        kept = (series for series, _ in reversed(self._shelves[point].kept))
+        return [series for series in kept if after is None or series.issued_at > after]
+
     def _feed_of(self, point: str) -> str:
         return next(name for name, points in self._points.items() if point in points)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ QUARTERS, THIN = 144, 4
 """An issue reaches over so many quarter-hours; methods are judged by every so manyth of them."""
 HORIZON_S = QUARTERS * QUARTER_S
 REFERENCE = "persistence"
-DECIMALS, SHARE_DECIMALS = 3, 4
+DECIMALS, FINE_DECIMALS, SHARE_DECIMALS = 3, 6, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +47,24 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """One issue of one load, and how things stand then.
+    """One issue of one series, and how things stand then.
 
     Args:
-        point: the load.
+        point: a load, a plant, `price` or `carbon`.
         standing: which method is chosen.
         levels: of the quantiles.
-        issue: what every method said, at every fourth quarter-hour [kW].
+        issue: what every method said, at every fourth quarter-hour.
         first_s: start of the first quarter-hour [s since 1970].
-        served_kw: what is planned with, shape (QUARTERS,) [kW].
-        reference_kw: what persistence foresees, shape (QUARTERS,) [kW].
-        method: by how many of `served_kw`, by method.
+        served: what is planned with, shape (QUARTERS,).
+        reference: what persistence foresees, shape (QUARTERS,).
+        method: by how many of `served`, by method.
         silent: why a method says nothing, in words.
-        loss: mean loss over the last weeks, by method [kW].
+        loss: mean loss over the last weeks, by method.
         coverage: what lately came within the outer quantiles, by method [1].
-        came: what came after issues that are over now, by their `first_s`, shape (QUARTERS,) each [kW].
+        came: what came after issues that are over now, by their `first_s`, shape (QUARTERS,) each.
+        unit: of all these values.
+        at_s: when it was issued, where it was read from the journal; a price is issued at the end of what is published,
+            which lies ahead [s since 1970].
     """
 
     point: str
@@ -68,13 +72,15 @@ class Judged:
     levels: tuple[float, ...]
     issue: Issue
     first_s: float
-    served_kw: Floats
-    reference_kw: Floats
+    served: Floats
+    reference: Floats
     method: Mapping[str, int]
     silent: Mapping[str, str]
     loss: Mapping[str, float]
     coverage: Mapping[str, float]
     came: Mapping[float, Floats] = field(default_factory=dict)
+    unit: str = "kW"
+    at_s: float | None = None
 
     @property
     def skill(self) -> float | None:
@@ -95,11 +101,11 @@ def quarters_s(first_s: float) -> Floats:
 
 
 def issue_body(judged: Judged) -> dict[str, Any]:
-    """Write an issue down: the body of a `forecast` record; powers rounded to 1 W."""
-    standing, issue = judged.standing, judged.issue
+    """Write an issue down: the body of a `forecast` record; powers rounded to 1 W, prices to a millionth."""
+    standing, issue, rounded = judged.standing, judged.issue, partial(_rounded, unit=judged.unit)
     return {
         "point": judged.point,
-        "unit": "kW",
+        "unit": judged.unit,
         "issued_s": issue.issued_s,
         "first_s": judged.first_s,
         "levels": list(judged.levels),
@@ -109,15 +115,15 @@ def issue_body(judged: Judged) -> dict[str, Any]:
         "since": standing.since,
         "young": standing.young,
         "skill": None if judged.skill is None else round(judged.skill, SHARE_DECIMALS),
-        "loss": {name: round(loss, SHARE_DECIMALS) for name, loss in judged.loss.items()},
+        "loss": {name: round(loss, FINE_DECIMALS) for name, loss in judged.loss.items()},
         "coverage": {name: round(share, SHARE_DECIMALS) for name, share in judged.coverage.items()},
         "method": dict(judged.method),
         "silent": dict(judged.silent),
-        "served_kw": _rounded(judged.served_kw),
-        "reference_kw": _rounded(judged.reference_kw),
-        "raw": {name: _told(value) for name, value in issue.raw.items()},
-        "issued": {name: _rounded(value) for name, value in issue.issued.items()},
-        "came": [{"first_s": at_s, "kw": _rounded(kw)} for at_s, kw in judged.came.items()],
+        "served": rounded(judged.served),
+        "reference": rounded(judged.reference),
+        "raw": {name: rounded(_told(value)) for name, value in issue.raw.items()},
+        "issued": {name: rounded(value) for name, value in issue.issued.items()},
+        "came": [{"first_s": at_s, "value": rounded(value)} for at_s, value in judged.came.items()],
     }
 
 
@@ -140,24 +146,36 @@ def read_issue(body: Mapping[str, Any]) -> Judged:
         levels,
         issue,
         first_s,
-        _numbers(body["served_kw"]).reshape(QUARTERS),
-        _numbers(body["reference_kw"]).reshape(QUARTERS),
+        _numbers(_named(body, "served")).reshape(QUARTERS),
+        _numbers(_named(body, "reference")).reshape(QUARTERS),
         dict(body["method"]),
         dict(body["silent"]),
         {name: float(loss) for name, loss in body["loss"].items()},
         {name: float(share) for name, share in body["coverage"].items()},
-        {float(each["first_s"]): _numbers(each["kw"]).reshape(QUARTERS) for each in body["came"]},
+        {float(each["first_s"]): _numbers(_came(each)).reshape(QUARTERS) for each in body["came"]},
+        str(body["unit"]),
     )
 
 
-def _rounded(value: Floats) -> Floats:
-    return np.round(value, DECIMALS)
+def _named(body: Mapping[str, Any], name: str) -> Sequence[Any]:
+    """Give a series that was written of loads alone once, with their unit in its name."""
+    value: Sequence[Any] = body[name] if name in body else body[f"{name}_kw"]
+    return value
+
+
+def _came(body: Mapping[str, Any]) -> Sequence[Any]:
+    value: Sequence[Any] = body["value"] if "value" in body else body["kw"]
+    return value
+
+
+def _rounded(value: Floats, unit: str) -> Floats:
+    return np.round(value, DECIMALS if unit == "kW" else FINE_DECIMALS)
 
 
 def _told(value: Floats) -> Floats:
     """Write a point forecast once for all its quantiles."""
     is_point = bool((np.isnan(value) | (value == value[0])).all())
-    return _rounded(value[:1] if is_point else value)
+    return value[:1] if is_point else value
 
 
 def _numbers(value: Sequence[Any]) -> Floats:

@@ -19,16 +19,17 @@ from ems.config.assets import (
     ChargePointAsset,
     GensetAsset,
     HeatPumpAsset,
-    PvAsset,
-    SourceAsset,
 )
 from ems.config.binding import Bindings
 from ems.config.heat_assets import BoilerAsset, HeatMaker
 from ems.config.site import Site
 from ems.config.site_parts import first_part
 from ems.slow.feed_desk import POINTS, WIND, FeedDesk, Label, is_windy
+from ems.slow.generation import Generation
 from ems.slow.load_ladders import LoadLadders
-from ems.slow.loads import Loads
+from ems.slow.loads import Loads, LoadsForeseen
+from ems.slow.market import POINTS as MARKET
+from ems.slow.market import Market
 from ems.slow.measured_past import STEP_S, MeasuredPast, Table
 from ems.slow.running import running
 from ems.slow.situation import AssetNow
@@ -40,21 +41,12 @@ from optimization.forecast.building import fading_kw
 from optimization.forecast.ev import expected_stays, shared_out, similar_stays, typical_guest, without_overlap
 from optimization.forecast.past import DAY_S, Past, epoch_s, slot_middles_s, slot_pieces
 from optimization.forecast.published import Rung
-from optimization.forecast.pv import PvPlant, apply_calibration, calibrate, pv_power_kw
-from optimization.forecast.wind import WindPlant, wind_at_hub_m_s, wind_power_kw
 from optimization.slots import Floats, Slots
 
 OUTDOOR_DECAY_S = 3.0 * 3600.0
-HELD_BACK = 0.95
-"""An inverter that generates this share of its limit is held back by it ..."""
-HEADROOM = 1.1
-"""... and may have been within a step in which its limit did not lie so far above what the sun was to give."""
 OVERSTAY = timedelta(hours=1)
 LIMIT_HELD_S = 3600.0
 """A limit of building automation is taken to stay as it is for so long."""
-
-WIND_M = 10.0
-"""Height of the published wind above the ground [m]."""
 
 Cars = Mapping[str, tuple[EvSession, ...]]
 
@@ -101,6 +93,8 @@ class Foresight:
         heat_kw: each load of heat, by asset id [kW]; one of which nothing is known is missing.
         arriving_kw: what is under way in each pipe, before its losses, by asset id [kW].
         methods: by which method each load is foreseen, by asset id and `load`; empty where nobody chooses.
+        spread_kw: how far off quantiles lie, of loads and plants, by asset id and `load`; see `LoadsForeseen`.
+        left_kw: what makers of heat take while they are left alone, by asset id [kW].
         warranty_kwh: what its warranty leaves a battery to discharge, by asset id [kWh]; missing where nobody counts.
     """
 
@@ -121,6 +115,13 @@ class Foresight:
     heat_kw: Mapping[str, Floats] = field(default_factory=dict)
     arriving_kw: Mapping[str, Floats] = field(default_factory=dict)
     methods: Mapping[str, str] = field(default_factory=dict)
+    spread_kw: Mapping[str, Floats] = field(default_factory=dict)
+    left_kw: Mapping[str, Floats] = field(default_factory=dict)
+
+    @property
+    def loads(self) -> LoadsForeseen:
+        """What of this is about loads."""
+        return LoadsForeseen(self.load_kw, self.metered_kw, self.heat_kw, self.methods, self.spread_kw, self.left_kw)
 
     @property
     def degraded(self) -> tuple[str, ...]:
@@ -130,7 +131,10 @@ class Foresight:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sky:
-    """The weather of a foresight and what follows from it: a part of `Foresight`, fields as there."""
+    """The weather of a foresight and what follows from it, and its loads: a part of `Foresight`, fields as there.
+
+    `issued_at` is the instant at which it was foreseen.
+    """
 
     slots: Slots
     pv_kw: Mapping[str, Floats]
@@ -138,11 +142,14 @@ class Sky:
     irradiance: Floats
     mass_c: Mapping[str, float]
     unknown_kw: Mapping[str, Floats] = field(default_factory=dict)
+    loads: LoadsForeseen = field(default_factory=LoadsForeseen)
+    issued_at: datetime | None = None
 
     @classmethod
-    def of(cls, slots: Slots, whole: Foresight) -> Sky:
-        """Take it from a whole foresight."""
-        return cls(slots, whole.pv_kw, whole.outdoor_c, whole.irradiance, whole.mass_c, whole.unknown_kw)
+    def of(cls, slots: Slots, whole: Foresight, now: datetime) -> Sky:
+        """Take it from a whole foresight of this instant."""
+        air = whole.outdoor_c, whole.irradiance
+        return cls(slots, whole.pv_kw, *air, whole.mass_c, whole.unknown_kw, whole.loads, now)
 
 
 class Foreseer:
@@ -155,7 +162,8 @@ class Foreseer:
         measured: what this site has measured.
         stored: what came with the site.
         zones: watches the heated zones.
-        ladders: choose by which method each load is foreseen; None for the calendar alone.
+        ladders: choose by which method each series is foreseen; None for the calendar and models alone.
+        market: what was published of prices and carbon before this start; None for nothing.
     """
 
     def __init__(
@@ -168,25 +176,33 @@ class Foreseer:
         stored: StoredPast,
         zones: ZoneWatch,
         ladders: LoadLadders | None = None,
+        market: Market | None = None,
     ) -> None:
         self._site, self._bindings, self._first = site, bindings, first_part(site)
         self._desk, self._measured, self._stored, self._zones = desk, measured, stored, zones
         self._zone = ZoneInfo(site.file.site.timezone)
         self._weather = (*POINTS["weather"], WIND) if is_windy(site) else POINTS["weather"]
         self._loads = Loads(site, bindings, ladders)
+        self._generation = Generation(site, bindings, ladders)
+        self._market = Market(desk, ladders) if market is None else market
         self._car_since: dict[str, datetime] = {}
 
     def foresee(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow], sessions: Cars) -> Foresight:
         """Foresee everything; `sessions` are the cars that stand there and have said what they want, by asset id."""
         table = self._measured.table(now)
         series, labels = {}, {}
-        for point in ("price", "carbon", *self._weather):
+        for point in self._weather:
             filled, labels[point] = self._desk.foresee(point, slots, now)
             series[point] = filled.value
         air = self._air(series, slots, situation)
-        loads = self._loads.foresee(self._stored, table, slots, now)
-        labels["load"] = Label(Rung.FLAT if loads.unmetered_kw is None else Rung.FRESH, now, "measured and stored past")
         past = {point: self._desk.published(point, table.at_s, STEP_S) for point in self._weather}
+        plants = self._generation.modelled(table, slots, now, past=past, foreseen=air)
+        beside = {**plants.known, **self._market.known(now)}
+        loads = self._loads.foresee(self._stored, table, slots, now, beside)
+        pv_kw, spread_kw = self._generation.foresee(plants, now)
+        for point in MARKET:
+            series[point], labels[point] = self._market.foresee(point, slots, now)
+        labels["load"] = Label(Rung.FLAT if loads.unmetered_kw is None else Rung.FRESH, now, "measured and stored past")
         mass_c, unknown_kw = self._heated(table, slots, now, past["irradiance_w_m2"])
         return Foresight(
             price=series["price"],
@@ -194,7 +210,7 @@ class Foreseer:
             outdoor_c=air["outdoor_c"],
             irradiance=air["irradiance_w_m2"],
             load_kw=loads.unmetered_kw,
-            pv_kw=self._generated(table, slots, now, past=past, foreseen=air),
+            pv_kw=pv_kw,
             cars=self._cars(table, slots, now, situation=situation, sessions=sessions),
             mass_c=mass_c,
             labels=labels,
@@ -205,18 +221,33 @@ class Foreseer:
             running=self._running(table, situation),
             heat_kw=loads.heat_kw,
             methods=loads.methods,
+            spread_kw={**loads.spread_kw, **spread_kw},
+            left_kw=loads.left_kw,
             arriving_kw=under_way(self._site, self._bindings, table, slots),
         )
 
-    def foresee_sky(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]) -> Sky:
-        """Foresee nothing but the weather and what follows from it; a cloud that just passes does not count."""
+    def foresee_sky(
+        self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow], loads: LoadsForeseen | None = None
+    ) -> Sky:
+        """Foresee the weather and what follows from it; a cloud that just passes does not count.
+
+        Args:
+            slots: the horizon.
+            now: the present instant.
+            situation: what is measured.
+            loads: what a whole foresight of this instant holds of them; None to foresee them, too.
+        """
         table = self._measured.table(now)
         told = {point: self._desk.foresee(point, slots, now)[0].value for point in self._weather}
         air = self._air(told, slots, situation)
         past = {point: self._desk.published(point, table.at_s, STEP_S) for point in self._weather}
-        pv_kw = self._generated(table, slots, now, past=past, foreseen=air, calm=True)
+        plants = self._generation.modelled(table, slots, now, past=past, foreseen=air, calm=True)
+        if loads is None:
+            loads = self._loads.foresee(self._stored, table, slots, now, {**plants.known, **self._market.known(now)})
+        pv_kw, spread_kw = self._generation.foresee(plants, now, tell=False)
+        loads = replace(loads, spread_kw={**loads.spread_kw, **spread_kw})
         heated = self._heated(table, slots, now, past["irradiance_w_m2"])
-        return Sky(slots, pv_kw, air["outdoor_c"], air["irradiance_w_m2"], *heated)
+        return Sky(slots, pv_kw, air["outdoor_c"], air["irradiance_w_m2"], *heated, loads, now)
 
     def _air(self, told: Mapping[str, Floats], slots: Slots, situation: Mapping[str, AssetNow]) -> dict[str, Floats]:
         """Take the weather as published, without negative sun, corrected by what is measured outdoors."""
@@ -239,6 +270,14 @@ class Foreseer:
     def metered_past(self, name: str, table: Table) -> Past:
         """Give the stored and measured past of a metered load [kW]."""
         return self._loads.metered_past(self._stored, name, table)
+
+    def load_ahead(self, name: str, past: Past, at_s: Floats, now: datetime) -> Floats | None:
+        """Foresee a load at any instants ahead [s since 1970] by its past; None if nothing is known of it [kW]."""
+        return self._loads.ahead(name, past, at_s, now)
+
+    def day_errors(self, name: str, before: int) -> Mapping[int, Floats]:
+        """Tell how what was foreseen of a load's days before one went wrong, by day of UTC [kW]; see `LoadLadders`."""
+        return self._loads.day_errors(name, before)
 
     def _warranties(self, table: Table, slots: Slots, now: datetime) -> dict[str, float]:
         horizon_s = float(slots.duration_s.sum())
@@ -276,30 +315,6 @@ class Foreseer:
                 kw = np.where((ahead_s < LIMIT_HELD_S) & (now_kw is not None), now_kw or 0.0, kw)
                 least = np.minimum.reduceat(kw, first)
                 found[asset] = np.minimum(least, found.get(asset, least))
-        return found
-
-    def _generated(
-        self,
-        table: Table,
-        slots: Slots,
-        now: datetime,
-        *,
-        past: Mapping[str, Floats],
-        foreseen: Mapping[str, Floats],
-        calm: bool = False,
-    ) -> dict[str, Floats]:
-        ahead_s = slot_middles_s(slots) - epoch_s(now)
-        found = {}
-        for name, spec in planned_assets(self._site).items():
-            if isinstance(spec, SourceAsset):
-                generated = table.past(self._bindings.measure(name, "power_kw"))
-                measured = Past(generated.at_s, -generated.value, STEP_S)
-                limit_kw = table.past(self._bindings.measure(name, "limit_kw")).value
-                computed = generation_kw(spec, past)
-                limited = (measured.value >= HELD_BACK * limit_kw) | (limit_kw < HEADROOM * computed)
-                share = calibrate(measured, computed, limited.astype(float), spec, epoch_s(now))
-                share = replace(share, short=share.usual) if calm else share
-                found[name] = apply_calibration(generation_kw(spec, foreseen), share, ahead_s, spec.rated_kw)
         return found
 
     def _heated(
@@ -363,15 +378,6 @@ class Foreseer:
         given_kwh = spec.efficiency * float(power.value.sum()) * STEP_S / 3600.0
         charge_kw = given[0].charge_kw if given else None
         return [replace(guest, energy_kwh=max(0.0, guest.energy_kwh - given_kwh), charge_kw=charge_kw)]
-
-
-def generation_kw(spec: SourceAsset, air: Mapping[str, Floats]) -> Floats:
-    """Compute what a plant gives in some weather [kW]: sun [W/m2], outdoor temperature [degC], wind at 10 m [m/s]."""
-    if isinstance(spec, PvAsset):
-        plant = PvPlant(spec.module_kw, spec.rated_kw, spec.temperature_per_k)
-        return pv_power_kw(plant, air["irradiance_w_m2"], air["outdoor_c"])
-    turbine = WindPlant(spec.rated_kw, spec.cut_in_m_s, spec.rated_m_s, spec.cut_out_m_s)
-    return wind_power_kw(turbine, wind_at_hub_m_s(air[WIND], WIND_M, spec.hub_m))
 
 
 def _staying(car: EvSession, now: datetime) -> EvSession:

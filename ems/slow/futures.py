@@ -1,7 +1,9 @@
 """What may come otherwise than foreseen, for the plans of sites that ask for it: scenarios of loads and sun.
 
-Loads go wrong as they did on whole days before; the sun goes wrong by a stated spread, as published forecasts of days
-before are not kept. A few paths stand for all (`optimization.forecast.representatives`).
+Loads go wrong as the method that foresees them now did on whole days before, each issued as its day began; a day of
+which no issue is kept is foreseen anew by the calendar. Where the method knows how far it goes wrong, the paths get
+that spread. The sun wanders, as far as the ladder of each plant knows it to go wrong, and until then by a stated
+spread. A few paths stand for all (`optimization.forecast.representatives`).
 
 Law 1: nothing that lies after the present instant is read.
 Law 2: with every plan the forecast of one day before is made anew, and no more: plans are on time after a start, too.
@@ -9,6 +11,7 @@ Law 2: with every plan the forecast of one day before is made anew, and no more:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -22,6 +25,8 @@ from ems.config.site import Site
 from ems.slow.foresee import Foresight
 from ems.slow.measured_past import Table
 from optimization.assets import PvInputs
+from optimization.forecast.dressed import dressed
+from optimization.forecast.methods import LEVELS
 from optimization.forecast.past import DAY_S, QUARTER_S, Past, epoch_s, slot_means, slot_pieces
 from optimization.forecast.representatives import QUARTERS, day_errors, error_paths, representatives
 from optimization.forecast.spread import Errors
@@ -43,13 +48,16 @@ LEAST_SUN = 0.05
 
 
 class KnowsItsLoads(Protocol):
-    """The daemon's foresight: the pasts that its loads are foreseen from."""
+    """The daemon's foresight: the pasts that its loads are foreseen from, and how that went."""
 
     def residual_past(self, table: Table) -> Past:
         """Give the past of what no device explains [kW]."""
 
     def metered_past(self, name: str, table: Table) -> Past:
         """Give the past of a metered load [kW]."""
+
+    def day_errors(self, name: str, before: int) -> Mapping[int, Floats]:
+        """Tell how what was foreseen of a load's days before one went wrong, shape (96,) each, by day of UTC [kW]."""
 
 
 class Futures:
@@ -122,11 +130,15 @@ class Futures:
 
     def _series(self, problem: Problem, foresight: Foresight) -> tuple[list[int], list[_Series]]:
         """Give the days whose paths are known, and what each asset's forecast would be on each path."""
-        laid = {name: error_paths(errors, problem.slots, DAYS) for name, errors in self._errors.items()}
+        today = int(epoch_s(problem.slots.start) // DAY_S)
+        known = {name: {**errors, **self._loads.day_errors(name, today)} for name, errors in self._errors.items()}
+        laid = {name: error_paths(errors, problem.slots, DAYS) for name, errors in known.items()}
         days = sorted(set.intersection(*map(set, laid.values()))) if laid else list(range(1, DAYS + 1))
         if len(days) < LEAST_PATHS:
             return days, []
         wrong = {name: np.array([paths[day] for day in days]) for name, paths in laid.items()}
+        told = foresight.spread_kw
+        wrong |= {name: dressed(errors, LEVELS, told[name]) for name, errors in wrong.items() if name in told}
         found = []
         for name, spec in self._specs.items():
             if isinstance(spec, LoadAsset) and foresight.load_kw is not None:
@@ -139,9 +151,15 @@ class Futures:
             elif isinstance(spec, PvAsset) and isinstance(problem.inputs[name], PvInputs):
                 sun_kw = foresight.pv_kw[name]
                 scale_kw = sun_kw + LEAST_SUN * spec.rated_kw * (sun_kw > 0.0)
-                wandering_kw = sun_kw + scale_kw * _wandering(name, problem.slots, DAYS + 1)[days]
+                wandering_kw = sun_kw + self._sun_errors(name, scale_kw, problem.slots, foresight)[days]
                 found.append(_Series(name, "available_kw", -1.0, sun_kw, np.clip(wandering_kw, 0.0, spec.rated_kw)))
         return days, found
+
+    def _sun_errors(self, name: str, scale_kw: Floats, slots: Slots, foresight: Foresight) -> Floats:
+        """Give how a plant's forecast goes wrong on each path, shape (DAYS + 1, n) [kW]."""
+        errors = scale_kw * _wandering(name, slots, DAYS + 1)
+        told = foresight.spread_kw.get(name)
+        return errors if told is None else dressed(errors, LEVELS, told)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

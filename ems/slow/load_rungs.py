@@ -1,4 +1,4 @@
-"""The ladder of one load, and what stands around it: its age, who speaks, what the journal still has to be told."""
+"""The ladder of one series, and what stands around it: its age, who speaks, what the journal has to be told yet."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from datetime import datetime
 import numpy as np
 
 from ems.slow.forecast_record import HORIZON_S, THIN, Judged, Standing, quarters_s
+from ems.slow.foreseen_kinds import CORRECTED, LOAD, Kind
 from optimization.forecast.choice import Choice
 from optimization.forecast.features import quarter_means
+from optimization.forecast.handed import Corrected, Handed
 from optimization.forecast.homework import Learnt
 from optimization.forecast.issues import Issues
-from optimization.forecast.ladder import FIRST, REMEMBERED_S, Ladder, Now
+from optimization.forecast.ladder import REMEMBERED_S, Ladder, Now
 from optimization.forecast.learned import Taught
 from optimization.forecast.methods import (
     LEVELS,
@@ -47,41 +49,55 @@ ROOM = round(REMEMBERED_S / JUDGED_S) + 1
 NEAR_LEADS = 1
 """Leads are an hour apart."""
 YOUNG_S = 2.0 * DAY_S
+HOURS, DAY_QUARTERS = 24, 96
+KNOWN = 0.75
+"""Of a day so large a share of its hours must be known."""
 WAITS_S = DAY_S
 """The journal waits so long for the last of what came after an issue."""
 
 
 class LoadRungs:
-    """One load's ladder.
+    """One ladder.
 
     Args:
-        name: of the load.
+        name: of the load, or of whatever else is foreseen.
         wished: the methods that may be chosen.
         learners: those that somebody teaches.
         calendar: the site's.
         now: the present instant.
+        kind: how it is foreseen.
     """
 
     def __init__(
-        self, name: str, wished: Collection[str], learners: Collection[str], calendar: Calendar, now: datetime
+        self,
+        name: str,
+        wished: Collection[str],
+        learners: Collection[str],
+        calendar: Calendar,
+        *,
+        now: datetime,
+        kind: Kind = LOAD,
     ) -> None:
-        self.name, self._calendar = name, calendar
-        self.taught = {method: Taught() for method in learners if method in wished}
-        methods: dict[str, Method] = {**SIMPLE, **self.taught}
+        self.name, self.kind, self._calendar = name, kind, calendar
+        self.handed, own = Handed(), (kind.model, CORRECTED) if kind.model else ()
+        self.taught = {method: Taught() for method in learners if kind.learns and method in wished}
+        issues = Issues((*SIMPLE, *own, *self.taught), ROOM, np.float32)
+        models = (self.handed, Corrected(self.handed, kind.model, issues))
+        methods: dict[str, Method] = {**SIMPLE, **dict(zip(own, models, strict=False)), **self.taught}
         # What nobody teaches here is left out; where nothing is left, the usual one serves.
-        self.serving = tuple(method for method in methods if method in wished) or (FIRST,)
-        issues = Issues(tuple(methods), ROOM, np.float32)
+        self.serving = tuple(method for method in methods if method in (*wished, *own)) or (kind.usual,)
         self.ladder = Ladder(
-            methods, (0.0, np.inf), Choice(self._usual), serving=self.serving, issues=issues, near_leads=NEAR_LEADS
+            methods, kind.bounds, Choice(self._usual), serving=self.serving, issues=issues, near_leads=NEAR_LEADS
         )
         self.since, self.young = now, True
-        self.speaks, self.why = "", ""
+        # Of a load it is told from the first time on, of all else where it is not as usual.
+        self.speaks, self.why = "" if kind.is_load else kind.usual, ""
         self._judged_s = -math.inf
         self._untold: list[float] = []
 
     @property
     def _usual(self) -> str:
-        return FIRST if FIRST in self.serving else self.serving[0]
+        return self.kind.usual if self.kind.usual in self.serving else self.serving[0]
 
     @property
     def chosen(self) -> str:
@@ -98,7 +114,7 @@ class LoadRungs:
             return
         known_s = epoch_s(now) - past.at_s[0] if past.at_s.size else 0.0
         self.young = bool(known_s < YOUNG_S)
-        method = self.serving[0] if self.young else self._usual
+        method = (self.kind.young or self.serving[0]) if self.young else self._usual
         if method != self.chosen:
             self.since = now
         self.ladder.choice = Choice(method)
@@ -111,27 +127,46 @@ class LoadRungs:
             logger.info("%s of %s has learned nothing new: %s", method, self.name, why)
             self.taught[method].tell(why)
 
-    def foresee(self, past: Past, at_s: Floats, now: datetime, usual_kw: Floats) -> tuple[Floats, bool]:
+    def foresee(self, past: Past, at_s: Floats, now: datetime, usual_kw: Floats) -> Now:
         """Foresee.
 
         Args:
-            past: quarter-hours that are over [kW].
+            past: quarter-hours that are over [kW, or the unit of the series].
             at_s: any instants ahead [s since 1970], shape (n,).
             now: the present instant.
-            usual_kw: what the calendar foresees there, from all that is known, shape (n,) [kW].
+            usual_kw: what is given of the usual method, shape (n,) [kW, or the unit of the series].
 
         Returns:
-            Medians, shape (n,) [kW], and whether another method speaks than before, or for another cause.
+            Medians without a gap, shape (n,), and quantiles, shape (levels, n) [kW].
         """
-        told = self.ladder.now(Asked(past, at_s, epoch_s(now), self._calendar), {FIRST: usual_kw})
-        return np.where(np.isfinite(told.median), told.median, usual_kw), self._heard(told)
+        given = {self.kind.given: usual_kw} if self.kind.given else {}
+        told = self.ladder.now(self._asked(past, at_s, epoch_s(now)), given)
+        return replace(told, median=np.where(np.isfinite(told.median), told.median, usual_kw))
+
+    def day_errors(self, before: int) -> dict[int, Floats]:
+        """Tell how the chosen method's forecasts of the last weeks went wrong, each issued as its day of UTC began.
+
+        Args:
+            before: days before this one [days since 1970].
+
+        Returns:
+            What came less the median that was issued, of each quarter-hour of a day, shape (96,), by the day counted
+            from 1970 on [kW]; hours of which it is unknown are bridged, days of which much is are missing.
+        """
+        found: dict[int, Floats] = {}
+        for issued_s, at_s, error in self.ladder.issues.misses(self.chosen):
+            day, since_s = divmod(issued_s, DAY_S)
+            known = np.isfinite(error) & (at_s < (day + 1.0) * DAY_S)
+            if day < before and since_s < JUDGED_S and int(day) not in found and known.sum() >= KNOWN * HOURS:
+                found[int(day)] = np.interp(quarters_s(day * DAY_S)[:DAY_QUARTERS], at_s[known], error[known])
+        return found
 
     def judge(self, past: Past, now: datetime) -> Judged:
         """Let all methods issue, look at the choice once a local day, and say how things stand."""
         self._judged_s = now_s = epoch_s(now)
         first_s = math.ceil(now_s / QUARTER_S) * QUARTER_S
-        asked = Asked(past, quarters_s(first_s), now_s, self._calendar)
-        thin, before = Asked(past, asked.at_s[::THIN], now_s, self._calendar), self.ladder.choice
+        asked = self._asked(past, quarters_s(first_s), now_s)
+        thin, before = self._asked(past, asked.at_s[::THIN], now_s), self.ladder.choice
         served = self.ladder.issue(thin)
         self._choose(before, now)
         told = self.ladder.now(asked)
@@ -144,13 +179,17 @@ class LoadRungs:
             self.ladder.issues.newest(),
             first_s,
             told.median,
-            _reference_kw(asked),
+            _reference(asked),
             Counter(told.method),
             served.silent,
             self.ladder.losses(),
             self.ladder.issues.coverage(),
             came,
+            self.kind.unit,
         )
+
+    def _asked(self, past: Past, at_s: Floats, now_s: float) -> Asked:
+        return Asked(past, at_s, now_s, self._calendar, least=self.kind.bounds[0])
 
     def resume(self, kept: Judged) -> None:
         """Take up what was judged before this start; the records come in their order."""
@@ -181,7 +220,7 @@ class LoadRungs:
         self._untold = [first_s for first_s in self._untold if first_s not in told]
         return told
 
-    def _heard(self, told: Now) -> bool:
+    def heard(self, told: Now) -> bool:
         """Remember who speaks; tell whether that, or why it is not the chosen one, is news."""
         ((method, _),) = Counter(told.method).most_common(1)
         why = "" if method == self.chosen else told.silent.get(self.chosen, "it knows too little of these hours")
@@ -195,7 +234,7 @@ class LoadRungs:
         return is_news
 
 
-def _reference_kw(asked: Asked) -> Floats:
+def _reference(asked: Asked) -> Floats:
     try:
         return np.asarray(persistence(asked)[0])
     except TooLittleKnown:

@@ -25,7 +25,7 @@ from ems.config.site_parts import first_part
 from ems.limits.in_force import InForce, foreseen, narrowed
 from ems.process_image import Snapshot
 from ems.slow.estimate import Estimator, FeederState
-from ems.slow.scenarios import ScenarioMaker, Scenarios, Stored, View, utc
+from ems.slow.scenarios import ScenarioMaker, Scenarios, View, utc
 from ems.slow.warnings import EarlyWarning, Expected, Record, Rule, WarningDesk
 from optimization.grid_case import GridCase
 from optimization.outlook import (
@@ -41,6 +41,7 @@ from optimization.outlook import (
     leading,
     risks,
 )
+from optimization.outlook_cars import Visit
 from optimization.slots import Floats
 
 RESERVE_SHARE = 0.1
@@ -83,7 +84,7 @@ class Lookout:
     Args:
         site: the site.
         bindings: which point measures what.
-        stored: what came with the site.
+        visits: of cars, as they came with the site.
         case: gives the prepared feeder; None while it is not prepared.
         record: takes a journal kind and a body.
         rules: thresholds by kind.
@@ -95,7 +96,7 @@ class Lookout:
         site: Site,
         bindings: Bindings,
         *,
-        stored: Stored,
+        visits: Sequence[Visit],
         case: Callable[[], GridCase | None],
         record: Record,
         rules: Mapping[Kind, Rule] | None = None,
@@ -108,7 +109,7 @@ class Lookout:
         self._shown = np.array([not hides(name) for name in self._specs])
         self._estimator: Estimator | None = None
         self._placing: Placing | None = None
-        self.maker = ScenarioMaker(site, bindings, stored)
+        self.maker = ScenarioMaker(site, bindings, visits)
         self.desk = WarningDesk(record, rules)
         self.newest: Outlook | None = None
 
@@ -262,7 +263,7 @@ class Lookout:
             cause = ", ".join(lead) or "no single asset leads"
         return Expected(
             risk.danger, risk.concerns, utc(begins), utc(ends), utc(onset), risk.probability, risk.limit,
-            UNITS[first.kind], risk.worst, cause,
+            UNITS[first.kind], risk.worst, cause, view.issued_at, view.sky.loads.methods,
         )  # fmt: skip
 
 

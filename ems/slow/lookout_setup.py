@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ems.config.assets import LoadAsset, MeteredLoad
 from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.slow.lookout import Lookout
-from ems.slow.measured_past import STEP_S
 from ems.slow.planning_setup import balanced_limits, grid_path
-from ems.slow.scenarios import Stored
-from ems.slow.series_files import read_load_file, read_places
+from ems.slow.series_files import read_places
 from ems.slow.warnings import Record, Rule
-from optimization.forecast.past import empty
 from optimization.grid_case import GridCase, load_case
 from optimization.outlook import Kind
 from optimization.outlook_cars import Visit
@@ -28,7 +24,7 @@ def build_lookout(
     cache_dir: Path,
     record: Record,
     *,
-    stored: Stored | None = None,
+    visits: Sequence[Visit] | None = None,
     rules: Mapping[Kind, Rule] | None = None,
     hides: Callable[[str], bool] = lambda _asset: False,
 ) -> Lookout:
@@ -39,7 +35,7 @@ def build_lookout(
         bindings: which point measures what.
         cache_dir: where the prepared feeder will lie.
         record: takes a journal kind and a body.
-        stored: what came with the site; None to read it.
+        visits: of cars, as they came with the site; None to read them.
         rules: thresholds by kind; None for the usual ones.
         hides: whether nobody may see single values of an asset.
 
@@ -49,7 +45,7 @@ def build_lookout(
     return Lookout(
         site,
         bindings,
-        stored=stored_series(site) if stored is None else stored,
+        visits=stored_visits(site) if visits is None else visits,
         case=case_source(site, cache_dir),
         record=record,
         rules=rules,
@@ -69,20 +65,14 @@ def case_source(site: Site, cache_dir: Path) -> Callable[[], GridCase | None]:
     return load
 
 
-def stored_series(site: Site) -> Stored:
-    """Read what came with the site: loads on steps of the measured past, and visits; raises `SeriesError`."""
-    series, folder, assets = site.file.series, site.folder / "series", site.file.assets
-    visits = () if series.ev_sessions is None else _visits(folder / series.ev_sessions)
-    if series.load is None:
-        return Stored(empty(STEP_S), visits=visits)
-    file = read_load_file(folder / series.load)
-    loads = [name for name, spec in assets.items() if isinstance(spec, LoadAsset)]
-    metered = [name for name, spec in assets.items() if isinstance(spec, MeteredLoad)]
-    return Stored(file.residual(loads, STEP_S), {name: file.metered(name, STEP_S) for name in metered}, visits)
+def stored_visits(site: Site) -> tuple[Visit, ...]:
+    """Read the stays of cars with their places; the power of one that says none is taken as usual.
 
-
-def _visits(path: Path) -> tuple[Visit, ...]:
-    """Read the stays of cars with their places; the power of one that says none is taken as usual."""
+    Raises:
+        SeriesError: their file cannot be read.
+    """
+    name = site.file.series.ev_sessions
+    stays = () if name is None else read_places(site.folder / "series" / name)
     return tuple(
         Visit(
             place,
@@ -91,5 +81,5 @@ def _visits(path: Path) -> tuple[Visit, ...]:
             stay.energy_kwh,
             USUAL_CHARGE_KW if stay.charge_kw is None else stay.charge_kw,
         )
-        for place, stay in read_places(path)
+        for place, stay in stays
     )

@@ -23,6 +23,7 @@ from ems.config.site import Feed as FeedSpec
 from ems.config.site import Outage as OutageSpec
 from ems.config.site import Site
 from ems.config.site_parts import FIRST, parts_of
+from ems.evidence import RECORD as FACTOR
 from ems.learner import Learner
 from ems.planning import NetworkSource, PlanJournal, Planning, PlanningParts
 from ems.slow.accounts import Accounts
@@ -33,9 +34,11 @@ from ems.slow.forecast_record import RECORD as FORECAST
 from ems.slow.foresee import Foreseer, StoredPast
 from ems.slow.futures import Futures
 from ems.slow.load_ladders import LoadLadders
+from ems.slow.market import Market
 from ems.slow.measured_past import STEP_S, MeasuredPast
 from ems.slow.period_desk import PeriodDesk
 from ems.slow.plan_resumed import read_plan
+from ems.slow.published_log import KEPT_S, read_factor
 from ems.slow.question import Questioner
 from ems.slow.series_files import own_column, read_load_file, read_places
 from ems.slow.situation import NEEDED_ROLES, OPTIONAL_ROLES
@@ -103,9 +106,12 @@ def build_planning(
     measured = MeasuredPast(measured_points(site, bindings), partial(read_means, history_path(state_dir)))
     zones = ZoneWatch(watched_zones(site), bindings)
     ladders = _ladders(site, clock, journal, learner, state_dir)
+    market = Market(desk, ladders)
+    market.keep(_published(state_dir / JOURNAL, clock.now()))
     foreseer = Foreseer(
-        site, bindings, desk=desk, measured=measured, stored=stored_past(site), zones=zones, ladders=ladders
-    )
+        site, bindings, desk=desk, measured=measured, stored=stored_past(site), zones=zones, ladders=ladders,
+        market=market,
+    )  # fmt: skip
     zone = ZoneInfo(site.file.site.timezone)
     first, *others = parts_of(site).items()
     elsewhere = []
@@ -128,6 +134,15 @@ def _ladders(site: Site, clock: Clock, journal: PlanJournal, learner: Learner | 
     ladders, now = LoadLadders(site, journal, learner), clock.now()
     ladders.resume(_between(state_dir / JOURNAL, FORECAST, now - timedelta(seconds=REMEMBERED_S), now))
     return ladders
+
+
+def _published(journal: Path, now: datetime) -> Iterator[ForecastSeries]:
+    """Read the prices and carbon factors of the last weeks that the journal has; one that is none is left out."""
+    for record in _between(journal, FACTOR, now - timedelta(seconds=KEPT_S), now):
+        try:
+            yield read_factor(record.body)
+        except (KeyError, TypeError, ValueError) as error:
+            logger.warning("entry %d of the journal is no published series: %s", record.id, error)
 
 
 def _between(journal: Path, kind: str, since: datetime, until: datetime) -> Iterator[Record]:

@@ -1,14 +1,15 @@
 """Scenarios of the next hours: for every asset what it may take, for every zone how warm it may be.
 
-What is foreseen plus one block of past errors a scenario. An asset that is steered follows the plan; any other does
-what it does by itself: the sun's full power, cars that charge at once and fully, heat pumps as on such days, batteries
-as they stand. Law: nothing that lies after the present instant is read.
+What is foreseen, of loads by what plans rest on, plus one block of past errors a scenario; where the ladder of a load
+knows how far it goes wrong, the errors of all scenarios get that spread. An asset that is steered follows the plan; any
+other does what it does by itself: the sun's full power, cars that charge at once and fully, heat pumps as on such days,
+batteries as they stand. Law: nothing that lies after the present instant is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -38,9 +39,10 @@ from ems.slow.thermostats import ahead, left_alone
 from optimization.assets import HeatPump
 from optimization.assets.ev_session import EvSession
 from optimization.forecast.building import zone_gains_kw
+from optimization.forecast.dressed import dressed
 from optimization.forecast.ev import is_day_off
-from optimization.forecast.load import foresee_load
-from optimization.forecast.past import QUARTER_S, Past, empty, epoch_s, merge, most_seen
+from optimization.forecast.methods import LEVELS
+from optimization.forecast.past import Past, epoch_s, most_seen
 from optimization.forecast.spread import Errors, Issued, coarser
 from optimization.outlook import SLOT_S
 from optimization.outlook_cars import Point, Standing, Visit, charging_kw, past_days
@@ -66,15 +68,6 @@ MOST_GUESSES = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stored:
-    """What came with the site: the unmetered loads together, metered loads by asset [kW], and the visits of cars."""
-
-    load: Past
-    metered: Mapping[str, Past] = field(default_factory=dict)
-    visits: tuple[Visit, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class View:
     """What is known at the present instant.
 
@@ -82,7 +75,7 @@ class View:
         now: UTC.
         snapshot: the process image.
         table: the measured past.
-        sky: the weather of the newest foresight.
+        sky: the weather and the loads of the newest foresight.
         cars: cars that stand there and have said what they want, by asset.
         plan: the plan in force. steered: assets that follow it.
         limits: what the grid operator allows at the connection, by direction.
@@ -96,6 +89,11 @@ class View:
     plan: Plan | None = None
     steered: Collection[str] = ()
     limits: Sequence[InForce] = ()
+
+    @property
+    def issued_at(self) -> datetime:
+        """When what this rests on was foreseen."""
+        return self.sky.issued_at or self.now
 
     @property
     def start_s(self) -> float:
@@ -128,11 +126,11 @@ class ScenarioMaker:
     Args:
         site: the site.
         bindings: which point measures what.
-        stored: what came with the site.
+        visits: of cars, as they came with the site.
     """
 
-    def __init__(self, site: Site, bindings: Bindings, stored: Stored) -> None:
-        self._bindings, self._stored = bindings, stored
+    def __init__(self, site: Site, bindings: Bindings, visits: Sequence[Visit]) -> None:
+        self._bindings, self._visits = bindings, tuple(visits)
         self._specs = planned_assets(site)
         self._zone = ZoneInfo(site.file.site.timezone)
         models = asset_models(site, {})
@@ -143,7 +141,6 @@ class ScenarioMaker:
             assumed[name] = ASSUMED["pv"] if isinstance(spec, SourceAsset) else ASSUMED["load"]
             assumed[name + AIR] = ASSUMED["zone"]
         self.errors = Errors(SLOT_S, SLOTS, assumed)
-        self._older = {name: coarser(past) for name, past in {LOAD: stored.load, **stored.metered}.items()}
         self._split = self._draw_split()
         self._since: dict[str, datetime] = {}
 
@@ -159,6 +156,8 @@ class ScenarioMaker:
         """Learn, and make the scenarios of an instant."""
         issued = self.learn(view)
         drawn = self.errors.draw(tuple(issued.foreseen), issued.at_s, issued.kind, SCENARIOS)
+        spread = {n: told / issued.scale[n] for n, told in self._spread(view).items() if n in drawn}
+        drawn |= {n: dressed(drawn[n], LEVELS, told) for n, told in spread.items()}
         paths = {n: issued.foreseen[n] + issued.scale[n] * drawn[n] for n in issued.foreseen}
         paths |= {
             n: np.minimum(paths[n], issued.scale[n]) for n in paths if isinstance(self._specs.get(n), SourceAsset)
@@ -166,6 +165,11 @@ class ScenarioMaker:
         cars = self._cars(view)
         power = {n: self._power(n, view, paths, cars) for n in self._specs}
         return Scenarios(power, {n: paths[n + AIR] for n in self._specs if n + AIR in paths})
+
+    def _spread(self, view: View) -> dict[str, Floats]:
+        """Give how far each load goes wrong, by its ladder, shape (levels, SLOTS) [kW]."""
+        loads = view.sky.loads.spread_kw
+        return {n: np.array([view.laid(view.sky.slots, row) for row in told]) for n, told in loads.items()}
 
     def _came(self, table: Table) -> dict[str, Past]:
         """Give what was measured of everything that is foreseen, by quantity."""
@@ -190,7 +194,7 @@ class ScenarioMaker:
 
     def _issue(self, view: View, came: Mapping[str, Past]) -> Issued:
         foreseen, scale = {}, {}
-        now_s, one = epoch_s(view.now), np.ones(SLOTS)
+        one = np.ones(SLOTS)
         for name, past in came.items():
             spec = self._specs.get(name)
             if isinstance(spec, SourceAsset):
@@ -202,17 +206,15 @@ class ScenarioMaker:
                 continue
             if isinstance(spec, HeatPumpAsset) or name.endswith(AIR):
                 continue
-            older = self._older.get(name, empty(QUARTER_S))
-            path = foresee_load(merge(older, coarser(past)), view.middles_s, now_s, self._zone)
-            if path is not None:
-                foreseen[name], scale[name] = path, one
+            if (told_kw := view.sky.loads.power_kw(name)) is not None:
+                foreseen[name], scale[name] = view.laid(view.sky.slots, told_kw), one
         for name, spec in self._specs.items():
             path_c = self._alone(name, spec, view) if isinstance(spec, HeatPumpAsset) else None
             if path_c is not None:
                 foreseen[name], foreseen[name + AIR] = path_c
                 scale[name] = scale[name + AIR] = one
         kind = "off" if is_day_off(view.now.astimezone(self._zone).date()) else "working"
-        return Issued(now_s, kind, view.start_s, foreseen, scale)
+        return Issued(epoch_s(view.issued_at), kind, view.start_s, foreseen, scale)
 
     def _alone(self, name: str, spec: HeatPumpAsset, view: View) -> tuple[Floats, Floats] | None:
         """Foresee power [kW] and air [degC] of a zone that is left to its thermostat; None while it was never read."""
@@ -279,7 +281,7 @@ class ScenarioMaker:
             for name, spec in self._specs.items()
             if isinstance(spec, ChargePointAsset)
         }
-        days = past_days(self._stored.visits, view.now, self._zone)
+        days = past_days(self._visits, view.now, self._zone)
         grid = (view.start_s - epoch_s(view.now), SLOT_S, SLOTS)
         return charging_kw(points, days, view.now, slots_s=grid, count=SCENARIOS)
 
@@ -297,7 +299,7 @@ class ScenarioMaker:
         stood_s = (view.now - since).total_seconds()
         drawn = view.table.past(self._bindings.measure(name, "power_kw")).since(epoch_s(since)).known()
         given_kwh = float(drawn.value.sum()) * STEP_S / 3600.0
-        here = [v for v in self._stored.visits if v.departure <= view.now and v.place in {spec.park, name, ""}]
+        here = [v for v in self._visits if v.departure <= view.now and v.place in {spec.park, name, ""}]
         alike = [v for v in here if _stay_s(v) > stood_s and v.energy_kwh / spec.efficiency > given_kwh] or here
         if not alike:
             return (Standing(0.0, 0.0, np.inf),)

@@ -8,7 +8,7 @@ Law 3: every warning ends: it came true, it did not, or it was withdrawn.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -63,6 +63,8 @@ class Expected:
         probability: of a breach of 10 minutes or more within the window.
         limit: of the first concern, in `unit`. worst: quantiles 5, 50 and 95 % of its worst value.
         cause: in words.
+        foreseen_at: UTC, when what it rests on was foreseen; None where nobody says.
+        foreseen_by: the method that each load was foreseen by.
     """
 
     danger: str
@@ -75,6 +77,8 @@ class Expected:
     unit: str
     worst: tuple[float, ...]
     cause: str
+    foreseen_at: datetime | None = None
+    foreseen_by: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kind(self) -> Kind:
@@ -148,6 +152,8 @@ class EarlyWarning:
             "worst": {"q05": round(e.worst[0], 4), "q50": round(e.worst[1], 4), "q95": round(e.worst[2], 4)},
             "lead_s": round(self.lead_s),
             "cause": e.cause,
+            "foreseen_at": None if e.foreseen_at is None else e.foreseen_at.isoformat(),
+            "foreseen_by": dict(e.foreseen_by),
             "text": self.text,
             "outcome": self.outcome.value,
             "ended_at": None if self.ended_at is None else self.ended_at.isoformat(),

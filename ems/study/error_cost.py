@@ -5,7 +5,8 @@
 
 Every hour the site's batteries are planned over a day ahead, beside all loads and PV plants, by the medians that were
 known at that instant; an hour of the plan is carried out. A battery follows its plan, as under the fast loop, which
-steps in at limits only; the connection bears what came otherwise. Prices are known to all. Cars, heat pumps, demand
+steps in at limits only; the connection bears what came otherwise. Prices are known to all, unless what was foreseen of
+them is among what is tried; carbon counts at the site's price of it where it is. Cars, heat pumps, demand
 charges and the feeder are left out: this is about forecasts of loads and sun alone.
 """
 
@@ -22,6 +23,7 @@ from ems.config.asset_models import asset_models
 from ems.config.assets import PvAsset
 from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
+from ems.slow.foreseen_kinds import CARBON, PRICE
 from ems.slow.question import stored_value
 from ems.study.bench import Period
 from ems.study.past_series import PastSeries
@@ -41,6 +43,7 @@ PERFECT, TODAY = "perfect", "today"
 TODAYS: Mapping[bool, str] = {False: "calendar", True: "sun"}
 """What the daemon foresees with: loads, and PV."""
 LOAD = "load"
+MARKET = (PRICE, CARBON)
 
 Foresee = Callable[[str, float], Floats]
 """Gives a series over the next `AHEAD` quarter-hours of an instant [kW]."""
@@ -52,7 +55,7 @@ class Tried:
 
     Args:
         site: the site; its batteries start half full.
-        series: its loads and PV plants by name, as they came, and `price`.
+        series: its loads and PV plants by name, as they came, `price`, and `carbon` where it counts.
         replayed: what was foreseen of each.
     """
 
@@ -71,6 +74,11 @@ class Tried:
         """The PV plants whose past is known, by asset id."""
         specs = self.site.file.assets
         return {n: Pv(n, spec.rated_kw) for n in self.replayed if isinstance(spec := specs.get(n), PvAsset)}
+
+    @property
+    def loads(self) -> list[str]:
+        """What takes power, by name."""
+        return [name for name in self.replayed if name not in self.plants and name not in MARKET]
 
     def came(self, name: str, now_s: float) -> Floats:
         """Give what came of a series; where nobody measured it, what was foreseen, for all alike."""
@@ -109,7 +117,7 @@ def error_costs(
     if others := ", ".join(tried.site.file.connections):
         words = "what errors cost is told of one connection alone yet; leave --cost out"
         raise CommandError(f"{tried.site.file.site.id} has `connections` ({others}), and {words}", Exit.USAGE)
-    if not tried.batteries or "price" not in tried.series:
+    if not tried.batteries or PRICE not in tried.series:
         return None
     ways = _usual_ways(tried) if ways is None else ways
     costs = {}
@@ -135,12 +143,13 @@ def _carried_out(tried: Tried, period: Period, foresee: Foresee) -> float:
     started_kwh, worth = sum(energy_kwh.values()), 0.0
     for now_s in np.arange(epoch_s(period.start), epoch_s(period.end), DONE * QUARTER_S).tolist():
         problem, worth = _question(tried, now_s, foresee, energy_kwh)
+        true = _tariff(tried, problem.slots, now_s, tried.came)
         solution = solver.solve(problem)
         if isinstance(solution, Refused):
             at = datetime.fromtimestamp(now_s, UTC)
             raise CommandError(f"no plan at {at:%Y-%m-%d %H:%M} UTC: {'; '.join(solution.reasons)}", Exit.FAILURE)
         powers = {name: schedule.power_kw for name, schedule in solution.schedules.items()}
-        cost += _paid(tried, problem, powers, now_s)
+        cost += _paid(tried, problem, true, powers, now_s)
         energy_kwh = {n: float(solution.schedules[n].states["energy_kwh"][DONE - 1]) for n in energy_kwh}
     return cost - worth * (sum(energy_kwh.values()) - started_kwh)
 
@@ -148,9 +157,9 @@ def _carried_out(tried: Tried, period: Period, foresee: Foresee) -> float:
 def _question(tried: Tried, now_s: float, foresee: Foresee, energy_kwh: Mapping[str, float]) -> tuple[Problem, float]:
     """Ask for a plan; also gives what a kWh left at its end is worth [currency/kWh]."""
     slots, grid = uniform(datetime.fromtimestamp(now_s, UTC), AHEAD, QUARTER_S), tried.site.file.grid
-    prices = _prices(tried, slots, now_s)
+    prices = _tariff(tried, slots, now_s, foresee)
     worth = stored_value(prices, slots)
-    demand_kw = np.sum([foresee(n, now_s) for n in tried.replayed if n not in tried.plants], axis=0)
+    demand_kw = np.sum([foresee(n, now_s) for n in tried.loads], axis=0) + np.zeros(AHEAD)
     inputs: dict[str, Inputs] = {LOAD: LoadInputs(demand_kw)}
     inputs |= {n: PvInputs(np.clip(foresee(n, now_s), 0.0, pv.rated_kw)) for n, pv in tried.plants.items()}
     inputs |= {n: BatteryInputs(kwh, worth) for n, kwh in energy_kwh.items()}
@@ -159,18 +168,20 @@ def _question(tried: Tried, now_s: float, foresee: Foresee, energy_kwh: Mapping[
     return Problem(slots, assets, inputs, prices, Connection(most[0], most[1])), worth
 
 
-def _prices(tried: Tried, slots: Slots, now_s: float) -> TariffSeries:
-    feed = tried.came("price", now_s)
+def _tariff(tried: Tried, slots: Slots, now_s: float, foresee: Foresee) -> TariffSeries:
+    feed = (foresee if PRICE in tried.replayed else tried.came)(PRICE, now_s)
     if not np.isfinite(feed).all():
         at = datetime.fromtimestamp(now_s, UTC)
         raise CommandError(f"the day after {at:%Y-%m-%d %H:%M} UTC has no recorded price; end earlier", Exit.USAGE)
     bought, sold = tried.site.tariff.series(slots, feed)
+    if CARBON in tried.replayed:
+        bought = bought + tried.site.file.planning.carbon_price_per_kg * foresee(CARBON, now_s)
     return TariffSeries(bought, sold, np.zeros(AHEAD))
 
 
-def _paid(tried: Tried, problem: Problem, powers: Mapping[str, Floats], now_s: float) -> float:
+def _paid(tried: Tried, problem: Problem, tariff: TariffSeries, powers: Mapping[str, Floats], now_s: float) -> float:
     """Give what the hour costs that is carried out, on what came [currency]."""
-    net_kw = sum(tried.came(n, now_s) for n in tried.replayed if n not in tried.plants) + np.zeros(AHEAD)
+    net_kw = sum(tried.came(n, now_s) for n in tried.loads) + np.zeros(AHEAD)
     wear = np.zeros(AHEAD)
     for name, plant in tried.plants.items():
         available = np.clip(tried.came(name, now_s), 0.0, plant.rated_kw)
@@ -180,7 +191,7 @@ def _paid(tried: Tried, problem: Problem, powers: Mapping[str, Floats], now_s: f
         net_kw = net_kw + powers[name]
         wear = wear + battery.wear_per_kwh * np.maximum(-powers[name], 0.0)
     bought, sold = np.maximum(net_kw, 0.0), np.maximum(-net_kw, 0.0)
-    paid = problem.tariff.import_price * bought - problem.tariff.export_price * sold + wear
+    paid = tariff.import_price * bought - tariff.export_price * sold + wear
     return float(paid[:DONE].sum() * QUARTER_S / 3600.0)
 
 

@@ -17,10 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from drivers.feeds import parse_document
-from ems.config.assets import HeatPumpAsset, LoadAsset, MeteredLoad, PvAsset
+from ems.config.assets import HeatPumpAsset, LoadAsset, MeteredLoad, PvAsset, SourceAsset, WindAsset
 from ems.config.binding import bind
+from ems.config.heat_assets import HeatLoadAsset
 from ems.config.site import Site
-from ems.slow.series_files import read_load_file, read_places
+from ems.slow.feed_desk import WIND
+from ems.slow.generation import generation_kw
+from ems.slow.series_files import own_column, read_load_file, read_places
 from ems.store.archive import STEP_S, Wanted, read_archive
 from ems.study.bench import Period
 from optimization.assets import EvSession
@@ -66,7 +69,8 @@ class PastSeries:
 def site_series(site: Site, period: Period) -> dict[str, PastSeries]:
     """Give what a site has of a period, the two months before and two days after, by name: an asset's id, or a word."""
     published = read_published(site.folder / "series" / "published")
-    found = dict(_loads(site)) | dict(_cars(site)) | dict(_history(site, period, published))
+    found = dict(_loads(site)) | dict(_cars(site))
+    found |= {name: series for name, series in _history(site, period, published) if name not in found}
     return {name: series for name, series in found.items() if np.isfinite(series.past.value).any()}
 
 
@@ -81,6 +85,9 @@ def _loads(site: Site) -> Iterator[tuple[str, PastSeries]]:
         yield "load", PastSeries("kW", file.residual(unmetered, STEP_S))
     for load, spec in of_kind.items():
         if isinstance(spec, MeteredLoad):
+            yield load, PastSeries("kW", file.metered(load, STEP_S))
+    for load, asset in site.file.assets.items():
+        if isinstance(asset, HeatLoadAsset) and own_column(load) in file.columns:
             yield load, PastSeries("kW", file.metered(load, STEP_S))
 
 
@@ -107,7 +114,9 @@ def drawn(stays: Sequence[EvSession]) -> Past:
 
 def _history(site: Site, period: Period, published: Mapping[str, PublishedPast]) -> Iterator[tuple[str, PastSeries]]:
     bindings, assets = bind(site), site.file.assets
-    points = {n: bindings.measure(n, "power_kw") for n, s in assets.items() if isinstance(s, PvAsset | HeatPumpAsset)}
+    measured = {n: s for n, s in assets.items() if isinstance(s, SourceAsset | HeatPumpAsset | HeatLoadAsset)}
+    roles = {n: "heat_kw" if isinstance(s, HeatLoadAsset) else "power_kw" for n, s in measured.items()}
+    points = {name: bindings.measure(name, role) for name, role in roles.items()}
     wanted = [point for point in points.values() if point] + [point for point, _ in MARKET.values()]
     shelf = site.folder / (site.file.series.history or "history")
     start = period.start - OLDER
@@ -121,8 +130,14 @@ def _history(site: Site, period: Period, published: Mapping[str, PublishedPast])
             plant = PvPlant(spec.module_kw, spec.rated_kw, spec.temperature_per_k)
             own = {"sun": partial(sun, plant)} if len(weather) == len(WEATHER) else {}
             yield name, PastSeries("kW", Past(at_s, -power.value, STEP_S), (0.0, spec.rated_kw), weather, own)
+        elif isinstance(spec, WindAsset):
+            blown = {WIND: published[WIND]} if WIND in published else {}
+            own = {"wind": partial(wind, spec)} if blown else {}
+            yield name, PastSeries("kW", Past(at_s, -power.value, STEP_S), (0.0, spec.rated_kw), blown, own)
         elif isinstance(spec, HeatPumpAsset):
             yield name, PastSeries("kW", power, (0.0, spec.rated_kw), weather)
+        else:
+            yield name, PastSeries("kW", power, beside=weather)
     for name, (point, unit) in MARKET.items():
         told = {name: published[name]} if name in published else {}
         own = {"published": partial(as_published, name)} if told else {}
@@ -134,6 +149,14 @@ def sun(plant: PvPlant, asked: Asked) -> Floats:
     """Foresee a plant from published weather and its own calibration, as the daemon does; a point."""
     weather = (asked.beside[WEATHER[0]], asked.beside[WEATHER[1]])
     return asked.point(pv_foreseen(plant, asked.past, weather, asked.at_s, asked.now_s))
+
+
+def wind(spec: WindAsset, asked: Asked) -> Floats:
+    """Foresee a turbine from the published wind by its curve, as the daemon does before it scales it; a point."""
+    told = asked.beside[WIND].told(asked.at_s - STEP_S / 2.0, np.full(len(asked.at_s), STEP_S), asked.now_s)
+    if np.isnan(told).all():
+        raise TooLittleKnown("no wind was published")
+    return asked.point(generation_kw(spec, {WIND: told}))
 
 
 def as_published(name: str, asked: Asked) -> Floats:
@@ -159,6 +182,6 @@ def read_published(shelf: Path) -> dict[str, PublishedPast]:
 def _in_order(point: str, kept: list[tuple[float, Issue]]) -> PublishedPast:
     kept.sort(key=lambda each: each[0])
     issues = [issue for _, issue in kept]
-    if point in WEATHER:
+    if point in (*WEATHER, WIND):
         issues = [smoothed(issue, issues[max(0, i - 1) : i]) for i, issue in enumerate(issues)]
     return PublishedPast(np.array([at_s for at_s, _ in kept]), tuple(issues))

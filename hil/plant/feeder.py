@@ -76,7 +76,7 @@ class Plant:
         self.commands: dict[str, float | None] = {}
         self._deaf: set[str] = set()
         self._real_kw: dict[str, float] = {}
-        self.import_kwh = self.export_kwh = 0.0
+        self.import_kwh = self.export_kwh = self.reactive_kvarh = 0.0
         self._flow, self._local = flow, LocalTime(nature.sky.start, zone)
         self._whole, self.after = flow, after or {}
         battery = devices[forming] if forming is not None else None
@@ -95,7 +95,7 @@ class Plant:
         self._told = [(name, key) for name, d in devices.items() for key in RECORDED if key in _tells(d)]
         self._told += [(name, "waiting") for name in self.parks]
         self._told += [(name, role) for name, system in self.automations.items() for role in system.rules]
-        columns = ["time_s", "import_kw", "import_kwh", "export_kwh", "supply", "frequency_hz"]
+        columns = ["time_s", "import_kw", "import_kwh", "export_kwh", "supply", "frequency_hz", "reactive_kvarh"]
         columns += [f"v:{bus}" for bus in flow.grid.buses] + [f"loading:{branch}" for branch in flow.grid.branches]
         self.records = Records((*columns, *(f"{name}:{key}" for name, key in self._told)))
         self._sums = _Sums(len(place), len(flow.grid.branches))
@@ -195,6 +195,7 @@ class Plant:
         energy_kwh = self.grid.import_kw * dt_s / 3600.0
         self.import_kwh += max(energy_kwh, 0.0)
         self.export_kwh += max(-energy_kwh, 0.0)
+        self.reactive_kvarh += self.grid.import_kvar * dt_s / 3600.0
         self._sums.add(self.grid, dt_s)
         if self._sums.seconds >= RECORD_S - 1e-6:
             self._record()
@@ -237,7 +238,7 @@ class Plant:
 
     def _record(self) -> None:
         row = [self.elapsed_s, self._sums.mean_import_kw, self.import_kwh, self.export_kwh]
-        row += [float(self.connection.supply), self.connection.frequency_hz]
+        row += [float(self.connection.supply), self.connection.frequency_hz, self.reactive_kvarh]
         row += self._sums.mean_v_pu.tolist() + self._sums.mean_loading_pct.tolist()
         told = {name: device.state() for name, device in self.devices.items()}
         told |= {name: park.state() for name, park in self.parks.items()}
@@ -255,7 +256,8 @@ class Plant:
 
         Returns:
             `elapsed_s` (start of each step), `outdoor_c`, `irradiance_w_m2`, `price` [currency/kWh], `carbon` [kg/kWh],
-            `kw:<asset>` of fixed loads and `available_kw:<asset>` of PV and wind; shape (steps,) each.
+            `wind_m_s` where a turbine stands, `kw:<asset>` of fixed loads and `available_kw:<asset>` of PV and wind;
+            shape (steps,) each.
         """
         starts = np.arange((start - self.start).total_seconds(), (end - self.start).total_seconds() - 1e-6, step_s)
         fine = starts[:, None] + np.arange(0.0, step_s, RECORD_S)
@@ -273,6 +275,7 @@ class Plant:
                 told[f"available_kw:{name}"] = device.available_kw(sun, outdoor + 0.03 * sun).mean(axis=1)
             elif isinstance(device, Turbine):
                 wind = np.vectorize(weather.wind_m_s)(fine)
+                told["wind_m_s"] = wind.mean(axis=1)
                 told[f"available_kw:{name}"] = device.available_kw(wind, outdoor).mean(axis=1)
         return told
 

@@ -16,9 +16,9 @@ RECORD_S = 10.0
 class Records:
     """Rows of floats; a row describes the 10 s that end at its time.
 
-    Columns: `time_s` (end of the step, since the start), `import_kw` and `import_kwh`, `export_kwh` at the meter (the
-    registers run from the start of the world), `v:<bus>` and `loading:<branch>` (means of the step), and
-    `<asset>:<quantity>` for everything an asset tells.
+    Columns: `time_s` (end of the step, since the start), `import_kw` and `import_kwh`, `export_kwh`, `reactive_kvarh`
+    (signed) at the meter (the registers run from the start of the world), `v:<bus>` and `loading:<branch>` (means of
+    the step), and `<asset>:<quantity>` for everything an asset tells.
     """
 
     columns: tuple[str, ...]

@@ -35,7 +35,7 @@ from ems.store.reserve import Reserve
 from ems.stores import Stores, journal_path
 from ems.timetable import LiveRunner
 from ems.worker import DirectSolver, NoSolver, Solver
-from hil.baselines import PublishedFeed
+from hil.baselines import published_feeds
 from hil.simulation.disk import Disk
 from hil.simulation.faults import FEEDS
 from hil.simulation.invariants import Invariant, Judge, Violation
@@ -288,10 +288,8 @@ class Life:
 
     def _feeds(self) -> dict[str, Any]:
         town = self.setting.town
-        return {
-            what: TroubledFeed(PublishedFeed(town.world.published, what), town.now, town.trouble.of_feed(what))
-            for what in FEEDS
-        }
+        told: dict[str, Any] = dict(published_feeds(self.setting.site, town.world.published))
+        return told | {what: TroubledFeed(told[what], town.now, town.trouble.of_feed(what)) for what in FEEDS}
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

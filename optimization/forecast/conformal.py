@@ -35,14 +35,18 @@ def calibrated(levels: Sequence[float], value: Floats, errors: Floats, near_lead
     Returns:
         Quantiles in ascending order, shape (levels, leads); `nan` where too few blocks are known.
     """
+    return np.asarray(np.sort(value + correction(levels, errors, near_leads), axis=0))
+
+
+def correction(levels: Sequence[float], errors: Floats, near_leads: int = NEAR_LEADS) -> Floats:
+    """Give by how much past errors move each quantile, shape (levels, leads); arguments and gaps as of `calibrated`."""
     if len(errors) < LEAST_BLOCKS:
-        return np.full(value.shape, np.nan)
+        return np.full(errors.shape[1:], np.nan)
     blocks = np.isfinite(errors).all(axis=1).sum(axis=0)
-    moved = value + _correction(levels, errors, near_leads)
-    return np.where(blocks >= LEAST_BLOCKS, np.sort(moved, axis=0), np.nan)
+    return np.where(blocks >= LEAST_BLOCKS, _moved_by(levels, errors, near_leads), np.nan)
 
 
-def _correction(levels: Sequence[float], errors: Floats, near_leads: int) -> Floats:
+def _moved_by(levels: Sequence[float], errors: Floats, near_leads: int) -> Floats:
     count, width = len(errors), 2 * near_leads + 1
     padded = np.pad(errors, ((0, 0), (0, 0), (near_leads, near_leads)), constant_values=np.nan)
     near = np.lib.stride_tricks.sliding_window_view(padded, width, axis=2)

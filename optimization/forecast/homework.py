@@ -32,6 +32,7 @@ class Homework:
         calendar: the site's.
         methods: of `LEARNERS`.
         levels: quantiles that are wanted, ascending.
+        least: what the calendar's forecast does not fall below [unit of the series].
     """
 
     past: Past
@@ -39,6 +40,7 @@ class Homework:
     calendar: Calendar
     methods: tuple[str, ...] = tuple(LEARNERS)
     levels: tuple[float, ...] = LEVELS
+    least: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +61,9 @@ class Learnt:
 def learn(homework: Homework) -> Learnt:
     """Learn; a method of which too little is known says so."""
     cut_s = float(np.floor(homework.now_s / QUARTER_S) * QUARTER_S)
-    asked = Asked(homework.past.before(cut_s), np.empty(0), cut_s, homework.calendar, homework.levels)
+    asked = Asked(
+        homework.past.before(cut_s), np.empty(0), cut_s, homework.calendar, homework.levels, least=homework.least
+    )
     try:
         lesson = Lessons().until(asked, cut_s)
     except TooLittleKnown as reason:

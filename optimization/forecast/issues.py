@@ -138,6 +138,35 @@ class Issues:
         error = self._came[near][:, None, :] - self._raw[near, self._methods.index(name)]
         return np.asarray(error[np.isfinite(error).any(axis=(1, 2))], dtype=np.float64)
 
+    def misses(self, name: str) -> list[tuple[float, Floats, Floats]]:
+        """Give what came less the medians that a method issued, issue by issue, the oldest first.
+
+        Returns:
+            The instant of each issue and the middles of its quarter-hours [s since 1970], and the errors, `nan` where
+            unknown, shape (leads,) each.
+        """
+        if not self._levels:
+            return []
+        middle, method = len(self._levels) // 2, self._methods.index(name)
+        return [
+            (float(self._issued_s[row]), self._at_s[row].copy(),
+             np.asarray(self._came[row] - self._issued[row, method, middle], dtype=np.float64))
+            for row in self._live()
+        ]  # fmt: skip
+
+    def told(self, name: str) -> tuple[Floats, Floats, Floats]:
+        """Give all that a method said, its medians as it gave them, and what came, `nan` where unknown.
+
+        Returns:
+            Middles of the quarter-hours [s since 1970], medians and means, shape (issues times leads,) each.
+        """
+        rows = self._live()
+        if not self._levels:
+            return np.empty(0), np.empty(0), np.empty(0)
+        said = self._raw[rows, self._methods.index(name), len(self._levels) // 2]
+        at_s, said, came = (np.asarray(t, dtype=np.float64).ravel() for t in (self._at_s[rows], said, self._came[rows]))
+        return at_s, said, came
+
     def losses(self) -> dict[str, Floats]:
         """Give each method's loss, `nan` where it or what came is unknown, shape (issues, leads) each."""
         rows = self._live()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimization.forecast.choice import Choice, reconsider
-from optimization.forecast.conformal import NEAR_LEADS, calibrated
+from optimization.forecast.conformal import NEAR_LEADS, calibrated, correction
 from optimization.forecast.features import Lessons
 from optimization.forecast.issues import Issue, Issues
 from optimization.forecast.learned import Learned, boosted, linear
@@ -77,11 +77,13 @@ class Now:
 
     Args:
         median: `nan` where nothing is known, shape (n,).
+        band: quantiles about it, moved by past errors, `nan` where too few of these are known, shape (levels, n).
         method: whose each value is, empty where nothing is known, shape (n,).
         silent: why a method said nothing that was asked before another one spoke, in words, by method.
     """
 
     median: Floats
+    band: Floats
     method: tuple[str, ...]
     silent: Mapping[str, str]
 
@@ -148,7 +150,7 @@ class Ladder:
         )
 
     def now(self, asked: Asked, given: Mapping[str, Floats] = NOTHING) -> Now:
-        """Foresee medians, moved by past errors as those of issues are, and remember nothing.
+        """Foresee medians and quantiles, moved by past errors as those of issues are, and remember nothing.
 
         Only the chosen method is asked, and others where it says nothing.
 
@@ -156,20 +158,23 @@ class Ladder:
             asked: any instants ahead.
             given: medians that the caller has, by method, shape (n,) each; such a method is not asked.
         """
-        value, whose = np.full(len(asked.at_s), np.nan), np.full(len(asked.at_s), "", dtype=object)
-        silent: dict[str, str] = {}
+        median, whose = np.full(len(asked.at_s), np.nan), np.full(len(asked.at_s), "", dtype=object)
+        band, silent = asked.point(median), dict[str, str]()
         for name in self._best_first(self.methods):
-            missing = np.isnan(value)
+            missing = np.isnan(median)
             if not missing.any():
                 break
             try:
-                raw = given[name] if name in given else _middle(self._believed(self.methods[name](asked), asked))
+                said = self._believed(self.methods[name](asked), asked) if name not in given else None
             except TooLittleKnown as reason:
                 silent[name] = str(reason)
                 continue
-            good = missing & np.isfinite(raw)
-            value[good], whose[good] = (raw + self._shift(asked, name))[good], name
-        return Now(np.clip(value, *self.bounds), tuple(whose.tolist()), silent)
+            raw, moved_by = asked.point(given[name]) if said is None else said, self._moved_by(asked, name)
+            good = missing & np.isfinite(_middle(raw))
+            median[good], whose[good] = (_middle(raw) + np.nan_to_num(_middle(moved_by)))[good], name
+            band[:, good] = (raw + moved_by)[:, good]
+        median = np.clip(median, *self.bounds)
+        return Now(median, _about(median, np.clip(band, *self.bounds)), tuple(whose.tolist()), silent)
 
     def losses(self) -> dict[str, float]:
         """Give the mean loss of what was issued in the last days, by method, over what all of them have foreseen."""
@@ -230,17 +235,21 @@ class Ladder:
         errors = self.issues.errors(name, asked.now_s, NEAR_S)
         return calibrated(asked.levels, value, errors, self._near_leads)
 
-    def _shift(self, asked: Asked, name: str) -> Floats:
-        """Give by how much past errors move a method's median, shape (n,): by lead, none where too few are known."""
-        errors = _middle(self.issues.errors(name, asked.now_s, NEAR_S).transpose(1, 0, 2))[:, None, :]
+    def _moved_by(self, asked: Asked, name: str) -> Floats:
+        """Give by how much past errors move a method's quantiles, `nan` where too few are known, shape (levels, n).
+
+        It goes by lead; beyond the last one that is judged it stays as it is there.
+        """
+        errors = self.issues.errors(name, asked.now_s, NEAR_S)
+        nothing = asked.point(np.full(len(asked.at_s), np.nan))
         if not errors.size:
-            return np.zeros(len(asked.at_s))
-        by_lead = calibrated((0.5,), np.zeros((1, errors.shape[2])), errors, self._near_leads)[0]
-        known = np.isfinite(by_lead)
+            return nothing
+        by_lead = correction(asked.levels, errors, self._near_leads)
+        known = np.isfinite(by_lead).all(axis=0)
         if not known.any():
-            return np.zeros(len(asked.at_s))
-        shift: Floats = np.interp(asked.at_s - asked.now_s, self.issues.lead_s[known], by_lead[known])
-        return shift
+            return nothing
+        ahead_s, lead_s = asked.at_s - asked.now_s, self.issues.lead_s[known]
+        return np.array([np.interp(ahead_s, lead_s, each[known]) for each in by_lead])
 
     def _best_first(self, names: Mapping[str, object]) -> list[str]:
         """Order methods: the chosen one, those of the least loss, of the rest the one to begin with, then as named."""
@@ -260,6 +269,15 @@ class Ladder:
             good = np.isfinite(issued[name]).all(axis=0)
             value[:, good], whose[good] = issued[name][:, good], name
         return value, tuple(whose.tolist())
+
+
+def _about(median: Floats, band: Floats) -> Floats:
+    """Put quantiles in order about their median, `nan` where one of them is unknown, shape (levels, n)."""
+    middle, found = len(band) // 2, band.copy()
+    found[middle] = np.where(np.isfinite(band).all(axis=0), median, np.nan)
+    found[: middle + 1] = np.minimum.accumulate(found[middle::-1])[::-1]
+    found[middle:] = np.maximum.accumulate(found[middle:])
+    return found
 
 
 def _middle(value: Floats) -> Floats:

@@ -28,6 +28,8 @@ from optimization.slots import Floats
 RELEARN_S = 7.0 * DAY_S
 OLD_S = 3.0 * DAY_S
 """What was learned elsewhere serves for so long: its lessons come every day."""
+REACH_S = 2.0 * DAY_S
+"""What was learned of a day and a half is asked no further ahead."""
 RIDGE = 1e-3
 TREES, LEAVES, RATE, LEAST_IN_LEAF = 50, 8, 0.08, 100
 
@@ -86,7 +88,7 @@ class Taught:
         self._why = why
 
     def __call__(self, asked: Asked) -> Floats:
-        """Give quantiles, as `Learned` does; raises `TooLittleKnown` without a model, or with an old one."""
+        """Give quantiles, as `Learned` does, `nan` too far ahead; raises `TooLittleKnown` without a young model."""
         if self._model is None:
             raise TooLittleKnown(self._why)
         age_s = asked.now_s - self._learned_s
@@ -94,7 +96,7 @@ class Taught:
             raise TooLittleKnown(f"what was learned is {age_s / DAY_S:.0f} days old: {self._why}")
         rows = features(asked)
         value: Floats = rows[:, 0] + self._model(rows)
-        return value
+        return np.where(asked.at_s - asked.now_s <= REACH_S, value, np.nan)
 
 
 def linear(lesson: Lesson, levels: Sequence[float]) -> Linear:

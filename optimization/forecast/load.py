@@ -28,7 +28,7 @@ SATURDAY = 5
 SAME_KIND, OTHER_KIND = 0.8, 0.5
 
 
-def foresee_load(past: Past, at_s: Floats, now_s: float, zone: tzinfo) -> Floats | None:
+def foresee_load(past: Past, at_s: Floats, now_s: float, zone: tzinfo, least: float = 0.0) -> Floats | None:
     """Foresee a load's mean power [kW] at instants `at_s` [s since 1970], shape (n,).
 
     Args:
@@ -36,6 +36,7 @@ def foresee_load(past: Past, at_s: Floats, now_s: float, zone: tzinfo) -> Floats
         at_s: middle of each slot, all after `now_s`.
         now_s: the present instant.
         zone: the site's time zone.
+        least: what it does not fall below [kW]; prices may be negative.
 
     Returns:
         The forecast, or None if no sample at all is known.
@@ -49,7 +50,7 @@ def foresee_load(past: Past, at_s: Floats, now_s: float, zone: tzinfo) -> Floats
     last_day = known.since(now_s - DAY_S)
     foreseen = calendar_mean(base, np.concatenate([at_s, last_day.at_s]), zone)
     shift = _shift(last_day, foreseen[len(at_s) :], at_s - now_s, now_s)
-    return np.maximum(foreseen[: len(at_s)] + shift, 0.0)
+    return np.maximum(foreseen[: len(at_s)] + shift, least)
 
 
 def _shift(last_day: Past, mean: Floats, ahead_s: Floats, now_s: float) -> Floats:

@@ -51,6 +51,7 @@ class Asked:
         calendar: the site's.
         levels: quantiles that are wanted, ascending.
         beside: what was published of other quantities, by name.
+        least: what the calendar's forecast does not fall below [unit of the series].
     """
 
     past: Past
@@ -59,6 +60,7 @@ class Asked:
     calendar: Calendar
     levels: tuple[float, ...] = LEVELS
     beside: Mapping[str, PublishedPast] = field(default_factory=dict)
+    least: float = 0.0
     _table: list[Quarters] = field(init=False, repr=False, default_factory=list)
 
     def laid(self, days: int) -> Quarters:
@@ -148,7 +150,7 @@ def weighted_quantiles(samples: Floats, weight: Floats, levels: tuple[float, ...
 
 def calendar(asked: Asked) -> Floats:
     """Foresee the calendar mean with the last day's level and the last hour's bias, as the daemon does."""
-    foreseen = foresee_load(asked.past, asked.at_s, asked.now_s, asked.calendar.zone)
+    foreseen = foresee_load(asked.past, asked.at_s, asked.now_s, asked.calendar.zone, asked.least)
     if foreseen is None:
         raise TooLittleKnown("no value at all is known")
     return asked.point(foreseen)

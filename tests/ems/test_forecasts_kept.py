@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,8 @@ def judged(first_s: float = FIRST_S, **changes: Any) -> Judged:
         "levels": LEVELS,
         "issue": Issue(first_s - 7.0, at_s[::THIN], {"calendar": told}, {"calendar": told}, told[0] + np.nan),
         "first_s": first_s,
-        "served_kw": came_kw,
-        "reference_kw": came_kw,
+        "served": came_kw,
+        "reference": came_kw,
         "method": {"last_week": QUARTERS},
         "silent": {"boosted": "fewer than 10 days are known"},
         "loss": {"persistence": 2.0, "last_week": 0.5},
@@ -96,7 +97,7 @@ async def test_a_plan_says_by_which_method_loads_are_foreseen_and_its_record_goe
     issue = records[1].body
     assert (issue["point"], issue["issued_s"], records[1].at) == (UNMETERED, NOW.timestamp(), NOW)
     assert set(issue["raw"]) == {"persistence", "last_week", "climatology", "calendar"}
-    assert all(kw is not None for kw in issue["served_kw"])
+    assert all(kw is not None for kw in issue["served"])
 
 
 async def test_after_a_restart_the_method_that_was_chosen_foresees_at_once(tmp_path: Path) -> None:
@@ -176,9 +177,9 @@ def price() -> dict[str, Any]:
 
 def test_errors_cost_what_the_plans_by_them_cost_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = judged()
-    late = judged(FIRST_S + 86400.0 + 43200.0 - 900.0, came={FIRST_S: one.served_kw})
+    late = judged(FIRST_S + 86400.0 + 43200.0 - 900.0, came={FIRST_S: one.served})
     # In the evening persistence foresees so much that the battery is emptied into the grid connection.
-    wrong = judged(reference_kw=one.served_kw + np.where(np.arange(QUARTERS) % 96 >= 24, 40.0, 0.0))
+    wrong = judged(reference=one.served + np.where(np.arange(QUARTERS) % 96 >= 24, 40.0, 0.0))
     keep(tmp_path, [wrong, late], ("factor", price()))
     found = told(tmp_path, capsys, "--cost")["costs"]
     start = datetime.fromtimestamp(FIRST_S, UTC)
@@ -188,8 +189,36 @@ def test_errors_cost_what_the_plans_by_them_cost_more(tmp_path: Path, capsys: py
     assert costs["served"] == pytest.approx(0.0, abs=1e-3) and costs["persistence"] > 0.01
 
 
+def test_an_error_of_the_price_costs_too_and_is_told_by_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = judged()
+    late = judged(FIRST_S + 86400.0 + 43200.0 - 900.0, came={FIRST_S: one.served})
+    behind_s = FIRST_S + 6 * 3600.0
+    # What is published says the price rises at noon; what is foreseen behind it says it falls.
+    wrong = 0.3 - 0.2 * ((quarters_s(behind_s) % 86400.0) >= 43200.0)
+    ahead = judged(
+        point="price",
+        unit="EUR/kWh",
+        first_s=behind_s,
+        served=wrong,
+        reference=wrong,
+        issue=replace(one.issue, issued_s=FIRST_S),
+    )
+    keep(tmp_path, [one, ahead, late], ("factor", price()))
+    found = told(tmp_path, capsys, "--cost")
+    costs = {way: row["error_cost"] for way, row in found["costs"]["ways"].items()}
+    assert costs.keys() == {"persistence", "served", "perfect", UNMETERED, "price"}
+    assert costs["price"] > 0.01 and costs[UNMETERED] == pytest.approx(0.0, abs=1e-3)
+    assert costs["served"] == pytest.approx(costs["price"], abs=1e-3)
+    row = found["loads"]["price"]
+    assert row["unit"] == "EUR/kWh" and row["issued_at"] == datetime.fromtimestamp(FIRST_S, UTC).isoformat()
+    assert forecasts.command(["demo_feeder", "--state", str(tmp_path)]) == Exit.OK
+    assert "mean loss 2.0000 EUR/kWh" in capsys.readouterr().out
+
+
 def test_only_hours_are_tried_of_which_a_young_issue_and_what_came_are_known() -> None:
-    came = {FIRST_S: judged().served_kw}
+    came = {FIRST_S: judged().served}
     whole = [judged(FIRST_S - 14400.0 * i) for i in range(60, 0, -1)] + [judged(), judged(FIRST_S + 14400.0, came=came)]
     period = common_period({UNMETERED: whole})
     assert period is not None

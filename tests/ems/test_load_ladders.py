@@ -20,6 +20,7 @@ from ems.config.forecasts import ForecastMethod, LoadForecast
 from ems.config.site import Site
 from ems.learner import DirectLearner
 from ems.slow.forecast_record import CHANGE, QUARTERS, RECORD, issue_body, quarters_s, read_issue
+from ems.slow.foreseen_kinds import Known
 from ems.slow.load_ladders import FIRST_LESSON_S, LESSON_S, RETRY_S, LoadLadders
 from ems.slow.load_rungs import JUDGED_S, SIMPLE
 from ems.store.encoding import to_json
@@ -82,12 +83,12 @@ def quarters(now: datetime, count: int = 96) -> np.ndarray:
 def plan(ladders: LoadLadders, known: Mapping[str, Past], now: datetime) -> dict[str, np.ndarray]:
     """Do what a plan does; gives what is foreseen of each load."""
     now_s = now.timestamp()
-    ladders.look({name: one.before(now_s) for name, one in known.items()}, now)
+    ladders.look({name: Known(one.before(now_s)) for name, one in known.items()}, now)
     found = {}
     for name, one in known.items():
         usual = foresee_load(one, quarters(now), now_s, ladders._calendar.zone)
         if usual is not None:
-            found[name] = ladders.foresee(name, quarters(now), now, usual)
+            found[name] = ladders.foresee(name, quarters(now), now, usual).median
     ladders.tell()
     return found
 
@@ -149,7 +150,7 @@ def test_each_issue_is_kept_with_its_instant_and_later_with_what_came(week) -> N
     for first_s, kw in came.items():
         assert np.allclose(kw, past().at(quarters_s(first_s)), atol=6e-4)
     for one in kept:
-        assert np.isfinite(one.served_kw).all() and np.isfinite(one.reference_kw).all()
+        assert np.isfinite(one.served).all() and np.isfinite(one.reference).all()
         assert all(set(told) == set(SIMPLE) for told in (one.issue.raw, one.issue.issued))
 
 
@@ -427,7 +428,7 @@ def test_what_really_learns_foresees_after_a_lesson_and_the_core_needs_nothing_o
 async def test_the_end_writes_what_is_left_and_ends_the_lessons() -> None:
     journal, teacher = Journal(), Teacher(constant(0.0))
     ladders = LoadLadders(site(), journal, teacher)
-    ladders.look({"load": past().before(START_S)}, START)
+    ladders.look({"load": Known(past().before(START_S))}, START)
     assert journal.records == []
     await ladders.close()
     assert [record.kind for record in journal.records] == [RECORD] and teacher.closed

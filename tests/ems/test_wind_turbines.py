@@ -22,7 +22,7 @@ from ems.fast.levers import build_levers
 from ems.fast.steering import Steering
 from ems.plan_check import check_plan
 from ems.slow.feed_desk import POINTS, WIND, FeedDesk
-from ems.slow.foresee import generation_kw
+from ems.slow.generation import generation_kw
 from optimization.assets import Wind, WindInputs
 from optimization.forecast.published import Rung
 from optimization.forecast.wind import WindPlant, wind_power_kw

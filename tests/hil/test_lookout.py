@@ -16,10 +16,11 @@ from ems.limits.failsafe_machine import State
 from ems.limits.in_force import Direction, InForce
 from ems.process_image import Snapshot
 from ems.slow.foresee import Sky
+from ems.slow.loads import Loads
 from ems.slow.lookout_setup import build_lookout
 from ems.slow.lookout_watch import LookoutWatch
 from ems.slow.measured_past import MeasuredPast
-from ems.slow.planning_setup import grid_limits, grid_path, measured_points
+from ems.slow.planning_setup import grid_limits, grid_path, measured_points, stored_past
 from hil.plant.feeder import Plant
 from hil.plant.weather import Kind as Weather
 from hil.plant_build import build_plant
@@ -56,10 +57,10 @@ class Room:
         self._measured.observe(snapshot)
         slots = uniform(snapshot.at, 40, 900.0)
         rising = sun_kw * np.minimum(np.arange(40) / 6.0, 1.0)
-        sky = Sky(slots, {"pv": rising}, np.full(40, 15.0), np.full(40, 500.0), {})
-        self.watch.after_plan(
-            snapshot, self._measured.table(snapshot.at), sky, cars={}, plan=None, steered=frozenset(), limits=limits
-        )
+        table = self._measured.table(snapshot.at)
+        loads = Loads(SITE, bind(SITE)).foresee(stored_past(SITE), table, slots, snapshot.at)
+        sky = Sky(slots, {"pv": rising}, np.full(40, 15.0), np.full(40, 500.0), {}, loads=loads)
+        self.watch.after_plan(snapshot, table, sky, cars={}, plan=None, steered=frozenset(), limits=limits)
         return self.watch.as_json()
 
     def wait(self, seconds: float) -> None:

@@ -19,7 +19,7 @@ from optimization.forecast.features import OWN, Lesson, Lessons, features
 from optimization.forecast.homework import LEARNERS, Homework, Learnt, learn
 from optimization.forecast.issues import Issue, Issues
 from optimization.forecast.ladder import Ladder
-from optimization.forecast.learned import OLD_S, Learned, Taught, boosted, linear
+from optimization.forecast.learned import OLD_S, REACH_S, Learned, Taught, boosted, linear
 from optimization.forecast.methods import LEVELS, Asked, TooLittleKnown, climatology, persistence
 from optimization.forecast.models import Forest, Linear, expanded, is_finite
 from optimization.forecast.past import DAY_S, QUARTER_S, Past
@@ -212,6 +212,46 @@ def test_what_the_caller_has_is_not_asked() -> None:
 
     ladder = Ladder({"calendar": never, **QUICK})
     assert ladder.now(asked(), {"calendar": np.full(96, 7.0)}).median.tolist() == [7.0] * 96
+
+
+def of_many_days(days: int = 24) -> Ladder:
+    """A ladder that has issued every day at midnight, each time three kW too high."""
+    ladder = Ladder({"off": wrong_by(3.0), **QUICK}, (0.0, np.inf), Choice("off"), serving=("off",))
+    for day in range(days, 0, -1):
+        ladder.issue(asked(NOW_S - day * DAY_S, 48, known=past(30.0)))
+    return ladder
+
+
+def test_between_issues_quantiles_are_those_that_an_issue_would_have() -> None:
+    ladder, now = of_many_days(), asked(NOW_S, 48, known=past(30.0))
+    told, served = ladder.now(now), ladder.issue(now)
+    # The issue has first learned what came after those that ended a moment ago.
+    np.testing.assert_allclose(told.band, served.value, atol=0.15)
+    assert (told.band[1] == told.median).all()
+    assert (np.diff(told.band, axis=0) >= 0.0).all() and (told.band >= 0.0).all()
+
+
+def test_quantiles_hold_what_they_promise_and_stay_beyond_the_last_lead_that_is_judged() -> None:
+    ladder, known = of_many_days(), past(30.0)
+    within, far = asked(NOW_S, 48, known=known), asked(NOW_S, 96, known=known)
+    came, told = known.at(within.at_s), ladder.now(within)
+    assert 0.65 <= ((came >= told.band[0]) & (came <= told.band[2])).mean() <= 0.95
+    spread = ladder.now(far).band - ladder.now(far).median
+    np.testing.assert_allclose(spread[:, 48:], np.tile(spread[:, 47:48], 48))
+
+
+def test_of_too_few_days_there_are_medians_without_quantiles() -> None:
+    ladder = of_many_days(LEAST_BLOCKS - 2)
+    told = ladder.now(asked(NOW_S, 48))
+    assert np.isnan(told.band).all() and np.isfinite(told.median).all()
+
+
+def test_what_was_learned_is_asked_no_further_than_it_reaches() -> None:
+    taught = Taught()
+    taught.teach(add(2.0), NOW_S)
+    far = taught(asked(NOW_S, 300))
+    assert np.isfinite(far[:, : round(REACH_S / QUARTER_S)]).all()
+    assert np.isnan(far[:, round(REACH_S / QUARTER_S) :]).all()
 
 
 # ---- the table of issues

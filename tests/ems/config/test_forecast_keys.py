@@ -46,6 +46,23 @@ def test_a_load_that_is_called_like_all_of_them_together_is_refused(yard: Path) 
     assert "load: `forecasts.load` means all unmetered loads together; give this asset another name" in found
 
 
+@pytest.mark.parametrize("name", ["load", "price", "carbon"])
+@pytest.mark.parametrize("with_unmetered", [True, False])
+def test_what_is_foreseen_under_a_name_of_its_own_lends_it_to_no_asset(
+    yard: Path, name: str, with_unmetered: bool
+) -> None:
+    text = SITE.replace("  battery:\n", f"  {name}:\n")
+    assert text != SITE
+    lines = [line for line in text.splitlines(keepends=True) if with_unmetered or "kind: load" not in line]
+    (found,) = [each for each in problems(yard, "".join(lines)) if "means" in each]
+    assert f"{name}: `" in found and found.endswith("give this asset another name")
+    assert found.startswith(f"site.yaml:{lines.index(f'  {name}:' + chr(10)) + 1}:")
+
+
+def test_one_unmetered_load_may_be_called_as_all_of_them_are(yard: Path) -> None:
+    assert "load" in load(yard, SITE.replace("  houses: {kind: load", "  load: {kind: load")).file.assets
+
+
 def load(yard: Path, text: str) -> Site:
     (yard / "site.yaml").write_text(text, encoding="utf-8")
     return load_site(yard)
