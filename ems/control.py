@@ -34,6 +34,7 @@ from ems.fast.heating import is_full
 from ems.fast.hygiene import HygieneDesk
 from ems.fast.ladder import plan_now
 from ems.fast.orders import Orders
+from ems.fast.outcome import Outcome
 from ems.fast.powers import Powers
 from ems.fast.prices import Prices
 from ems.fast.queues import Queues
@@ -41,7 +42,6 @@ from ems.fast.returning import Returning
 from ems.fast.scene import Beside, Scene
 from ems.fast.sessions import Sessions
 from ems.fast.standstill import Standstill
-from ems.fast.steering import Outcome
 from ems.fast.turns import Turns, led_on
 from ems.fast.watchman import Watchman
 from ems.fast.writing import Writer

@@ -15,10 +15,11 @@ from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.config.site_parts import FIRST, RowsAt, parts_of, plan_at
 from ems.fast.decisions import Lever
+from ems.fast.outcome import Outcome
 from ems.fast.powers import Powers
 from ems.fast.rows import Eye, blind
 from ems.fast.scene import Scene
-from ems.fast.steering import Outcome, Steering
+from ems.fast.steering import Steering
 from optimization.problem import GridRows, Plan
 
 Told = TypeVar("Told")

@@ -18,8 +18,8 @@ from typing import Any
 from ems.config.site import Grid
 from ems.fast.decisions import UNPOWERED, AssetKind, Decision, Lever, Rung
 from ems.fast.following import tolerance_kw
+from ems.fast.outcome import Outcome
 from ems.fast.shedding import RANKS
-from ems.fast.steering import Outcome
 from ems.limits.in_force import Direction, InForce, narrowed
 
 RECORD = "emergency"

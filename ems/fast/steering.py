@@ -8,7 +8,7 @@ Law 2: every decision lies within the asset's device bounds, whatever plan, rule
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from ems.arbitration import arbitrate, clamp, narrow, runnable
@@ -16,11 +16,11 @@ from ems.balancing import Balance, Flex, balance, pv_limit
 from ems.config.assets import GridMeter
 from ems.config.binding import Bindings
 from ems.config.site import Site
-from ems.fast.building import BuildingLimit, bounds_on, read_limits
+from ems.fast.building import bounds_on, read_limits
 from ems.fast.compressor import least_kw, start_bounds
 from ems.fast.decisions import COMPRESSORS, UNPOWERED, AssetKind, Bound, Decision, Lever, Rung, Wish
 from ems.fast.demand_row import soft_level
-from ems.fast.island import CONNECTED, Island, IslandWatch
+from ems.fast.island import CONNECTED, IslandWatch
 from ems.fast.ladder import (
     NOTHING_KW,
     PlanNow,
@@ -36,6 +36,7 @@ from ems.fast.ladder import (
 )
 from ems.fast.levels import Debt, owe, running_at
 from ems.fast.levers import KEEP_KW
+from ems.fast.outcome import Outcome
 from ems.fast.phases import order_of, stand_bounds
 from ems.fast.powers import Powers, bounds_of, ranked_loads, read_powers, rule_view, run_starts
 from ems.fast.rows import EXPORT, IMPORT, Eye, RowsMaker, blind
@@ -43,44 +44,12 @@ from ems.fast.runs import GOES_ON, goes_on
 from ems.fast.scene import Scene
 from ems.fast.sg_ready import Block, why_released
 from ems.fast.shedding import load_of, shed
-from ems.limits.in_force import Direction, InForce, narrowed
+from ems.limits.in_force import Direction, narrowed
 from optimization.problem import GridRows
 
 SETTLES = "the grid meter has not given three good readings in a row yet"
 SPARE_KW = 2.0
 """Where selling costs money, a plant may give so much more than the site takes, so that it can find a use."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one cycle decided.
-
-    Args:
-        decisions: by asset; an asset that cannot be read has none.
-        powers: what was measured.
-        unsafe: why safe values are commanded site-wide; empty when they are not.
-        settling: whether they still are because the grid meter has just come back.
-        excess: rows that stay past their trigger, in words.
-        building: the live limits of building automation systems.
-        by_hand: what may be switched off by hand where the import limit cannot be kept, in this order.
-        limits: what the grid operator allows at the connection, by direction.
-        wanted_kw: what is wished of charge points that switch phases, by asset.
-        island: how the connection is.
-        elsewhere: what was decided at the connections beside the first one, by their ids; the decisions are among
-            those above.
-    """
-
-    decisions: Mapping[str, Decision]
-    powers: Powers
-    unsafe: str = ""
-    settling: bool = False
-    excess: tuple[str, ...] = ()
-    building: tuple[BuildingLimit, ...] = ()
-    by_hand: tuple[str, ...] = ()
-    limits: tuple[InForce, ...] = ()
-    wanted_kw: Mapping[str, float] = field(default_factory=dict)
-    island: Island = CONNECTED
-    elsewhere: Mapping[str, Outcome] = field(default_factory=dict)
 
 
 class Steering:

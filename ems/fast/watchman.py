@@ -13,7 +13,7 @@ from ems.fast.decisions import Rung
 from ems.fast.following import Following
 from ems.fast.foreign import REASSERTS
 from ems.fast.oscillation import MANY_TURNS, WINDOW_S, Swing
-from ems.fast.steering import Outcome as Decided
+from ems.fast.outcome import Outcome as Decided
 from ems.fast.wear import WriteBudget
 from ems.fast.writing import Writer, Written
 from ems.health import Alarms, Health

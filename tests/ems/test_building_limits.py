@@ -12,10 +12,11 @@ from stage import NOW, SceneMaker, levers_of, make_plan, make_site, make_standin
 from ems.config.binding import bind
 from ems.fast.building import read_limits
 from ems.fast.decisions import Rung
+from ems.fast.outcome import Outcome
 from ems.fast.powers import read_powers
 from ems.fast.rows import build_rows
 from ems.fast.sessions import Car, CarWish
-from ems.fast.steering import Outcome, Steering
+from ems.fast.steering import Steering
 from ems.fast.watchman import Watchman
 from ems.health import Alarms, Health
 

@@ -24,7 +24,8 @@ from ems.fast.decisions import AssetKind, Rung
 from ems.fast.following import follows
 from ems.fast.heating import is_full
 from ems.fast.levers import build_levers
-from ems.fast.steering import Outcome, Steering
+from ems.fast.outcome import Outcome
+from ems.fast.steering import Steering
 from ems.plan_check import check_plan
 from ems.slow.plan_record import plan_record
 from ems.slow.plan_resumed import misfit

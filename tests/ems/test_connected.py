@@ -19,10 +19,11 @@ from ems.fast.connected import Connected, steering_of
 from ems.fast.decisions import Rung
 from ems.fast.demand import DemandDesk
 from ems.fast.emergency import EmergencyDesk
+from ems.fast.outcome import Outcome
 from ems.fast.plausible import plausible_ranges
 from ems.fast.prices import Prices
 from ems.fast.scene import Beside
-from ems.fast.steering import Outcome, Steering
+from ems.fast.steering import Steering
 from ems.fast.turns import Turn, Turns
 from ems.limits.in_force import Direction, InForce, State
 from optimization.problem import GridRows, Supplied

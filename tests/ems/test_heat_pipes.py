@@ -19,7 +19,8 @@ from ems.config.site import Site
 from ems.failsafe import failsafe_extremes
 from ems.fast.decisions import AssetKind, Rung
 from ems.fast.levers import build_levers
-from ems.fast.steering import Outcome, Steering
+from ems.fast.outcome import Outcome
+from ems.fast.steering import Steering
 from ems.plan_check import check_plan
 from ems.slow.situation import read_situation
 from ems.slow.under_way import arriving_kw

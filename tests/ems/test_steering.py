@@ -12,10 +12,11 @@ from stage import MEASURED, NOW, SceneMaker, levers_of, make_plan, make_site, ma
 from ems.config.binding import bind
 from ems.config.site import Mode
 from ems.fast.decisions import Rung
+from ems.fast.outcome import Outcome
 from ems.fast.powers import read_powers
 from ems.fast.prices import Prices
 from ems.fast.sessions import Car, CarWish
-from ems.fast.steering import Outcome, Steering
+from ems.fast.steering import Steering
 
 SITE = make_site()
 LEVERS = levers_of(SITE)

@@ -16,7 +16,8 @@ from stage import SceneMaker, levers_of, make_plan, make_site
 from ems.config.binding import bind
 from ems.config.sites import find_site
 from ems.fast.decisions import Rung
-from ems.fast.steering import Outcome, Steering
+from ems.fast.outcome import Outcome
+from ems.fast.steering import Steering
 from hil.case import Case
 from hil.run import run_case
 
