@@ -8,7 +8,8 @@ How a command is counted:
   kept when the power is at most that much past it.
 - A command replaced inside its window is verified if it was read back as applied and the last metered power was within
   tolerance or had moved towards it. One that was not is counted as issued and never as verified.
-- `pending`: written so shortly before the end that no later reading was taken. It is not counted as issued.
+- `pending`: written so shortly before the end, of the run or of its asset's being read and commanded, that no later
+  reading was taken. It is not counted as issued.
 - A heat pump with SG Ready decides itself how far it follows a recommendation: only its block is judged, the other
   states by its rating.
 - A battery near an end of its charge, or a heat pump whose zone is warm enough, limits itself: there its setpoint is
@@ -172,16 +173,15 @@ class Following:
 
     def forget(self, asset: str) -> None:
         """Stop following an asset that is no longer commanded or cannot be read."""
+        self._unjudged(asset)
         self._supersede(asset)
         self._still.pop(asset, None)
         self._unproven_s.pop(asset, None)
 
     def finish(self) -> None:
         """End: a command that no reading has come after cannot be judged any more."""
-        for watch in self._watches.values():
-            if watch.last_kw is None and not watch.settled:
-                self.tally.issued -= 1
-                self.tally.pending += 1
+        for asset in list(self._watches):
+            self._unjudged(asset)
         self._watches.clear()
 
     def see(self, asset: str, measured_kw: float, measured_s: float, *, limited: bool, now_s: float) -> None:
@@ -243,6 +243,13 @@ class Following:
         pause_s = min(self._relapses.get(asset, FIRST_PAUSE_S / 2) * 2, LONGEST_PAUSE_S)
         self._relapses[asset] = pause_s
         self._exiles[asset] = _Exile(now_s, now_s + pause_s, why)
+
+    def _unjudged(self, asset: str) -> None:
+        """Take back that a command was issued if no reading came after it."""
+        watch = self._watches.get(asset)
+        if watch is not None and watch.last_kw is None and not watch.settled:
+            self.tally.issued -= 1
+            self.tally.pending += 1
 
     def _supersede(self, asset: str) -> None:
         watch = self._watches.pop(asset, None)

@@ -213,6 +213,27 @@ def test_what_was_written_last_and_never_read_again_is_pending_and_not_issued():
     assert (following.tally.issued, following.tally.verified, following.tally.pending) == (1, 1, 1)
 
 
+def test_what_an_asset_was_told_before_it_was_lost_is_pending_if_no_reading_came_after():
+    following = start(10.0)
+    following.forget("battery")
+    following.finish()
+    assert (following.tally.issued, following.tally.verified, following.tally.pending) == (0, 0, 1)
+
+
+def test_what_an_asset_was_seen_not_to_follow_stays_issued_when_it_is_lost():
+    following = start(10.0)
+    see(following, "battery", (10.0, 0.0))
+    following.forget("battery")
+    assert (following.tally.issued, following.tally.verified, following.tally.pending) == (1, 0, 0)
+
+
+def test_what_was_told_anew_before_any_reading_stays_issued():
+    following = start(10.0)
+    following.issued("battery", Watch(-5.0, 10.0, 10.1, 10.0), 10.0, Outcome.APPLIED)
+    following.finish()
+    assert (following.tally.issued, following.tally.verified, following.tally.pending) == (1, 0, 1)
+
+
 def test_a_command_that_was_read_and_not_followed_stays_issued_at_the_end():
     following = start(10.0)
     see(following, "battery", (10.0, 0.0))
