@@ -243,7 +243,7 @@ class ControlLoop:
         parts.watchman.judge(outcome, standing, parts.following, snapshot)
         parts.counters.count(outcome.decisions.values(), snapshot.monotonic_s)
         if parts.emergency is not None:
-            parts.emergency.look(snapshot.at, outcome)
+            parts.emergency.look(snapshot.at, outcome, in_force.plan.made_at if in_force else None)
         self.last = Cycle(snapshot, standing, outcome, scene.demand, scene.elsewhere, scene.hygiene)
         return standing, outcome
 

@@ -4,7 +4,8 @@
 
 Law 1: every step is journalled once, in the cycle in which it is seen; all steps of an emergency carry its beginning.
 Law 2: an asset followed when its meter shows it, not when it acknowledged. It came back when its meter moves by a
-command that the limit does not shape any more: how fast it then goes up is its own ramp.
+command that the limit does not shape any more: how fast it then goes up is its own ramp. One that wants nothing else
+is back when its meter shows what a plan that knows of the release has for it, or when nothing changed for a while.
 Law 3: nothing is decided here.
 """
 
@@ -52,10 +53,20 @@ class _Course:
     limit_kw: float
     steps: dict[str, _Step] = field(default_factory=dict)
     kept: bool = False
-    released: bool = False
+    released_at: datetime | None = None
 
-    def rest(self, at: datetime, metered_kw: Mapping[str, float]) -> None:
+    @property
+    def released(self) -> bool:
+        """Whether the limit has gone."""
+        return self.released_at is not None
+
+    def is_known_to(self, planned_at: datetime | None) -> bool:
+        """Tell whether a plan that rests on what was known at an instant knows of the release."""
+        return self.released_at is not None and planned_at is not None and planned_at >= self.released_at
+
+    def release(self, at: datetime, metered_kw: Mapping[str, float]) -> None:
         """Remember where every asset stands as the limit goes."""
+        self.released_at = at
         for asset, step in self.steps.items():
             step.since, step.shed_kw = at, metered_kw.get(asset, step.shed_kw)
 
@@ -74,8 +85,14 @@ class EmergencyDesk:
         self._own_kw = (grid.import_limit_kw, grid.export_limit_kw)
         self._courses: dict[Direction, _Course] = {}
 
-    def look(self, at: datetime, outcome: Outcome) -> None:
-        """See what a cycle at an instant (UTC) has measured and decided."""
+    def look(self, at: datetime, outcome: Outcome, planned_at: datetime | None) -> None:
+        """See what a cycle at an instant (UTC) has measured and decided.
+
+        Args:
+            at: the instant.
+            outcome: of that cycle.
+            planned_at: UTC instant whose knowledge the plan in force rests on; None without one.
+        """
         limits_kw = dict(zip((Direction.IMPORT, Direction.EXPORT), narrowed(self._own_kw, outcome.limits), strict=True))
         sources = {limit.direction: limit for limit in outcome.limits}
         for direction, own_kw in zip(Direction, self._own_kw, strict=True):
@@ -83,11 +100,10 @@ class EmergencyDesk:
             if limit_kw < own_kw and (course is None or course.released or limit_kw < course.limit_kw):
                 self._courses[direction] = self._begin(at, limit_kw, sources[direction], outcome, course)
             elif limit_kw >= own_kw and course is not None and not course.released:
-                course.released = True
-                course.rest(at, outcome.powers.metered_kw)
+                course.release(at, outcome.powers.metered_kw)
                 self._tell(direction, course, "released", power_kw=_power_kw(direction, outcome))
         for direction, course in list(self._courses.items()):
-            self._follow(at, direction, course, outcome)
+            self._follow(at, direction, course, outcome, is_planned_anew=course.is_known_to(planned_at))
 
     def _begin(
         self, at: datetime, limit_kw: float, source: InForce, outcome: Outcome, running: _Course | None
@@ -99,7 +115,9 @@ class EmergencyDesk:
         self._tell(source.direction, course, "limited", limit_kw=limit_kw, source=source.source, power_kw=power_kw)
         return course
 
-    def _follow(self, at: datetime, direction: Direction, course: _Course, outcome: Outcome) -> None:
+    def _follow(
+        self, at: datetime, direction: Direction, course: _Course, outcome: Outcome, *, is_planned_anew: bool
+    ) -> None:
         for asset, decision in outcome.decisions.items():
             measured_kw, lever = outcome.powers.metered_kw.get(asset), self._levers.get(asset)
             if decision.kw is None or measured_kw is None or lever is None:
@@ -113,7 +131,8 @@ class EmergencyDesk:
             if step is None and not course.kept and not course.released:
                 self._give_way(at, direction, course, decision, measured_kw)
             elif step is not None and course.released and not step.back:
-                self._come_back(at, direction, course, decision=decision, measured_kw=measured_kw)
+                by_plan = is_planned_anew and decision.rung is Rung.PLAN
+                self._come_back(at, direction, course, decision=decision, measured_kw=measured_kw, by_plan=by_plan)
         self._conclude(direction, course, outcome)
 
     def _give_way(
@@ -133,14 +152,21 @@ class EmergencyDesk:
         )  # fmt: skip
 
     def _come_back(
-        self, at: datetime, direction: Direction, course: _Course, *, decision: Decision, measured_kw: float
+        self,
+        at: datetime,
+        direction: Direction,
+        course: _Course,
+        *,
+        decision: Decision,
+        measured_kw: float,
+        by_plan: bool,
     ) -> None:
-        """Note an asset that moves by its own command again, or that wants nothing else for a while."""
+        """Note an asset that moves by its own command again, or that wants nothing else."""
         lever, step = self._levers[decision.asset], course.steps[decision.asset]
         moved = abs(measured_kw - step.shed_kw) > tolerance_kw(lever)
         settled = (at - step.since).total_seconds() >= SETTLED_S
         there = abs(measured_kw - (decision.kw or 0.0)) <= tolerance_kw(lever)
-        if decision.rung is not Rung.GRID and (settled or (moved and there)):
+        if decision.rung is not Rung.GRID and (settled or (there and (moved or by_plan))):
             step.back = True
             self._tell(direction, course, "came_back", asset=decision.asset, power_kw=measured_kw, to_kw=decision.kw)
 

@@ -194,7 +194,7 @@ def test_what_the_grid_operator_allows_holds_at_the_first_connection():
     assert found.decisions["far_battery"].rung is not Rung.GRID
     told: list[str] = []
     near = {name: lever for name, lever in levers_of(BOTH).items() if connection_of(BOTH, name) == FIRST}
-    EmergencyDesk(near, BOTH.file.grid, lambda _, body: told.append(str(body.get("asset", "")))).look(NOW, found)
+    EmergencyDesk(near, BOTH.file.grid, lambda _, body: told.append(str(body.get("asset", "")))).look(NOW, found, None)
     assert "battery" in told
     assert not any("far" in asset for asset in told)
 

@@ -53,14 +53,15 @@ class Stage:
         decided: dict[str, tuple[float, Rung]],
         metered: dict[str, float],
         limit: tuple[Direction, float] | None = None,
+        planned_at: datetime | None = None,
     ) -> list[str]:
-        """Run a cycle; gives the events that it tells, with their assets."""
+        """Run a cycle, with a plan of an instant; gives the events that it tells, with their assets."""
         before = len(self.records)
         limits = () if limit is None else (InForce(limit[0], State.LIMITED, limit[1], "api"),)
         decisions = {a: Decision(a, kw, rung, "why") for a, (kw, rung) in decided.items()}
         powers = SimpleNamespace(grid_kw=grid_kw, metered_kw=metered)
         outcome: Any = SimpleNamespace(limits=limits, decisions=decisions, powers=powers)
-        self.desk.look(self.now, outcome)
+        self.desk.look(self.now, outcome, planned_at)
         self.now += timedelta(seconds=1)
         return [f"{r.body['event']} {r.body.get('asset', '')}".strip() for r in self.records[before:]]
 
@@ -116,6 +117,30 @@ def test_who_wants_nothing_afterwards_is_back_when_that_is_settled() -> None:
     told = [stage.cycle(30.0, rest, {"car": 0.0}) for _ in range(30)]
     assert told[:29] == [[]] * 29
     assert told[29] == ["came_back car", "recovered"]
+
+
+@pytest.mark.parametrize(
+    ("planned_after_s", "rung", "metered_kw", "is_back"),
+    [
+        (0.0, Rung.PLAN, 0.0, True),
+        (-1.0, Rung.PLAN, 0.0, False),
+        (None, Rung.PLAN, 0.0, False),
+        (0.0, Rung.RULES, 0.0, False),
+        (0.0, Rung.GRID, 0.0, False),
+        (0.0, Rung.PLAN, 3.0, False),
+    ],
+)
+def test_who_wants_nothing_afterwards_is_back_as_soon_as_a_plan_that_knows_of_the_release_says_so(
+    planned_after_s, rung, metered_kw, is_back
+):
+    stage, shed = Stage(), {"car": (0.0, Rung.GRID)}
+    stage.cycle(70.0, shed, {"car": 11.0}, LIMIT)
+    stage.cycle(30.0, shed, {"car": 0.0}, LIMIT)
+    released_at = stage.now
+    assert stage.cycle(30.0, {"car": (0.0, Rung.PLAN)}, {"car": 0.0}, planned_at=START) == ["released"]
+    planned_at = None if planned_after_s is None else released_at + timedelta(seconds=planned_after_s)
+    told = stage.cycle(30.0, {"car": (0.0, rung)}, {"car": metered_kw}, planned_at=planned_at)
+    assert told == (["came_back car", "recovered"] if is_back else [])
 
 
 def test_a_limit_that_falls_further_belongs_to_the_same_emergency() -> None:
