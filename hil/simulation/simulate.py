@@ -263,12 +263,13 @@ def _excess_kw(site: Site, import_kw: Any) -> Any:
 
 
 def _digest(state: Path, records: Any) -> str:
-    """Hash all that was journalled, but for how long the machine took, and all that happened in the world."""
+    """Hash all that was journalled, but for how long the machine took and where, and all that happened in the world."""
     sha, after_id = hashlib.sha256(), 0
     while found := read_records(journal_path(state), after_id=after_id):
         for record in found:
             body: Mapping[str, Any] = {k: v for k, v in record.body.items() if k != WALL_OF_A_PLAN}
-            sha.update(f"{record.id} {record.at.isoformat()} {record.kind} {json.dumps(body)}\n".encode())
+            line = f"{record.id} {record.at.isoformat()} {record.kind} {json.dumps(body)}\n"
+            sha.update(line.replace(str(state), "").encode())
         after_id = found[-1].id
     for name in records.columns:
         sha.update(records[name].tobytes())
