@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
 
@@ -10,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stage import levers_of, make_site
 
+from drivers.registry import profile_points
 from ems.arbitration import STAYS, arbitrate, whole_steps
 from ems.config.binding import bind
+from ems.fast import wear
 from ems.fast.decisions import Bound, Held, Rung, Wish
 from ems.fast.wear import DAY_S, Allowance, WriteBudget, allowances, journalled
 
@@ -82,6 +85,21 @@ def test_a_site_file_names_what_wears_and_a_point_that_nobody_commands_has_no_bu
     site = make_site({"devices.heater.writes_per_day": 12, "devices.meter.writes_per_day": 5})
     assert allowances(site, bind(site)) == {POINT: Allowance(12, is_kept=True)}
     assert allowances(make_site(), bind(make_site())) == {}
+
+
+def test_where_the_site_file_names_no_budget_that_of_the_profile_counts(monkeypatch):
+    """No shipped profile names one yet."""
+
+    def wearing(protocol, name):
+        profile = profile_points(protocol, name)
+        roles = {r: replace(i, writes_per_day=30) if i.writable else i for r, i in profile.roles.items()}
+        return replace(profile, roles=roles)
+
+    monkeypatch.setattr(wear, "profile_points", wearing)
+    site = make_site({"devices.heater.writes_per_day": 12})
+    told = allowances(site, bind(site))
+    assert told[POINT].per_day == 12
+    assert {allowance.per_day for point, allowance in told.items() if point != POINT} == {30}
 
 
 def test_a_charge_point_s_phases_are_counted_where_they_can_be_told():
