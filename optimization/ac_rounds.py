@@ -30,6 +30,8 @@ from optimization.witness import Solved
 
 WITHIN_KVA = 0.05
 """An excess below this, all limits of a slot together, is none [kVA]."""
+ROUNDING_KVA = 1e-4
+"""An excess below this is AC power flow's own rounding [kVA]."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +60,11 @@ class Candidate:
     def within(self) -> bool:
         """Whether every slot keeps the site's limits."""
         return bool((self.excess_kva <= WITHIN_KVA).all())
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether no slot is beyond the site's limits even by the trifle that counts as none."""
+        return bool((self.excess_kva <= ROUNDING_KVA).all())
 
     @property
     def total_kva(self) -> float:

@@ -104,7 +104,7 @@ class Search:
             except SolveError:
                 break
             rounds += 1
-            if isinstance(found, Candidate) and found.within:
+            if isinstance(found, Candidate) and found.is_inside:
                 verified, high = found, share
             else:
                 low = share
@@ -195,8 +195,16 @@ class Planner:
             return outcome
         best, rounds = outcome
         if best.within:
-            return self._checked(problem, now, best, "feasible", rounds)
+            found, more = self._inside(search, problem, best)
+            return self._checked(problem, now, found, "feasible", rounds + more)
         return self._carefully(search, problem, now, best, rounds)
+
+    def _inside(self, search: Search, problem: Problem, best: Candidate) -> tuple[Candidate, int]:
+        """Leave the trifle beyond a limit that counts as none, where more solves are allowed and something is inside."""
+        if best.is_inside or not self._bisections:
+            return best, 0
+        inside = search.retreat(_weighted(problem, problem.weights.grid_limit))
+        return (best, 0) if inside is None else search.between(best, inside, self._bisections)
 
     def _refusals(self, case: GridCase, problem: Problem) -> tuple[str, ...]:
         """Say what is wrong with inverters or with what moves in steps, and what they cannot be planned with yet."""
