@@ -160,13 +160,17 @@ class World:
             registers.tick(now_s)
 
     def _of_the_island(self) -> tuple[frozenset[str], list[LimitGateway]]:
-        """Name the devices with a supply of their own, and give the gateways whose second contact is the switch."""
+        """Name the devices with a supply of their own, and give the gateways whose second contact is the switch.
+
+        A set that goes on in an island has its starter's battery.
+        """
         spec, assets = self.site.file.island, self.site.file.assets
         if spec is None:
             return frozenset(), []
         meters = {one.device for one in assets.values() if isinstance(one, GridMeter)}
         forming = assets[spec.forming]
-        own = {spec.device, *meters, *([forming.device] if isinstance(forming, BatteryAsset) else [])}
+        sets = {assets[name].device for name in (spec.survives.sets or () if spec.survives is not None else ())}
+        own = {spec.device, *meters, *sets, *([forming.device] if isinstance(forming, BatteryAsset) else [])}
         return frozenset(own), [front for front in self.registers.values() if isinstance(front, LimitGateway)]
 
     def _listen(self) -> None:
