@@ -6,7 +6,8 @@ Law 2: the battery stands where the grid stood. What may be taken from it is wha
 the sun: whatever can wait lives on the sun alone. What may be given to it is what it can take, less as it fills up.
 Law 3: where nothing holds the bus, or the switch cannot be read and the meter shows no power, the site is safe.
 Law 4: generating sets that the site file names go on beside the battery, at least at their least power, and carry what
-fixed and critical loads take beyond the sun: what a running engine can take on is what the next load finds.
+fixed and critical loads take beyond the sun: what a running engine can take on is what the next load finds. They stand
+where their least power finds nobody to take it.
 Law 5: after the connection has closed every asset comes back by a tenth of its rating a minute. That is what the German
 rule for plants on the low-voltage grid asks of generators (VDE-AR-N 4105); here it holds for all. A set of Law 4 that
 runs does not stop for it, but goes on at its least power.
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from drivers.registry import profile_points
-from ems.config.assets import BatteryAsset, GensetAsset
+from ems.config.assets import BatteryAsset, GensetAsset, PvAsset, WindAsset
 from ems.config.binding import Bindings, role_points
 from ems.config.placed import Sheddable
 from ems.config.site import Site
@@ -116,7 +117,7 @@ class IslandWatch:
         seen = replace(powers, grid_kw=-power_kw, metered_kw=others)
         firm_kw = self._firm_kw(seen)
         limits = self._limits(firm_kw, soc_pct, words)
-        sets_kw = self._carrying(firm_kw, seen)
+        sets_kw = self._carrying(firm_kw, seen, self._filling(soc_pct))
         return Island(is_open=True, forming=self._forming, limits=limits, words=words, sets_kw=sets_kw), seen
 
     def _connected(self, now_s: float) -> Island:
@@ -133,11 +134,17 @@ class IslandWatch:
         """Give what fixed and critical loads take beyond the sun and the sets [kW]."""
         return (powers.grid_kw or 0.0) - sum(kw for asset, kw in powers.metered_kw.items() if self._waits(asset))
 
-    def _carrying(self, firm_kw: float, powers: Powers) -> dict[str, float]:
-        """Share over the sets, by their ratings, what fixed and critical loads take beyond the sun (Law 4)."""
+    def _carrying(self, firm_kw: float, powers: Powers, filling_kw: float) -> dict[str, float]:
+        """Share over the sets, by their ratings, what fixed and critical loads take beyond the sun (Law 4).
+
+        All of them stand while neither loads nor the battery could take their least power, were there no sun.
+        """
         given_kw = {asset: kw for asset, kw in powers.metered_kw.items() if asset in self._sets}
         carried_kw = firm_kw - sum(given_kw.values())
         rated_kw = sum(self._sets[asset].rated_kw for asset in given_kw)
+        sun_kw = -sum(kw for asset, kw in powers.metered_kw.items() if self._is_sun(asset))
+        if sum(self._sets[asset].minimum_kw for asset in given_kw) > carried_kw + sun_kw + filling_kw:
+            return dict.fromkeys(given_kw, 0.0)
         shares = {asset: carried_kw * self._sets[asset].rated_kw / rated_kw for asset in given_kw}
         return {
             asset: -min(max(kw, self._sets[asset].minimum_kw), self._sets[asset].rated_kw)
@@ -149,11 +156,19 @@ class IslandWatch:
         spec = self._site.file.assets[self._forming]
         assert isinstance(spec, BatteryAsset)
         sun_only_kw = max(firm_kw, 0.0) if soc_pct > spec.soc_min_pct else 0.0
-        filling = min(max((spec.soc_max_pct - soc_pct) / FILLING_PCT, 0.0), 1.0)
         return (
             InForce(Direction.IMPORT, State.LIMITED, min(sun_only_kw, spec.discharge_kw), "island", reason=words),
-            InForce(Direction.EXPORT, State.LIMITED, filling * spec.charge_kw, "island", reason=words),
+            InForce(Direction.EXPORT, State.LIMITED, self._filling(soc_pct), "island", reason=words),
         )
+
+    def _filling(self, soc_pct: float) -> float:
+        """Give what the battery may be given [kW], less as it fills up."""
+        spec = self._site.file.assets[self._forming]
+        assert isinstance(spec, BatteryAsset)
+        return min(max((spec.soc_max_pct - soc_pct) / FILLING_PCT, 0.0), 1.0) * spec.charge_kw
+
+    def _is_sun(self, asset: str) -> bool:
+        return isinstance(self._site.file.assets[asset], PvAsset | WindAsset)
 
     def _waits(self, asset: str) -> bool:
         """Tell whether an asset lives on the sun alone: it can be commanded to take less, and is not critical."""

@@ -97,7 +97,9 @@ class Steering:
         wishes |= self._in_levels(scene, powers, wishes)
         wishes |= self._on_their_side(scene, powers, wishes, bounds)
         shaped = {asset: self._settled(wishes[asset], lever, bounds[asset], scene) for asset, lever in readable.items()}
-        powered = {asset: each for asset, each in shaped.items() if self._levers[asset].kind not in UNPOWERED}
+        # What a set in an island gives, its governor decides besides: to the balance it is what its meter shows.
+        still = {asset for asset, lever in readable.items() if lever.kind in UNPOWERED or asset in island.sets_kw}
+        powered = {asset: each for asset, each in shaped.items() if asset not in still}
         outcome = self._balanced(scene, powers, powered, bounds)
         told = {asset: self._with_phases(each, scene) for asset, each in {**shaped, **outcome.decisions}.items()}
         wanted_kw = self._wanted_kw(scene, wishes, bounds)

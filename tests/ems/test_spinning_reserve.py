@@ -180,6 +180,21 @@ def test_a_named_set_carries_what_the_loads_take_beyond_the_sun(given_kw, batter
     assert Stage(UNNAMED).cycle(seen).decisions["set"].kw == 0.0
 
 
+@pytest.mark.parametrize(("soc_pct", "loads_kw", "runs"), [(94.9, 3.0, False), (94.9, 9.0, True), (50.0, 3.0, True)])
+@pytest.mark.parametrize("sun_kw", [0.0, 6.0])
+def test_a_named_set_stands_where_nobody_can_take_its_least_power(soc_pct, loads_kw, runs, sun_kw) -> None:
+    seen = OPEN | {"engine.power_kw": -8.0, "inverter.power_kw": -sun_kw, "store.soc_pct": soc_pct,
+                   "store.power_kw": sun_kw + 8.0 - loads_kw}  # fmt: skip
+    assert (Stage(NAMED).cycle(seen).decisions["set"].kw != 0.0) is runs
+
+
+def test_what_its_governor_adds_leaves_nothing_to_relieve() -> None:
+    """The set was told 8 kW and gives 18 by its governor: loads of 17 kW are carried, and nobody has to give way."""
+    seen = OPEN | {"engine.power_kw": -18.0, "store.power_kw": 1.0}
+    found = Stage(NAMED).cycle(seen, held_kw={"set": -8.0})
+    assert (found.excess, found.by_hand) == ((), ())
+
+
 def test_somebody_who_orders_it_to_stand_is_obeyed() -> None:
     seen = OPEN | {"engine.power_kw": -8.0, "store.power_kw": -5.0}
     told = Stage(NAMED).cycle(seen, standing=make_standing(NAMED, overrides={"set": 0.0})).decisions["set"]
