@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ems.config.assets import BatteryAsset, GridMeter
+from ems.config.assets import BatteryAsset, GensetAsset, GridMeter
 from ems.config.site import Site
 from hil.endpoints.bacnet_device import OnBacnet
 from hil.endpoints.limit_gateway import LimitGateway
@@ -169,7 +169,8 @@ class World:
             return frozenset(), []
         meters = {one.device for one in assets.values() if isinstance(one, GridMeter)}
         forming = assets[spec.forming]
-        sets = {assets[name].device for name in (spec.survives.sets or () if spec.survives is not None else ())}
+        named = [assets[name] for name in (spec.survives.sets or () if spec.survives is not None else ())]
+        sets = {one.device for one in named if isinstance(one, GensetAsset)}
         own = {spec.device, *meters, *sets, *([forming.device] if isinstance(forming, BatteryAsset) else [])}
         return frozenset(own), [front for front in self.registers.values() if isinstance(front, LimitGateway)]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ems.commands.plan_kept import Kept
 from ems.config.assets import GensetAsset
@@ -51,12 +53,12 @@ def spinning_at(site: Site, kept: Kept, asset: str, slot: int) -> Iterator[tuple
         yield NAME, float(cost[slot]), site.file.site.currency, f"is what {asset} costs beyond what its energy is worth"
 
 
-def _told(kept: Kept) -> dict[str, dict[str, list[float]]] | None:
+def _told(kept: Kept) -> dict[str, Any] | None:
     alone = kept.body.get("survived")
     return alone if alone is not None and "spinning_kw" in alone else None
 
 
-def _rests(rests_kw: object, rests_kwh: object) -> Floats:
+def _rests(rests_kw: object, rests_kwh: object) -> NDArray[np.bool_]:
     return (np.asarray(rests_kw) > LEAST_KW) | (np.asarray(rests_kwh) > LEAST_KWH)
 
 

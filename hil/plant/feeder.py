@@ -221,9 +221,9 @@ class Plant:
     def _solve(self) -> GridState:
         p_kw, q_kvar = self._p_kw, self._q_kvar
         p_kw[:], q_kvar[:] = self._loads.p_kw, self._loads.q_kvar
-        for bus, multiple in self._ambient.pickup.items():
-            p_kw[self._feeders[bus]] *= multiple
-            q_kvar[self._feeders[bus]] *= multiple
+        for name, multiple in self._ambient.pickup.items():
+            p_kw[self._feeders[name]] *= multiple
+            q_kvar[self._feeders[name]] *= multiple
         if self._ambient.dark:
             dark = [self._feeders[bus] for bus in self._ambient.dark]
             p_kw[dark] = q_kvar[dark] = 0.0
