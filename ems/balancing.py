@@ -5,7 +5,7 @@ are two more of them. Powers are positive into the asset.
 
 Law 1: relief is sought in a fixed order: genset, battery, charge point and deferrable load, heat pump, for too much
 generation sun and wind last; a rank of an asset's own takes the place of its kind's, and what is critical is not
-lowered. What is kept for an outage is given after all else.
+lowered. What is kept for an outage is given after all else, and a set that stands ready for one stops after all else.
 Law 2: no step raises an excess of any row, nor lifts another row over its limit.
 Law 3: a photovoltaic plant always carries an upper bound that the rows stand, so that a sudden sun lifts nothing.
 Law 4: relief goes to `target`, but starts only past `trigger`: between the two the commands in force are kept.
@@ -69,6 +69,7 @@ class Flex:
         least_kw: power below which no soft level moves it, as its compressor runs too shortly.
         levels_kw: the only powers it can be moved to; empty where it goes by steps.
         last_kw: least power to which it goes once all else was moved: what is kept for an outage; None for `lower_kw`.
+        last_upper_kw: greatest power to which it goes then: a set that stands ready stops; None for `upper_kw`.
     """
 
     asset: str
@@ -86,6 +87,7 @@ class Flex:
     critical: bool = False
     levels_kw: tuple[float, ...] = ()
     last_kw: float | None = None
+    last_upper_kw: float | None = None
 
     @property
     def rank(self) -> int:
@@ -186,12 +188,20 @@ def _moves(flexes: Sequence[Flex]) -> bool:
 
 def _relieve_all(scene: _Scene, flexes: Sequence[Flex]) -> None:
     order = sorted(flexes, key=lambda flex: (flex.reserved, flex.kind is AssetKind.PV, flex.rank))
-    order += [replace(flex, lower_kw=flex.last_kw) for flex in order if flex.last_kw is not None]
+    order += [_at_last(flex) for flex in order if (flex.last_kw, flex.last_upper_kw) != (None, None)]
     for row in np.argsort(scene.rows.target - scene.value):
         for flex in order:
             if scene.value[row] <= scene.rows.target[row] + EPS:
                 break
             _relieve(scene, int(row), flex)
+
+
+def _at_last(flex: Flex) -> Flex:
+    """Let an asset give what it keeps."""
+    lower_kw = flex.lower_kw if flex.last_kw is None else flex.last_kw
+    return replace(
+        flex, lower_kw=lower_kw, upper_kw=flex.upper_kw if flex.last_upper_kw is None else flex.last_upper_kw
+    )
 
 
 def _softened(rows: Rows, soft: Soft) -> Rows:

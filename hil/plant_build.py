@@ -38,6 +38,7 @@ from hil.plant.battery import Battery, Datasheet
 from hil.plant.building import Building, Occupancy, Shell
 from hil.plant.car_park import CarPark
 from hil.plant.charge_point import Car, ChargePoint
+from hil.plant.cold_load import ColdLoad
 from hil.plant.draws import Floats, off, stream
 from hil.plant.feeder import Plant
 from hil.plant.genset import Genset
@@ -108,6 +109,9 @@ def build_plant(
         nodes=nodes,
         automations=draw.automations(),
         forming=site.file.island.forming if site.file.island is not None else None,
+        cold_load=None
+        if scenario.cold_load is None
+        else ColdLoad(scenario.cold_load.factor, scenario.cold_load.fades_s),
     )
 
 

@@ -60,6 +60,13 @@ class PriceSpell(Strict):
     price: Finite
 
 
+class PickedUp(Strict):
+    """What people's loads take just after an interruption: at first `factor` times what is wanted, fading [s]."""
+
+    factor: Finite = Field(ge=1)
+    fades_s: Positive
+
+
 class Visit(Strict):
     """A car that the scenario orders: arrival [s since the start], stay [s], wanted energy [kWh], its power [kW].
 
@@ -112,6 +119,7 @@ class Scenario(Strict):
         clouds: clouds besides those of chance. faults: what goes wrong.
         limits: limits that building automation publishes besides its programme. price_spells: prices against all
             expectation.
+        cold_load: what loads take just after an interruption; None for what they always do.
         month_peak_before_kw: highest mean import of a metering interval in this month before the start [kW].
         site: the site that it is written for; None for any.
         plant: keys of the site file that are other or more in this run.
@@ -137,6 +145,7 @@ class Scenario(Strict):
     faults: tuple[OrderedFault, ...] = ()
     limits: tuple[OrderedLimit, ...] = ()
     price_spells: tuple[PriceSpell, ...] = ()
+    cold_load: PickedUp | None = later(None)
     month_peak_before_kw: NotNegative = 0.0
     site: str | None = None
     plant: dict[str, Any] = Field(default_factory=dict)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ems.config.assets import BatteryAsset, GridMeter
+from ems.config.assets import BatteryAsset, GensetAsset, GridMeter
 from ems.config.site import Site
 from hil.endpoints.bacnet_device import OnBacnet
 from hil.endpoints.limit_gateway import LimitGateway
@@ -160,13 +160,18 @@ class World:
             registers.tick(now_s)
 
     def _of_the_island(self) -> tuple[frozenset[str], list[LimitGateway]]:
-        """Name the devices with a supply of their own, and give the gateways whose second contact is the switch."""
+        """Name the devices with a supply of their own, and give the gateways whose second contact is the switch.
+
+        A set that goes on in an island has its starter's battery.
+        """
         spec, assets = self.site.file.island, self.site.file.assets
         if spec is None:
             return frozenset(), []
         meters = {one.device for one in assets.values() if isinstance(one, GridMeter)}
         forming = assets[spec.forming]
-        own = {spec.device, *meters, *([forming.device] if isinstance(forming, BatteryAsset) else [])}
+        named = [assets[name] for name in (spec.survives.sets or () if spec.survives is not None else ())]
+        sets = {one.device for one in named if isinstance(one, GensetAsset)}
+        own = {spec.device, *meters, *sets, *([forming.device] if isinstance(forming, BatteryAsset) else [])}
         return frozenset(own), [front for front in self.registers.values() if isinstance(front, LimitGateway)]
 
     def _listen(self) -> None:

@@ -68,6 +68,21 @@ class Survival:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Spinning:
+    """What generating sets that run stand ready with for it, shape (n,) each.
+
+    Args:
+        by_set_kw: what each could give; nothing while it stands.
+        rests_kw: what of the loads' power the batteries cannot give, so that it rests on the sets.
+        rests_kwh: likewise of their energy.
+    """
+
+    by_set_kw: Mapping[str, Floats]
+    rests_kw: Floats
+    rests_kwh: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Survived:
     """What a plan keeps for it, shape (n,) each.
 
@@ -75,8 +90,10 @@ class Survived:
         need_kwh: what the loads would take, at the worst instant of each slot.
         missing_kwh: of the energy for it.
         missing_kw: of the power for it.
+        spinning: what rests on generating sets; None where none is a member.
     """
 
     need_kwh: Floats
     missing_kwh: Floats
     missing_kw: Floats
+    spinning: Spinning | None = None

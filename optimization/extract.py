@@ -24,6 +24,7 @@ from optimization.problem import (
     Supplied,
 )
 from optimization.slots import Floats, Ints
+from optimization.spinning import spinning
 from optimization.steps import parts_of
 from optimization.structure import Structure
 from optimization.survival import needs
@@ -112,7 +113,7 @@ def extract(
         charged=first.charged,
         reactive_kvar=reactive_kvar,
         held_reserves=_held_reserves(problem, columns),
-        survived=_survived(problem, columns),
+        survived=_survived(problem, columns, schedules),
         positions=_positions(problem, columns),
         supplies={
             supply.id: _supplied(columns, f"supply[{k}].", supply.demand, form.charges)
@@ -214,11 +215,12 @@ def _held_reserves(problem: Problem, columns: Mapping[str, Floats]) -> dict[str,
     return found
 
 
-def _survived(problem: Problem, columns: Mapping[str, Floats]) -> Survived | None:
+def _survived(problem: Problem, columns: Mapping[str, Floats], schedules: Mapping[str, Schedule]) -> Survived | None:
     if problem.survival is None:
         return None
+    missing_kwh, missing_kw = columns["survival_missing_kwh"], columns["survival_short_kw"]
     need_kwh = needs(problem.survival, problem.slots)[0]
-    return Survived(need_kwh, columns["survival_missing_kwh"], columns["survival_short_kw"])
+    return Survived(need_kwh, missing_kwh, missing_kw, spinning(problem, schedules, missing_kwh, missing_kw))
 
 
 def _grid_excess(network: Network | None, columns: Mapping[str, Floats], n: int) -> Floats:

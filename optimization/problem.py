@@ -234,8 +234,8 @@ class Limit:
     Args:
         asset: whose limit; empty for connections, the feeder and groups.
         name: of what, with its unit: `import_limit_kw`, `import_limit_kw:north` of a supply, `voltage_pu:bus 5`,
-            `flow_kva:line 3`, `power_kw:park` of a group, `energy_kwh`; of the feeder after an outage followed by
-            ` after ` and its name.
+            `flow_kva:line 3`, `power_kw:park` of a group, `reserve_up_kw:hours` of a band, `island_kw` and `island_kwh`
+            of standing alone, `energy_kwh`; of the feeder after an outage followed by ` after ` and its name.
         side: `most` or `least` of it; `none` where it is at zero, and one unit of it would cost so much more;
             `session` where there is one worth for each session of a charge point.
         worth: of one unit during each slot, shape (n,), never negative [currency per unit].

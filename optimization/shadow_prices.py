@@ -115,6 +115,7 @@ def shadow_prices(problem: Problem, shape: Structure, duals: Duals, schedules: M
                 *_of_connections(problem, duals),
                 *_of_network(problem, duals),
                 *_of_groups(problem, duals),
+                *_of_reserves(problem, duals),
                 *_of_assets(problem, duals, schedules),
             )
             if limit.worth.max() > NOTHING
@@ -180,6 +181,17 @@ def _of_groups(problem: Problem, duals: Duals) -> Iterator[Limit]:
         worths = duals.steepness(f"group_{side}").reshape(len(problem.groups), -1)
         for group, worth in zip(problem.groups, worths, strict=True):
             yield Limit("", f"power_kw:{group.id}", side, worth)
+
+
+def _of_reserves(problem: Problem, duals: Duals) -> Iterator[Limit]:
+    """Name what a kW less of each band, and a kW or kWh less for an island, would save."""
+    for side in ("up", "down") if problem.reserves else ():
+        worths = duals.steepness(f"reserve_{side}_held").reshape(len(problem.reserves), -1)
+        for reserve, worth in zip(problem.reserves, worths, strict=True):
+            yield Limit("", f"reserve_{side}_kw:{reserve.id}", "least", worth)
+    if problem.survival is not None:
+        yield Limit("", "island_kw", "least", duals.steepness("survival_power"))
+        yield Limit("", "island_kwh", "least", duals.steepness("survival_start") + duals.steepness("survival_end"))
 
 
 def _of_assets(problem: Problem, duals: Duals, schedules: Mapping[str, Schedule]) -> Iterator[Limit]:

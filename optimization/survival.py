@@ -99,9 +99,13 @@ def survival_coefficients(
         "survival_start_kwh": per_kwh * (start * (1.0 - slots.link) - low),
     }
     if sets:
-        able = [np.where(each.least_kw <= floor_kw, each.rated_kw, 0.0) for each in sets]
-        found["survival_set_kw"] = np.stack(able)
+        found["survival_set_kw"] = np.stack([able_kw(each, floor_kw) for each in sets])
     return found
+
+
+def able_kw(each: Genset, floor_kw: Floats) -> Floats:
+    """Give what a set could give while it runs [kW]: nothing where the loads could not take its least power."""
+    return np.where(each.least_kw <= floor_kw, each.rated_kw, 0.0)
 
 
 def survival_faults(survival: Survival | None, assets: Sequence[Asset], n: int) -> Iterator[str]:

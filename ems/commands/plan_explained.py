@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from ems.commands.charges_shown import charges_at
 from ems.commands.plan_kept import Kept
 from ems.commands.plan_shown import lost
+from ems.commands.spinning_shown import spinning_at
 from ems.config.documents import read_document, thing_of
 from ems.config.heat_assets import PipeAsset
 from ems.config.loading import SITE_FILE
@@ -24,6 +25,13 @@ GRID_KEYS = {
     ("flow_kva", "most"): "loading_max_pct",
 }
 """Which key of `grid` a limit of the connection or the feeder comes from."""
+RESERVES = {
+    "reserve_up_kw": "reserve",
+    "reserve_down_kw": "reserve",
+    "island_kw": "island",
+    "island_kwh": "island",
+}
+"""Limits of what stands ready, and whose they are in words."""
 ASSET_KEYS: Mapping[tuple[str, str, str], str] = {
     ("battery", "energy_kwh", "most"): "soc_max_pct",
     ("battery", "energy_kwh", "least"): "soc_min_pct",
@@ -93,7 +101,10 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
         "limits": list(_limits(site, kept, asset, slot, where)),
         "charges": [
             {"name": name, "amount": amount, "unit": unit, "of": of, **where.of(_charge_key(name))}
-            for name, amount, unit, of in charges_at(kept, slot, _forming(site, asset))
+            for name, amount, unit, of in (
+                *charges_at(kept, slot, _forming(site, asset)),
+                *spinning_at(site, kept, asset, slot),
+            )
         ],
         "positions": {
             name: {"position": int(taken[slot]), "before": int(taken[slot - 1]) if slot else None}
@@ -141,21 +152,28 @@ def _limits(site: Site, kept: Kept, asset: str, slot: int, where: _Lines) -> Ite
 def _key(site: Site, plan: Plan, slot: int, *, asset: str, name: str, side: str) -> tuple[str, ...]:
     """Find the key of the site file behind a limit; the asset itself where none is known."""
     if not asset:
-        of, _, thing = name.partition(":")
-        if of == "power_kw":
-            return ("groups", thing, "limit_kw")
-        if of in {"import_limit_kw", "export_limit_kw"} and thing:
-            return ("connections", thing, of)
-        _, _, outage = thing.rpartition(" after ")
-        if outage in site.file.grid.outages:
-            return ("grid", "outages", outage)
-        known = GRID_KEYS.get((of, side))
-        return ("grid",) if known is None else ("grid", known)
+        return _shared_key(site, name, side)
     spec = site.file.assets.get(asset)
     key = ASSET_KEYS.get((getattr(spec, "kind", ""), name, side))
     if key is None or (key != "comfort" and not _holds(spec, key, plan.schedules[asset], slot)):
         return ("assets", asset)
     return ("assets", asset, key)
+
+
+def _shared_key(site: Site, name: str, side: str) -> tuple[str, ...]:
+    """Find the key behind a limit of a connection, the feeder, a group or of what stands ready."""
+    of, _, thing = name.partition(":")
+    if of == "power_kw":
+        return ("groups", thing, "limit_kw")
+    if of in {"import_limit_kw", "export_limit_kw"} and thing:
+        return ("connections", thing, of)
+    if of in RESERVES:
+        return ("reserves", thing) if thing else ("island", "survives")
+    _, _, outage = thing.rpartition(" after ")
+    if outage in site.file.grid.outages:
+        return ("grid", "outages", outage)
+    known = GRID_KEYS.get((of, side))
+    return ("grid",) if known is None else ("grid", known)
 
 
 def _forming(site: Site, asset: str) -> str:
@@ -165,8 +183,8 @@ def _forming(site: Site, asset: str) -> str:
 
 def _charge_key(name: str) -> tuple[str, ...]:
     """Find the key of the site file behind a charge; the tariff's where it stands there."""
-    of, _, own = name.partition(".")
-    return (of, own) if own and of != "further_demands" else ("tariff",)
+    of, *own = name.split(".")
+    return (of, *own) if own and of != "further_demands" else ("tariff",)
 
 
 def _holds(spec: Any, key: str, schedule: Schedule, slot: int) -> bool:
@@ -206,9 +224,11 @@ def explanation_lines(site: Site, body: Mapping[str, Any]) -> Iterator[str]:
     else:
         yield f"worth     {body['energy_value']:.4f} {currency}/kWh is what a kWh more costs then, at the connection"
     for limit in body["limits"]:
-        whose = limit["asset"] or "grid"
+        ready = RESERVES.get(limit["name"].partition(":")[0], "")
+        whose = limit["asset"] or ready or "grid"
         place = f"{SITE_FILE}:{limit['line']} {limit['key']}"
-        worth = f"one unit more room is worth {limit['worth']:g} {currency}"
+        unit = "one unit less of it saves" if ready else "one unit more room is worth"
+        worth = f"{unit} {limit['worth']:g} {currency}"
         yield f"binds     {whose}: {limit['name']} is at its {limit['side']} ({place}), {worth}"
     if body["energy_value"] is not None and not body["limits"]:
         yield "binds     nothing of the asset, the connection or the feeder"

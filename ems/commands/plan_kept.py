@@ -43,6 +43,9 @@ def _discreet(body: Mapping[str, Any], discretion: Discretion) -> dict[str, Any]
             band: held | {side: {a: kw for a, kw in held[side].items() if not discretion.hides(a)} for side in HELD}
             for band, held in body["held_reserves"].items()
         }
+    if "spinning_kw" in (alone := body.get("survived") or {}):
+        ready_kw = {a: kw for a, kw in alone["spinning_kw"].items() if not discretion.hides(a)}
+        told["survived"] = alone | {"spinning_kw": ready_kw}
     prices = body.get("prices")
     if prices is not None:
         limits = [limit for limit in prices["limits"] if not discretion.hides(limit["asset"])]

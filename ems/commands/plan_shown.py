@@ -13,6 +13,7 @@ import numpy as np
 from ems.commands.asking import SAME_CLOCK
 from ems.commands.charges_shown import charge_lines, island_line
 from ems.commands.plan_kept import Kept
+from ems.commands.spinning_shown import spinning_lines
 from ems.config.assets import ChargePointAsset
 from ems.config.heat_assets import HeatOnly, PipeAsset, TankAsset
 from ems.config.site import Site
@@ -120,6 +121,7 @@ def _flexibility(site: Site, kept: Kept) -> Iterator[str]:
     island = site.file.island
     if island is not None and island.survives is not None:
         yield from island_line(kept, island.survives.hold_s)
+        yield from spinning_lines(site, kept)
 
 
 def _demands(kept: Kept) -> Iterator[str]:

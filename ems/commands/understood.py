@@ -170,7 +170,8 @@ def _island(said: dict[str, Any]) -> str:
     if asked is None:
         return f"{holds}; no plan provides for it"
     what = "all loads that nobody commands" if asked["loads"] is None else ", ".join(asked["loads"])
-    return f"{holds}; plans provide for {what} for {asked['hold_s']:g} s"
+    sets = f", with {' and '.join(asked['sets'])} running beside it" if asked.get("sets") else ""
+    return f"{holds}; plans provide for {what} for {asked['hold_s']:g} s{sets}"
 
 
 def _clock(hour: float) -> str:

@@ -14,7 +14,8 @@ class Survives(Strict):
 
     For `pickup_s` [s] they take `pickup_factor` times their power. `loads` names what has to be carried; without it
     that is every load that nobody commands. So much of the foreseen sun and wind as `sun_share` says is counted on. A
-    kWh that is missing costs `missing_per_kwh` in plans for every hour [currency/kWh].
+    kWh that is missing costs `missing_per_kwh` in plans for every hour [currency/kWh]. `sets` names generating sets
+    that go on in the island beside the battery: while they run they count as spinning reserve.
     """
 
     hold_s: Positive
@@ -23,6 +24,7 @@ class Survives(Strict):
     pickup_s: NotNegative = 0.0
     sun_share: Annotated[Finite, Field(ge=0, le=1)] = 0.0
     loads: Annotated[tuple[Id, ...], Field(min_length=1)] | None = None
+    sets: Annotated[tuple[Id, ...], Field(min_length=1)] | None = later(None)
 
 
 class Island(Strict):

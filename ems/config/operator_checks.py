@@ -6,13 +6,13 @@ The grid operator's sources, their roles and a declared failsafe; the switch and
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import BaseModel
 
 from drivers.driver import DriverError
 from drivers.registry import RoleInfo, profile_points
-from ems.config.assets import BatteryAsset, FixedLoad
+from ems.config.assets import BatteryAsset, FixedLoad, GensetAsset
 from ems.config.district_checks import block
 from ems.config.documents import Keys
 from ems.config.parts import Complaint, Parts, number, text
@@ -61,7 +61,7 @@ def check_island(parts: Parts) -> Iterator[Complaint]:
 
 
 def _survives(parts: Parts) -> Iterator[Complaint]:
-    """Check what an island shall survive: loads that there are, and a beginning that is no longer than the whole."""
+    """Check what an island shall survive: loads and sets that there are, and a beginning no longer than the whole."""
     path: Keys = (*ISLAND, "survives")
     asked = parts.sections.get(path)
     if asked is None:
@@ -71,9 +71,22 @@ def _survives(parts: Parts) -> Iterator[Complaint]:
         if name not in loads:
             words = f"there is no load {shown(name)} that nobody commands{did_you_mean(name, loads)}"
             yield (*path, "loads", place), f"{words}; known are {', '.join(loads) or 'none'}"
+    yield from _sets(parts, getattr(asked, "sets", None) or ())
     pickup_s, hold_s = number(asked, "pickup_s"), number(asked, "hold_s")
     if pickup_s is not None and hold_s is not None and pickup_s > hold_s:
         yield (*path, "pickup_s"), f"{pickup_s:g} is longer than `hold_s`, which is {hold_s:g}; write at most that"
+
+
+def _sets(parts: Parts, named: Sequence[str]) -> Iterator[Complaint]:
+    """Check the sets that count as spinning reserve: each is there, is one, and is named once."""
+    sets = [name for name, asset in parts.named("assets") if isinstance(asset, GensetAsset)]
+    for place, name in enumerate(named):
+        path: Keys = (*ISLAND, "survives", "sets", place)
+        if name in named[:place]:
+            yield path, f"{name} stands here twice; write each set once"
+        elif name not in sets:
+            words = f"there is no generating set {shown(name)}{did_you_mean(name, sets)}"
+            yield path, f"{words}; known are {', '.join(sets) or 'none'}"
 
 
 def _failsafe(parts: Parts, section: BaseModel) -> Iterator[Complaint]:

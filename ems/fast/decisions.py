@@ -114,6 +114,7 @@ class Lever:
         phases: the phases in force, of a charge point that switches them; None for anything else.
         reserve_pct: charge that is kept for an outage, of a battery [%].
         is_whole: whether nothing interrupts a run of it that has begun.
+        spins: whether it is a generating set that stands ready for an island while it runs.
     """
 
     asset: str
@@ -134,6 +135,7 @@ class Lever:
     phases: int | None = None
     reserve_pct: float = 0.0
     is_whole: bool = False
+    spins: bool = False
 
     @property
     def side(self) -> float:

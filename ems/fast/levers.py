@@ -20,6 +20,7 @@ from ems.config.placed import Sheddable
 from ems.config.site import Site
 from ems.fast.compressor import HOUR_S
 from ems.fast.decisions import AssetKind, Lever, Rest, Switching
+from ems.fast.island import named_sets
 
 STEP_KW: Mapping[AssetKind, float] = {
     AssetKind.BATTERY: 0.1,
@@ -51,7 +52,7 @@ rounding leaves out adds up in its zone."""
 
 def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
     """Describe every asset that has a command binding, by asset id."""
-    levers = {}
+    levers, sets = {}, named_sets(site)
     for asset, spec in site.file.assets.items():
         command = bindings.command(asset)
         if command is None or not isinstance(spec, SteeredAsset | BoilerAsset):
@@ -88,6 +89,7 @@ def build_levers(site: Site, bindings: Bindings) -> dict[str, Lever]:
             switching=_switching(spec, site) if isinstance(spec, ChargePointAsset) else None,
             reserve_pct=spec.outage_reserve_pct if isinstance(spec, BatteryAsset) else 0.0,
             is_whole=isinstance(spec, DeferrableAsset) and spec.piece_s is None,
+            spins=asset in sets,
         )
     return levers
 

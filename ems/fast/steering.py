@@ -86,17 +86,20 @@ class Steering:
                 *bounds_of(self._site, lever, scene, powers),
                 *bounds_on(asset, limits),
                 *scene.turn.bounds(asset, running_at(lever, powers.taken_kw(asset) or 0.0)),
-                *island.bounds(lever),
+                *island.bounds(lever, powers.taken_kw(asset) or 0.0),
                 *start_bounds(lever, scene.compressors.get(asset), scene.snapshot.monotonic_s),
                 *stand_bounds(scene.phases.get(asset), scene.snapshot.monotonic_s),
             )
             for asset, lever in readable.items()
         }
         wishes = self._wishes(scene, powers, readable)
+        wishes |= {asset: wish for asset, wish in island.wishes().items() if _by_rules(wishes.get(asset))}
         wishes |= self._in_levels(scene, powers, wishes)
         wishes |= self._on_their_side(scene, powers, wishes, bounds)
         shaped = {asset: self._settled(wishes[asset], lever, bounds[asset], scene) for asset, lever in readable.items()}
-        powered = {asset: each for asset, each in shaped.items() if self._levers[asset].kind not in UNPOWERED}
+        # What a set in an island gives, its governor decides besides: to the balance it is what its meter shows.
+        still = {asset for asset, lever in readable.items() if lever.kind in UNPOWERED or asset in island.sets_kw}
+        powered = {asset: each for asset, each in shaped.items() if asset not in still}
         outcome = self._balanced(scene, powers, powered, bounds)
         told = {asset: self._with_phases(each, scene) for asset, each in {**shaped, **outcome.decisions}.items()}
         wanted_kw = self._wanted_kw(scene, wishes, bounds)
@@ -298,12 +301,14 @@ class Steering:
             lower_kw = max(lower_kw, min(power_kw, 0.0))
         if lever.kind is AssetKind.DEFERRABLE:
             upper_kw = min(upper_kw, max(power_kw, 0.0))
+        # A set that stands ready for an island stops only once all else was moved.
+        ready = lever.spins and power_kw < 0.0 and not overridden
         return Flex(
             asset=lever.asset,
             kind=lever.kind,
             power_kw=power_kw,
             lower_kw=max(lower_kw, 0.0) if keeps else lower_kw,
-            upper_kw=upper_kw,
+            upper_kw=max(min(upper_kw, -lever.minimum_kw), lower_kw) if ready else upper_kw,
             minimum_kw=lever.minimum_kw,
             step_kw=lever.step_kw,
             held_kw=held_kw,
@@ -314,6 +319,7 @@ class Steering:
             critical=lever.critical,
             levels_kw=lever.levels_kw,
             last_kw=lower_kw if keeps else None,
+            last_upper_kw=upper_kw if ready else None,
         )
 
     def _grid_slot(self, scene: Scene, powers: Powers) -> tuple[GridRows | None, int]:
@@ -368,3 +374,7 @@ class Steering:
         limit_kw = pv_limit(cap_kw, most_kw, held_kw, -flex.power_kw, lever.rating_kw)
         grid = Bound(Rung.GRID, -limit_kw, 0.0, f"{why}: {action(flex.kind, limit_kw)}")
         return clamp(flex.asset, Wish(shaped.rung, shaped.kw, shaped.reason), (*bounds, grid))
+
+
+def _by_rules(wish: Wish | None) -> bool:
+    return wish is not None and wish.rung is Rung.RULES

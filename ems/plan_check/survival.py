@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from ems.plan_check.words import ENERGY_TOLERANCE_KWH, POWER_TOLERANCE_KW, beyond
 from optimization.assets import Battery, BatteryInputs, Genset
-from optimization.bands import Survival
+from optimization.bands import Survival, Survived
 from optimization.problem import Plan, Problem
 from optimization.slots import Floats
 
@@ -29,7 +29,8 @@ def check_survival(problem: Problem, plan: Plan) -> Iterator[str]:
         yield f"standing alone: what the plan keeps is not {n} finite numbers"
         return
     yield from beyond("standing alone: misses less than nothing", -np.min(amounts[1:], axis=0), POWER_TOLERANCE_KW, "")
-    running_kw = _running_kw(asked, problem, plan)
+    by_set_kw = _by_set_kw(asked, problem, plan)
+    running_kw: Floats = np.sum([np.zeros(n), *by_set_kw.values()], axis=0)
     energy_kwh, power_kw = np.zeros(n), np.zeros(n)
     for s in range(n):
         for t in np.linspace(0.0, 1.0, INSTANTS):
@@ -42,6 +43,42 @@ def check_survival(problem: Problem, plan: Plan) -> Iterator[str]:
     yield from beyond(
         "standing alone: power that is neither there nor admitted", power_kw - kept.missing_kw, POWER_TOLERANCE_KW, "kW"
     )
+    yield from _spinning(asked, problem, plan, kept, by_set_kw)
+
+
+def _spinning(
+    asked: Survival, problem: Problem, plan: Plan, kept: Survived, by_set_kw: Mapping[str, Floats]
+) -> Iterator[str]:
+    """Say where the plan tells less of what rests on its sets than there is, or more than they could give."""
+    told, n = kept.spinning, len(plan.slots)
+    if (told.by_set_kw.keys() if told is not None else set()) != by_set_kw.keys():
+        yield f"standing alone: the plan does not speak of the sets {sorted(by_set_kw)}"
+        return
+    if told is None:
+        return
+    parts = [*told.by_set_kw.values(), told.rests_kw, told.rests_kwh]
+    if any(np.shape(each) != (n,) or not np.isfinite(each).all() for each in parts):
+        yield f"standing alone: what rests on sets is not {n} finite numbers"
+        return
+    for name, able_kw in by_set_kw.items():
+        gap_kw = np.abs(told.by_set_kw[name] - able_kw)
+        yield from beyond(
+            f"standing alone: {name} is not ready with what the plan says", gap_kw, POWER_TOLERANCE_KW, "kW"
+        )
+    rests_kwh, rests_kw = np.zeros(n), np.zeros(n)
+    for s in range(n):
+        for t in (0.0, 1.0):
+            needed_kwh, peak_kw = _asked(asked, plan, s, t, 0.0)
+            rests_kwh[s] = max(rests_kwh[s], needed_kwh - _stored_kwh(asked, problem, plan, s, t) - kept.missing_kwh[s])
+            rests_kw[s] = max(rests_kw[s], peak_kw - _power_kw(asked, problem, plan, s) - kept.missing_kw[s])
+    ready_kw: Floats = np.sum(list(by_set_kw.values()), axis=0)
+    tolerance_kwh = ENERGY_TOLERANCE_KWH * (1 + len(asked.members))
+    for what, hidden, tolerance, unit in (
+        ("power that rests on sets and is not told", rests_kw - told.rests_kw, POWER_TOLERANCE_KW, "kW"),
+        ("energy that rests on sets and is not told", rests_kwh - told.rests_kwh, tolerance_kwh, "kWh"),
+        ("more rests on sets than they can give", told.rests_kw - ready_kw, POWER_TOLERANCE_KW, "kW"),
+    ):
+        yield from beyond(f"standing alone: {what}", hidden, tolerance, unit)
 
 
 def _asked(asked: Survival, plan: Plan, s: int, t: float, running_kw: float) -> tuple[float, float]:
@@ -58,17 +95,17 @@ def _asked(asked: Survival, plan: Plan, s: int, t: float, running_kw: float) -> 
     return float(needed_kwh), peak_kw
 
 
-def _running_kw(asked: Survival, problem: Problem, plan: Plan) -> Floats:
-    """Give what sets that run could give [kW]; one that the loads cannot take gives nothing."""
-    total, slots = np.zeros(len(plan.slots)), plan.slots
+def _by_set_kw(asked: Survival, problem: Problem, plan: Plan) -> dict[str, Floats]:
+    """Give what each set that runs could give [kW]; one that the loads cannot take gives nothing."""
+    found, slots = {}, plan.slots
     for asset in problem.assets:
         if asset.id in asked.members and isinstance(asset, Genset):
-            runs = plan.schedules[asset.id].states["is_running"] > 0.5
-            for s in np.flatnonzero(runs):
+            able_kw = found[asset.id] = np.zeros(len(slots))
+            for s in np.flatnonzero(plan.schedules[asset.id].states["is_running"] > 0.5):
                 last_s = slots.offset_s[s] + slots.duration_s[s] + asked.hold_s
                 later = (slots.offset_s < last_s - 1e-6) & (np.arange(len(slots)) >= s)
-                total[s] += asset.rated_kw if asset.least_kw <= asked.carried_kw[later].min() else 0.0
-    return total
+                able_kw[s] = asset.rated_kw if asset.least_kw <= asked.carried_kw[later].min() else 0.0
+    return found
 
 
 def _stored_kwh(asked: Survival, problem: Problem, plan: Plan, s: int, t: float) -> float:

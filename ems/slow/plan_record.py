@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ems.slow.foresee import Foresight
-from optimization.bands import Held
+from optimization.bands import Held, Spinning
 from optimization.problem import Charge, EnergyTiers, Plan, Problem, ShadowPrices, Subscription, Supply
 
 DECIMALS = 4
@@ -27,6 +27,8 @@ HELD, MISSING = ("up_kw", "down_kw"), ("up_missing_kw", "down_missing_kw")
 """What of a band of reserve is told by member, and what in all."""
 ALONE = ("need_kwh", "missing_kwh", "missing_kw")
 """What is told of standing alone."""
+RESTS = ("rests_kw", "rests_kwh")
+"""What of it rests on generating sets."""
 WORTH_KEPT = 1e-3
 WORTH_DECIMALS = 3
 """A limit that is worth less than `WORTH_KEPT` in a slot is not written down [currency per unit]."""
@@ -126,7 +128,7 @@ def _further(problem: Problem, plan: Plan) -> dict[str, Any]:
         found["held_reserves"] = {name: _held(held) for name, held in plan.held_reserves.items()}
     if plan.survived is not None:
         kept = plan.survived
-        found["survived"] = {key: np.round(getattr(kept, key), DECIMALS) for key in ALONE}
+        found["survived"] = {key: np.round(getattr(kept, key), DECIMALS) for key in ALONE} | _spinning(kept.spinning)
     if plan.charged:
         found["charged"] = [np.round(each, DECIMALS) for each in plan.charged]
         found["charged_names"] = [charge_name(charge) for charge in problem.charges]
@@ -176,6 +178,14 @@ def _held(held: Held) -> dict[str, Any]:
     """Write down what is held of a band, by member, and what is missing of it."""
     by_member = {side: {n: np.round(kw, DECIMALS) for n, kw in getattr(held, side).items()} for side in HELD}
     return by_member | {key: np.round(getattr(held, key), DECIMALS) for key in MISSING}
+
+
+def _spinning(ready: Spinning | None) -> dict[str, Any]:
+    """Write down what rests on generating sets that run; nothing where none counts."""
+    if ready is None:
+        return {}
+    by_set = {name: np.round(kw, DECIMALS) for name, kw in ready.by_set_kw.items()}
+    return {"spinning_kw": by_set, **{key: np.round(getattr(ready, key), DECIMALS) for key in RESTS}}
 
 
 def _prices(prices: ShadowPrices) -> dict[str, Any]:

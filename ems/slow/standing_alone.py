@@ -2,7 +2,7 @@
 
 They are the loads that nobody commands, as the fast loop lets all else live on the sun in an island
 (`ems.fast.island`), or those of them that the site file names. The share of the foreseen sun and wind that it counts on
-is taken off.
+is taken off. Generating sets that the site file names carry them too, while they run.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import numpy as np
 from ems.config.assets import FixedLoad
 from ems.config.island import Survives
 from ems.config.site import SiteFile
-from optimization.assets import Battery, LoadInputs, Pv, PvInputs, Wind, WindInputs
+from optimization.assets import Battery, Genset, LoadInputs, Pv, PvInputs, Wind, WindInputs
 from optimization.bands import Survival
 from optimization.problem import Problem
 from optimization.slots import Floats
 
 KEY = "island.survives"
+SETS = f"{KEY}.sets"
 UNSTEERED = "the battery that would hold the bus is not steered"
 
 
@@ -30,10 +31,12 @@ def standing_alone(file: SiteFile, problem: Problem) -> tuple[Survival | None, d
         return None, {KEY: UNSTEERED}
     asked = island.survives
     carried_kw = np.maximum(_loads_kw(file, asked, problem) - asked.sun_share * _sun_kw(problem), 0.0)
-    kept = Survival(
-        (island.forming,), carried_kw, asked.hold_s, asked.missing_per_kwh, asked.pickup_factor, asked.pickup_s
-    )
-    return kept, {}
+    steered = {asset.id for asset in problem.assets if isinstance(asset, Genset)}
+    sets = tuple(name for name in asked.sets or () if name in steered)
+    members, pickup = (island.forming, *sets), (asked.pickup_factor, asked.pickup_s)
+    kept = Survival(members, carried_kw, asked.hold_s, asked.missing_per_kwh, *pickup)
+    left_out = [name for name in asked.sets or () if name not in steered]
+    return kept, {SETS: f"no spinning reserve of {', '.join(left_out)}: not steered"} if left_out else {}
 
 
 def _loads_kw(file: SiteFile, asked: Survives, problem: Problem) -> Floats:

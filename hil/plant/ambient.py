@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+NOMINAL_HZ = 50.0
+
 
 @dataclass(slots=True)
 class Ambient:
@@ -23,6 +25,8 @@ class Ambient:
         dark: buses without power.
         live_s: for how long the others have had it [s].
         pv_share: which share of its power a PV plant may give.
+        frequency_hz: of the bus.
+        pickup: what loads take just after an interruption, as a multiple of what people want, by bus; 1 where none is.
     """
 
     elapsed_s: float = 0.0
@@ -35,6 +39,8 @@ class Ambient:
     dark: frozenset[str] = frozenset()
     live_s: float = math.inf
     pv_share: float = 1.0
+    frequency_hz: float = NOMINAL_HZ
+    pickup: Mapping[str, float] = field(default_factory=dict)
 
     def feeds(self, bus: str, for_s: float = 0.0) -> bool:
         """Tell whether a bus has power, and has had it for so long [s]."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from hil.plant.ambient import NOMINAL_HZ
 from hil.plant.battery import Battery
 
 TRANSFER_S = 4.0
@@ -32,7 +33,7 @@ PV_WAITS_S = 60.0
 OVERLOAD = 1.1
 TRIPS, CLOSES = "the island trips", "the connection closes"
 TRIP_S = 4.0
-NOMINAL_HZ, DROOP_HZ, PV_FROM_HZ, PV_PER_HZ = 50.0, 0.5, 50.2, 0.4
+DROOP_HZ, PV_FROM_HZ, PV_PER_HZ = 0.5, 50.2, 0.4
 HIGHEST = 4.0
 """A battery that is full answers as if it were so many times overloaded, at most."""
 

@@ -17,6 +17,7 @@ from hil.plant.automation import Automation
 from hil.plant.battery import Battery
 from hil.plant.car_park import CarPark
 from hil.plant.charge_point import ChargePoint, Departure
+from hil.plant.cold_load import ColdLoad
 from hil.plant.connection import Connection, Supply
 from hil.plant.draws import Floats
 from hil.plant.heat import HeatNode
@@ -51,6 +52,7 @@ class Plant:
         forming: the battery that holds an island; None where none can.
         after: the power flow of the feeder after each outage, by its name.
         nodes: heat nodes; what stands at no bus lives on there.
+        cold_load: what loads take just after an interruption; None for no more than usual.
 
     Attributes:
         elapsed_s: since the start of the world [s].
@@ -66,7 +68,7 @@ class Plant:
         zone: ZoneInfo, parks: Mapping[str, CarPark] | None = None,
         automations: Mapping[str, Automation] | None = None, forming: str | None = None,
         after: Mapping[str, PowerFlow | PhaseFlow] | None = None,
-        nodes: Sequence[HeatNode] = (),
+        nodes: Sequence[HeatNode] = (), cold_load: ColdLoad | None = None,
     ) -> None:  # fmt: skip
         self.devices, self.parks, self.automations, self.nodes = devices, parks or {}, automations or {}, nodes
         self.weather, self.market, self.witness = nature.sky, nature.market, witness
@@ -78,7 +80,7 @@ class Plant:
         self._real_kw: dict[str, float] = {}
         self.import_kwh = self.export_kwh = self.reactive_kvarh = 0.0
         self._flow, self._local = flow, LocalTime(nature.sky.start, zone)
-        self._whole, self.after = flow, after or {}
+        self._whole, self.after, self._cold_load = flow, after or {}, cold_load
         battery = devices[forming] if forming is not None else None
         self.connection = Connection(battery if isinstance(battery, Battery) else None)
         self._island = IslandFlow(flow.grid, devices[forming].bus) if forming is not None else None
@@ -212,10 +214,16 @@ class Plant:
             switch = self.connection
             around.dark = frozenset(b for b, place in self._feeders.items() if not switch.feeds(place, elapsed_s))
             around.pv_share, around.live_s = switch.pv_share(elapsed_s), switch.live_s(elapsed_s)
+            around.frequency_hz = switch.frequency_hz
+            if self._cold_load is not None:
+                around.pickup = self._cold_load.look(around.dark, elapsed_s)
 
     def _solve(self) -> GridState:
         p_kw, q_kvar = self._p_kw, self._q_kvar
         p_kw[:], q_kvar[:] = self._loads.p_kw, self._loads.q_kvar
+        for name, multiple in self._ambient.pickup.items():
+            p_kw[self._feeders[name]] *= multiple
+            q_kvar[self._feeders[name]] *= multiple
         if self._ambient.dark:
             dark = [self._feeders[bus] for bus in self._ambient.dark]
             p_kw[dark] = q_kvar[dark] = 0.0

@@ -2,9 +2,12 @@
 
     told to run -> cranks for `START_S` -> takes load at RAMP of its rating a second, never below its least load
     told to stand -> gives up its load at the same pace, then runs on empty for `COOL_S`
+    running in an island, its governor answers the frequency: p = told + rated * (50 - f) / DROOP_HZ, lag GOVERNOR_S
     fuel = idle + a * p + b * p^2 / rated       [kW of lower heating value], while the engine turns
 
-p [kW] generated. Nobody runs it below its least load: a smaller command is a stand. Own derivation.
+p [kW] generated, f [Hz]. Nobody runs it below its least load: a smaller command is a stand. The droop is that of the
+battery that holds the bus, so that both share a load by what they can give. Own derivation; that sets of this size take
+their full load in one step and are back in band within 3 to 5 s is typical by UFGS 16264A (diesel-generator sets).
 """
 
 from __future__ import annotations
@@ -15,12 +18,14 @@ from enum import IntEnum
 
 import numpy as np
 
-from hil.plant.ambient import Ambient
+from hil.plant.ambient import NOMINAL_HZ, Ambient, approach
 from hil.plant.draws import off
 
 START_S = 12.0
 COOL_S = 60.0
 RAMP = 0.05
+GOVERNOR_S = 3.0
+DROOP_HZ = 0.5
 CURVED = 0.1
 """Share of the fuel at full load that grows with the square of the power."""
 
@@ -62,6 +67,8 @@ class Genset:
     setpoint_kw: float | None = None
     engine: Engine = Engine.STANDS
     _for_s: float = 0.0
+    _loaded_kw: float = 0.0
+    _governed_kw: float = 0.0
 
     @classmethod
     def drawn(
@@ -89,15 +96,9 @@ class Genset:
         runs = wanted_kw > 0.0 and wanted_kw >= self.least_kw - 1e-9 and ambient.feeds(self.bus)
         self._for_s += dt_s
         self._turn(runs=runs)
-        given_kw = -self.power_kw
-        if self.engine is Engine.RUNS:
-            reach_kw = RAMP * self.rated_kw * dt_s
-            target_kw = wanted_kw if runs else 0.0
-            given_kw = min(
-                max(target_kw, given_kw - reach_kw), max(given_kw + reach_kw, self.least_kw if runs else 0.0)
-            )
-        else:
-            given_kw = 0.0
+        given_kw = self._load(wanted_kw if runs else 0.0, ambient.frequency_hz, dt_s)
+        if not ambient.feeds(self.bus):
+            self._loaded_kw = self._governed_kw = 0.0
         self.power_kw = -given_kw if ambient.feeds(self.bus) else 0.0
         hours = dt_s / 3600.0
         self.energy_kwh += given_kw * hours
@@ -105,6 +106,22 @@ class Genset:
             load = self.slope * given_kw + self.bend * given_kw**2 / self.rated_kw
             self.fuel_kwh += (self.idle_kw + load) * hours
             self.run_h += hours
+
+    def _load(self, wanted_kw: float, frequency_hz: float, dt_s: float) -> float:
+        """Take what it is told at its pace, and what its governor adds at the governor's; gives the power [kW]."""
+        if self.engine is not Engine.RUNS:
+            self._loaded_kw = self._governed_kw = 0.0
+            return 0.0
+        least_kw, reach_kw = self.least_kw if wanted_kw > 0.0 else 0.0, RAMP * self.rated_kw * dt_s
+        self._loaded_kw = min(max(wanted_kw, self._loaded_kw - reach_kw), max(self._loaded_kw + reach_kw, least_kw))
+        told_kw = self._loaded_kw
+        if wanted_kw <= 0.0:
+            self._governed_kw = 0.0
+            return told_kw
+        answer_kw = self.rated_kw * (NOMINAL_HZ - frequency_hz) / DROOP_HZ
+        answer_kw = min(max(answer_kw, self.least_kw - told_kw), self.rated_kw - told_kw)
+        self._governed_kw = approach(self._governed_kw, answer_kw, dt_s, GOVERNOR_S)
+        return min(max(told_kw + self._governed_kw, self.least_kw), self.rated_kw) if self._governed_kw else told_kw
 
     def _turn(self, *, runs: bool) -> None:
         """Go from one state of the engine to the next."""

@@ -53,6 +53,8 @@ class Load:
     def step(self, ambient: Ambient, dt_s: float) -> None:
         """Take what the people take."""
         wanted_kw = float(self.demand_kw[min(int(ambient.elapsed_s / STEP_S), len(self.demand_kw) - 1)])
+        if ambient.pickup:
+            wanted_kw *= ambient.pickup.get(self.bus, 1.0)
         self.power_kw = wanted_kw if ambient.feeds(self.bus) else 0.0
         self.energy_kwh += self.power_kw * dt_s / 3600.0
 

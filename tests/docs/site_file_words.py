@@ -167,6 +167,7 @@ WORDS: dict[str, dict[str, str]] = {
         "pickup_s": "for how long that lasts",
         "sun_share": "share of the foreseen sun and wind that is counted on, 0..1",
         "loads": "ids of what has to be carried; null for all loads that nobody commands",
+        "sets": "ids of generating sets that go on beside `forming`; those that run are spinning reserve",
     },
     "GridOperator": {
         "failsafe_import_kw": "import limit that holds while the operator is lost; null takes no import limits",

@@ -1,7 +1,8 @@
 """F24: the grid goes and comes back: island or safe within a cycle, nothing against who holds the bus, back by ramps.
 
 The slice is the decision of a single cycle. The soak runs the scenarios of IEEE 2030.8's functions over sockets:
-planned and unplanned islanding, dispatch as an island, reconnection, black start.
+planned and unplanned islanding, dispatch as an island, reconnection, black start; and loads that come back at a
+multiple of their power, with a set that runs for it and with one that does not.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from stage import SceneMaker, levers_of, make_plan, make_site
 
 from ems.config.binding import bind
@@ -20,12 +22,15 @@ from ems.fast.outcome import Outcome
 from ems.fast.steering import Steering
 from hil.case import Case
 from hil.run import run_case
+from hil.scenario_file import FOLDER
 
 GATEWAY = {"protocol": "simulated", "profile": "limit_gateway", "port": 9}
 ISLAND = {"device": "gateway", "role": "contact_2_state", "forming": "battery"}
 SITE = make_site({"devices.gateway": GATEWAY, "island": ISLAND})
 SWITCH = "gateway.contact_2_state"
 PLAN = {"battery": 20.0, "heat": 8.0, "pv": -30.0, "car": 22.0}
+FEEDER = "spinning_reserve"
+"""The scenario of the demo feeder; the others are of the demo house."""
 SCENARIOS = ("islanding_planned", "islanding_unplanned", "islanding_evening", "reconnection", "black_start")
 
 
@@ -103,3 +108,20 @@ def test_f24_the_scenario_holds_every_criterion(scenario: str) -> None:
     home: Path = find_site("demo_house")
     result = run_case(Case.of(home, scenario, 1, None)).about["result"]
     assert [one for one in result["criteria"] if not one["passed"]] == []
+
+
+@pytest.mark.soak
+@pytest.mark.faults
+@pytest.mark.parametrize("named", [True, False], ids=["with the set", "without"])
+@pytest.mark.timeout(1200)
+def test_f24_cold_loads_are_survived_because_of_the_set_that_runs(tmp_path: Path, named: bool) -> None:
+    home, scenario = find_site("demo_feeder"), FEEDER
+    if not named:
+        content = yaml.safe_load((FOLDER / f"{FEEDER}.yaml").read_text(encoding="utf-8"))
+        del content["plant"]["island"]["survives"]["sets"]
+        file = tmp_path / "without.yaml"
+        file.write_text(yaml.safe_dump(content), encoding="utf-8")
+        scenario = str(file)
+    result = run_case(Case.of(home, scenario, 1, None)).about["result"]
+    failed = {one["name"] for one in result["criteria"] if not one["passed"]}
+    assert failed == set() if named else {"island_trips", "dark_s"} <= failed

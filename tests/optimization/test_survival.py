@@ -259,3 +259,52 @@ def test_numbers_that_do_not_fit_are_named():
 def test_nothing_is_asked_of_a_question_without_it():
     assert structure(asked()).survival is None
     assert structure(asked(alone())) != structure(asked())
+
+
+def test_what_rests_on_a_set_is_told_and_a_plan_that_hides_it_is_found_out():
+    engine = (ENGINE, GensetInputs(False, 86400.0, np.full(N, 0.09)))
+    survival = alone(6.0, members=("battery", "engine"), hold_s=7200.0, factor=2.0, pickup_s=60.0, missing=9.0)
+    question = asked(survival, more=(engine,))
+    plan = as_plan(question, solved(question))
+    told = plan.survived.spinning
+    np.testing.assert_allclose(told.by_set_kw["engine"], 12.0)  # it runs all the time: the battery has 8 kW, not 12
+    np.testing.assert_allclose(told.rests_kw, 4.0, atol=1e-6)
+    assert (plan.schedules["engine"].states["is_running"] > 0.5).all()
+    stored = np.concatenate([[10.0], plan.schedules["battery"].states["energy_kwh"]])
+    spare = 0.96 * (np.minimum(stored[:-1], stored[1:]) - 1.0)
+    np.testing.assert_allclose(told.rests_kwh, np.maximum(12.1 - spare, 0.0), atol=1e-3)
+    wrong = {
+        "does not speak of the sets ['engine']": None,
+        "power that rests on sets and is not told": replace(told, rests_kw=told.rests_kw * 0.5),
+        "more rests on sets than they can give": replace(told, rests_kw=told.rests_kw + 20.0),
+        "energy that rests on sets and is not told": replace(told, rests_kwh=told.rests_kwh - 1.0),
+        "engine is not ready with what the plan says": replace(told, by_set_kw={"engine": np.full(N, 15.0)}),
+        "finite numbers": replace(told, rests_kw=told.rests_kw * np.nan),
+    }
+    for words, each in wrong.items():
+        lie = replace(plan, survived=replace(plan.survived, spinning=each))
+        assert words in "; ".join(check_plan(question, lie)), words
+
+
+def test_without_a_set_nothing_rests_on_one():
+    assert solved(asked(alone(5.0))).survived.spinning is None
+
+
+@pytest.mark.parametrize(("name", "unit"), [("island_kw", "kw"), ("island_kwh", "kwh")])
+def test_what_stands_ready_for_an_island_is_worth_what_it_costs(name, unit):
+    """A kWh more of need, by a longer pickup, and a kW more of power, by a higher one, cost what the price says."""
+    weak = replace(BATTERY, discharge_taper_pct=50.0)
+    base = alone(7.0, hold_s=60.0, missing=200.0) if unit == "kw" else alone(5.0, hold_s=9000.0, missing=2.0)
+    solver, step = Solver(priced=True), 1e-3
+
+    def at(more):
+        factor = 1.0 + more / base.carried_kw[0]
+        pickup_s = 0.0 if unit == "kw" else 3600.0
+        return solver.solve(asked(replace(base, pickup_factor=factor, pickup_s=pickup_s), battery=weak))
+
+    prices = {limit.name: limit.worth for limit in at(2 * step).prices.limits}
+    slope = (at(3 * step).objective - at(step).objective) / (2 * step)
+    assert slope > 1e-3
+    assert prices[name].sum() + (prices.get("island_kw", np.zeros(1)).sum() if unit == "kwh" else 0.0) == pytest.approx(
+        slope, rel=0.02
+    )

@@ -72,6 +72,8 @@ SURVIVES = {
     "mean `houses`?); known are houses",
     "hold_s: 60, missing_per_kwh: 1, loads: [battery]": "loads.0: there is no load 'battery' that nobody commands",
     "hold_s: 60, missing_per_kwh: 1, loads: []": "loads: ",
+    "hold_s: 60, missing_per_kwh: 1, sets: [battery]": "sets.0: there is no generating set 'battery'; known are none",
+    "hold_s: 60, missing_per_kwh: 1, sets: []": "sets: ",
     "hold_s: 60, missing_per_kwh: 1, hours: 2": "hours: is not a known key here",
 }
 
@@ -83,3 +85,24 @@ def test_one_slip_of_an_island_gives_one_problem_at_its_place(yard: Path, what: 
     (only,) = found
     assert only.startswith(f"site.yaml:{SITE.count(chr(10)) + 1}:"), only
     assert f"  island.survives.{SURVIVES[what]}" in only, only
+
+
+SET = "  diesel: {kind: genset, device: engine, bus: busbar, rated_kw: 20, minimum_kw: 6, fuel_price_per_kwh: 0.1}\n"
+ENGINE = "  engine: {protocol: modbus, profile: genset, port: 30, mode: control, safe: {setpoint_kw: 0}}\n"
+SETS = {
+    "[disel]": "sets.0: there is no generating set 'disel' (did you mean `diesel`?); known are diesel",
+    "[diesel, diesel]": "sets.1: diesel stands here twice; write each set once",
+    "[diesel, 7]": "sets.1: ",
+}
+
+
+@pytest.mark.parametrize("sets", ["[diesel]", *SETS])
+def test_sets_that_count_as_spinning_reserve_are_there_and_named_once(yard: Path, sets: str) -> None:
+    with_set = SITE.replace("devices:\n", f"devices:\n{ENGINE}").replace("assets:\n", f"assets:\n{SET}")
+    assert with_set.count("engine") == 2
+    asked = ISLAND.replace("WHAT", f"hold_s: 60, missing_per_kwh: 1, sets: {sets}")
+    found = [problem for problem in problems(yard, f"{with_set}{asked}\n") if "island.role" not in problem]
+    assert len(found) == (sets in SETS)
+    for problem in found:
+        assert problem.startswith(f"site.yaml:{with_set.count(chr(10)) + 1}:"), problem
+        assert f"  island.survives.{SETS[sets]}" in problem, problem
