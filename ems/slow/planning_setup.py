@@ -52,7 +52,7 @@ from ems.store.segments import FOLDER
 from ems.worker import Feeder, Solver
 from optimization.assets import EvSession, HeatPump
 from optimization.forecast.ladder import REMEMBERED_S
-from optimization.forecast.past import empty
+from optimization.forecast.past import Past, empty
 from optimization.grid_case import bus_numbers, load_case
 from optimization.network import GridLimits, Network
 from optimization.periods import month_start
@@ -136,9 +136,13 @@ def build_planning(
 
 def _season(site: Site, foreseer: Foreseer, zone: ZoneInfo, journal: PlanJournal) -> SeasonDesk:
     """Let a site with long stores look at the season ahead; raises `SeriesError` where its year cannot be read."""
-    year = site.file.series.season
-    far = FarSight(site, foreseer, zone, year={} if year is None else read_season(site.folder / "series" / year))
-    return SeasonDesk(site, SeasonSight(site, far), journal.record)
+    return SeasonDesk(site, SeasonSight(site, FarSight(site, foreseer, zone, year=year_of(site))), journal.record)
+
+
+def year_of(site: Site) -> dict[str, Past]:
+    """Read the year of prices and weather that came with a site; empty without one; raises `SeriesError`."""
+    name = site.file.series.season
+    return {} if name is None else read_season(site.folder / "series" / name)
 
 
 def _ladders(site: Site, clock: Clock, journal: PlanJournal, learner: Learner | None, state_dir: Path) -> LoadLadders:

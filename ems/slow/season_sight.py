@@ -40,7 +40,7 @@ from optimization.periods import months_within
 from optimization.season import Season, SeasonMaker, SeasonPipe, SeasonStore
 from optimization.slots import Floats, Ints, Slots
 
-MOST_STEPS = 750
+MOST_STEPS = 1500
 STEPS_H = (1, 2, 3, 4, 6, 8, 12, 24)
 
 
