@@ -11,7 +11,7 @@ any time of their stay; heat pumps hold the floor of their comfort band, their h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -20,7 +20,7 @@ import numpy as np
 
 from ems.comfort import comfort_band
 from ems.config.asset_models import asset_models, planned_assets
-from ems.config.assets import BatteryAsset, HeatPumpAsset, MeteredLoad
+from ems.config.assets import BatteryAsset, HeatPumpAsset, MeteredLoad, SourceAsset
 from ems.config.forecasts import UNMETERED
 from ems.config.site import Site
 from ems.slow.feed_desk import POINTS, WIND
@@ -41,6 +41,9 @@ WEEKS_BACK = 4
 YEAR_WEEKS = 52.0
 """A year before, on the same day of the week."""
 HEAT_STEPS = 6
+DAY_H, WEEK_H = 24, 168
+CARS_H = 7 * WEEK_H
+"""So far ahead each car is expected by itself, where a look ahead is longer than a month [h]."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +91,10 @@ class FarSight:
         outdoor = steps.expected("outdoor_c", foresight.outdoor_c)
         sun = steps.expected("irradiance_w_m2", foresight.irradiance)
         planning, charge = self.site.file.planning, self.site.tariff.demand
+        # Each car of a year by itself would take seconds in the core.
+        near = hours if until is None else uniform(hours.start, min(len(hours), CARS_H), HOUR_S)
+        cars = list(self._cars(near, slots, foresight))
+        cars = cars if len(near) == len(hours) else list(again_weekly(cars, len(near), len(hours)))
         return MonthAhead(
             start=hours.start,
             step_s=HOUR_S,
@@ -96,7 +103,7 @@ class FarSight:
             export_price=sell,
             carbon_kg_per_kwh=carbon,
             store=self._store(situation),
-            movable=(*self._cars(hours, slots, foresight), *self._heat(hours, outdoor, sun)),
+            movable=(*cars, *self._heat(hours, outdoor, sun)),
             month=np.minimum(month_of_slots(hours, self.zone, len(peaks_kw)), len(peaks_kw) - 1),
             free_kw=peaks_kw,
             price_per_kw=0.0 if charge is None else charge.price_per_kw,
@@ -125,9 +132,9 @@ class FarSight:
         """Sum up the loads less the sun, as expected."""
         air = {point: steps.a_year_ago(point) for point in (*POINTS["weather"], WIND)}
         plants = [
-            steps.given_by(kw, partial(generation_kw, self.site.file.assets[name], air))
+            steps.given_by(kw, partial(generation_kw, spec, air))
             for name, kw in foresight.pv_kw.items()
-            if name in self.site.file.assets
+            if isinstance(spec := self.site.file.assets.get(name), SourceAsset)
         ]
         total = -np.sum(plants or [np.zeros(len(steps.at_s))], axis=0)
         rest_kw = foresight.load_kw if self.knows_rest else None
@@ -260,6 +267,17 @@ class _Steps:
         quarters = self.at_s[:, None] - weeks_back[:, None] * WEEK_S + np.arange(4) * HOUR_S / 4.0
         seen = past.before(self.start.timestamp()).at(quarters.ravel()).reshape(quarters.shape)
         return np.where(np.isfinite(seen).all(axis=1), np.nan_to_num(seen).mean(axis=1), np.nan)
+
+
+def again_weekly(moves: list[Movable], known_h: int, until_h: int) -> Iterable[Movable]:
+    """Give what begins a day or more before the end of what is known, its last week again and again until an hour."""
+    last = known_h - DAY_H
+    for move in moves:
+        if move.first < last:
+            yield move
+        if last - WEEK_H <= move.first < last:
+            for first in range(move.first + WEEK_H, until_h - len(move.most_kw) + 1, WEEK_H):
+                yield replace(move, first=first)
 
 
 def _stay(point: ChargePoint, stay: EvSession, hours: Slots) -> Iterable[Movable]:

@@ -4,7 +4,7 @@ Law: nothing of the future is read; what is expected comes from `ems.slow.far_si
 
 Steps are means of some hours, as few hours as keep their count within `MOST_STEPS`. All batteries and all nodes whose
 tank is known take part. What is blocked or overridden now is taken to be free again. Cars and heated rooms draw what
-they need evenly over the time in which they may.
+they need evenly over the time in which they may; cars beyond seven weeks come as in the week before that.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ class Battery(AssetOf[BatteryInputs]):
         }
         traits = frozenset(trait for trait, is_used in used.items() if is_used)
         curves = (max(1, len(self.charge_curve)), max(1, len(self.discharge_curve)), len(self.depth_wear))
-        pieces = curves if traits & {CURVED, WEARING_BY_DEPTH, DROPPING} else ()
+        pieces: tuple[int, ...] = curves if traits & {CURVED, WEARING_BY_DEPTH, DROPPING} else ()
         pieces += (len(inputs.end_drops),) if inputs.end_drops else ()
         return AssetShape(type(self), self.bus, self.reactive_per_active, traits=traits, pieces=pieces)
 

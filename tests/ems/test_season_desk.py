@@ -26,6 +26,7 @@ from ems.config.binding import bind
 from ems.config.site import Site
 from ems.planning import Planning
 from ems.process_image import Reading, Snapshot
+from ems.slow.far_sight import again_weekly
 from ems.slow.planning_setup import build_planning
 from ems.slow.season_desk import SeasonDesk
 from ems.slow.season_sight import drawn_evenly, long_stores, means, steps_of
@@ -259,6 +260,15 @@ def test_what_may_be_moved_is_drawn_evenly() -> None:
         (Movable(1, np.array([4.0, 2.0]), 3.0), Movable(0, np.full(2, 1.0), 9.0)), np.zeros(4, int), np.zeros(1), 0.0,
     )  # fmt: skip
     np.testing.assert_allclose(drawn_evenly(month), [1.0, 3.0, 1.0, 0.0])
+
+
+def test_cars_far_ahead_come_as_in_the_last_week_that_is_known() -> None:
+    day = [Movable(24 * k, np.full(30, 1.0 + k % 7), 5.0) for k in range(21)]
+    found = list(again_weekly(day, 21 * 24, 40 * 24))
+    firsts = [move.first for move in found]
+    assert len(firsts) == len(set(firsts))
+    assert sorted(firsts) == [24 * k for k in range(39)]
+    assert {float(move.most_kw[0]) for move in found if move.first % 168 == 48} == {3.0}
 
 
 def test_long_stores_are_those_that_say_so() -> None:
