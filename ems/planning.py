@@ -35,6 +35,7 @@ from ems.slow.plan_record import plan_record
 from ems.slow.plan_resumed import misfit
 from ems.slow.question import Questioner, plan_slots
 from ems.slow.responses import responses
+from ems.slow.season_desk import SeasonDesk
 from ems.slow.situation import AssetNow, read_situation, with_hygiene
 from ems.slow.standing_alone import standing_alone
 from ems.slow.tariff_charges import settled
@@ -86,6 +87,7 @@ class PlanningParts:
     futures: Futures | None = None
     ladders: LoadLadders | None = None
     elsewhere: tuple[Elsewhere, ...] = ()
+    season: SeasonDesk | None = None
 
 
 class Planning:
@@ -272,7 +274,12 @@ class Planning:
         periods, table = self._parts.periods, self._parts.measured.table(now)
         for at in self._parts.elsewhere:
             await at.look_ahead(now, table, slots, foresight, situation, solver=self._solver)
-        await periods.look_ahead(now, table, slots, foresight, situation, solver=self._solver)
+        season, known = self._parts.season, (now, table, slots, foresight, situation)
+        if season is None:
+            await periods.look_ahead(*known, solver=self._solver)
+        else:
+            await season.look_ahead(*known, peak_kw=periods.now(now).peak_so_far_kw or 0.0, solver=self._solver)
+            await periods.look_ahead(*known, solver=self._solver, added=season.added)
         others = self._parts.elsewhere
         events, unheard = responses(self._site.file.demand_response, slots, self._zone, self._net_past(table))
         problem = self._parts.questioner.ask(
@@ -283,6 +290,7 @@ class Planning:
             previous=self._published,
             overrides=overrides,
             limits=limits,
+            worths=None if season is None else season.worths(now),
             terms=periods.terms(slots, now),
             tiers=periods.tiers(slots, now),
             further=(*periods.further_demands(slots, now), *self._settled(slots), *events[: 0 if others else None]),
@@ -334,6 +342,8 @@ class Planning:
         body["accounts"], body["config"] = self._parts.periods.accounts.body(), self._site.config_hash
         if self._parts.elsewhere:
             body["accounts_elsewhere"] = {at.name: at.periods.accounts.body() for at in self._parts.elsewhere}
+        if self._parts.season is not None and (season := self._parts.season.body(plan.made_at)):
+            body["season"] = season
         kept = asyncio.wrap_future(self._journal.record("plan", body, at=plan.made_at))
         try:
             await self._clock.wait_for(kept, JOURNAL_LIMIT_S)

@@ -23,6 +23,7 @@ from ems.clock import Clock
 from optimization.month_ahead import Ahead, MonthAhead
 from optimization.network import GridLimits
 from optimization.problem import Plan, Problem, Refused
+from optimization.season import Season, SeasonAhead
 from optimization.switching import Outage
 from optimization.witness import Witness
 
@@ -49,6 +50,9 @@ class Solver(Protocol):
     async def look_ahead(self, question: MonthAhead, deadline_s: float) -> Ahead | None:
         """Find the peaks that are worth their price, within the deadline [s]; None if there is no answer."""
 
+    async def look_season(self, question: Season, deadline_s: float) -> SeasonAhead | None:
+        """Find what stored energy will be worth, within the deadline [s]; None if there is no answer."""
+
     async def close(self) -> None:
         """End it."""
 
@@ -65,6 +69,9 @@ class NoSolver:
         """Give no plan."""
 
     async def look_ahead(self, question: MonthAhead, deadline_s: float) -> None:
+        """Find nothing."""
+
+    async def look_season(self, question: Season, deadline_s: float) -> None:
         """Find nothing."""
 
     async def close(self) -> None:
@@ -129,6 +136,10 @@ class DirectSolver:
         """Answer, however long it takes."""
         return answer_ahead(question)
 
+    async def look_season(self, question: Season, deadline_s: float) -> SeasonAhead | None:  # noqa: ARG002
+        """Answer, however long it takes."""
+        return answer_season(question)
+
     async def close(self) -> None:
         """Forget the planner."""
         self._planner = None
@@ -156,6 +167,17 @@ def answer_ahead(question: MonthAhead) -> Ahead | None:
     try:
         return look_ahead(question)
     except MonthAheadError as error:
+        logger.warning("%s", error)
+        return None
+
+
+def answer_season(question: Season) -> SeasonAhead | None:
+    """Look at the season ahead in this process likewise."""
+    from optimization.season_lp import SeasonError, look_ahead  # noqa: PLC0415 - the solver is not for the core
+
+    try:
+        return look_ahead(question)
+    except SeasonError as error:
         logger.warning("%s", error)
         return None
 
@@ -204,6 +226,11 @@ class WorkerSolver:
         """Ask the worker likewise."""
         answer = await self._ask(question, deadline_s, (Ahead, NoneType))
         return answer if isinstance(answer, Ahead) else None
+
+    async def look_season(self, question: Season, deadline_s: float) -> SeasonAhead | None:
+        """Ask the worker likewise."""
+        answer = await self._ask(question, deadline_s, (SeasonAhead, NoneType))
+        return answer if isinstance(answer, SeasonAhead) else None
 
     async def _ask(self, question: object, deadline_s: float, expected: tuple[type, ...]) -> object | None:
         async with self._turn:

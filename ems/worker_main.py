@@ -12,8 +12,9 @@ import sys
 from contextlib import suppress
 
 from ems.child_process import private_stdout, receive, send
-from ems.worker import READY, answer_ahead, load_planner
+from ems.worker import READY, answer_ahead, answer_season, load_planner
 from optimization.month_ahead import MonthAhead
+from optimization.season import Season
 
 NICE = 5
 
@@ -31,7 +32,13 @@ def main() -> int:
     # A parent that was killed meanwhile wants no answer any more.
     with suppress(BrokenPipeError):
         while (question := receive(source)) is not None:
-            send(sink, answer_ahead(question) if isinstance(question, MonthAhead) else planner.plan(*question))
+            match question:
+                case MonthAhead():
+                    send(sink, answer_ahead(question))
+                case Season():
+                    send(sink, answer_season(question))
+                case _:
+                    send(sink, planner.plan(*question))
     return 0
 
 

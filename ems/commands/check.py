@@ -15,7 +15,7 @@ from ems.config.step_models import nobody_sets
 from ems.config.verdict import Verdict, write_verdict
 from ems.exit_codes import CommandError, Exit
 from ems.failsafe import is_steered, judge
-from ems.slow.planning_setup import cache_dir, grid_limits, grid_path, outages
+from ems.slow.planning_setup import cache_dir, grid_limits, grid_path, outages, year_of
 from ems.slow.series_files import SeriesError
 from optimization.network import GridError
 from optimization.network_build import prepare
@@ -30,6 +30,7 @@ def command(argv: Sequence[str]) -> int:
     facts = understood(site, bind(site), now)
     note("checking the grid with all devices in failsafe ...")
     try:
+        year_of(site)
         for outage in outages(site):
             prepare(grid_path(site), outage.limits or grid_limits(site), cache_dir(state), outage)
         verdict = judge(site, state, now)

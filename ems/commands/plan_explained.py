@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from ems.commands.charges_shown import charges_at
 from ems.commands.plan_kept import Kept
 from ems.commands.plan_shown import lost
+from ems.commands.season_shown import season_line, worth_at_end
 from ems.commands.spinning_shown import spinning_at
 from ems.config.documents import read_document, thing_of
 from ems.config.heat_assets import PipeAsset
@@ -83,7 +84,9 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
         None where the plan has none], `limits` that bind the asset, the connection or the feeder in the slot (`asset`,
         `name`, `side`, `worth`, `key`, `line`), `charges` of the connection that count something in the slot (`name`,
         `amount`, `unit`, `of`, `key`, `line`), `positions` of tap changers and banks (`position`, and `before`, that of
-        the slot before, None in the first), `lost` wishes of the asset over the horizon (`name`, `amount`, `key`,
+        the slot before, None in the first), `season` (what is left at the plan's end in the long store that the asset
+        is or serves, as `ems.commands.season_shown.worth_at_end` tells it, with `key` and `line`; None where there is
+        no such store), `lost` wishes of the asset over the horizon (`name`, `amount`, `key`,
         `line`), `site_changed` (whether the site was another one when the plan was made).
     """
     plan, where = kept.plan, _Lines(site)
@@ -110,6 +113,7 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
             name: {"position": int(taken[slot]), "before": int(taken[slot - 1]) if slot else None}
             for name, taken in plan.positions.items()
         },
+        "season": _season(site, kept, asset, where),
         "lost": [
             {"name": name, "amount": amount, **where.of(WISHES.get(name, ("assets", asset, *OWN_WISHES.get(name, ()))))}
             for one, name, amount in lost(kept)
@@ -117,6 +121,11 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
         ],
         "site_changed": kept.body.get("config") not in {None, site.config_hash},
     }
+
+
+def _season(site: Site, kept: Kept, asset: str, where: _Lines) -> dict[str, Any] | None:
+    told = worth_at_end(site, kept, asset)
+    return None if told is None else {**told, **where.of(("assets", told["asset"], "season_days"))}
 
 
 def _prices_at(site: Site, kept: Kept, asset: str) -> tuple[list[float], list[float] | None]:
@@ -238,6 +247,9 @@ def explanation_lines(site: Site, body: Mapping[str, Any]) -> Iterator[str]:
     for name, told in body["positions"].items():
         stays = told["before"] in {None, told["position"]}
         yield f"steps     {name}: at {told['position']}" + ("" if stays else f", {told['before']} before")
+    if body["season"] is not None:
+        place = f"{SITE_FILE}:{body['season']['line']} {body['season']['key']}"
+        yield f"season    {season_line(site, body['season'])} ({place})"
     for wish in body["lost"]:
         yield f"lost      {wish['name']} {wish['amount']:g} in all, weighed by {SITE_FILE}:{wish['line']} {wish['key']}"
     if body["site_changed"]:

@@ -34,7 +34,7 @@ class Kept:
 
 
 def _discreet(body: Mapping[str, Any], discretion: Discretion) -> dict[str, Any]:
-    by_asset = ("power_kw", "states", "slack", "not_planned_with", "reactive_kvar", "inverter_v_pu")
+    by_asset = ("power_kw", "states", "slack", "not_planned_with", "reactive_kvar", "inverter_v_pu", "season")
     told: dict[str, Any] = {
         key: {a: v for a, v in body[key].items() if not discretion.hides(a)} for key in by_asset if key in body
     }

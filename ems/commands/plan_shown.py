@@ -13,6 +13,7 @@ import numpy as np
 from ems.commands.asking import SAME_CLOCK
 from ems.commands.charges_shown import charge_lines, island_line
 from ems.commands.plan_kept import Kept
+from ems.commands.season_shown import worth_lines
 from ems.commands.spinning_shown import spinning_lines
 from ems.config.assets import ChargePointAsset
 from ems.config.heat_assets import HeatOnly, PipeAsset, TankAsset
@@ -64,6 +65,7 @@ def table_lines(site: Site, kept: Kept, age_s: float | None) -> Iterator[str]:
     for asset, name, amount in lost(kept):
         yield f"lost      {asset}: {name} {amount:g}{_longer(site, asset, name, amount)}"
     yield from _heat(site, kept)
+    yield from worth_lines(site, kept)
     columns = _columns(site, kept)
     widths = [max(len(head), 9) + 2 for head, _ in columns]
     yield "time        " + "".join(f"{head:>{width}}" for (head, _), width in zip(columns, widths, strict=True))

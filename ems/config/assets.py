@@ -28,6 +28,7 @@ from ems.config.strict import (
     NotNegative,
     Percent,
     Positive,
+    SeasonDays,
     Share,
     Strict,
     Switch,
@@ -165,6 +166,7 @@ class BatteryAsset(Sheddable, OnPhase):
     `outage_reserve_pct` is kept for an outage by plan and rules, not against a limit. The warranty allows
     `warranty_kwh_per_day` to be discharged in the mean of a week; `over_warranty_per_kwh` is the price of more.
     `end_value_per_kwh` [currency/kWh] is what a kWh left at a plan's end is worth; None to take it from the prices.
+    With `season_days` a look so many days ahead tells it instead, and it is worth that much at the end of that look.
     """
 
     kind: Literal["battery"]
@@ -188,6 +190,7 @@ class BatteryAsset(Sheddable, OnPhase):
     warranty_kwh_per_day: Positive | None = later(None)
     over_warranty_per_kwh: NotNegative = later(0.0)
     end_value_per_kwh: NotNegative | None = later(None)
+    season_days: SeasonDays | None = later(None)
     inverter: InverterCurves | None = later(None)
 
 

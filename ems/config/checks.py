@@ -181,7 +181,7 @@ def _files(parts: Parts, folder: Path) -> Iterator[Complaint]:
     feeds = [("feeds", feed) for feed in ("price", "carbon", "weather", "bought")]
     named += [((*feed, "source"), text(parts.sections.get(feed), "source"), folder) for feed in feeds]
     series = parts.sections.get(("series",))
-    named += [(("series", key), text(series, key), folder / "series") for key in ("load", "ev_sessions")]
+    named += [(("series", key), text(series, key), folder / "series") for key in ("load", "ev_sessions", "season")]
     outside = [("audit", receiver) for receiver in ("mail", "timestamp")]
     named += [((*receiver, "root"), text(parts.sections.get(receiver), "root"), folder) for receiver in outside]
     named.append((("tariff",), parts.raw.get("tariff"), folder))

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ems.config.placed import Placed, Sheddable
-from ems.config.strict import Finite, Id, NotNegative, Positive, Share, Whole
+from ems.config.strict import Finite, Id, NotNegative, Positive, SeasonDays, Share, Whole, later
 
 HOTTER_K = 1.0
 """A tank is heated to so much above what hygiene asks for, so that no draw breaks the hold."""
@@ -35,7 +35,8 @@ class TankAsset(Placed):
     """The tank of a heat node, or of one of cold; symbols as in optimization/assets/tank.py.
 
     `end_value_per_kwh` [currency/kWh] is what a kWh of heat left in it at a plan's end is worth; None to take it from
-    what heat costs to make on its node. Once every `hygiene_every_h` its water is held at `hygiene_c` or above for
+    what heat costs to make on its node. With `season_days` a look so many days ahead tells it instead, and it is worth
+    that much at the end of that look. Once every `hygiene_every_h` its water is held at `hygiene_c` or above for
     `hygiene_hold_s`, against legionella; None for water that nobody drinks.
     """
 
@@ -53,6 +54,7 @@ class TankAsset(Placed):
     hygiene_c: Finite = 60.0
     hygiene_hold_s: Annotated[NotNegative, Field(le=86400)] = 1800.0
     end_value_per_kwh: NotNegative | None = None
+    season_days: SeasonDays | None = later(None)
 
     @property
     def is_cold(self) -> bool:

@@ -30,6 +30,7 @@ from ems.config.operator_checks import check_grid_operator, check_island
 from ems.config.parts import Complaint, Parts, salvage, schema_at, text
 from ems.config.profile_checks import check_profiles
 from ems.config.response_checks import check_responses
+from ems.config.season_checks import check_season
 from ems.config.secrets import check_secrets
 from ems.config.site import Site, SiteFile
 from ems.config.tariff_checks import check_tariff
@@ -63,6 +64,7 @@ def load_site(folder_or_file: Path) -> Site:
     complaints += check_groups(parts)
     complaints += check_connections(parts)
     complaints += check_heat(parts)
+    complaints += check_season(parts)
     complaints += check_inverters(parts)
     complaints += check_flexibility(parts)
     complaints += check_responses(parts)

@@ -149,12 +149,14 @@ class Feeds(Strict):
 class Series(Strict):
     """Stored past that came with the site: files of `series/`, read only before the present instant.
 
-    `history` is a folder of the site with recorded Parquet files.
+    `history` is a folder of the site with recorded Parquet files. `season` is a year of prices and weather that a look
+    at the season ahead repeats.
     """
 
     load: str | None = None
     ev_sessions: str | None = None
     history: str | None = None
+    season: str | None = later(None)
 
 
 class Mode(StrEnum):

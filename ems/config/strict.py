@@ -15,6 +15,8 @@ Percent = Annotated[Finite, Field(ge=0, le=100)]
 HourOfDay = Annotated[Finite, Field(ge=0, le=24)]
 Whole = Annotated[int, Field(strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
+SeasonDays = Annotated[Whole, Field(ge=2, le=366)]
+"""How far a store's owner lets a plan look ahead for it [d]."""
 Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 

@@ -3,25 +3,29 @@
 The rule: within the horizon the foresight holds. Beyond it each coming week of a load is taken to be like a past one,
 the next like the last, the one after it like the one before that; where the past has a gap, what the load's present
 method foresees of that hour holds.
-Prices, carbon, sun and outdoor temperature repeat the horizon's mean day. Cars come as expected and may be charged at
+Prices, carbon, sun and outdoor temperature repeat the horizon's mean day. Where a year is given, they and the loads are
+taken to be as 52 weeks before, where that is known. Cars come as expected and may be charged at
 any time of their stay; heat pumps hold the floor of their comfort band, their heat movable within six hours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from ems.comfort import comfort_band
 from ems.config.asset_models import asset_models, planned_assets
-from ems.config.assets import BatteryAsset, HeatPumpAsset, MeteredLoad
+from ems.config.assets import BatteryAsset, HeatPumpAsset, MeteredLoad, SourceAsset
 from ems.config.forecasts import UNMETERED
 from ems.config.site import Site
+from ems.slow.feed_desk import POINTS, WIND
 from ems.slow.foresee import Foreseer, Foresight
+from ems.slow.generation import generation_kw
 from ems.slow.measured_past import Table
 from ems.slow.situation import AssetNow
 from optimization.assets import Battery, ChargePoint, EvSession, HeatPump
@@ -34,7 +38,12 @@ from optimization.slots import Floats, Slots, uniform
 HOUR_S = 3600.0
 WEEK_S = 7 * DAY_S
 WEEKS_BACK = 4
+YEAR_WEEKS = 52.0
+"""A year before, on the same day of the week."""
 HEAT_STEPS = 6
+DAY_H, WEEK_H = 24, 168
+CARS_H = 7 * WEEK_H
+"""So far ahead each car is expected by itself, where a look ahead is longer than a month [h]."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,15 +55,24 @@ class FarSight:
         foreseer: knows the past of the loads and the cars that are expected.
         zone: the site's time zone.
         knows_rest: whether what no meter shows hangs on the connection that is asked about.
+        year: prices, carbon and weather of a year, by point; where they are given, series go on as 52 weeks before.
     """
 
     site: Site
     foreseer: Foreseer
     zone: ZoneInfo
     knows_rest: bool = True
+    year: Mapping[str, Past] | None = None
 
     def question(
-        self, table: Table, slots: Slots, foresight: Foresight, situation: Mapping[str, AssetNow], peaks_kw: Floats
+        self,
+        table: Table,
+        slots: Slots,
+        foresight: Foresight,
+        situation: Mapping[str, AssetNow],
+        peaks_kw: Floats,
+        *,
+        until: datetime | None = None,
     ) -> MonthAhead:
         """Put the question.
 
@@ -64,13 +82,19 @@ class FarSight:
             foresight: what is foreseen on it.
             situation: what is measured.
             peaks_kw: peak of each month that was reached already, from the running month on, shape (months,).
+            until: how far to look; None for the end of the month and week of the horizon's end.
         """
-        hours = self._hours(slots)
-        steps = _Steps(slots, hours)
-        buy, sell = self.site.tariff.series(hours, steps.repeated(foresight.price))
-        carbon = steps.repeated(foresight.carbon)
-        outdoor, sun = steps.repeated(foresight.outdoor_c), steps.repeated(foresight.irradiance)
+        hours = self._hours(slots, until)
+        steps = _Steps(slots, hours, self.year)
+        buy, sell = self.site.tariff.series(hours, steps.expected("price", foresight.price))
+        carbon = steps.expected("carbon", foresight.carbon)
+        outdoor = steps.expected("outdoor_c", foresight.outdoor_c)
+        sun = steps.expected("irradiance_w_m2", foresight.irradiance)
         planning, charge = self.site.file.planning, self.site.tariff.demand
+        # Each car of a year by itself would take seconds in the core.
+        near = hours if until is None else uniform(hours.start, min(len(hours), CARS_H), HOUR_S)
+        cars = list(self._cars(near, slots, foresight))
+        cars = cars if len(near) == len(hours) else list(again_weekly(cars, len(near), len(hours)))
         return MonthAhead(
             start=hours.start,
             step_s=HOUR_S,
@@ -79,22 +103,39 @@ class FarSight:
             export_price=sell,
             carbon_kg_per_kwh=carbon,
             store=self._store(situation),
-            movable=(*self._cars(hours, slots, foresight), *self._heat(hours, outdoor, sun)),
+            movable=(*cars, *self._heat(hours, outdoor, sun)),
             month=np.minimum(month_of_slots(hours, self.zone, len(peaks_kw)), len(peaks_kw) - 1),
             free_kw=peaks_kw,
             price_per_kw=0.0 if charge is None else charge.price_per_kw,
         )
 
-    def _hours(self, slots: Slots) -> Slots:
+    def heat_kw(self, table: Table, slots: Slots, foresight: Foresight, until: datetime) -> dict[str, Floats]:
+        """Give what each load of heat is expected to take in whole hours until an instant, by asset id [kW]."""
+        steps = _Steps(slots, self._hours(slots, until), self.year)
+        return {
+            name: np.maximum(self._echoed(steps, name, kw, self.foreseer.heat_past(name, table)), 0.0)
+            for name, kw in foresight.heat_kw.items()
+        }
+
+    def outdoor_c(self, slots: Slots, foresight: Foresight, until: datetime) -> Floats:
+        """Give the outdoor temperature that is expected in whole hours until an instant [degC]."""
+        return _Steps(slots, self._hours(slots, until), self.year).expected("outdoor_c", foresight.outdoor_c)
+
+    def _hours(self, slots: Slots, until: datetime | None) -> Slots:
         """Lay whole hours of UTC from the first one within the horizon to the end of its last month and week."""
         first_s = np.ceil(slots.start.timestamp() / HOUR_S) * HOUR_S
-        end = max(month_start(slots.end, self.zone, 1), week_start(slots.end, self.zone, 1))
+        end = until or max(month_start(slots.end, self.zone, 1), week_start(slots.end, self.zone, 1))
         count = int(np.ceil((end.timestamp() - first_s) / HOUR_S))
         return uniform(datetime.fromtimestamp(first_s, slots.start.tzinfo), count, HOUR_S)
 
     def _fixed_kw(self, table: Table, steps: _Steps, foresight: Foresight) -> Floats:
         """Sum up the loads less the sun, as expected."""
-        plants = [steps.repeated(kw) for name, kw in foresight.pv_kw.items() if name in self.site.file.assets]
+        air = {point: steps.a_year_ago(point) for point in (*POINTS["weather"], WIND)}
+        plants = [
+            steps.given_by(kw, partial(generation_kw, spec, air))
+            for name, kw in foresight.pv_kw.items()
+            if isinstance(spec := self.site.file.assets.get(name), SourceAsset)
+        ]
         total = -np.sum(plants or [np.zeros(len(steps.at_s))], axis=0)
         rest_kw = foresight.load_kw if self.knows_rest else None
         loads = [(UNMETERED, rest_kw, self.foreseer.residual_past(table))] if rest_kw is not None else []
@@ -159,8 +200,8 @@ class FarSight:
 class _Steps:
     """Lays series of the horizon on the hours ahead."""
 
-    def __init__(self, slots: Slots, hours: Slots) -> None:
-        self.start = slots.start
+    def __init__(self, slots: Slots, hours: Slots, year: Mapping[str, Past] | None = None) -> None:
+        self.start, self._year = slots.start, year
         self._slots, self.at_s = slots, hours.start.timestamp() + hours.offset_s
         self._begin_s = self.at_s - slots.start.timestamp()
         length_s = float(slots.offset_s[-1] + slots.duration_s[-1])
@@ -173,6 +214,26 @@ class _Steps:
         area = np.concatenate([[0.0], np.cumsum(series * slots.duration_s)])
         mean = (np.interp(self._begin_s + HOUR_S, edges, area) - np.interp(self._begin_s, edges, area)) / HOUR_S
         return np.where(self._inside, mean, np.nan)
+
+    def expected(self, point: str, series: Floats) -> Floats:
+        """Continue a series that is published: as a year before where that is known, else with its mean day."""
+        usual, past = self.repeated(series), self.a_year_ago(point)
+        return np.where(self._inside | np.isnan(past), usual, past)
+
+    def given_by(self, series: Floats, model: Callable[[], Floats]) -> Floats:
+        """Continue what a plant gives: by its model in the weather of a year before, else with its mean day."""
+        usual = self.repeated(series)
+        if not self._year:
+            return usual
+        modelled = model()
+        return np.where(self._inside | np.isnan(modelled), usual, modelled)
+
+    def a_year_ago(self, point: str) -> Floats:
+        """Give what a year's file says of each hour 52 weeks before, `nan` where it does not."""
+        past = (self._year or {}).get(point)
+        return (
+            np.full(len(self.at_s), np.nan) if past is None else self._echo(past, np.full(len(self.at_s), YEAR_WEEKS))
+        )
 
     def repeated(self, series: Floats) -> Floats:
         """Continue a series with its mean day."""
@@ -191,14 +252,32 @@ class _Steps:
         if not settled.at_s.size:
             return self.repeated(series)
         weeks = np.floor_divide(self.at_s - now_s, WEEK_S)
-        back = np.minimum(2.0 * weeks + 1.0, weeks + WEEKS_BACK)
-        quarters = self.at_s[:, None] - back[:, None] * WEEK_S + np.arange(4) * HOUR_S / 4.0
-        seen = settled.at(quarters.ravel()).reshape(quarters.shape)
-        heard = np.isfinite(seen).all(axis=1)
-        echo, gap = np.where(heard, np.nan_to_num(seen).mean(axis=1), self.repeated(series)), ~heard & ~self._inside
+        seen = self._echo(settled, np.minimum(2.0 * weeks + 1.0, weeks + WEEKS_BACK))
+        if self._year is not None:
+            past_year = self._echo(settled, np.full(len(self.at_s), YEAR_WEEKS))
+            seen = np.where(np.isnan(past_year), seen, past_year)
+        heard = np.isfinite(seen)
+        echo, gap = np.where(heard, np.nan_to_num(seen), self.repeated(series)), ~heard & ~self._inside
         if gap.any() and (told := foresee(self.at_s[gap] + HOUR_S / 2.0)) is not None:
             echo[gap] = told
         return np.where(self._inside, known, echo)
+
+    def _echo(self, past: Past, weeks_back: Floats) -> Floats:
+        """Give the mean of each hour so many weeks before, `nan` unless all of it is known; no future is read."""
+        quarters = self.at_s[:, None] - weeks_back[:, None] * WEEK_S + np.arange(4) * HOUR_S / 4.0
+        seen = past.before(self.start.timestamp()).at(quarters.ravel()).reshape(quarters.shape)
+        return np.where(np.isfinite(seen).all(axis=1), np.nan_to_num(seen).mean(axis=1), np.nan)
+
+
+def again_weekly(moves: list[Movable], known_h: int, until_h: int) -> Iterable[Movable]:
+    """Give what begins a day or more before the end of what is known, its last week again and again until an hour."""
+    last = known_h - DAY_H
+    for move in moves:
+        if move.first < last:
+            yield move
+        if last - WEEK_H <= move.first < last:
+            for first in range(move.first + WEEK_H, until_h - len(move.most_kw) + 1, WEEK_H):
+                yield replace(move, first=first)
 
 
 def _stay(point: ChargePoint, stay: EvSession, hours: Slots) -> Iterable[Movable]:

@@ -271,6 +271,10 @@ class Foreseer:
         """Give the stored and measured past of a metered load [kW]."""
         return self._loads.metered_past(self._stored, name, table)
 
+    def heat_past(self, name: str, table: Table) -> Past:
+        """Give the stored and measured past of a load of heat [kW]."""
+        return self._loads.heat_past(self._stored, name, table)
+
     def load_ahead(self, name: str, past: Past, at_s: Floats, now: datetime) -> Floats | None:
         """Foresee a load at any instants ahead [s since 1970] by its past; None if nothing is known of it [kW]."""
         return self._loads.ahead(name, past, at_s, now)

@@ -10,7 +10,7 @@ planner's assets do, and a tank, whose value falls as its water gets warmer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,9 @@ from optimization.assets import (
     PipeInputs,
     TankInputs,
 )
+from optimization.assets.end_worth import Drops
 from optimization.assets.heat_source import cop
+from optimization.season import Worth
 from optimization.slots import Floats, Slots
 
 HELD_S = 3600.0
@@ -67,6 +69,7 @@ class HeatSide:
         foresight: what is foreseen.
         overrides: powers that people ask for, by asset id.
         power_value: what a kWh of power is worth after the horizon [currency/kWh].
+        worths: what is left in a tank is worth, by asset id, where somebody looked ahead beyond the horizon.
     """
 
     site: Site
@@ -77,6 +80,7 @@ class HeatSide:
     foresight: Foresight
     overrides: Mapping[str, Override]
     power_value: float
+    worths: Mapping[str, Worth] = field(default_factory=dict)
 
     def asked(self) -> tuple[list[Asset], dict[str, Inputs]]:
         """Give what deals in heat alone, and its inputs, of all nodes that are known."""
@@ -111,13 +115,16 @@ class HeatSide:
         return not self.situation[name].blocked and name not in self.overrides
 
     def _tank(self, name: str, spec: TankAsset) -> TankInputs:
-        value, told = spec.end_value_per_kwh, self.situation[name].values
+        sign, worth, told = -1.0 if spec.is_cold else 1.0, self.worths.get(name), self.situation[name].values
+        value = self._heat_value(spec) if spec.end_value_per_kwh is None else spec.end_value_per_kwh
+        value = value if worth is None else float(worth.per_kwh[0])
         return TankInputs(
             temperature_c=told["temperature_c"],
             around_c=np.full(len(self.slots), spec.around_c),
-            end_value_per_kwh=(-1.0 if spec.is_cold else 1.0) * (self._heat_value(spec) if value is None else value),
+            end_value_per_kwh=sign * value,
             since_hot_s=told.get("since_hot_s", 0.0),
             hot_for_s=told.get("hot_for_s", 0.0),
+            end_drops=() if worth is None else _drops_c(spec, worth),
         )
 
     def _heat_value(self, spec: TankAsset) -> float:
@@ -188,6 +195,12 @@ class HeatSide:
         measured_kw, safe_kw = self.situation[name].values.get(role), self.bindings.safe_kw(name)
         later_kw = safe_kw if safe_kw is not None else measured_kw or 0.0
         return np.where(self.slots.offset_s < HELD_S, later_kw if measured_kw is None else measured_kw, later_kw)
+
+
+def _drops_c(spec: TankAsset, worth: Worth) -> Drops:
+    """Give from which temperatures on a kWh left in a tank is worth less [degC]."""
+    fuller = -1.0 if spec.is_cold else 1.0
+    return tuple((spec.empty_c + fuller * kwh / spec.capacity_kwh_per_k, less) for kwh, less in worth.drops())
 
 
 def known_nodes(site: Site, situation: Mapping[str, AssetNow]) -> frozenset[str]:

@@ -96,7 +96,7 @@ class Loads:
         """
         residual = self.residual_past(stored, table)
         own = {name: self.metered_past(stored, name, table) for name in self._metered}
-        own |= {name: self._past(stored, name, table, "heat_kw") for name in self._heat}
+        own |= {name: self.heat_past(stored, name, table) for name in self._heat}
         if self._ladders is not None:
             laddered = {**({UNMETERED: residual} if self._has_unmetered else {}), **own}
             self._ladders.look({**{name: Known(past) for name, past in laddered.items()}, **beside}, now)
@@ -122,6 +122,10 @@ class Loads:
     def metered_past(self, stored: StoredLoads, name: str, table: Table) -> Past:
         """Give the stored and measured past of a metered load [kW]."""
         return self._past(stored, name, table)
+
+    def heat_past(self, stored: StoredLoads, name: str, table: Table) -> Past:
+        """Give the stored and measured past of a load of heat [kW]."""
+        return self._past(stored, name, table, "heat_kw")
 
     def ahead(self, name: str, past: Past, at_s: Floats, now: datetime) -> Floats | None:
         """Foresee one at any instants ahead [s since 1970], beside a plan; None if nothing is known of it [kW]."""

@@ -146,8 +146,12 @@ class PeriodDesk:
         situation: Mapping[str, AssetNow],
         *,
         solver: LooksAhead,
+        added: Callable[[MonthAhead], MonthAhead] = lambda question: question,
     ) -> None:
-        """Ask about the month ahead once an hour; without an answer the last one holds."""
+        """Ask about the month ahead once an hour; without an answer the last one holds.
+
+        `added` tells it what power makes the heat of long stores.
+        """
         if not self.is_needed or (self._asked_at is not None and now - self._asked_at < LOOK_AHEAD_EVERY):
             return
         tally = self._accounts.tally(now)
@@ -155,7 +159,7 @@ class PeriodDesk:
         peaks = np.zeros(months)
         peaks[0] = tally.peak_kw or 0.0
         question = self._far_sight.question(table, slots, foresight, situation, peaks)
-        question = replace(question, further=self._further_peaks(question, tally))
+        question = added(replace(question, further=self._further_peaks(question, tally)))
         answer = await solver.look_ahead(question, self._planning.solve_deadline_s)
         self._asked_at = now
         if answer is None:

@@ -19,7 +19,18 @@ ROWS = ("group_excess_kw", "unheated_kw", "reactive_kvar", "inverter_v_pu", "pos
 """What only some plans have: a row of numbers each, by name."""
 V_DECIMALS = 6
 LATER = frozenset(
-    {"steps", "lifts", "positions", "supplies", "pooled", "supplied_value", "hot_hold_s", "hot_for_s", "is_cold"}
+    {
+        "steps",
+        "lifts",
+        "positions",
+        "supplies",
+        "pooled",
+        "supplied_value",
+        "hot_hold_s",
+        "hot_for_s",
+        "is_cold",
+        "end_drops",
+    }
 )
 LATER_UNUSED: tuple[object, ...] = (None, (), {}, 0.0)
 """Parts of a question that came later are hashed only where they are used."""

@@ -40,7 +40,9 @@ from ems.slow.period_desk import PeriodDesk
 from ems.slow.plan_resumed import read_plan
 from ems.slow.published_log import KEPT_S, read_factor
 from ems.slow.question import Questioner
-from ems.slow.series_files import own_column, read_load_file, read_places
+from ems.slow.season_desk import SeasonDesk
+from ems.slow.season_sight import SeasonSight, long_stores
+from ems.slow.series_files import own_column, read_load_file, read_places, read_season
 from ems.slow.situation import NEEDED_ROLES, OPTIONAL_ROLES
 from ems.slow.zone_watch import Zone, ZoneWatch
 from ems.store.journal import FILE as JOURNAL
@@ -50,7 +52,7 @@ from ems.store.segments import FOLDER
 from ems.worker import Feeder, Solver
 from optimization.assets import EvSession, HeatPump
 from optimization.forecast.ladder import REMEMBERED_S
-from optimization.forecast.past import empty
+from optimization.forecast.past import Past, empty
 from optimization.grid_case import bus_numbers, load_case
 from optimization.network import GridLimits, Network
 from optimization.periods import month_start
@@ -124,9 +126,23 @@ def build_planning(
     periods = PeriodDesk(first[1], accounts, FarSight(first[1], foreseer, zone), journal.record, beside=beside)
     questioner = Questioner.of(site, bindings, site.tariff, bus_numbers(grid_path(site)))
     network, futures = network_source(site, cache_dir(state_dir)), Futures(site, foreseer)
-    parts = PlanningParts(measured, desk, foreseer, questioner, network, periods, futures, ladders, tuple(elsewhere))
+    season = _season(site, foreseer, zone, journal) if long_stores(site) else None
+    parts = PlanningParts(
+        measured, desk, foreseer, questioner, network, periods, futures, ladders, tuple(elsewhere), season
+    )  # fmt: skip
     last = _last_plan(site, state_dir)
     return Planning(site, bindings, clock, solver=solver, journal=journal, parts=parts, last=last)
+
+
+def _season(site: Site, foreseer: Foreseer, zone: ZoneInfo, journal: PlanJournal) -> SeasonDesk:
+    """Let a site with long stores look at the season ahead; raises `SeriesError` where its year cannot be read."""
+    return SeasonDesk(site, SeasonSight(site, FarSight(site, foreseer, zone, year=year_of(site))), journal.record)
+
+
+def year_of(site: Site) -> dict[str, Past]:
+    """Read the year of prices and weather that came with a site; empty without one; raises `SeriesError`."""
+    name = site.file.series.season
+    return {} if name is None else read_season(site.folder / "series" / name)
 
 
 def _ladders(site: Site, clock: Clock, journal: PlanJournal, learner: Learner | None, state_dir: Path) -> LoadLadders:

@@ -29,6 +29,7 @@ from ems.config.step_models import as_of, stepped
 from ems.limits.in_force import InForce, foreseen
 from ems.run_window import run_window
 from ems.slow.elsewhere import tariff_series, tariffs_elsewhere
+from ems.slow.end_values import battery_end, heat_value, mean_price, stored_value
 from ems.slow.foresee import Foresight
 from ems.slow.heat_side import HELD_S, HeatSide, heater_inputs, known_nodes, without_heat, without_overridden
 from ems.slow.running import begun
@@ -55,7 +56,7 @@ from optimization.assets import (
     Wind,
 )
 from optimization.assets.deferrable import StartWindow
-from optimization.forecast.building import cop, zone_gains_kw
+from optimization.forecast.building import zone_gains_kw
 from optimization.groups import PowerGroup
 from optimization.holding import hold, limited
 from optimization.network import Network
@@ -74,14 +75,13 @@ from optimization.problem import (
     TariffSeries,
 )
 from optimization.reactive import Inverter
+from optimization.season import Worth
 from optimization.slots import Floats, Slots, chain
 from optimization.steps import Stepped
 from optimization.tariff import Tariff
 from optimization.weights import Weights
 
 SLIVER_S = 300.0
-HEAT_KEPT = 0.5
-"""Share of the heat left in a building at the horizon's end that is taken to save heating later."""
 
 
 def plan_slots(now: datetime, planning: Planning) -> Slots:
@@ -148,11 +148,13 @@ class Questioner:
         tiers: EnergyTiers | None = None,
         further: Sequence[Charge] = (),
         limits: Iterable[InForce] = (),
+        worths: Mapping[str, Worth] | None = None,
     ) -> Problem | Refused:
         """Put the question together; refused only while nothing at all is known of the load.
 
         What people override is held until the override's end, and what building automation limits keeps the limit that
         is foreseen; neither binds a device that is not steered. What the grid operator allows holds until its end.
+        `worths` tells what is left in a store is worth, by asset id, where somebody looked ahead beyond the horizon.
         """
         if foresight.load_kw is None and any(isinstance(a, LoadAsset) for a in self.site.file.assets.values()):
             return Refused(
@@ -169,6 +171,9 @@ class Questioner:
         for name, spec in planned_assets(self.site).items():
             here = others.get(spec.connection, tariff)
             asset, given = self._planned(name, spec, slots, situation.get(name), foresight, tariff=here)
+            if isinstance(asset, Battery) and isinstance(given, BatteryInputs):
+                value, drops = battery_end(asset, (worths or {}).get(name), given.end_value_per_kwh)
+                given = replace(given, end_value_per_kwh=value, end_drops=drops)
             if isinstance(asset, Genset) and asset.heat_node and asset.heat_node not in nodes:
                 asset = without_heat(asset)
             if isinstance(given, DeferrableInputs) and overrides and name in overrides:
@@ -180,7 +185,9 @@ class Questioner:
             if name in foresight.limit_kw and asset.is_chosen:
                 held[name] = limited(asset, given, slots, foresight.limit_kw[name], held.get(name))
         worth = stored_value(tariff, slots)
-        side = HeatSide(self.site, self.bindings, self.models, slots, situation, foresight, overrides or {}, worth)
+        side = HeatSide(
+            self.site, self.bindings, self.models, slots, situation, foresight, overrides or {}, worth, worths or {}
+        )  # fmt: skip
         heat, heat_inputs = side.asked()
         return Problem(
             slots=slots,
@@ -357,25 +364,6 @@ def _demand_kw(name: str, spec: LoadAsset | MeteredLoad, foresight: Foresight) -
     return spec.residual_share * foresight.load_kw
 
 
-def stored_value(tariff: TariffSeries, slots: Slots) -> float:
-    """Give what a kWh at the terminals is worth after the horizon [currency/kWh].
-
-    It is the mean over time of the import prices, carbon included, between their first quartile and their median: dear
-    enough not to empty every store at the end, cheap enough not to buy for a future that is not priced yet.
-    """
-    price = tariff.import_price + tariff.carbon_price * tariff.carbon_kg_per_kwh
-    order = np.argsort(price, kind="stable")
-    share = np.concatenate([[0.0], np.cumsum(slots.duration_s[order])]) / slots.duration_s.sum()
-    within = np.diff(np.clip(share, 0.25, 0.5))
-    return max(0.0, float(price[order] @ within / within.sum()))
-
-
-def mean_price(tariff: TariffSeries, slots: Slots) -> float:
-    """Give what a kWh costs in the mean of the horizon, carbon included [currency/kWh]."""
-    price = tariff.import_price + tariff.carbon_price * tariff.carbon_kg_per_kwh
-    return float(np.average(price, weights=slots.duration_s))
-
-
 def asked_for(given: DeferrableInputs, slots: Slots, override: Override) -> DeferrableInputs:
     """Let a run begin now that somebody asks for, or not before the end of his request."""
     if given.running_s is not None or given.done == len(given.windows):
@@ -385,14 +373,3 @@ def asked_for(given: DeferrableInputs, slots: Slots, override: Override) -> Defe
     until = override.until or slots.end
     windows = tuple(StartWindow(max(w.earliest, until), max(w.latest, until)) for w in given.windows)
     return replace(given, windows=windows)
-
-
-def heat_value(model: HeatPump, tariff: TariffSeries, slots: Slots, outdoor_c: Floats, low_c: Floats) -> float:
-    """Give what a kWh of heat left in the building is worth [currency/kWh]: nothing where it need not be heated."""
-
-    def mean(series: Floats) -> float:
-        return float(np.average(series, weights=slots.duration_s))
-
-    if mean(outdoor_c) >= mean(low_c):
-        return 0.0
-    return HEAT_KEPT * stored_value(tariff, slots) / mean(cop(model, outdoor_c))

@@ -20,6 +20,8 @@ from optimization.slots import Floats
 
 TOTAL = "total_kw"
 """The column of all unmetered loads together."""
+SEASON = ("price", "carbon", "outdoor_c", "irradiance_w_m2", "wind_m_s")
+"""Columns of a year that a look at the season ahead repeats, in the units in which feeds publish them."""
 
 
 class SeriesError(ValueError):
@@ -94,19 +96,43 @@ def read_load_file(path: Path) -> LoadFile:
     powers = [name for name in names if name.endswith("_kw")]
     if not powers:
         raise SeriesError(f"{path}:1: there is no column of powers; write start,{TOTAL}, or a column <load>_kw a load")
-    at_s = np.array([_instant(path, line, row["start"]).timestamp() for line, row in rows])
+    at_s, own_s = _equal_steps(path, [_instant(path, line, row["start"]).timestamp() for line, row in rows])
     columns = {
         name: np.array([_number(path, line, row[name] or "") for line, row in rows], dtype=float) for name in powers
     }
+    return LoadFile(path, at_s, own_s, columns)
+
+
+def _equal_steps(path: Path, starts_s: Sequence[float]) -> tuple[Floats, float | None]:
+    """Give starts as an array, and their step [s]; None for fewer than two; raises `SeriesError`."""
+    at_s = np.array(starts_s)
     own_s = float(np.min(np.diff(at_s))) if len(at_s) > 1 else None
     if own_s is not None and (own_s <= 0.0 or (np.diff(at_s) % own_s).any()):
         raise SeriesError(f"{path}: the starts are not whole multiples of {own_s:g} s apart; write equal steps")
-    return LoadFile(path, at_s, own_s, columns)
+    return at_s, own_s
 
 
 def read_load(path: Path, step_s: float, loads: Sequence[str] = ()) -> Past:
     """Read all unmetered loads together [kW], as `LoadFile.residual` gives them; raises `SeriesError`."""
     return read_load_file(path).residual(loads, step_s)
+
+
+def read_season(path: Path) -> dict[str, Past]:
+    """Read `start` and one column or more of `SEASON`: means from each start to the next one, by column.
+
+    Args:
+        path: the file, a past or typical year; an empty field is a gap, not zero.
+
+    Raises:
+        SeriesError: a line cannot be read, the steps are not equal, or there is no such column.
+    """
+    names, rows = _rows(path, ("start",))
+    points = [name for name in names if name in SEASON]
+    if not points:
+        raise SeriesError(f"{path}:1: there is nothing of a season; write start and one of {', '.join(SEASON)}")
+    at_s, step_s = _equal_steps(path, [_instant(path, line, row["start"]).timestamp() for line, row in rows])
+    columns = {point: [_number(path, line, row[point] or "") for line, row in rows] for point in points}
+    return {point: Past(at_s, np.array(value, dtype=float), step_s or 3600.0) for point, value in columns.items()}
 
 
 def read_sessions(path: Path) -> tuple[EvSession, ...]:

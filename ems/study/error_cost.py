@@ -23,8 +23,8 @@ from ems.config.asset_models import asset_models
 from ems.config.assets import PvAsset
 from ems.config.site import Site
 from ems.exit_codes import CommandError, Exit
+from ems.slow.end_values import stored_value
 from ems.slow.foreseen_kinds import CARBON, PRICE
-from ems.slow.question import stored_value
 from ems.study.bench import Period
 from ems.study.past_series import PastSeries
 from ems.study.skill import LEADS, REFERENCE, SERVED, Replayed

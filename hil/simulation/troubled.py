@@ -16,6 +16,7 @@ from ems.worker import Solver
 from hil.simulation.faults import Kind
 from optimization.month_ahead import Ahead, MonthAhead
 from optimization.problem import Plan, Problem, Refused
+from optimization.season import Season, SeasonAhead
 
 SOLVES_S = (0.2, 4.0)
 
@@ -73,6 +74,10 @@ class TroubledSolver(SolverInFront):
     async def look_ahead(self, question: MonthAhead, deadline_s: float) -> Ahead | None:
         """Answer, unless it fails."""
         return None if self.trouble() is not None else await self.inner.look_ahead(question, deadline_s)
+
+    async def look_season(self, question: Season, deadline_s: float) -> SeasonAhead | None:
+        """Answer, unless it fails."""
+        return None if self.trouble() is not None else await self.inner.look_season(question, deadline_s)
 
     def _twisted(self, plan: Plan) -> Plan:
         """Give a plan of which one asset's powers are no numbers, or many times too great."""

@@ -20,6 +20,7 @@ programme would burn it in the bad pieces first: `optimization.exclusive` sees t
     e[s] = sum of l[j, s],  0 <= l[j, s] <= width[j],  w[j, s] >= l[j, parent] - l[j, s],  w >= 0
     m[s] >= reserve[s] - e[s],  m >= 0
     t[s] = t[parent] + d[s] * h[s],  x[s] >= t[s] - throughput_left,  x >= 0
+    where more that is left is worth less a kWh: as in `optimization.assets.end_worth`
 
 A store outside its band goes no further out, and one that has come back stays, as one that never left: o is how far out
 it lies, no more, since either o or i, how far inside, is nothing. A linear programme would keep o as large as it was at
@@ -48,7 +49,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimization.assets.asset import AssetOf, AssetShape, Inputs, PowerBand, Values
-from optimization.assets.loss_curve import LossCurve, Points, charging, curve_faults, discharging
+from optimization.assets.end_worth import DROPPING, Drops, drop_faults, drop_rows
+from optimization.assets.loss_curve import LossCurve, Points, charging, curve_faults, discharging, piece_rows, rises
 from optimization.slots import Floats, Slots
 from optimization.weights import Weights, early_cost, quantised, standing_h
 
@@ -73,12 +75,15 @@ class BatteryInputs(Inputs):
         end_value_per_kwh: what a kWh left at the end of the horizon is worth [currency/kWh].
         reserve_kwh: to be kept for an outage at the end of each slot, shape (n,); None for none.
         throughput_left_kwh: that the warranty leaves to be discharged within the horizon; None where nobody counts.
+        end_drops: energies, rising, and by how much less a kWh is worth that is left beyond each [kWh, currency/kWh];
+            empty where each kWh is worth the same.
     """
 
     energy_kwh: float
     end_value_per_kwh: float = 0.0
     reserve_kwh: Floats | None = None
     throughput_left_kwh: float | None = None
+    end_drops: Drops = ()
 
     not_negative = ("reserve_kwh",)
 
@@ -170,10 +175,12 @@ class Battery(AssetOf[BatteryInputs]):
             WEARING_BY_DEPTH: bool(self.depth_wear),
             RESERVING: inputs.reserve_kwh is not None,
             WARRANTED: inputs.throughput_left_kwh is not None,
+            DROPPING: bool(inputs.end_drops),
         }
         traits = frozenset(trait for trait, is_used in used.items() if is_used)
         curves = (max(1, len(self.charge_curve)), max(1, len(self.discharge_curve)), len(self.depth_wear))
-        pieces = curves if traits & {CURVED, WEARING_BY_DEPTH} else ()
+        pieces: tuple[int, ...] = curves if traits & {CURVED, WEARING_BY_DEPTH, DROPPING} else ()
+        pieces += (len(inputs.end_drops),) if inputs.end_drops else ()
         return AssetShape(type(self), self.bus, self.reactive_per_active, traits=traits, pieces=pieces)
 
     def coefficients(self, inputs: BatteryInputs, shape: AssetShape, slots: Slots, weights: Weights) -> Values:
@@ -198,24 +205,16 @@ class Battery(AssetOf[BatteryInputs]):
         }
         more: dict[str, Callable[[BatteryInputs, Slots, Weights], Values]] = {
             RECOVERING: self._recovery,
-            CURVED: self._pieces,
+            CURVED: lambda _, slots, __: piece_rows({"charge": self.charging, "discharge": self.discharging}, slots),
             TAPERING: self._taper,
             WEARING_BY_DEPTH: self._depth,
             RESERVING: self._reserve,
             WARRANTED: self._warranty,
+            DROPPING: lambda inputs, slots, _: drop_rows(inputs.end_drops, slots),
         }
         for trait in shape.traits:
             own |= more[trait](inputs, slots, weights)
         return own
-
-    def _pieces(self, inputs: BatteryInputs, slots: Slots, weights: Weights) -> Values:
-        """Derive the width and the slope of each piece of the two curves."""
-        found = {}
-        for name, curve in (("charge", self.charging), ("discharge", self.discharging)):
-            for k, (width_kw, slope) in enumerate(zip(curve.widths_kw, curve.slopes, strict=True)):
-                found[f"{name}_{k}_max_kw"] = np.full(len(slots), width_kw)
-                found[f"{name}_{k}_h"] = slope * slots.duration_h
-        return found
 
     def _taper(self, inputs: BatteryInputs, slots: Slots, weights: Weights) -> Values:
         """Derive the two lines; what was measured beyond them takes and gives nothing."""
@@ -376,10 +375,12 @@ class Battery(AssetOf[BatteryInputs]):
                 f"give {self.soc_min_pct}..100 % and 0..100 %"
             )
         yield from self._curve_faults()
-        if self.depth_wear:
-            depth, price = np.array(self.depth_wear).T
-            if not ((np.diff(depth, prepend=0.0) > 0.0).all() and depth[-1] == 100.0 and _rises(price)):
-                yield f"{self.id}.depth_wear: {self.depth_wear} must rise in depth to 100 % and, from 0, in price"
+        if self.depth_wear and not rises(self.depth_wear):
+            yield f"{self.id}.depth_wear: {self.depth_wear} must rise in depth to 100 % and, from 0, in price"
+
+    def input_faults(self, inputs: BatteryInputs) -> Iterator[str]:
+        """Check what the end is worth."""
+        yield from drop_faults(self.id, inputs.end_drops)
 
     def _curve_faults(self) -> Iterator[str]:
         found: list[str] = []
@@ -393,7 +394,3 @@ class Battery(AssetOf[BatteryInputs]):
                 "check both"
             )
         yield from found
-
-
-def _rises(price: Floats) -> bool:
-    return bool((np.diff(price, prepend=0.0) >= 0.0).all())

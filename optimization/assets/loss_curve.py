@@ -9,12 +9,13 @@ Own derivation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from optimization.slots import Floats
+from optimization.assets.asset import Values
+from optimization.slots import Floats, Slots
 
 Points = tuple[tuple[float, float], ...]
 """Powers at the terminals [kW], rising, and the one-way efficiency at each."""
@@ -71,6 +72,24 @@ def discharging(points: Points) -> LossCurve:
     """Build the curve of what the store gives."""
     kw, efficiency = np.array(((0.0, 1.0), *points)).T
     return LossCurve(kw, kw / efficiency)
+
+
+def piece_rows(curves: Mapping[str, LossCurve], slots: Slots) -> Values:
+    """Derive the width [kW] and the slope of each piece of some curves, by the names of their powers."""
+    found = {}
+    for name, curve in curves.items():
+        for k, (width_kw, slope) in enumerate(zip(curve.widths_kw, curve.slopes, strict=True)):
+            found[f"{name}_{k}_max_kw"] = np.full(len(slots), width_kw)
+            found[f"{name}_{k}_h"] = slope * slots.duration_h
+    return found
+
+
+def rises(pairs: Points) -> bool:
+    """Say whether pairs of depth and price rise to 100 %, the prices from 0 on."""
+    depth, price = np.array(pairs).T
+    return bool(
+        (np.diff(depth, prepend=0.0) > 0.0).all() and depth[-1] == 100.0 and (np.diff(price, prepend=0.0) >= 0.0).all()
+    )
 
 
 def curve_faults(label: str, points: Points, rated_kw: float, *, charges: bool) -> Iterator[str]:

@@ -7,6 +7,8 @@
     min(low_c, T_free) <= T <= max(high_c, T_free),   T_free: the same T with q = 0 from the start
     T_lo - k <= T <= T_hi + k,  k >= 0 priced per kelvin-hour as discomfort
     objective: less end_value * C * (T - low_c) at the end
+ and where a look further ahead says that the more is left at the end, the less a kWh of it is worth:
+    x[k, s] >= T - T_k  (on a node of cold T_k - T),  x >= 0,   objective: plus drop[k] * C * x[k] at the end
  and where it has to be hot once in a time:
     T[t] >= hot_c where z[s] = 1, for t = s and the slots before it, back to one that ends hot_hold_s or more before;
         z[s] = 0 where that is before the start, unless it has been hot for the rest of the time;   z in {0, 1}
@@ -30,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimization.assets.asset import AssetOf, AssetShape, Inputs, PowerBand, Values
+from optimization.assets.end_worth import DROPPING, Drops, drop_faults, drop_rows
 from optimization.slots import Floats, Ints, Slots
 from optimization.weights import Weights, quantised, standing_h
 
@@ -55,6 +58,8 @@ class TankInputs(Inputs):
         end_value_per_kwh: what a kWh of heat left above `low_c` is worth [currency/kWh]; below zero for a store of
             cold.
         hot_for_s: for how long it has been at `hot_c` without a break [s]; 0 if it is not there now.
+        end_drops: temperatures, each fuller than the one before, and by how much less a kWh is worth that is left
+            beyond each [degC, currency/kWh]; empty where each kWh is worth the same.
     """
 
     temperature_c: float
@@ -62,6 +67,12 @@ class TankInputs(Inputs):
     since_hot_s: float = 0.0
     end_value_per_kwh: float = 0.0
     hot_for_s: float = 0.0
+    end_drops: Drops = ()
+
+    @property
+    def fuller(self) -> float:
+        """1 where it keeps more the warmer it is, -1 where it keeps cold."""
+        return -1.0 if self.end_value_per_kwh < 0.0 else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +120,14 @@ class Tank(AssetOf[TankInputs]):
 
     def shape(self, inputs: TankInputs, slots: Slots, most_in_any: int) -> AssetShape:
         """Find its node, and whether it has to become hot within the horizon."""
-        due = self.is_due(inputs, slots)
+        due, drops = self.is_due(inputs, slots), len(inputs.end_drops)
         return AssetShape(
             type(self),
             self.bus,
             0.0,
-            traits=frozenset({HOT} if due else ()),
+            traits=frozenset(({HOT} if due else set()) | ({DROPPING} if drops else set())),
             reach=(slots.within(self.hot_every_s), self._deep(slots)) if due else (),
+            pieces=(drops,) if drops else (),
             heat_node=self.heat_node,
         )
 
@@ -147,6 +159,9 @@ class Tank(AssetOf[TankInputs]):
             "end_value": end,
             "end_fixed": -end * self.low_c,
         }
+        if DROPPING in shape.traits:
+            levels = tuple((inputs.fuller * level_c, less) for level_c, less in inputs.end_drops)
+            rows |= drop_rows(levels, slots, self.capacity_kwh_per_k) | {"fuller": np.full(n, inputs.fuller)}
         return rows | (self._hot(inputs, shape, slots, rows["least_c"]) if HOT in shape.traits else {})
 
     def _hot(self, inputs: TankInputs, shape: AssetShape, slots: Slots, least_c: Floats) -> Values:
@@ -197,6 +212,8 @@ class Tank(AssetOf[TankInputs]):
             yield f"{self.id}.since_hot_s: {inputs.since_hot_s} is less than 0"
         if not inputs.hot_for_s >= 0.0:
             yield f"{self.id}.hot_for_s: {inputs.hot_for_s} is less than 0"
+        levels = tuple((inputs.fuller * level_c, less) for level_c, less in inputs.end_drops)
+        yield from drop_faults(self.id, levels)
 
 
 def _choices(slots: Slots) -> NDArray[np.bool_]:

@@ -19,6 +19,8 @@ from optimization.assets.battery import (
     Battery,
     BatteryInputs,
 )
+from optimization.assets.end_worth import DROPPING
+from optimization.blocks.end_worth import add_drops
 from optimization.blocks.parts import Columns, Group, add_coefficients, carried
 from optimization.problem import Schedule
 from optimization.slots import Floats, Slots
@@ -76,6 +78,9 @@ def _more(block: Any, parent: tuple[int, ...], shape: AssetShape) -> Any:
     cost = _recovery(block, parent) if RECOVERING in shape.traits else 0.0
     cost += _depth(block, parent, shape.pieces[2]) if WEARING_BY_DEPTH in shape.traits else 0.0
     cost += _reserve(block, len(parent)) if RESERVING in shape.traits else 0.0
+    if DROPPING in shape.traits:
+        n = len(parent)
+        cost += add_drops(block, n, shape.pieces[3], [block.energy_kwh[s] for s in range(n)])
     return cost + (_warranty(block, parent) if WARRANTED in shape.traits else 0.0)
 
 

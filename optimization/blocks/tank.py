@@ -7,8 +7,10 @@ from typing import Any
 import pyomo.environ as pyo
 
 from optimization.assets.asset import AssetShape
+from optimization.assets.end_worth import DROPPING
 from optimization.assets.tank import HOT, Tank, TankInputs
 from optimization.blocks.commitment import back, seen, window
+from optimization.blocks.end_worth import add_drops
 from optimization.blocks.parts import Columns, add_coefficients, ancestors, carried
 from optimization.problem import Schedule
 from optimization.slots import Slots
@@ -36,7 +38,11 @@ def build(block: Any, parent: tuple[int, ...], shape: AssetShape) -> None:
         block.outside_cost[s] * block.outside_k[s] - block.end_value[s] * block.water_c[s] - block.end_fixed[s]
         for s in slots
     )
-    block.cost = pyo.Expression(expr=cost + (_hot_in_time(block, parent, shape) if HOT in shape.traits else 0.0))
+    cost += _hot_in_time(block, parent, shape) if HOT in shape.traits else 0.0
+    if DROPPING in shape.traits:
+        add_coefficients(block, n, "fuller")
+        cost += add_drops(block, n, shape.pieces[0], [block.fuller[s] * block.water_c[s] for s in slots])
+    block.cost = pyo.Expression(expr=cost)
 
 
 def _hot_in_time(block: Any, parent: tuple[int, ...], shape: AssetShape) -> Any:

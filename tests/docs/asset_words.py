@@ -108,6 +108,9 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "over_warranty_per_kwh": "cost of a kWh discharged beyond that [currency/kWh]",
         "end_value_per_kwh": "what a kWh left at the end of a plan is worth; null to take it from the prices "
         "[currency/kWh]",
+        "season_days": "so many days a look ahead for this store sees, which then tells what is left at the end of a "
+        "plan is worth; null for a store that lasts for days alone; see "
+        "[stores that last for weeks](engineer.md#stores-that-last-for-weeks)",
         "inverter": "curves by which its inverter sees to its reactive power; see "
         "[inverters](engineer.md#inverters-with-curves-of-their-own)",
     },
@@ -216,6 +219,9 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "hygiene_hold_s": "for how long without a break",
         "end_value_per_kwh": "what a kWh of heat or cold left at the end of a plan is worth; null for what it costs to "
         "make on its node, in the cheapest way and less what is lost in 12 h [currency/kWh]",
+        "season_days": "so many days a look ahead for this store sees, which then tells what is left at the end of a "
+        "plan is worth; null for a store that lasts for days alone; see "
+        "[stores that last for weeks](engineer.md#stores-that-last-for-weeks)",
     },
     "BoilerAsset": {
         "zone": "id of its zone",

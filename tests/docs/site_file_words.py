@@ -208,6 +208,9 @@ WORDS: dict[str, dict[str, str]] = {
     "Series": {
         "load": "file in `series/` with the stored load of earlier days: `total_kw`, or a column `<id>_kw` a load",
         "ev_sessions": "file in `series/` with earlier charging sessions; `park` or `asset` says where",
+        "season": "file in `series/` with a past or typical year for [stores that last for weeks]"
+        "(engineer.md#stores-that-last-for-weeks): `start` and any of `price`, `carbon`, `outdoor_c`, "
+        "`irradiance_w_m2` and `wind_m_s`, in the units of the feeds",
         "history": "folder of the site with recorded measurements, one Parquet file a month",
     },
     "Audit": {

@@ -24,6 +24,7 @@ from ems.health import State
 from ems.plan_counts import PlanCounts
 from ems.reports.grades import WORDS as WORDS_OF_GRADES
 from ems.slow.period_desk import RECORD as PERIOD_RECORD
+from ems.slow.season_desk import RECORD as SEASON_RECORD
 from ems.slow.warnings import WORDS as WARNING_WORDS
 from ems.study.arms import Arm, Controller
 from ems.study.backtest import Task, table
@@ -215,7 +216,7 @@ def test_the_operator_reads_every_kind_of_warning() -> None:
 
 def test_the_auditor_reads_every_kind_of_journal_record() -> None:
     code = "".join(path.read_text() for path in (ROOT / "ems").rglob("*.py"))
-    kinds = set(re.findall(r"record\(\s*\"([a-z_]+)\"", code)) | {DEMAND_RECORD, PERIOD_RECORD}
+    kinds = set(re.findall(r"record\(\s*\"([a-z_]+)\"", code)) | {DEMAND_RECORD, PERIOD_RECORD, SEASON_RECORD}
     assert kinds >= {"plan", "intent", "warning", "month_ahead", "demand_interval"}
     told = set(re.findall(r"^\| `([a-z_]+)` \|", _section(DOCS / "auditor.md", "What is stored"), re.MULTILINE))
     assert kinds <= told

@@ -31,6 +31,7 @@ from optimization.assets import (
 )
 from optimization.month_ahead import Ahead, MonthAhead
 from optimization.problem import AcVerdict, Charge, EnergyTiers, Plan, Problem, Refused, Schedule, Subscription
+from optimization.season import Season, SeasonAhead
 from optimization.slots import Floats, Slots
 
 DEMO = Path(__file__).resolve().parents[2] / "sites" / "demo_feeder"
@@ -134,6 +135,12 @@ class IdleSolver:
     async def look_ahead(self, question: MonthAhead, deadline_s: float) -> Ahead | None:
         """Look ahead."""
         from optimization.month_ahead_lp import look_ahead
+
+        return look_ahead(question)
+
+    async def look_season(self, question: Season, deadline_s: float) -> SeasonAhead | None:
+        """Look at the season ahead."""
+        from optimization.season_lp import look_ahead
 
         return look_ahead(question)
 

@@ -23,6 +23,7 @@ from ems.plan_check import check_plan
 from ems.worker import DirectSolver, Feeder, WorkerSolver
 from optimization.month_ahead import MonthAhead, Store
 from optimization.problem import Plan, Refused
+from optimization.season import Season, SeasonStore
 
 HERE = Path(__file__).parent
 T = TypeVar("T")
@@ -172,6 +173,15 @@ def month_ahead() -> MonthAhead:
     return MonthAhead(START, 3600.0, drawn, hourly, 0.0 * hourly, hourly, None, (), np.zeros(4, int), np.zeros(1), 9.0)
 
 
+def season_ahead() -> Season:
+    hourly = np.array([0.1, 0.2, 0.3, 0.4])
+    pit = SeasonStore("pit", 9.0, 4.0, 3.0, 3.0, is_valued=True)
+    return Season(
+        START, np.full(4, 3600.0), 1, np.full(4, 5.0), hourly, 0.0 * hourly, 50.0, 50.0, {}, (pit,), (), (),
+        np.zeros(4, int), np.zeros(1),
+    )  # fmt: skip
+
+
 async def test_the_real_worker_and_the_direct_solver_agree(tmp_path: Path) -> None:
     real = WorkerSolver(Feeder(None, tmp_path), SimulatedClock(START))
     direct = DirectSolver(Feeder(None, tmp_path))
@@ -190,6 +200,11 @@ async def test_the_real_worker_and_the_direct_solver_agree(tmp_path: Path) -> No
         # What has no optimum is no answer, and the worker lives on.
         hopeless = Store(10.0, 0.5, 0.0, 0.0, standby_kw=1.0)
         assert await real.look_ahead(replace(month_ahead(), store=hopeless), 60.0) is None
+        seen, alike = [await solver.look_season(season_ahead(), 60.0) for solver in (real, direct)]
+        assert seen is not None and alike is not None
+        assert seen.worth["pit"].per_kwh.tolist() == alike.worth["pit"].per_kwh.tolist()
+        gap = replace(season_ahead(), fixed_kw=np.full(4, np.nan))
+        assert await real.look_season(gap, 60.0) is None
         assert real.replaced == 0
     finally:
         await real.close()
