@@ -126,8 +126,13 @@ def _share(measured: Past, computed_kw: Floats, usable: Floats, otherwise: float
 
 def apply_calibration(power_kw: Floats, calibration: Calibration, ahead_s: Floats, rated_kw: float) -> Floats:
     """Scale computed generation by the calibration, `ahead_s` after now [s]; not above the inverter's rating [kW]."""
-    fading = (calibration.short - calibration.long) * np.exp(-np.maximum(ahead_s, 0.0) / DECAY_S)
-    return np.minimum(power_kw * (calibration.long + fading), rated_kw)
+    return np.minimum(power_kw * share_ahead(calibration, ahead_s, DECAY_S), rated_kw)
+
+
+def share_ahead(calibration: Calibration, ahead_s: Floats, decay_s: float) -> Floats:
+    """Give the share that is foreseen so long after now [s]: the short one, which fades into the long one."""
+    fading = (calibration.short - calibration.long) * np.exp(-np.maximum(ahead_s, 0.0) / decay_s)
+    return np.asarray(calibration.long + fading)
 
 
 def pv_foreseen(plant: PvPlant, past: Past, weather: tuple[Told, Told], at_s: Floats, now_s: float) -> Floats:

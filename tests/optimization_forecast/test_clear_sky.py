@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from optimization.forecast.clear_sky import ClearSky, OnPlanes, sunlight_at
+from optimization.forecast.clear_sky import CLOUDS_S, ClearSky, OnPlanes, sunlight_at
 from optimization.forecast.methods import LEVELS, Asked, TooLittleKnown
 from optimization.forecast.past import DAY_S, QUARTER_S, Past
 from optimization.forecast.planes import Light, Place, Plane
@@ -47,13 +47,25 @@ def test_a_sky_that_was_half_clear_stays_so_day_and_night() -> None:
     assert (got[:, LIGHT.at(AHEAD_S).is_up == 0.0] == 0.0).all()
 
 
+def test_what_was_seen_of_the_sky_spreads_the_quantiles_more_and_more() -> None:
+    seen = measured(SOUTH, np.tile([0.2, 0.5, 0.8], 96))
+    low, middle, high = SOUTH(Asked(seen, AHEAD_S, NOON, BERLIN))
+    clear = np.maximum(SOUTH.clear_kw(AHEAD_S), 1e-9)
+    up = clear > 5.0
+    assert (low[up] < middle[up]).all() and (middle[up] < high[up]).all()
+    assert (high - low)[up][0] / clear[up][0] < 0.1
+    assert (high - low)[80] / clear[80] == pytest.approx(0.6, abs=0.02)
+    np.testing.assert_allclose(middle, SOUTH.foreseen_kw(seen, AHEAD_S, NOON))
+    assert ((low >= 0.0) & (high <= 60.0)).all()
+
+
 def test_the_last_hour_counts_for_hours_and_the_last_days_after_that() -> None:
     share = np.where(np.arange(288) >= 284, 0.1, 0.8)
     got = SOUTH.foreseen_kw(measured(SOUTH, share), AHEAD_S, NOON) / np.maximum(SOUTH.clear_kw(AHEAD_S), 1e-9)
     assert 0.1 < got[0] < 0.16
     long = got[80]
     assert 0.6 < long < 0.8
-    assert got[8] == pytest.approx(long + (0.1 - long) * np.exp(-(AHEAD_S[8] - NOON) / 7200.0), rel=0.02)
+    assert got[8] == pytest.approx(long + (0.1 - long) * np.exp(-(AHEAD_S[8] - NOON) / CLOUDS_S), rel=0.02)
 
 
 def test_where_no_sun_was_measured_nothing_is_said() -> None:
