@@ -82,8 +82,9 @@ class LoadRungs:
         self.handed, own = Handed(), (*kind.beside, *((kind.model, CORRECTED) if kind.model else ()))
         self.taught = {method: Taught() for method in learners if kind.learns and method in wished}
         issues = Issues((*SIMPLE, *own, *self.taught), ROOM, np.float32)
-        models = (self.handed, Corrected(self.handed, kind.model, issues))
-        given = dict(zip((kind.model, CORRECTED), models, strict=True)) if kind.model else {}
+        given: dict[str, Method] = {}
+        if kind.model:
+            given = {kind.model: self.handed, CORRECTED: Corrected(self.handed, kind.model, issues)}
         methods: dict[str, Method] = {**SIMPLE, **kind.beside, **given, **self.taught}
         # What nobody teaches here is left out; where nothing is left, the usual one serves.
         self.serving = tuple(method for method in methods if method in (*wished, *own)) or (kind.usual,)

@@ -21,7 +21,7 @@ from ems.config.assets import HeatPumpAsset, LoadAsset, MeteredLoad, PvAsset, So
 from ems.config.binding import bind
 from ems.config.heat_assets import HeatLoadAsset
 from ems.config.site import Site
-from ems.slow.feed_desk import GHI, SMOOTH, SUN, WIND
+from ems.slow.feed_desk import DHI, DNI, GHI, SMOOTH, SUN, WIND
 from ems.slow.foreseen_kinds import CLEAR_SKY
 from ems.slow.generation import generation_kw
 from ems.slow.series_files import own_column, read_load_file, read_places
@@ -155,7 +155,7 @@ def _sunny(
     if name in clear:
         yield CLEAR_SKY, clear[name]
     if name in clear and GHI in told and WEATHER[1] in told:
-        lit = OnPlanes(clear[name].sunlight, clear[name].planes, *(told.get(point) for point in SUN))
+        lit = OnPlanes(clear[name].sunlight, clear[name].planes, told[GHI], told.get(DNI), told.get(DHI))
         yield "sun", partial(sun_on, pv_plant(spec), (lit, told[WEATHER[1]]))
     elif told.keys() >= set(WEATHER):
         plant = PvPlant(spec.module_kw, spec.rated_kw, spec.temperature_per_k)
