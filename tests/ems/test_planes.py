@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -24,14 +25,19 @@ from test_load_ladders import Journal
 
 from ems.clock import SimulatedClock
 from ems.config.loading import load_site
+from ems.config.planes import ModulePlane
 from ems.config.site import Site
 from ems.slow.feed_desk import GHI, IRRADIANCE, POINTS, FeedDesk
 from ems.slow.foreseen_kinds import CLEAR_SKY, Known, kinds_of
 from ems.slow.load_ladders import LoadLadders
 from ems.slow.sunshine import clear_skies
+from ems.study import past_series
 from ems.study.bench import Period
 from ems.study.past_series import site_series
+from optimization.forecast.methods import Asked
 from optimization.forecast.past import QUARTER_S, Past
+from optimization.forecast.published import Issue, PublishedPast
+from optimization.forecast.quarters import Calendar
 from optimization.problem import Problem
 from optimization.slots import uniform
 
@@ -242,6 +248,42 @@ def test_persistence_stays_a_rung_and_the_cloudless_sky_speaks_where_no_skill_is
     assert set(told.method) == {CLEAR_SKY}
     methods = ladders._loads["pv"].ladder.methods
     assert {"persistence", "calendar", "sun", "corrected", CLEAR_SKY} <= methods.keys()
+
+
+# ---- on what is recorded
+
+
+def demo_house(*planes: Mapping[str, float]) -> Site:
+    house = load_site(SITES / "demo_house")
+    roof: Any = house.file.assets["pv"]
+    roof = roof.model_copy(update={"planes": tuple(ModulePlane(**plane) for plane in planes)})
+    who = house.file.site.model_copy(update={"latitude_deg": 52.4, "longitude_deg": 9.7, "altitude_m": 60.0})
+    return house.model_copy(
+        update={"file": house.file.model_copy(update={"site": who, "assets": {**house.file.assets, "pv": roof}})}
+    )
+
+
+def test_a_study_tries_planes_with_what_was_published_of_the_horizontal(monkeypatch: Any) -> None:
+    start_s, hours = datetime(2025, 3, 10, tzinfo=UTC).timestamp(), 24 * 8
+    whole = np.array([ghi(start_s / 3600.0 + hour) for hour in range(hours)])
+    told = {GHI: whole, "outdoor_c": np.full(hours, 5.0)}
+    shelf = {name: PublishedPast(np.array([start_s]), (Issue(start_s, 3600.0, v),)) for name, v in told.items()}
+    monkeypatch.setattr(past_series, "read_published", lambda _: shelf)
+    start = datetime(2025, 3, 10, tzinfo=UTC)
+    now_s = start_s + 6 * 86400.0
+    at_s = now_s + QUARTER_S * (np.arange(96) + 0.5)
+    peaks = []
+    for plane in (EAST, WEST):
+        series = site_series(demo_house(plane), Period(start, start + timedelta(days=8)))["pv"]
+        assert list(series.methods) == [CLEAR_SKY, "sun"]
+        calendar = Calendar(ZoneInfo("Europe/Berlin"))
+        asked_for = Asked(series.past.before(now_s), at_s, now_s, calendar, beside=series.beside)
+        sun, clear = (series.methods[name](asked_for)[1] for name in ("sun", CLEAR_SKY))
+        # What was published are hours, and no cloud of these days was.
+        assert np.corrcoef(sun, clear)[0, 1] > 0.9
+        peaks.append(sun.argmax())
+    assert peaks[0] < peaks[1] - 8
+    assert list(site_series(demo_house(), Period(start, start + timedelta(days=8)))["pv"].methods) == []
 
 
 # ---- who declares nothing
