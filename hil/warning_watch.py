@@ -21,7 +21,7 @@ from ems.config.assets import LoadAsset
 from ems.config.binding import Bindings, bind
 from ems.config.site import Site
 from ems.process_image import Reading, Snapshot
-from ems.slow.feed_desk import POINTS, FeedDesk, is_windy
+from ems.slow.feed_desk import POINTS, FeedDesk, has_planes, is_windy
 from ems.slow.foresee import Foreseer, Sky, StoredPast
 from ems.slow.load_ladders import LoadLadders
 from ems.slow.lookout_setup import build_lookout, stored_visits
@@ -188,7 +188,7 @@ class WatchRoom:
         published = DrawnPublished(plant)
         feeds = {what: Newsstand(published, what) for what in POINTS}
         ages_h, clock = dict.fromkeys(POINTS, 48.0), SimulatedClock(plant.now)
-        self._desk = FeedDesk(feeds, ages_h, clock, 60.0, windy=is_windy(site))
+        self._desk = FeedDesk(feeds, ages_h, clock, 60.0, windy=is_windy(site), planes=has_planes(site))
         self._measured = MeasuredPast(measured_points(site, self._bindings))
         self._foreseer = Foreseer(
             site, self._bindings, desk=self._desk, measured=self._measured, stored=shelf.past,

@@ -21,6 +21,7 @@ from ems.config.heat_assets import (
 from ems.config.inverter import InverterCurves
 from ems.config.on_phase import OnPhase
 from ems.config.placed import Placed, Sheddable
+from ems.config.planes import ModulePlane
 from ems.config.strict import (
     Finite,
     HourOfDay,
@@ -127,7 +128,7 @@ class BuildingAutomation(Placed):
 
 
 class PvAsset(Placed, OnPhase):
-    """A photovoltaic plant: `module_kw` at 1000 W/m2 on its plane and 25 degC, `rated_kw` at the inverter."""
+    """A photovoltaic plant: `module_kw` at 1000 W/m2 on its planes and 25 degC, `rated_kw` at the inverter."""
 
     kind: Literal["pv"]
     device: str
@@ -137,6 +138,7 @@ class PvAsset(Placed, OnPhase):
     temperature_per_k: Finite = -0.004
     power_factor: Share = 1.0
     inverter: InverterCurves | None = later(None)
+    planes: tuple[ModulePlane, ...] = later(())
 
 
 class WindAsset(Placed):

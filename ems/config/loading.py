@@ -33,6 +33,7 @@ from ems.config.response_checks import check_responses
 from ems.config.season_checks import check_season
 from ems.config.secrets import check_secrets
 from ems.config.site import Site, SiteFile
+from ems.config.sun_checks import check_sun
 from ems.config.tariff_checks import check_tariff
 from ems.config.wording import meant_key, place, say
 from optimization.tariff import Tariff
@@ -69,6 +70,7 @@ def load_site(folder_or_file: Path) -> Site:
     complaints += check_flexibility(parts)
     complaints += check_responses(parts)
     complaints += check_forecasts(parts)
+    complaints += check_sun(parts)
     complaints += check_secrets(parts)
     complaints += check_assets(parts, {path[1] for path, _ in complaints if path[:1] == ("assets",) and path[1:]})
     problems += _problems(document, complaints)

@@ -20,6 +20,7 @@ from ems.config.forecasts import LoadForecast
 from ems.config.grid_operator import GridOperator, LimitApi, LimitInput, LimitRegisters
 from ems.config.inverter import InverterCurves
 from ems.config.island import Island, Survives
+from ems.config.planes import ModulePlane
 from ems.config.site import (
     Control,
     Device,
@@ -81,8 +82,9 @@ _BLOCKS: Mapping[str, type[Strict]] = {
     "sg_ready": SgReady,
     "phase_switch": PhaseSwitch,
     "inverter": InverterCurves,
+    "planes": ModulePlane,
 }
-"""The blocks within an asset or a zone."""
+"""The blocks within an asset or a zone, also those of a list."""
 Complaint = tuple[Keys, str]
 """A path in a file, and what is wrong there."""
 
@@ -127,7 +129,7 @@ def schema_at(path: Keys, raw: Mapping[str, Any]) -> type[Strict] | None:
             return _NAMED[group]
         case ("assets", name):
             return ASSET_KINDS.get(_kind(raw, name))
-        case ("assets" | "zones", _, str() as key) if key in _BLOCKS:
+        case ("assets" | "zones", _, str() as key, *_) if key in _BLOCKS:
             return _BLOCKS[key]
         case (str() as section, str() as group, _) if (section, group) in _LISTED:
             return _LISTED[section, group]

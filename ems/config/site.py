@@ -17,6 +17,7 @@ from ems.config.flexibility import PowerEnvelope, ReserveBand, ResponseEvent
 from ems.config.forecasts import ForecastMethod, ForecastMethods, LoadForecast
 from ems.config.grid_operator import GridOperator
 from ems.config.island import Island
+from ems.config.planes import Altitude, Latitude, Longitude
 from ems.config.retention import Retention
 from ems.config.stepping import CapacitorBank, TapChanger
 from ems.config.strict import Finite, Id, NotNegative, Percent, Positive, Strict, Switch, Whole, later
@@ -25,12 +26,15 @@ SCHEMA_VERSION = 1
 
 
 class Identity(Strict):
-    """Who the site is."""
+    """Who the site is, and where: degrees north and east, metres above the sea."""
 
     id: Id
     name: str
     timezone: str
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    latitude_deg: Latitude | None = later(None)
+    longitude_deg: Longitude | None = later(None)
+    altitude_m: Altitude = later(0.0)
 
 
 class Control(Strict):
@@ -142,7 +146,7 @@ class Feeds(Strict):
 
     price: Feed
     carbon: Feed
-    weather: Feed
+    weather: Feed | None = later(None)
     bought: Feed | None = later(None)
 
 

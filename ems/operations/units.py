@@ -159,7 +159,7 @@ def _reach(site: Site, field: str) -> str | None:
 def _outward(site: Site) -> Iterable[str]:
     """List what a site's core asks or tells elsewhere: feeds, and who is told the checkpoints."""
     feeds, audit = site.file.feeds, site.file.audit
-    yield from (feed.source for feed in (feeds.price, feeds.carbon, feeds.weather))
+    yield from (feed.source for feed in (feeds.price, feeds.carbon, feeds.weather) if feed is not None)
     if audit.mail is not None:
         yield f"smtp://{audit.mail.host}"
     if audit.timestamp is not None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from drivers.feeds import FeedError, ForecastSeries
 from ems.clock import Clock
-from ems.config.assets import WindAsset
+from ems.config.assets import PvAsset, WindAsset
 from ems.config.site import Site
 from optimization.forecast.past import epoch_s
 from optimization.forecast.published import RUNGS, Filled, Issue, Rung, fill, on_slots, smoothed
@@ -31,27 +31,39 @@ NEAR_S = 6.0 * 3600.0
 KEPT = timedelta(hours=72)
 MOST_ISSUES = 96
 
+IRRADIANCE = "irradiance_w_m2"
+"""The sun on the plane of the modules, as it is published or reckoned."""
 POINTS: Mapping[str, tuple[str, ...]] = {
     "price": ("price",),
     "carbon": ("carbon",),
-    "weather": ("outdoor_c", "irradiance_w_m2"),
+    "weather": ("outdoor_c", IRRADIANCE),
 }
 """Which series each feed of the site file publishes."""
 WIND = "wind_m_s"
 """What the weather feed publishes besides where a wind turbine stands: the wind 10 m above the ground."""
+GHI, DNI, DHI = SUN = ("ghi_w_m2", "dni_w_m2", "dhi_w_m2")
+"""What the weather feed may publish in place of `IRRADIANCE` where modules have planes: the sun on the horizontal, and
+if it can the direct light on a plane that faces the sun and the diffuse light on the horizontal."""
 
 BOUGHT = {"bought": ("bought",)}
 """What a feed publishes that a site need not have: the net power that was bought ahead."""
 
-SMOOTH = frozenset({*POINTS["weather"], WIND})
+SMOOTH = frozenset({*POINTS["weather"], *SUN, WIND})
 
-DEFAULTS: Mapping[str, float] = {"price": 0.1, "carbon": 0.4, "outdoor_c": 10.0, "irradiance_w_m2": 0.0, WIND: 0.0}
+DEFAULTS: Mapping[str, float] = {"price": 0.1, "carbon": 0.4, "outdoor_c": 10.0} | dict.fromkeys(
+    (IRRADIANCE, *SUN, WIND), 0.0
+)
 """Flat values where nothing was ever published, in the series' units."""
 
 
 def is_windy(site: Site) -> bool:
     """Tell whether a site has a wind turbine, so that its weather feed shall publish the wind."""
     return any(isinstance(asset, WindAsset) for asset in site.file.assets.values())
+
+
+def has_planes(site: Site) -> bool:
+    """Tell whether modules of a site have planes, so that its weather feed may publish the sun on the horizontal."""
+    return any(isinstance(asset, PvAsset) and asset.planes for asset in site.file.assets.values())
 
 
 class Feed(Protocol):
@@ -106,6 +118,7 @@ class FeedDesk:
         clock: bounds every fetch.
         limit_s: bound of a fetch [s].
         windy: whether the weather feed shall publish the wind too.
+        planes: whether it may publish the sun on the horizontal in place of that on the plane of the modules.
         on_issue: told every issue once, when it is first seen.
     """
 
@@ -117,6 +130,7 @@ class FeedDesk:
         limit_s: float,
         *,
         windy: bool = False,
+        planes: bool = False,
         on_issue: Callable[[ForecastSeries], None] = lambda _series: None,
     ) -> None:
         self._feeds = feeds
@@ -125,7 +139,8 @@ class FeedDesk:
         self._limit_s = limit_s
         self._on_issue = on_issue
         self._lost: set[str] = set()
-        self._points = {**POINTS, "weather": (*POINTS["weather"], WIND)} if windy else dict(POINTS)
+        beside = (*((WIND,) if windy else ()), *(SUN if planes else ()))
+        self._points = {**POINTS, "weather": (*POINTS["weather"], *beside)}
         self._points |= {name: points for name, points in BOUGHT.items() if name in feeds}
         self._shelves = {point: _Shelf() for points in self._points.values() for point in points}
 
@@ -149,12 +164,19 @@ class FeedDesk:
         for series in published:
             if series.point in expected and series.issued_at <= now and self._shelves[series.point].put(series, now):
                 self._on_issue(series)
-        missing = [p for p in expected if not self._shelves[p].fresh]
+        missing = self._missing(expected)
         if missing:
             self._note_loss(name, f"it publishes no {', '.join(missing)}")
         elif name in self._lost:
             self._lost.remove(name)
             logger.info("the %s feed is back", name)
+
+    def _missing(self, expected: Sequence[str]) -> list[str]:
+        """Name what did not come; where the sun may be published in two ways either is enough."""
+        missing = [point for point in expected if not self._shelves[point].fresh]
+        if GHI in expected and not {GHI, IRRADIANCE} <= set(missing):
+            missing = [point for point in missing if point not in (IRRADIANCE, *SUN)]
+        return [point for point in missing if point not in (DNI, DHI)]
 
     def _note_loss(self, name: str, reason: str) -> None:
         if name not in self._lost:
@@ -163,7 +185,7 @@ class FeedDesk:
 
     def foresee(self, point: str, slots: Slots, now: datetime) -> tuple[Filled, Label]:
         """Lay a series on slots, every gap filled by the ladder; also says how good it is."""
-        shelf, max_age = self._shelves[point], self._max_age[self._feed_of(point)]
+        shelf, max_age = self._shelves[point], self._max_age_of(point)
         usable = [(series, issue) for series, issue in shelf.kept if now - series.issued_at <= max_age]
         start_s = epoch_s(slots.start) + slots.offset_s
         fresh = shelf.fresh and bool(usable)
@@ -180,7 +202,7 @@ class FeedDesk:
         """
         if point not in self._shelves:
             return None
-        max_age = self._max_age[self._feed_of(point)]
+        max_age = self._max_age_of(point)
         usable = [issue for series, issue in self._shelves[point].kept if slots.start - series.issued_at <= max_age]
         return on_slots(usable, epoch_s(slots.start) + slots.offset_s, slots.duration_s)
 
@@ -189,8 +211,9 @@ class FeedDesk:
         kept = (series for series, _ in reversed(self._shelves[point].kept))
         return [series for series in kept if after is None or series.issued_at > after]
 
-    def _feed_of(self, point: str) -> str:
-        return next(name for name, points in self._points.items() if point in points)
+    def _max_age_of(self, point: str) -> timedelta:
+        """Give the age of its feed; none for a feed that the site has not."""
+        return self._max_age.get(next(name for name, points in self._points.items() if point in points), timedelta())
 
     def published(self, point: str, start_s: Floats, step_s: float) -> Floats:
         """Give what was published of steps, `nan` where nothing was, shape of `start_s` [s since 1970]."""

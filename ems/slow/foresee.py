@@ -33,6 +33,7 @@ from ems.slow.market import Market
 from ems.slow.measured_past import STEP_S, MeasuredPast, Table
 from ems.slow.running import running
 from ems.slow.situation import AssetNow
+from ems.slow.sunshine import Sunshine
 from ems.slow.throughput import left_kwh
 from ems.slow.under_way import under_way
 from ems.slow.zone_watch import ZoneWatch
@@ -182,6 +183,7 @@ class Foreseer:
         self._desk, self._measured, self._stored, self._zones = desk, measured, stored, zones
         self._zone = ZoneInfo(site.file.site.timezone)
         self._weather = (*POINTS["weather"], WIND) if is_windy(site) else POINTS["weather"]
+        self._sunshine = Sunshine(site, desk)
         self._loads = Loads(site, bindings, ladders)
         self._generation = Generation(site, bindings, ladders)
         self._market = Market(desk, ladders) if market is None else market
@@ -190,12 +192,8 @@ class Foreseer:
     def foresee(self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow], sessions: Cars) -> Foresight:
         """Foresee everything; `sessions` are the cars that stand there and have said what they want, by asset id."""
         table = self._measured.table(now)
-        series, labels = {}, {}
-        for point in self._weather:
-            filled, labels[point] = self._desk.foresee(point, slots, now)
-            series[point] = filled.value
-        air = self._air(series, slots, situation)
-        past = {point: self._desk.published(point, table.at_s, STEP_S) for point in self._weather}
+        air, labels = self._air(slots, now, situation)
+        past, series = self._past_air(table), dict[str, Floats]()
         plants = self._generation.modelled(table, slots, now, past=past, foreseen=air)
         beside = {**plants.known, **self._market.known(now)}
         loads = self._loads.foresee(self._stored, table, slots, now, beside)
@@ -238,9 +236,8 @@ class Foreseer:
             loads: what a whole foresight of this instant holds of them; None to foresee them, too.
         """
         table = self._measured.table(now)
-        told = {point: self._desk.foresee(point, slots, now)[0].value for point in self._weather}
-        air = self._air(told, slots, situation)
-        past = {point: self._desk.published(point, table.at_s, STEP_S) for point in self._weather}
+        air, _ = self._air(slots, now, situation)
+        past = self._past_air(table)
         plants = self._generation.modelled(table, slots, now, past=past, foreseen=air, calm=True)
         if loads is None:
             loads = self._loads.foresee(self._stored, table, slots, now, {**plants.known, **self._market.known(now)})
@@ -249,11 +246,21 @@ class Foreseer:
         heated = self._heated(table, slots, now, past["irradiance_w_m2"])
         return Sky(slots, pv_kw, air["outdoor_c"], air["irradiance_w_m2"], *heated, loads, now)
 
-    def _air(self, told: Mapping[str, Floats], slots: Slots, situation: Mapping[str, AssetNow]) -> dict[str, Floats]:
+    def _air(
+        self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]
+    ) -> tuple[dict[str, Floats], dict[str, Label]]:
         """Take the weather as published, without negative sun, corrected by what is measured outdoors."""
+        found = {point: self._desk.foresee(point, slots, now) for point in self._weather}
+        labels = {point: label for point, (_, label) in found.items()}
+        told, labels = self._sunshine.foresee({p: filled.value for p, (filled, _) in found.items()}, labels, slots, now)
         sun = np.maximum(told["irradiance_w_m2"], 0.0)
         outdoor = self._corrected_outdoor(told["outdoor_c"], slots, situation)
-        return {**{point: told[point] for point in self._weather}, "irradiance_w_m2": sun, "outdoor_c": outdoor}
+        is_told = self._site.file.feeds.weather is not None
+        return {**told, "irradiance_w_m2": sun, "outdoor_c": outdoor}, labels if is_told else {}
+
+    def _past_air(self, table: Table) -> dict[str, Floats]:
+        told = {point: self._desk.published(point, table.at_s, STEP_S) for point in self._weather}
+        return self._sunshine.published(told, table.at_s, STEP_S)
 
     def _corrected_outdoor(self, published: Floats, slots: Slots, situation: Mapping[str, AssetNow]) -> Floats:
         """Shift the published temperature by what is measured outdoors, fading out over hours."""

@@ -18,7 +18,7 @@ from optimization.forecast.features import quarter_means
 from optimization.forecast.handed import Corrected, Handed
 from optimization.forecast.homework import Learnt
 from optimization.forecast.issues import Issues
-from optimization.forecast.ladder import REMEMBERED_S, Ladder, Now
+from optimization.forecast.ladder import FIRST, REMEMBERED_S, Ladder, Now
 from optimization.forecast.learned import Taught
 from optimization.forecast.methods import (
     LEVELS,
@@ -79,16 +79,19 @@ class LoadRungs:
         kind: Kind = LOAD,
     ) -> None:
         self.name, self.kind, self._calendar = name, kind, calendar
-        self.handed, own = Handed(), (kind.model, CORRECTED) if kind.model else ()
+        self.handed, own = Handed(), (*kind.beside, *((kind.model, CORRECTED) if kind.model else ()))
         self.taught = {method: Taught() for method in learners if kind.learns and method in wished}
         issues = Issues((*SIMPLE, *own, *self.taught), ROOM, np.float32)
-        models = (self.handed, Corrected(self.handed, kind.model, issues))
-        methods: dict[str, Method] = {**SIMPLE, **dict(zip(own, models, strict=False)), **self.taught}
+        given: dict[str, Method] = {}
+        if kind.model:
+            given = {kind.model: self.handed, CORRECTED: Corrected(self.handed, kind.model, issues)}
+        methods: dict[str, Method] = {**SIMPLE, **kind.beside, **given, **self.taught}
         # What nobody teaches here is left out; where nothing is left, the usual one serves.
         self.serving = tuple(method for method in methods if method in (*wished, *own)) or (kind.usual,)
         self.ladder = Ladder(
-            methods, kind.bounds, Choice(self._usual), serving=self.serving, issues=issues, near_leads=NEAR_LEADS
-        )
+            methods, kind.bounds, Choice(self._usual), serving=self.serving, issues=issues, near_leads=NEAR_LEADS,
+            first=next(iter(kind.beside), FIRST),
+        )  # fmt: skip
         self.since, self.young = now, True
         # Of a load it is told from the first time on, of all else where it is not as usual.
         self.speaks, self.why = "" if kind.is_load else kind.usual, ""

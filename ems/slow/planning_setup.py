@@ -29,7 +29,7 @@ from ems.planning import NetworkSource, PlanJournal, Planning, PlanningParts
 from ems.slow.accounts import Accounts
 from ems.slow.elsewhere import Elsewhere
 from ems.slow.far_sight import FarSight
-from ems.slow.feed_desk import BOUGHT, POINTS, Feed, FeedDesk, is_windy
+from ems.slow.feed_desk import BOUGHT, POINTS, Feed, FeedDesk, has_planes, is_windy
 from ems.slow.forecast_record import RECORD as FORECAST
 from ems.slow.foresee import Foreseer, StoredPast
 from ems.slow.futures import Futures
@@ -104,7 +104,7 @@ def build_planning(
     max_age_h = {name: feed.max_age_h for name, feed in named_feeds(site).items()}
     limit_s = FETCH_SHARE * file.planning.every_s
     opened = open_feeds(site, clock) if feeds is None else feeds
-    desk = FeedDesk(opened, max_age_h, clock, limit_s, windy=is_windy(site), on_issue=on_issue)
+    desk = FeedDesk(opened, max_age_h, clock, limit_s, windy=is_windy(site), planes=has_planes(site), on_issue=on_issue)
     measured = MeasuredPast(measured_points(site, bindings), partial(read_means, history_path(state_dir)))
     zones = ZoneWatch(watched_zones(site), bindings)
     ladders = _ladders(site, clock, journal, learner, state_dir)

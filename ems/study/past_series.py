@@ -21,17 +21,20 @@ from ems.config.assets import HeatPumpAsset, LoadAsset, MeteredLoad, PvAsset, So
 from ems.config.binding import bind
 from ems.config.heat_assets import HeatLoadAsset
 from ems.config.site import Site
-from ems.slow.feed_desk import WIND
+from ems.slow.feed_desk import DHI, DNI, GHI, SMOOTH, SUN, WIND
+from ems.slow.foreseen_kinds import CLEAR_SKY
 from ems.slow.generation import generation_kw
 from ems.slow.series_files import own_column, read_load_file, read_places
+from ems.slow.sunshine import clear_skies, pv_plant
 from ems.store.archive import STEP_S, Wanted, read_archive
 from ems.study.bench import Period
 from optimization.assets import EvSession
+from optimization.forecast.clear_sky import ClearSky, OnPlanes
 from optimization.forecast.ladder import all_methods
 from optimization.forecast.methods import Asked, Method, TooLittleKnown
 from optimization.forecast.past import Past, epoch_s
 from optimization.forecast.published import Issue, PublishedPast, smoothed
-from optimization.forecast.pv import PvPlant, pv_foreseen
+from optimization.forecast.pv import PvPlant, Told, pv_foreseen
 from optimization.slots import Floats
 
 WEATHER = ("irradiance_w_m2", "outdoor_c")
@@ -123,12 +126,12 @@ def _history(site: Site, period: Period, published: Mapping[str, PublishedPast])
     frame = read_archive(shelf, Wanted((), wanted, start, period.end + LATER)).frame.iloc[1:]
     at_s: Floats = np.asarray(epoch_s(start) + STEP_S * np.arange(len(frame)), dtype=np.float64)
     weather = {name: published[name] for name in WEATHER if name in published}
+    lit, clear = {name: published[name] for name in SUN if name in published}, clear_skies(site)
     for name, point in points.items():
         spec = assets[name]
         power = Past(at_s, frame[point].to_numpy(dtype=float), STEP_S)
         if isinstance(spec, PvAsset):
-            plant = PvPlant(spec.module_kw, spec.rated_kw, spec.temperature_per_k)
-            own = {"sun": partial(sun, plant)} if len(weather) == len(WEATHER) else {}
+            own = dict(_sunny(name, spec, clear, {**weather, **lit}))
             yield name, PastSeries("kW", Past(at_s, -power.value, STEP_S), (0.0, spec.rated_kw), weather, own)
         elif isinstance(spec, WindAsset):
             blown = {WIND: published[WIND]} if WIND in published else {}
@@ -145,9 +148,27 @@ def _history(site: Site, period: Period, published: Mapping[str, PublishedPast])
         yield name, PastSeries(unit.format(currency=site.file.site.currency), past, (-np.inf, np.inf), told, own)
 
 
+def _sunny(
+    name: str, spec: PvAsset, clear: Mapping[str, ClearSky], told: Mapping[str, PublishedPast]
+) -> Iterator[tuple[str, Method]]:
+    """Give the methods that only a PV plant has."""
+    if name in clear:
+        yield CLEAR_SKY, clear[name]
+    if name in clear and GHI in told and WEATHER[1] in told:
+        lit = OnPlanes(clear[name].sunlight, clear[name].planes, told[GHI], told.get(DNI), told.get(DHI))
+        yield "sun", partial(sun_on, pv_plant(spec), (lit, told[WEATHER[1]]))
+    elif told.keys() >= set(WEATHER):
+        plant = PvPlant(spec.module_kw, spec.rated_kw, spec.temperature_per_k)
+        yield "sun", partial(sun, plant)
+
+
 def sun(plant: PvPlant, asked: Asked) -> Floats:
     """Foresee a plant from published weather and its own calibration, as the daemon does; a point."""
-    weather = (asked.beside[WEATHER[0]], asked.beside[WEATHER[1]])
+    return sun_on(plant, (asked.beside[WEATHER[0]], asked.beside[WEATHER[1]]), asked)
+
+
+def sun_on(plant: PvPlant, weather: tuple[Told, Told], asked: Asked) -> Floats:
+    """Foresee it from irradiance and temperature that are given; a point."""
     return asked.point(pv_foreseen(plant, asked.past, weather, asked.at_s, asked.now_s))
 
 
@@ -182,6 +203,6 @@ def read_published(shelf: Path) -> dict[str, PublishedPast]:
 def _in_order(point: str, kept: list[tuple[float, Issue]]) -> PublishedPast:
     kept.sort(key=lambda each: each[0])
     issues = [issue for _, issue in kept]
-    if point in (*WEATHER, WIND):
+    if point in SMOOTH:
         issues = [smoothed(issue, issues[max(0, i - 1) : i]) for i, issue in enumerate(issues)]
     return PublishedPast(np.array([at_s for at_s, _ in kept]), tuple(issues))

@@ -111,6 +111,7 @@ class Ladder:
         serving: methods that may be chosen; the others are scored, and speak where none of these does. None for all.
         issues: where issues are remembered; None for a table of its own.
         near_leads: errors of so many leads before and after count, too.
+        first: the method that speaks where nothing is known of the skill of any.
     """
 
     def __init__(
@@ -122,13 +123,14 @@ class Ladder:
         serving: Collection[str] | None = None,
         issues: Issues | None = None,
         near_leads: int = NEAR_LEADS,
+        first: str = FIRST,
     ) -> None:
         self.methods = all_methods() if methods is None else dict(methods)
         self.bounds, self.choice = bounds, choice
         self.issues = Issues(tuple(self.methods)) if issues is None else issues
         self.day: int | None = None
         self._serving = frozenset(self.methods if serving is None else serving)
-        self._near_leads = near_leads
+        self._near_leads, self._first = near_leads, first
         self._losses: dict[str, float] | None = None
 
     def issue(self, asked: Asked) -> Served:
@@ -257,7 +259,7 @@ class Ladder:
 
         def place(name: str) -> tuple[bool, bool, bool, float, bool]:
             others = name not in self._serving, name != self.choice.method, name not in loss
-            return *others, loss.get(name, 0.0), name != FIRST
+            return *others, loss.get(name, 0.0), name != self._first
 
         return sorted(names, key=place)
 

@@ -1,6 +1,7 @@
 """A photovoltaic plant from published irradiance and outdoor temperature.
 
     p = module_kw * G / 1000 * (1 + gamma * (T_cell - 25)),   T_cell = T_out + 0.03 * G,   0 <= p <= rated_kw
+    p = sum over planes of share * p(G of the plane), bounded likewise, where modules face several ways
     available(t) = p(t) * (long + (short - long) * exp(-(t - now) / tau))
 
 Symbols: G [W/m2] on the plane, T [degC], gamma [1/K], long the measured share of the computed energy over the last
@@ -17,7 +18,6 @@ from typing import Protocol
 import numpy as np
 
 from optimization.forecast.past import QUARTER_S, Past
-from optimization.forecast.published import PublishedPast
 from optimization.slots import Floats
 
 CELL_K_PER_W_M2 = 0.03
@@ -26,15 +26,28 @@ DECAY_S = 2.0 * 3600.0
 LONG_S = 3.0 * 86400.0
 LEAST_SHARE = 0.05
 BOUNDS = (0.3, 1.5)
+PLANES = 2
+"""Dimensions of irradiance on several planes."""
 
 
 @dataclass(frozen=True, slots=True)
 class PvPlant:
-    """What is computed with: `module_kw` at 1000 W/m2 and 25 degC, `rated_kw` of the inverter, `temperature_per_k`."""
+    """What is computed with: `module_kw` at 1000 W/m2 and 25 degC, `rated_kw` of the inverter, `temperature_per_k`.
+
+    `shares` are those of its planes, which together are 1.
+    """
 
     module_kw: float
     rated_kw: float
     temperature_per_k: float
+    shares: tuple[float, ...] = (1.0,)
+
+
+class Told(Protocol):
+    """What was published when, as `PublishedPast` has it."""
+
+    def told(self, start_s: Floats, duration_s: Floats, now_s: float) -> Floats:
+        """Give what was known of slots at an instant, `nan` where nothing was."""
 
 
 class Rated(Protocol):
@@ -58,13 +71,30 @@ class Calibration:
 
 
 def pv_power_kw(plant: PvPlant, irradiance_w_m2: Floats, outdoor_c: Floats) -> Floats:
-    """Compute generation at the inverter [kW], not negative, same shape as the inputs."""
+    """Compute generation at the inverter [kW], not negative, shape of the temperature.
+
+    Args:
+        plant: the plant.
+        irradiance_w_m2: on its modules, shape (n,), or on each of its planes, shape (planes, n) [W/m2].
+        outdoor_c: shape (n,) [degC].
+    """
     cell_c = outdoor_c + CELL_K_PER_W_M2 * irradiance_w_m2
     power_kw = plant.module_kw * irradiance_w_m2 / 1000.0 * (1.0 + plant.temperature_per_k * (cell_c - 25.0))
+    if irradiance_w_m2.ndim == PLANES:
+        power_kw = np.array(plant.shares) @ power_kw
     return np.clip(power_kw, 0.0, plant.rated_kw)
 
 
-def calibrate(measured: Past, computed_kw: Floats, limited: Floats, plant: Rated, now_s: float) -> Calibration:
+def calibrate(
+    measured: Past,
+    computed_kw: Floats,
+    limited: Floats,
+    plant: Rated,
+    now_s: float,
+    *,
+    otherwise: float = 1.0,
+    bounds: tuple[float, float] = BOUNDS,
+) -> Calibration:
     """Compare measured with computed generation.
 
     Args:
@@ -73,40 +103,45 @@ def calibrate(measured: Past, computed_kw: Floats, limited: Floats, plant: Rated
         limited: 1 where the inverter was held back by a limit, same shape.
         plant: the plant.
         now_s: the present instant [s since 1970].
+        otherwise: what the share is taken for where nothing is known.
+        bounds: of the shares.
     """
     usable = np.isfinite(measured.value) & np.isfinite(computed_kw) & (limited == 0.0)
     usable &= computed_kw >= LEAST_SHARE * plant.rated_kw
     # At the inverter's rating both are cut alike and say nothing about the modules.
     usable &= computed_kw < plant.rated_kw
-    long = _share(measured, computed_kw, usable & (measured.at_s >= now_s - LONG_S), 1.0)
+    long = _share(measured, computed_kw, usable & (measured.at_s >= now_s - LONG_S), otherwise, bounds)
     newest = usable & (measured.at_s >= now_s - SHORT_S)
     ratios = measured.value[newest] / computed_kw[newest]
-    usual = float(np.clip(np.median(ratios), *BOUNDS)) if ratios.size else long
-    return Calibration(long, _share(measured, computed_kw, newest, long), usual)
+    usual = float(np.clip(np.median(ratios), *bounds)) if ratios.size else long
+    return Calibration(long, _share(measured, computed_kw, newest, long, bounds), usual)
 
 
-def _share(measured: Past, computed_kw: Floats, usable: Floats, otherwise: float) -> float:
+def _share(measured: Past, computed_kw: Floats, usable: Floats, otherwise: float, bounds: tuple[float, float]) -> float:
     chosen = usable.astype(bool)
     if not chosen.any():
         return otherwise
-    return float(np.clip(measured.value[chosen].sum() / computed_kw[chosen].sum(), *BOUNDS))
+    return float(np.clip(measured.value[chosen].sum() / computed_kw[chosen].sum(), *bounds))
 
 
 def apply_calibration(power_kw: Floats, calibration: Calibration, ahead_s: Floats, rated_kw: float) -> Floats:
     """Scale computed generation by the calibration, `ahead_s` after now [s]; not above the inverter's rating [kW]."""
-    fading = (calibration.short - calibration.long) * np.exp(-np.maximum(ahead_s, 0.0) / DECAY_S)
-    return np.minimum(power_kw * (calibration.long + fading), rated_kw)
+    return np.minimum(power_kw * share_ahead(calibration, ahead_s, DECAY_S), rated_kw)
 
 
-def pv_foreseen(
-    plant: PvPlant, past: Past, weather: tuple[PublishedPast, PublishedPast], at_s: Floats, now_s: float
-) -> Floats:
+def share_ahead(calibration: Calibration, ahead_s: Floats, decay_s: float) -> Floats:
+    """Give the share that is foreseen so long after now [s]: the short one, which fades into the long one."""
+    fading = (calibration.short - calibration.long) * np.exp(-np.maximum(ahead_s, 0.0) / decay_s)
+    return np.asarray(calibration.long + fading)
+
+
+def pv_foreseen(plant: PvPlant, past: Past, weather: tuple[Told, Told], at_s: Floats, now_s: float) -> Floats:
     """Foresee a plant that nobody limits from what was published of the weather.
 
     Args:
         plant: the plant.
         past: measured generation [kW]; cut at `now_s` first.
-        weather: irradiance on the plane of the modules [W/m2] and outdoor temperature [degC].
+        weather: irradiance on the modules, or on each of their planes [W/m2], and outdoor temperature [degC].
         at_s: middle of each quarter-hour that is asked for [s since 1970], shape (n,).
         now_s: the present instant [s since 1970].
 

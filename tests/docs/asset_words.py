@@ -67,7 +67,10 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "device": "id of its inverter",
         "bus": "name of its bus in the grid file",
         "rated_kw": "rating of the inverter",
-        "module_kw": "power of the modules at 1000 W/m2 on their plane and 25 degC",
+        "module_kw": "power of the modules at 1000 W/m2 on their planes and 25 degC",
+        "planes": "how its modules face, with a share of `module_kw` each, together 1; without them what is published "
+        "has to be the irradiance on their plane; see "
+        "[modules and how they face](engineer.md#modules-and-how-they-face)",
         "temperature_per_k": "change of the power for each kelvin above 25 degC, as a share",
         "power_factor": "cosine of the phase angle",
         "zone": "id of its zone",

@@ -59,6 +59,7 @@ PLACES = {
     **{model.__name__: f"`assets.<id>` of kind {_kinds(model)}" for model in ASSET_KINDS.values()},
     "Group": "`groups.<id>`",
     "InverterCurves": "`assets.<id>.inverter`",
+    "ModulePlane": "`assets.<id>.planes`",
     "ReserveBand": "`reserves.<id>`",
     "PowerEnvelope": "`envelopes.<id>`",
     "ResponseEvent": "`demand_response.<id>`",
@@ -69,7 +70,7 @@ PLACES = {
     "Comfort": "`zones.<id>.comfort`, `assets.<id>.comfort`",
 }
 UNITS = {"_m_s": "m/s", "_m": "m", "_s": "s", "_h": "h", "_kw": "kW", "_kwh": "kWh", "_pct": "%", "_pu": "pu",
-         "_c": "degC", "_a": "A", "_v": "V", "_m2": "m2"}  # fmt: skip
+         "_c": "degC", "_deg": "deg", "_a": "A", "_v": "V", "_m2": "m2"}  # fmt: skip
 
 
 def page() -> str:
@@ -136,7 +137,7 @@ def _type(value: dict[str, Any], models: dict[str, Any]) -> str:
         case "array" if "prefixItems" in value:
             return f"`[{', '.join(str(one.get('const', one.get('type'))) for one in value['prefixItems'])}]`"
         case "array":
-            return f"list of {_kind(value['items'], models)}"
+            return f"list of {_kind(value['items'], models).removeprefix('see ')}"
         case "object":
             inner = value.get("additionalProperties") or next(iter(value.get("patternProperties", {}).values()))
             target = "an asset, by kind" if "oneOf" in inner else _kind(inner, models).removeprefix("see ")

@@ -72,6 +72,9 @@ WORDS: dict[str, dict[str, str]] = {
         "name": "name for people",
         "timezone": "IANA name, for example `Europe/Berlin`; local time serves days, comfort hours and the page",
         "currency": "of the tariff and of every cost",
+        "latitude_deg": "degrees north of the equator, negative for south; needed where a plant has `planes`",
+        "longitude_deg": "degrees east of Greenwich, negative for west; likewise",
+        "altitude_m": "height above the sea",
     },
     "Control": {
         "cycle_s": "period of the control cycle",
@@ -201,8 +204,8 @@ WORDS: dict[str, dict[str, str]] = {
     "Feeds": {
         "price": "published energy price [currency/kWh]",
         "carbon": "carbon intensity of grid energy [kg/kWh]",
-        "weather": "outdoor temperature [degC], irradiance on the PV plane [W/m2] and, for wind turbines, the wind at "
-        "10 m [m/s]",
+        "weather": "outdoor temperature [degC], irradiance on the PV plane or, where plants have `planes`, on the "
+        "horizontal [W/m2], and for wind turbines the wind at 10 m [m/s]; null where nothing needs it",
         "bought": "net import that was bought ahead [kW], which the tariff's `imbalance` counts from",
     },
     "Series": {
@@ -257,6 +260,11 @@ WORDS: dict[str, dict[str, str]] = {
         "safe": "commanded role: its safe value in the point's unit; null gives the point back to the device",
         "writes_per_day": "its registers wear: each command point is written at most so often within 24 h, see"
         " [what wears](engineer.md#what-wears); null for what the profile says, mostly nothing",
+    },
+    "ModulePlane": {
+        "tilt_deg": "from the horizontal: 0 lies flat, 90 is a facade",
+        "azimuth_deg": "which way it faces, degrees east of north: 90 is east, 180 south, 270 west",
+        "share": "its share of `module_kw`",
     },
     "DistrictZone": {
         "use": "what it is used for",

@@ -21,6 +21,7 @@ from ems.config.loading import load_site
 from ems.config.site import Site
 from ems.planning import Planning
 from ems.process_image import Reading, Snapshot
+from ems.slow.feed_desk import SUN
 from ems.slow.planning_setup import build_planning
 from optimization.assets import (
     BatteryInputs,
@@ -95,7 +96,7 @@ class StoredFeed:
         self, point: str, formula: Callable[[float], float | None], issued: datetime, start: datetime
     ) -> ForecastSeries:
         units = {"price": "EUR/kWh", "carbon": "kg/kWh", "outdoor_c": "degC", "irradiance_w_m2": "W/m2",
-                 "wind_m_s": "m/s"}  # fmt: skip
+                 "wind_m_s": "m/s", **dict.fromkeys(SUN, "W/m2")}  # fmt: skip
         hours = start.timestamp() / 3600.0 + np.arange(self.hours)
         values = tuple(formula(float(h)) for h in hours)
         return ForecastSeries(point, units[point], issued, start, 3600.0, values, source="formula", version="1")
