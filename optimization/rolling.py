@@ -200,7 +200,7 @@ class Planner:
         return self._carefully(search, problem, now, best, rounds)
 
     def _inside(self, search: Search, problem: Problem, best: Candidate) -> tuple[Candidate, int]:
-        """Leave the trifle beyond a limit that counts as none, where more solves are allowed and something is inside."""
+        """Leave the trifle beyond a limit that counts as none, where more solves are allowed and find a way."""
         if best.is_inside or not self._bisections:
             return best, 0
         inside = search.retreat(_weighted(problem, problem.weights.grid_limit))

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from docs_pages import PAGES, ROOT, Command, commands, is_shown
@@ -47,15 +48,17 @@ print(*sqlite3.connect(f"file:{{sys.argv[2]}}?mode=ro", uri=True).execute(sys.ar
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Path:
+def copy() -> Iterator[Path]:
     """Make a working copy and a home in a short folder, because Unix sockets have short names."""
-    (tmp_path / "sites").mkdir()
-    relocate(ROOT / "sites" / "demo_feeder", tmp_path / "sites" / "demo_feeder")
-    (tmp_path / "bin").mkdir()
-    if shutil.which("sqlite3") is None:
-        (tmp_path / "bin" / "sqlite3").write_text(SQLITE)
-        (tmp_path / "bin" / "sqlite3").chmod(0o755)
-    return tmp_path
+    with TemporaryDirectory(prefix="ems-docs-") as name:
+        folder = Path(name)
+        (folder / "sites").mkdir()
+        relocate(ROOT / "sites" / "demo_feeder", folder / "sites" / "demo_feeder")
+        (folder / "bin").mkdir()
+        if shutil.which("sqlite3") is None:
+            (folder / "bin" / "sqlite3").write_text(SQLITE)
+            (folder / "bin" / "sqlite3").chmod(0o755)
+        yield folder
 
 
 def _keep_something(state: Path) -> None:
