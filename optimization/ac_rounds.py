@@ -145,10 +145,19 @@ class AcRounds:
         result = self.assets.check(power_kw, positions=stand)
         return governed(problem, network, self._operating(power_kw, result, {}, stand))
 
-    def learned(self, problem: Problem, network: Network, aim: Aim, newest: Candidate, rounds: int) -> Network | None:
-        """Learn from the AC round of this number; None where there is nothing left to learn."""
+    def learned(
+        self,
+        problem: Problem,
+        network: Network,
+        aim: Aim,
+        newest: Candidate,
+        rounds: int,
+        *,
+        within_kva: float = WITHIN_KVA,
+    ) -> Network | None:
+        """Learn from the AC round of this number; None where no slot is further beyond than what counts as none."""
         outages = self._outages(network, aim, newest)
-        own = self._own(problem, network, aim(self.case.limits), newest, rounds)
+        own = self._own(problem, network, aim(self.case.limits), newest, rounds, within_kva=within_kva)
         if own is None and outages is network.outages:
             return None
         return replace(own or network, outages=outages)
@@ -192,12 +201,12 @@ class AcRounds:
         return tuple(found[key] for key in in_order if key in found) if changed else network.outages
 
     def _own(
-        self, problem: Problem, network: Network, aim: GridLimits, newest: Candidate, rounds: int
+        self, problem: Problem, network: Network, aim: GridLimits, newest: Candidate, rounds: int, *, within_kva: float
     ) -> Network | None:
         p_kw, q_kvar = self.assets.bus_powers(newest.power_kw)
         if not (problem.inverters or problem.steps):
             return tightened(self.case, network, aim, (p_kw, q_kvar), newest.result)
-        if (newest.aimed_excess_kva <= WITHIN_KVA).all():
+        if (newest.aimed_excess_kva <= within_kva).all():
             return None
         taken = newest.solution.positions
         ceilings = self._ceiling_cuts(network, newest, rounds)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from optimization.ac_rounds import WITHIN_KVA, AcRounds, AfterOutage, Aim, Candidate
+from optimization.ac_rounds import ROUNDING_KVA, WITHIN_KVA, AcRounds, AfterOutage, Aim, Candidate
 from optimization.assets import Load
 from optimization.effort import Rounds, SolvesProblems
 from optimization.extract import Solution
@@ -84,6 +84,33 @@ class Search:
             most += network is not None and len(network.outages) > known
         assert best is not None
         return best, rounds
+
+    def exactly(self, candidate: Candidate, aim: Aim, steps: int) -> tuple[Candidate, int]:
+        """Learn on from a solution within the limits, until no slot is beyond them by the trifle that counts as none.
+
+        Args:
+            candidate: within the site's limits.
+            aim: which limits it was to keep.
+            steps: how many solves it may take.
+
+        Returns:
+            the newest solution, and how many AC rounds there were.
+        """
+        newest, rounds = candidate, 0
+        while not newest.is_inside and rounds < steps:
+            asked = newest.asked
+            assert asked.network is not None
+            network = self.ac.learned(asked, asked.network, aim, newest, ROUNDS + rounds, within_kva=ROUNDING_KVA)
+            if network is None:
+                break
+            try:
+                found = self._solved(replace(asked, network=network), aim)
+            except SolveError:
+                break
+            if isinstance(found, Refused):
+                break
+            newest, rounds = found, rounds + 1
+        return newest, rounds
 
     def between(self, beyond: Candidate, verified: Candidate, steps: int) -> tuple[Candidate, int]:
         """Bisect from a solution within the limits towards one that is not, which asked for less caution.
@@ -203,8 +230,14 @@ class Planner:
         """Leave the trifle beyond a limit that counts as none, where more solves are allowed and find a way."""
         if best.is_inside or not self._bisections:
             return best, 0
+        found, rounds = search.exactly(best, attrgetter("planned"), self._bisections)
+        if found.is_inside:
+            return found, rounds
         inside = search.retreat(_weighted(problem, problem.weights.grid_limit))
-        return (best, 0) if inside is None else search.between(best, inside, self._bisections)
+        if inside is None:
+            return best, rounds
+        found, more = search.between(best, inside, self._bisections)
+        return found, rounds + more
 
     def _refusals(self, case: GridCase, problem: Problem) -> tuple[str, ...]:
         """Say what is wrong with inverters or with what moves in steps, and what they cannot be planned with yet."""

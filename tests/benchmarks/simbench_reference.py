@@ -98,8 +98,22 @@ class Feeder:
         v_pu, loading = self.use(v)
         return np.maximum(v_pu.max(axis=0) / self.most_v, loading.max(axis=0)) - 1.0
 
-    def slopes(self, s_kva: Complexes, v: Complexes, column: Complexes) -> Floats:
-        """Give the slopes of voltages and loadings at one step for powers into the buses, shape (limits, columns).
+    def slopes(self, v: Complexes, dv: Complexes) -> Floats:
+        """Give the slopes of voltages and loadings at one step, shape (limits, columns), for those of `turned`."""
+        i = self.ends @ v + self.at_slack
+        di = self.ends @ dv
+        of_v = (np.conj(v)[:, None] * dv).real / np.abs(v)[:, None]
+        return np.vstack(
+            [of_v, (np.conj(i)[:, None] * di).real / np.maximum(np.abs(i), 1e-9)[:, None] / self.rated[:, None]]
+        )
+
+    def fed_slopes(self, dv: Complexes) -> Floats:
+        """Give the slopes of what is fed into the slack, shape (columns,), for those of `turned`."""
+        current: Complexes = self.slack_y[0] @ dv
+        return -(self.slack_v * np.conj(current)).real * self.base_kva
+
+    def turned(self, s_kva: Complexes, v: Complexes, column: Complexes) -> Complexes:
+        """Give the slopes of the voltages at one step for powers into the buses, shape (buses, columns).
 
         Args:
             s_kva: powers into the buses. v: their voltages. column: what each column adds to them [kVA].
@@ -110,13 +124,7 @@ class Feeder:
         y, g = self.y, np.diag(a)
         system = np.block([[y.real + g.real, -y.imag + g.imag], [y.imag + g.imag, y.real - g.real]])
         moved = np.linalg.solve(system, np.vstack([right.real, right.imag]))
-        dv = moved[:buses] + 1j * moved[buses:]
-        i = self.ends @ v + self.at_slack
-        di = self.ends @ dv
-        of_v = (np.conj(v)[:, None] * dv).real / np.abs(v)[:, None]
-        return np.vstack(
-            [of_v, (np.conj(i)[:, None] * di).real / np.maximum(np.abs(i), 1e-9)[:, None] / self.rated[:, None]]
-        )
+        return np.asarray(moved[:buses] + 1j * moved[buses:])
 
 
 @dataclass(frozen=True)
@@ -135,12 +143,15 @@ class Sources:
     bus: Floats
 
 
-def least_curtailment(feeder: Feeder, others_kva: Complexes, sources: Sources) -> tuple[float, Floats]:
-    """Curtail one step as little as linear programmes with AC correction find.
+def least_curtailment(
+    feeder: Feeder, others_kva: Complexes, sources: Sources, feeds: bool = False
+) -> tuple[float, Floats]:
+    """Curtail one step as little as linear programmes with AC correction find, or so that most is fed in.
 
     Args:
         feeder: whose limits are kept. others_kva: powers of all else into the buses.
         sources: the plants.
+        feeds: whether what reaches the slack counts instead of what the plants give: lines burn the difference.
 
     Returns:
         what is not given [kW], and the powers given [kW] and taken [kvar], shape (2 plants,).
@@ -148,32 +159,29 @@ def least_curtailment(feeder: Feeder, others_kva: Complexes, sources: Sources) -
     n = len(sources.available_kw)
     column = np.hstack([-sources.bus, 1j * sources.bus])
     limits = np.concatenate([np.full(len(feeder.y), feeder.most_v), np.ones(len(feeder.rated))])
-    best, best_lost = np.zeros(2 * n), float(sources.available_kw.sum())
+    best, most = np.zeros(2 * n), -np.inf
     x, step = np.concatenate([sources.available_kw, np.zeros(n)]), 1.0
     for _ in range(ROUNDS):
         s = others_kva + column @ x
-        v = feeder.voltages(s[:, None])[:, 0]
-        if feeder.beyond(v[:, None])[0] < KEPT and sources.available_kw.sum() - x[:n].sum() < best_lost:
-            best, best_lost = x, float(sources.available_kw.sum() - x[:n].sum())
-        slope = feeder.slopes(s, v, column)
-        used = np.concatenate([part[:, 0] for part in feeder.use(v[:, None])])
+        v = feeder.voltages(s[:, None])
+        worth = float(feeder.fed_kw(v)[0] if feeds else x[:n].sum())
+        if feeder.beyond(v)[0] < KEPT and worth > most:
+            best, most = x, worth
+        dv = feeder.turned(s, v[:, 0], column)
+        slope = feeder.slopes(v[:, 0], dv)
+        used = np.concatenate([part[:, 0] for part in feeder.use(v)])
         near = step * np.maximum(sources.rated_kva, 1.0)
         low = np.concatenate([np.zeros(n), np.maximum(-sources.most_kvar, x[n:] - near)])
         high = np.concatenate([sources.available_kw, np.minimum(sources.most_kvar, x[n:] + near)])
-        cost = np.concatenate([-np.ones(n), np.zeros(n)])
-        found = linprog(
-            cost,
-            slope,
-            limits - used + slope @ x,
-            bounds=np.column_stack([low, high]),
-        )
+        gain = feeder.fed_slopes(dv) if feeds else np.concatenate([np.ones(n), np.zeros(n)])
+        found = linprog(-gain, slope, limits - used + slope @ x, bounds=np.column_stack([low, high]))
         if found.status != 0:
             raise RuntimeError(f"the programme of one step: {found.message}")
         moved, x = np.abs(found.x - x).max(), found.x
         if moved < STILL_KW:
             break
         step *= SHRINKS
-    return best_lost, best
+    return float(sources.available_kw.sum() - best[:n].sum()), best
 
 
 @dataclass(frozen=True)
@@ -218,7 +226,7 @@ def least_given_up(
         near |= feeder.beyond(v) > -NEAR
         used = np.vstack(feeder.use(v))
         at = np.flatnonzero(near)
-        slopes = [feeder.slopes(s[:, k], v[:, k], column) for k in at]
+        slopes = [feeder.slopes(v[:, k], feeder.turned(s[:, k], v[:, k], column)) for k in at]
         room = np.concatenate(
             [limits - used[:, k] + slope @ x[k, : n + 2 * m] for k, slope in zip(at, slopes, strict=True)]
         )

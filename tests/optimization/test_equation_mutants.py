@@ -38,7 +38,8 @@ TRIED = 6
 LEAST_SHARE = 0.95
 DEADLINE_S = 3.0
 """With some faults a search for whole numbers has no end."""
-WRONG = (SolveError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError)
+WRONG = (SolveError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError,
+         RuntimeWarning)  # fmt: skip
 CONNECTION = ("import_kw", "export_kw", "import_excess_kw", "export_excess_kw", "lacking_heat_kw", "surplus_heat_kw",
               "group_excess_kw", "peak_kw", "carbon_excess_kg", "over_kwh", "over_kw")  # fmt: skip
 
