@@ -3,6 +3,7 @@
     i = Y v,  i_bus = -conj(s / v)        s into the loads [pu], v of the buses but the slack's
     Y dv - diag(conj(s / v^2)) conj(dv) = -conj(ds / v)              slopes about a solution: no difference quotients
     minimise the sum of what is not given, |v| <= most, |i| at both ends of each branch <= rated
+    or maximise what reaches the slack: -re(v_slack conj(i_slack)), straight about the solution likewise
 
 The programme is linear about a power flow and laid anew about what it found until nothing moves and AC power flow keeps
 every limit; a step is bounded and the bound shrinks, so that reactive power does not swing. With storages one programme

@@ -12,7 +12,9 @@ one whose reactive power is as great as its active power.
 The plants have an inverter of cos phi 1, so that the planner's network is laid about its AC rounds; `--plain` leaves it
 out. `--reactive` lets the planner choose within cos phi 0.9 of the rating. `--stores` lets it steer the five storages
 (0.95 each way, empty at first) and compares what is given up, curtailed or lost in them, with one programme of all
-days. What is beyond a limit, and what the feeder feeds into the grid, is what the other side's power flow says.
+days. Without, each step has two: the least curtailment, and that of feeding most into the grid, which is what a plan
+priced by energy is asked for; with reactive power lines can burn the difference. What is beyond a limit, and what the
+feeder feeds in, is what the other side's power flow says.
 """
 
 from __future__ import annotations
@@ -41,7 +43,14 @@ from optimization.problem import Connection, Plan, Problem, TariffSeries  # noqa
 from optimization.reactive import Chosen, FactorOfPower, Inverter  # noqa: E402
 from optimization.rolling import Planner  # noqa: E402
 from optimization.slots import Floats, uniform  # noqa: E402
-from tests.benchmarks.simbench_reference import Feeder, Sources, Stores, least_curtailment, least_given_up  # noqa: E402
+from tests.benchmarks.simbench_reference import (  # noqa: E402
+    Complexes,
+    Feeder,
+    Sources,
+    Stores,
+    least_curtailment,
+    least_given_up,
+)
 
 START = datetime(2016, 1, 1, tzinfo=UTC)
 STEP_S, STEP_H, A_DAY = 900.0, 0.25, 96
@@ -195,23 +204,22 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, object]:
     v = feeder.voltages(ours)
     sun_kwh, curtailed_kwh = year.pv_kw[now].sum() * STEP_H, (year.pv_kw[now].T - lived.pv_kw).sum() * STEP_H
     sources = [Sources(kw, year.pv_kva, most_kvar, at_pv) for kw in year.pv_kw[now]]
-    fed: dict[str, float] = {}
+    apart: dict[str, float | None] = {}
     before, given_up = time.process_time(), float(curtailed_kwh)
     if asked.stores:
         stores = Stores(year.store_kwh, year.store_kw, EFFICIENCY, at_store)
         given_up += float(lived.store_kw.sum() * STEP_H - EFFICIENCY * village.energy_kwh.sum())
         least = least_given_up(feeder, others, sources, stores, STEP_H)
     else:
-        stressed = np.flatnonzero(alone > 0.0)
-        each = [least_curtailment(feeder, others[:, s], sources[s]) for s in stressed]
-        least = STEP_H * sum(lost for lost, _ in each)
-        theirs = (
-            others[:, stressed]
-            + np.hstack([-at_pv, 1j * at_pv]) @ np.array([x for _, x in each]).reshape(len(each), -1).T
-        )
-        fed = {
-            "fed_by_ours_kwh": round(feeder.fed_kw(v[:, stressed]).sum() * STEP_H, 1),
-            "fed_by_least_kwh": round(feeder.fed_kw(feeder.voltages(theirs)).sum() * STEP_H, 1),
+        at = np.flatnonzero(alone > 0.0)
+        stressed = [sources[step] for step in at]
+        least, fed_by_least = apart_from_each_other(feeder, others[:, at], stressed, feeds=False)
+        of_most_fed, fed_at_most = apart_from_each_other(feeder, others[:, at], stressed, feeds=True)
+        apart = {
+            "fed_by_ours_kwh": round(feeder.fed_kw(v[:, at]).sum() * STEP_H, 1),
+            "fed_by_least_kwh": round(fed_by_least, 1),
+            "fed_at_most_kwh": round(fed_at_most, 1),
+            "ours_over_most_fed": round(given_up / of_most_fed, 4) if of_most_fed > 0.0 else None,
         }
     return {
         "days": f"{asked.first}..{asked.first + days - 1}",
@@ -227,11 +235,21 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, object]:
         "least_kwh": round(float(least), 2),
         "least_pct_of_sun": round(100.0 * float(least) / sun_kwh, 3),
         "ours_over_least": round(given_up / least, 4) if least > 0.0 else None,
-        "while_stressed": fed,
+        "while_stressed": apart,
         "rounds": {str(n): lived.rounds.count(n) for n in sorted(set(lived.rounds))},
         "plans_cpu_s": round(sum(lived.cpu_s), 1),
         "least_cpu_s": round(time.process_time() - before, 1),
     }
+
+
+def apart_from_each_other(
+    feeder: Feeder, others_kva: Complexes, sources: list[Sources], feeds: bool
+) -> tuple[float, float]:
+    """Give what is curtailed [kWh] and fed in [kWh] where each step has a programme of its own."""
+    each = [least_curtailment(feeder, others_kva[:, k], here, feeds) for k, here in enumerate(sources)]
+    given = [np.hstack([-here.bus, 1j * here.bus]) @ x for here, (_, x) in zip(sources, each, strict=True)]
+    v = feeder.voltages(others_kva + np.array(given).reshape(len(each), len(feeder.y)).T)
+    return STEP_H * sum(lost for lost, _ in each), float(feeder.fed_kw(v).sum() * STEP_H)
 
 
 def inverters(year: Year, most_kvar: Floats) -> dict[str, Inverter]:

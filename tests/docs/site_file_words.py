@@ -100,7 +100,7 @@ WORDS: dict[str, dict[str, str]] = {
         "uncertainty": "plans know of several scenarios; null for what is foreseen alone; see [plans for several "
         "scenarios](engineer.md#plans-for-several-scenarios)",
         "bisections": "solves more, at most, that look for a plan verified by AC power flow where three rounds have "
-        "found none within the limits",
+        "found none within the limits, or one a trifle beyond them",
         "forecast_methods": "by which methods loads may be foreseen; see [forecasts](engineer.md#forecasts)",
     },
     "LoadForecast": {
