@@ -16,6 +16,7 @@ NEEDED_ROLES: Mapping[str, tuple[str, ...]] = {
     "pv": ("power_kw",),
     "wind": ("power_kw",),
     "battery": ("power_kw", "soc_pct"),
+    "hybrid": ("power_kw", "soc_pct", "sun_kw", "sun_state", "store_kw"),
     "charge_point": ("power_kw", "state"),
     "heat_pump": ("power_kw", "temperature_c"),
     "genset": ("power_kw",),
