@@ -24,10 +24,12 @@ from hil.world import World
 
 
 def site_with(folder: Path, changes: Mapping[str, Any], base: str = "demo_house") -> Site:
-    """Copy a shipped site with some keys of its site file other or more; blocks are merged, None leaves out."""
+    """Copy a shipped site with some keys of its site file other or more; blocks are merged, None leaves a device or asset out."""
     shutil.copytree(find_site(base), folder, ignore=shutil.ignore_patterns("history", "published"))
     file = folder / "site.yaml"
     content = merged(yaml.safe_load(file.read_text(encoding="utf-8")), changes)
+    for group in ("devices", "assets"):
+        content[group] = {name: each for name, each in content[group].items() if each is not None}
     content["series"].pop("history", None)
     file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return load_site(folder)

@@ -147,7 +147,7 @@ def test_the_gateway_obeys_until_its_lease_ends_and_then_takes_the_safe_power() 
     assert plant.live(gateway, 30.0) == -10.0
     with pytest.raises(ModbusFault) as refused:
         gateway.write(18, (1, 2))
-    assert refused.value.fault is Fault.ILLEGAL_ADDRESS
+    assert refused.value.code is Fault.ILLEGAL_ADDRESS
 
 
 # ---- the whole way --------------------------------------------------------------------------------------------
