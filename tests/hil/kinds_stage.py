@@ -24,7 +24,7 @@ from hil.world import World
 
 
 def site_with(folder: Path, changes: Mapping[str, Any], base: str = "demo_house") -> Site:
-    """Copy a shipped site with some keys of its site file other or more; blocks are merged, None leaves a device or asset out."""
+    """Copy a shipped site with keys of its site file other or more; blocks are merged, None leaves out a device, an asset."""
     shutil.copytree(find_site(base), folder, ignore=shutil.ignore_patterns("history", "published"))
     file = folder / "site.yaml"
     content = merged(yaml.safe_load(file.read_text(encoding="utf-8")), changes)
@@ -35,10 +35,17 @@ def site_with(folder: Path, changes: Mapping[str, Any], base: str = "demo_house"
     return load_site(folder)
 
 
-def steered(site: Site, hours: float, scenario: str = "sunny_day", seed: int = 1, **nature: Any) -> tuple[Arm, World]:
+def steered(
+    site: Site,
+    hours: float,
+    scenario: str = "sunny_day",
+    seed: int = 1,
+    by: Controller = Controller.PLAN,
+    **nature: Any,
+) -> tuple[Arm, World]:
     """Let the daemon steer a site's pretend world from a scenario's start on."""
     told: Scenario = load_scenario(scenario).model_copy(update={"duration_s": hours * 3600.0, **nature})
     world = World(site, told, seed, witness=False)
     start = told.starts_at(ZoneInfo(site.file.site.timezone))
     period = Period(start, start + timedelta(hours=hours))
-    return run_arm(site, PretendBench(site, world), period, Controller.PLAN, lambda _: None), world
+    return run_arm(site, PretendBench(site, world), period, by, lambda _: None), world
