@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ems.config.assets import ForeseenAsset
 from ems.config.binding import Bindings
@@ -28,7 +29,7 @@ def at_grid_kw(spec: ForeseenAsset, source_kw: Floats) -> Floats:
     return source_kw
 
 
-def sun_past(name: str, bindings: Bindings, table: Table) -> tuple[Past, Floats]:
+def sun_past(name: str, bindings: Bindings, table: Table) -> tuple[Past, NDArray[np.bool_]]:
     """Give the measured power of a hybrid's sun [kW], and whether it held any back, by step of the table."""
     sun = table.past(bindings.measure(name, "sun_kw"))
     return Past(sun.at_s, sun.value, STEP_S), table.past(bindings.measure(name, "sun_state")).value > 0.0

@@ -24,7 +24,7 @@ from hil.world import World
 
 
 def site_with(folder: Path, changes: Mapping[str, Any], base: str = "demo_house") -> Site:
-    """Copy a shipped site with keys of its site file other or more; blocks are merged, None leaves out a device, an asset."""
+    """Copy a shipped site with some keys of its site file other or more; blocks are merged, None leaves one out."""
     shutil.copytree(find_site(base), folder, ignore=shutil.ignore_patterns("history", "published"))
     file = folder / "site.yaml"
     content = merged(yaml.safe_load(file.read_text(encoding="utf-8")), changes)
