@@ -36,7 +36,7 @@ SUBSTEP_S = 2.0
 WITNESS_EVERY = 500
 RECORDED = (
     "power_kw", "soc_pct", "energy_kwh", "temperature_c", "mass_c", "connected", "missing_kwh", "delivered_kwh",
-    "fuel_kw", "sent_kw", "cold_kwh", "sun_kw",
+    "fuel_kw", "sent_kw", "cold_kwh", "sun_kw", "store_kw",
 )  # fmt: skip
 
 
