@@ -55,6 +55,7 @@ class Moves:
 
 MOVES = {
     AssetKind.BATTERY: Moves(deadband_kw=0.5),
+    AssetKind.HYBRID: Moves(deadband_kw=0.5),
     AssetKind.CHARGE_POINT: Moves(deadband_kw=0.6, ramp_kw_per_s=0.5, hold_s=20.0),
     AssetKind.HEAT_PUMP: Moves(deadband_kw=0.4, ramp_kw_per_s=0.2, hold_s=20.0, deadband_share=0.02),
     AssetKind.CHILLER: Moves(deadband_kw=0.4, ramp_kw_per_s=0.2, hold_s=20.0, deadband_share=0.02),

@@ -25,7 +25,7 @@ from ems.fast.ceilings import Tapers, is_towards_end
 from ems.fast.conduct import Conduct
 from ems.fast.connected import Decides
 from ems.fast.counters import Counters
-from ems.fast.decisions import AssetKind, Decision, Lever
+from ems.fast.decisions import STORES, AssetKind, Decision, Lever
 from ems.fast.demand import DemandDesk, DemandNow
 from ems.fast.emergency import EmergencyDesk
 from ems.fast.following import Following, Watch
@@ -272,7 +272,7 @@ class ControlLoop:
         value, spec = powers.state.get(asset), self._parts.site.file.assets[asset]
         if value is None:
             return False
-        if lever.kind is AssetKind.BATTERY:
+        if lever.kind in STORES:
             return held is not None and is_towards_end(value, held[0])
         if isinstance(spec, HeatMaker):
             return is_full(self._parts.site, spec, value)

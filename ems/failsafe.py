@@ -36,6 +36,7 @@ from ems.config.assets import (
 )
 from ems.config.binding import Bindings, bind
 from ems.config.heat_assets import ElectricBoilerAsset, HeatSourceAsset, PipeAsset
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.inverter_models import inverters
 from ems.config.on_phase import phase_of, plans_phases
 from ems.config.site import Mode, Site
@@ -135,8 +136,8 @@ def _span_kw(
     match asset:
         case LoadAsset() | MeteredLoad():
             return loads_kw[name]
-        case BatteryAsset():
-            return (-asset.discharge_kw, asset.charge_kw) if safe_kw is None else (safe_kw, safe_kw)
+        case BatteryAsset() | HybridAsset():
+            return _store_span_kw(asset, safe_kw)
         case PvAsset() | WindAsset() | GensetAsset():
             return (-asset.rated_kw if safe_kw is None else safe_kw), 0.0
         case (
@@ -151,6 +152,13 @@ def _span_kw(
             return 0.0, asset.most_kw if safe_kw is None or asset.piece_s is None else safe_kw
         case _:
             return 0.0, _pump_kw(asset)
+
+
+def _store_span_kw(asset: BatteryAsset | HybridAsset, safe_kw: float | None) -> tuple[float, float]:
+    if isinstance(asset, BatteryAsset):
+        return (-asset.discharge_kw, asset.charge_kw) if safe_kw is None else (safe_kw, safe_kw)
+    # What a hybrid gives ends with sun and charge, what it takes where it is full.
+    return (-asset.rated_kw, asset.take_kw) if safe_kw is None else (min(safe_kw, 0.0), max(safe_kw, 0.0))
 
 
 def _pump_kw(asset: object) -> float:

@@ -21,6 +21,7 @@ from ems.app import build
 from ems.clock import SimulatedClock
 from ems.config.assets import BatteryAsset
 from ems.config.binding import bind
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Site
 from ems.slow.planning_setup import cache_dir, grid_limits, grid_path
 from ems.store.requests import submit
@@ -198,7 +199,7 @@ def _headroom_kw(site: Site, truth: Mapping[str, Floats]) -> Floats:
     for name, values in truth.items():
         headroom = headroom - values if name.startswith("kw:") else headroom
         headroom = headroom + values if name.startswith("available_kw:") else headroom
-    batteries = (spec for spec in site.file.assets.values() if isinstance(spec, BatteryAsset))
+    batteries = (spec for spec in site.file.assets.values() if isinstance(spec, BatteryAsset | HybridAsset))
     return np.asarray(headroom + sum(spec.discharge_kw for spec in batteries))
 
 

@@ -30,6 +30,7 @@ from ems.config.heat_assets import (
     PipeAsset,
     TankAsset,
 )
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Device, Site
 from hil.endpoints import bacnet_device, heat_meter
 from hil.endpoints.alfen import AlfenSocket
@@ -39,6 +40,7 @@ from hil.endpoints.charge_boxes import BenderBox, VestelBox
 from hil.endpoints.genset import GensetGateway
 from hil.endpoints.heat import BoilerGateway, HeaterGateway, PipeGateway, TankProbes
 from hil.endpoints.home_hub import HomeHub
+from hil.endpoints.hybrid import HybridGateway
 from hil.endpoints.limit_gateway import LimitGateway
 from hil.endpoints.machine import MachineGateway
 from hil.endpoints.solaredge import SolarEdgeInverter
@@ -145,6 +147,10 @@ def _battery(fronts: Fronts, asset: str, spec: BatteryAsset, _: Device) -> Batte
     return BatteryInverter(fronts.plant, asset, place_of(spec), spec.charge_kw, spec.capacity_kwh)
 
 
+def _hybrid(fronts: Fronts, asset: str, spec: HybridAsset, _: Device) -> HybridGateway:
+    return HybridGateway(fronts.plant, asset, rated_kw=spec.rated_kw, take_kw=spec.take_kw)
+
+
 def _heat_meter(fronts: Fronts, _: str, spec: HeatMeter, __: Device) -> heat_meter.HeatMeter:
     return heat_meter.HeatMeter(fronts.plant, spec.of)
 
@@ -212,6 +218,7 @@ _BUILDERS: Mapping[str, Mapping[type, Builder]] = {
     "sunspec_pv": {PvAsset: _pv, WindAsset: _pv},
     "solaredge_inverter": {PvAsset: _solaredge},
     "sunspec_battery": {BatteryAsset: _battery},
+    "hybrid_inverter": {HybridAsset: _hybrid},
     "alfen_ng9xx": {ChargePointAsset: _box(AlfenSocket)},
     "amperfied_wallbox": {ChargePointAsset: _box(Wallbox)},
     "bidirectional_charger": {ChargePointAsset: _bidirectional},

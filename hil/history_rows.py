@@ -154,7 +154,7 @@ def _means(plant: Plant) -> dict[str, float]:
     records = plant.records
     found = {
         f"{name}{suffix}": float(kw.mean())
-        for suffix in (":power_kw", ":fuel_kw", ":sent_kw")
+        for suffix in (":power_kw", ":fuel_kw", ":sent_kw", ":sun_kw", ":store_kw")
         for name, kw in records.ending(suffix).items()
     }
     found[":power_kw"] = float(records["import_kw"].mean())

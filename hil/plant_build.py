@@ -27,6 +27,7 @@ from ems.config.assets import (
     WindAsset,
 )
 from ems.config.heat_assets import HeatLoadAsset, OnNode
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.inverter import InverterCurves
 from ems.config.on_phase import knows_phases
 from ems.config.site import Site
@@ -43,6 +44,7 @@ from hil.plant.draws import Floats, off, stream
 from hil.plant.feeder import Plant
 from hil.plant.genset import Genset
 from hil.plant.giving_point import GivingPoint
+from hil.plant.hybrid import Hybrid
 from hil.plant.hydronics import Hydronics
 from hil.plant.inverter import Inverter
 from hil.plant.load import Load, demand, read_columns
@@ -172,6 +174,8 @@ class _Draw:
                 )  # fmt: skip
             case BatteryAsset():
                 drawn = self._battery(spec, rng)
+            case HybridAsset():
+                drawn = self._hybrid(spec, rng)
             case ChargePointAsset():
                 drawn = self._charge_point(name, spec, rng)
             case HeatPumpAsset():
@@ -236,6 +240,29 @@ class _Draw:
             soc_pct=self._scenario.battery_soc_pct,
             datasheet=_datasheet(spec),
             inverter=_inverter(spec.inverter, max(spec.charge_kw, spec.discharge_kw)),
+        )
+
+    def _hybrid(self, spec: HybridAsset, rng: np.random.Generator) -> Hybrid:
+        battery = Battery.drawn(
+            rng,
+            bus=place_of(spec),
+            capacity_kwh=spec.capacity_kwh,
+            rated_kw=(spec.charge_kw, spec.discharge_kw),
+            loss=1.0 - (spec.charge_efficiency * spec.discharge_efficiency) ** 0.5,
+            standby_kw=spec.standby_kw,
+            soc_pct=self._scenario.battery_soc_pct,
+        )
+        return Hybrid.drawn(
+            rng,
+            bus=place_of(spec),
+            rated_kw=spec.rated_kw,
+            take_kw=spec.take_kw,
+            efficiencies=(spec.give_efficiency, spec.take_efficiency),
+            module_kw=spec.module_kw,
+            per_k=spec.temperature_per_k,
+            battery=battery,
+            band_pct=(spec.soc_min_pct, spec.soc_max_pct),
+            tan_phi=math.tan(math.acos(spec.power_factor)),
         )
 
     def _charge_point(self, name: str, spec: ChargePointAsset, rng: np.random.Generator) -> ChargePoint:

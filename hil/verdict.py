@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from ems.config.assets import BatteryAsset, ChargePointAsset, DeferrableAsset, GensetAsset, HeatPumpAsset
 from ems.config.heat_assets import BoilerAsset
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Site
 from hil.heat_verdict import burnt, heat_parts, heat_told
 from hil.plant.draws import Floats
@@ -227,6 +228,9 @@ def _stored_in(spec: Any, name: str, plant: Plant) -> float:
         case BatteryAsset():
             energy_kwh = float(records[f"{name}:energy_kwh"][-1]) - plant.began[name]["energy_kwh"]
             return energy_kwh * spec.discharge_efficiency
+        case HybridAsset():
+            energy_kwh = float(records[f"{name}:energy_kwh"][-1]) - plant.began[name]["energy_kwh"]
+            return energy_kwh * spec.discharge_efficiency * spec.give_efficiency
         case ChargePointAsset():
             return float(records[f"{name}:delivered_kwh"][-1]) / spec.efficiency
         case HeatPumpAsset():

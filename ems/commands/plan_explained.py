@@ -14,6 +14,7 @@ from ems.commands.season_shown import season_line, worth_at_end
 from ems.commands.spinning_shown import spinning_at
 from ems.config.documents import read_document, thing_of
 from ems.config.heat_assets import PipeAsset
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.loading import SITE_FILE
 from ems.config.site import Site
 from optimization.problem import Plan, Schedule
@@ -38,6 +39,12 @@ ASSET_KEYS: Mapping[tuple[str, str, str], str] = {
     ("battery", "energy_kwh", "least"): "soc_min_pct",
     ("battery", "charge_kw", "most"): "charge_kw",
     ("battery", "discharge_kw", "most"): "discharge_kw",
+    ("hybrid", "energy_kwh", "most"): "soc_max_pct",
+    ("hybrid", "energy_kwh", "least"): "soc_min_pct",
+    ("hybrid", "charge_kw", "most"): "charge_kw",
+    ("hybrid", "discharge_kw", "most"): "discharge_kw",
+    ("hybrid", "give_kw", "most"): "rated_kw",
+    ("hybrid", "take_kw", "most"): "take_kw",
     ("charge_point", "charge_kw", "most"): "charge_kw",
     ("genset", "generation_kw", "most"): "rated_kw",
     ("heat_pump", "heat_kw", "most"): "rated_kw",
@@ -202,12 +209,22 @@ def _holds(spec: Any, key: str, schedule: Schedule, slot: int) -> bool:
     if key.startswith("soc_"):
         value *= spec.capacity_kwh / 100.0
         planned = float(schedule.states["energy_kwh"][slot])
+    elif isinstance(spec, HybridAsset) and key in {"charge_kw", "discharge_kw"}:
+        planned = abs(_store_kw(spec, schedule, slot))
     elif key.endswith("_c"):
         planned = float(schedule.states["temperature_c"][slot])
     else:
         told_kw = schedule.states.get("fuel_kw", schedule.power_kw)
         planned = abs(float((schedule.states["heat_kw"] if isinstance(spec, PipeAsset) else told_kw)[slot]))
     return abs(planned - value) <= NEAR * value
+
+
+def _store_kw(spec: HybridAsset, schedule: Schedule, slot: int) -> float:
+    """Give what the battery behind a hybrid's inverter takes: what sun and grid bring to its bus [kW]."""
+    kw = float(schedule.power_kw[slot])
+    return float(schedule.states["sun_kw"][slot]) + kw * (
+        spec.take_efficiency if kw > 0.0 else 1 / spec.give_efficiency
+    )
 
 
 class _Lines:

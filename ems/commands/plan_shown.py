@@ -17,6 +17,7 @@ from ems.commands.season_shown import worth_lines
 from ems.commands.spinning_shown import spinning_lines
 from ems.config.assets import ChargePointAsset
 from ems.config.heat_assets import HeatOnly, PipeAsset, TankAsset
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Site
 from optimization.problem import Schedule
 
@@ -172,6 +173,8 @@ def _columns(site: Site, kept: Kept) -> list[tuple[str, Any]]:
             columns.append((f"{name}_sent_kw", np.abs(schedule.states["heat_kw"])))
         if name in plan.reactive_kvar:
             columns.append((f"{name}_kvar", plan.reactive_kvar[name]))
+        if isinstance(site.file.assets.get(name), HybridAsset) and "sun_kw" in schedule.states:
+            columns.append((f"{name}_sun_kw", schedule.states["sun_kw"]))
         columns += [(f"{name}_{state[-3:]}" if state == "energy_kwh" else f"{name}_c", schedule.states[state])
                     for state in STATES if state in schedule.states]  # fmt: skip
     return columns

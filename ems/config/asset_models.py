@@ -30,6 +30,7 @@ from ems.config.heat_assets import (
     PipeAsset,
     TankAsset,
 )
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.on_phase import phase_of
 from ems.config.site import Site
 from optimization.assets import (
@@ -43,6 +44,7 @@ from optimization.assets import (
     HeatLoad,
     HeatPump,
     HeatSource,
+    Hybrid,
     Load,
     Pipe,
     Pv,
@@ -115,6 +117,31 @@ def _battery(name: str, spec: BatteryAsset, bus: int) -> Battery:
         discharge_taper_pct=spec.discharge_taper_pct,
         depth_wear=spec.depth_wear,
         over_warranty_per_kwh=spec.over_warranty_per_kwh,
+    )
+
+
+def _hybrid(name: str, spec: HybridAsset, bus: int) -> Hybrid:
+    store = Battery(
+        id=name,
+        capacity_kwh=spec.capacity_kwh,
+        charge_kw=spec.charge_kw,
+        discharge_kw=spec.discharge_kw,
+        charge_efficiency=spec.charge_efficiency,
+        discharge_efficiency=spec.discharge_efficiency,
+        standby_kw=spec.standby_kw,
+        soc_min_pct=spec.soc_min_pct,
+        soc_max_pct=spec.soc_max_pct,
+        wear_per_kwh=spec.wear_per_kwh,
+    )
+    return Hybrid(
+        id=name,
+        battery=store,
+        rated_kw=spec.rated_kw,
+        bus=bus,
+        take_kw=spec.take_kw,
+        give_efficiency=spec.give_efficiency,
+        take_efficiency=spec.take_efficiency,
+        power_factor=spec.power_factor,
     )
 
 
@@ -267,6 +294,7 @@ _MODELS: Mapping[type, Callable[[str, Any, int], Asset]] = {
     PvAsset: _source,
     WindAsset: _source,
     BatteryAsset: _battery,
+    HybridAsset: _hybrid,
     ChargePointAsset: _charge_point,
     HeatPumpAsset: _heat_pump,
     GensetAsset: _genset,

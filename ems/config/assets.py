@@ -18,6 +18,7 @@ from ems.config.heat_assets import (
     PipeAsset,
     TankAsset,
 )
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.inverter import InverterCurves
 from ems.config.on_phase import OnPhase
 from ems.config.placed import Placed, Sheddable
@@ -60,14 +61,6 @@ class Privacy(StrEnum):
     PUBLIC = "public"
     INTERNAL = "internal"
     PERSONAL = "personal"
-
-
-class DistrictZone(Strict):
-    """A part of the district with a use, a privacy class and a comfort band of its own."""
-
-    use: Literal["public", "business", "residential"]
-    privacy: Privacy = Privacy.INTERNAL
-    comfort: Comfort | None = None
 
 
 class GridMeter(Placed):
@@ -338,6 +331,7 @@ AssetSpec = Annotated[
     | PvAsset
     | WindAsset
     | BatteryAsset
+    | HybridAsset
     | ChargePointAsset
     | HeatPumpAsset
     | GensetAsset
@@ -354,9 +348,14 @@ AssetSpec = Annotated[
 ]
 SourceAsset = PvAsset | WindAsset
 """What gives as much as sun or wind allow, and can be told to give less."""
+SunAsset = PvAsset | HybridAsset
+"""What has modules."""
+ForeseenAsset = SourceAsset | HybridAsset
+"""Whose sun or wind is foreseen."""
 SteeredAsset = (
     SourceAsset
     | BatteryAsset
+    | HybridAsset
     | ChargePointAsset
     | HeatPumpAsset
     | GensetAsset
@@ -376,6 +375,7 @@ ASSET_KINDS: Mapping[str, type[Strict]] = {
     "pv": PvAsset,
     "wind": WindAsset,
     "battery": BatteryAsset,
+    "hybrid": HybridAsset,
     "charge_point": ChargePointAsset,
     "heat_pump": HeatPumpAsset,
     "genset": GensetAsset,

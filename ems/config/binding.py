@@ -34,6 +34,7 @@ from ems.config.assets import (
     WindAsset,
 )
 from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatSourceAsset, PipeAsset
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Device, Site
 
 DeviceAsset = Onlooker | MeteredLoad | SteeredAsset
@@ -43,6 +44,7 @@ MEASURED_ROLES: Mapping[str, tuple[str, ...]] = {
     "pv": ("power_kw",),
     "wind": ("power_kw",),
     "battery": ("power_kw", "soc_pct"),
+    "hybrid": ("power_kw", "soc_pct", "sun_kw", "sun_state", "store_kw"),
     "charge_point": ("power_kw", "state"),
     "heat_pump": ("power_kw", "temperature_c"),
     "genset": ("power_kw",),
@@ -67,6 +69,7 @@ COMMANDED_ROLE: Mapping[str, str] = {
     "pv": "limit_kw",
     "wind": "limit_kw",
     "battery": "setpoint_kw",
+    "hybrid": "setpoint_kw",
     "charge_point": "limit_a",
     "heat_pump": "setpoint_kw",
     "genset": "setpoint_kw",
@@ -262,6 +265,8 @@ def command_range(asset: DeviceAsset) -> tuple[float, float, float, float]:
     match asset:
         case BatteryAsset():
             found = -asset.discharge_kw, asset.charge_kw, 1.0, 0.0
+        case HybridAsset():
+            found = -asset.rated_kw, asset.take_kw, 1.0, 0.0
         case PvAsset() | WindAsset():
             found = -asset.rated_kw, 0.0, -1.0, 0.0
         case BoilerAsset() | ElectricBoilerAsset() | HeatSourceAsset():

@@ -18,6 +18,7 @@ from optimization.switching import Declared, declared
 
 _ORDERED = (
     ("battery", "soc_min_pct", "soc_max_pct", True),
+    ("hybrid", "soc_min_pct", "soc_max_pct", True),
     ("charge_point", "minimum_a", "maximum_a", False),
     ("heat_pump", "minimum_kw", "rated_kw", False),
     ("genset", "minimum_kw", "rated_kw", False),

@@ -15,6 +15,7 @@ from drivers.registry import RoleInfo, profile_points
 from ems.config.assets import BatteryAsset, FixedLoad, GensetAsset
 from ems.config.district_checks import block
 from ems.config.documents import Keys
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.parts import Complaint, Parts, number, text
 from ems.config.wording import did_you_mean, shown
 
@@ -57,7 +58,15 @@ def check_island(parts: Parts) -> Iterator[Complaint]:
     if forming is not None and forming not in batteries:
         hint, known = did_you_mean(forming, batteries), ", ".join(batteries) or "none"
         yield (*ISLAND, "forming"), f"there is no battery {shown(forming)}{hint}; known are {known}"
+    yield from _hybrids(parts)
     yield from _survives(parts)
+
+
+def _hybrids(parts: Parts) -> Iterator[Complaint]:
+    """Nothing is known yet of what a hybrid does behind an open switch."""
+    for name, asset in parts.named("assets"):
+        if isinstance(asset, HybridAsset):
+            yield ("assets", name, "kind"), "a hybrid cannot be in an island yet; leave `island` out, or the hybrid"
 
 
 def _survives(parts: Parts) -> Iterator[Complaint]:

@@ -12,8 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ems.config.assets import ASSET_KINDS, Comfort, DistrictZone
+from ems.config.assets import ASSET_KINDS, Comfort
 from ems.config.audit import Audit, CheckpointMail, TimeStamping
+from ems.config.district_zone import DistrictZone
 from ems.config.documents import Key, Keys
 from ems.config.flexibility import PowerEnvelope, ReserveBand, ResponseEvent
 from ems.config.forecasts import LoadForecast

@@ -39,6 +39,7 @@ ROLE_UNITS = {
 
 _SAFE_RANGE_KEYS = {
     "battery": ("discharge_kw", "charge_kw", ""),
+    "hybrid": ("rated_kw", "take_kw", ""),
     "pv": ("", "rated_kw", ""),
     "wind": ("", "rated_kw", ""),
     "charge_point": ("", "maximum_a", "minimum_a"),

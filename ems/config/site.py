@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ems.config.assets import AssetSpec, DistrictZone
+from ems.config.assets import AssetSpec
 from ems.config.audit import Audit
+from ems.config.district_zone import DistrictZone
 from ems.config.flexibility import PowerEnvelope, ReserveBand, ResponseEvent
 from ems.config.forecasts import ForecastMethod, ForecastMethods, LoadForecast
 from ems.config.grid_operator import GridOperator

@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from ems.config.parts import Complaint, Parts, number, text
 
 PLACE = ("latitude_deg", "longitude_deg")
+SUN_KINDS = ("pv", "hybrid")
 NEEDS_WEATHER = {
     "heat_pump": "needs the outdoor temperature",
     "heat_source": "needs the outdoor temperature",
     "wind": "is foreseen from the wind",
-    "pv": "has no `planes`, so that its power is foreseen from the published irradiance",
+    **dict.fromkeys(SUN_KINDS, "has no `planes`, so that its power is foreseen from the published irradiance"),
 }
 TRIFLE = 1e-6
 
 
 def check_sun(parts: Parts) -> Iterator[Complaint]:
     """Check place, planes and what needs a weather feed."""
-    plants = [name for name, asset in parts.named("assets") if text(asset, "kind") == "pv"]
+    plants = [name for name, asset in parts.named("assets") if text(asset, "kind") in SUN_KINDS]
     facing = [name for name in plants if _planes(parts, name)]
     yield from _place(parts, facing)
     for name in plants:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ems.config.assets import BatteryAsset
 from ems.config.binding import Bindings
 from ems.config.heat_assets import TankAsset
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Site
 
 CHARGE_MARGIN_PCT = 0.5
@@ -56,7 +57,7 @@ def bands(site: Site, bindings: Bindings) -> tuple[Band, ...]:
     """List the bands of all stores that tell where they stand."""
     found = []
     for asset, spec in site.file.assets.items():
-        if isinstance(spec, BatteryAsset) and (point := bindings.measure(asset, "soc_pct")) is not None:
+        if isinstance(spec, BatteryAsset | HybridAsset) and (point := bindings.measure(asset, "soc_pct")) is not None:
             found.append(Band(asset, point, spec.soc_min_pct, spec.soc_max_pct, "%", CHARGE_MARGIN_PCT))
         elif isinstance(spec, TankAsset) and (point := bindings.measure(asset, "temperature_c")) is not None:
             found.append(Band(asset, point, spec.low_c, spec.high_c, "degC", WATER_MARGIN_K))

@@ -33,6 +33,7 @@ class Rung(StrEnum):
 class AssetKind(StrEnum):
     """What sort of thing is commanded.
 
+    A hybrid is told the power at the grid side of its inverter, modules and battery being its own affair.
     A wind turbine is one with a PV plant: both are told what they may give. What makes heat of power for a heat node is
     one with a heat pump; a chiller, and a pipe of cold, differ from what makes and carries heat in their words only.
     What burns fuel for heat alone has no power: its kW are those of its fuel, and no limit looks at it; nor does one at
@@ -40,6 +41,7 @@ class AssetKind(StrEnum):
     """
 
     BATTERY = "battery"
+    HYBRID = "hybrid"
     CHARGE_POINT = "charge_point"
     HEAT_PUMP = "heat_pump"
     CHILLER = "chiller"
@@ -53,6 +55,8 @@ class AssetKind(StrEnum):
 
 UNPOWERED = frozenset({AssetKind.BOILER, AssetKind.PIPE, AssetKind.COLD_PIPE})
 """What is told kW of something else than power: fuel to burn, heat or cold to send at the most."""
+STORES = frozenset({AssetKind.BATTERY, AssetKind.HYBRID})
+"""What has a battery, and takes or gives power as it is told."""
 COMPRESSORS = frozenset({AssetKind.HEAT_PUMP, AssetKind.CHILLER})
 """What takes power for heat or cold."""
 

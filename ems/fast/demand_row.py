@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from ems.balancing import Flex, Soft
 from ems.comfort import is_occupied
 from ems.config.assets import BatteryAsset, ChargePointAsset, DeferrableAsset, HeatPumpAsset
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Site
 from ems.fast.decisions import AssetKind
 from ems.fast.demand import DemandNow
@@ -58,7 +59,7 @@ def _price(flex: Flex, now: DemandNow, scene: Scene, powers: Powers, site: Site)
     if flex.reserved or flex.kind is AssetKind.PV:
         return None
     match spec:
-        case BatteryAsset():
+        case BatteryAsset() | HybridAsset():
             return spec.wear_per_kwh
         case ChargePointAsset():
             return _car_price(spec, flex.asset, now, scene, site)

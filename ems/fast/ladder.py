@@ -98,8 +98,8 @@ def action(kind: AssetKind, kw: float) -> str:
     """Say a power in the words of its asset."""
     kw = round(kw, 1)
     match kind:
-        case AssetKind.BATTERY:
-            return "rest" if kw == 0.0 else f"{'charge' if kw > 0 else 'discharge'} {abs(kw):.1f} kW"
+        case AssetKind.BATTERY | AssetKind.HYBRID:
+            return storing(kind, kw)
         case AssetKind.CHARGE_POINT:
             does = "charge at" if kw > 0.0 else "give back"
             return "let the car wait" if kw == 0.0 else f"let the car {does} {abs(kw):.1f} kW"
@@ -111,6 +111,14 @@ def action(kind: AssetKind, kw: float) -> str:
             return "let its run wait" if kw == 0.0 else "run"
         case AssetKind.PV:
             return f"generate up to {abs(kw):.1f} kW"
+
+
+def storing(kind: AssetKind, kw: float) -> str:
+    """Say a power in the words of what has a battery; a hybrid's is that of sun and battery together."""
+    into, out, neither = ("charge", "discharge", "rest")
+    if kind is AssetKind.HYBRID:
+        into, out, neither = ("take", "give", "neither take nor give power")
+    return neither if kw == 0.0 else f"{into if kw > 0 else out} {abs(kw):.1f} kW"
 
 
 def heating(kind: AssetKind, kw: float) -> str:

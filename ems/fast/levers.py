@@ -24,6 +24,7 @@ from ems.fast.island import named_sets
 
 STEP_KW: Mapping[AssetKind, float] = {
     AssetKind.BATTERY: 0.1,
+    AssetKind.HYBRID: 0.1,
     AssetKind.PV: 0.5,
     AssetKind.GENSET: 0.5,
     AssetKind.BOILER: 0.5,
@@ -33,6 +34,7 @@ STEP_KW: Mapping[AssetKind, float] = {
 """The finest useful change of a kind [kW]; a charge point goes by whole amperes."""
 KEEP_KW: Mapping[AssetKind, float] = {
     AssetKind.BATTERY: 1.0,
+    AssetKind.HYBRID: 1.0,
     AssetKind.CHARGE_POINT: 1.4,
     AssetKind.HEAT_PUMP: 0.6,
     AssetKind.CHILLER: 0.6,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ems.config.assets import GridMeter, SteeredAsset
 from ems.config.binding import Bindings, command_range
 from ems.config.heat_assets import BoilerAsset, TankAsset
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Site
 
 Range = tuple[float, float]
@@ -42,6 +43,10 @@ def plausible_ranges(site: Site, bindings: Bindings) -> dict[str, Range]:
             _put(ranges, bindings, asset, "soc_pct", CHARGE_PCT)
             _put(ranges, bindings, asset, "temperature_c", ZONE_C)
             _put(ranges, bindings, asset, "sent_kw", _around(TIMES_RATED * rated_kw[asset]))
+            if isinstance(spec, HybridAsset):
+                within_kw = max(rated_kw[asset], spec.module_kw, spec.charge_kw, spec.discharge_kw)
+                for role in ("sun_kw", "store_kw"):
+                    _put(ranges, bindings, asset, role, _around(TIMES_RATED * within_kw))
         elif isinstance(spec, BoilerAsset):
             _put(ranges, bindings, asset, "fuel_kw", _around(TIMES_RATED * spec.rated_kw))
         elif isinstance(spec, TankAsset):

@@ -28,10 +28,12 @@ from ems.config.assets import (
 )
 from ems.config.binding import Bindings
 from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatSourceAsset, PipeAsset
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Site
 from ems.fast.ceilings import near_end
 from ems.fast.decisions import Bound, Lever, Rung
 from ems.fast.heating import tank_bound, tank_views, tanks_c
+from ems.fast.hybrids import SunNow, hybrid_bound, read_suns, sun_at_grid_kw
 from ems.fast.phases import on
 from ems.fast.rules import BatteryView, CarView, RuleView, RunView, ZoneView
 from ems.fast.runs import may_run, run_bounds
@@ -43,6 +45,7 @@ from ems.run_window import run_window
 
 NEEDED: Mapping[type, str] = {
     BatteryAsset: "soc_pct",
+    HybridAsset: "soc_pct",
     ChargePointAsset: "state",
     HeatPumpAsset: "temperature_c",
     DeferrableAsset: "state",
@@ -63,6 +66,7 @@ class Powers:
         state: the role that steering needs besides the power, by asset (charge, car, temperature).
         missing: the role that cannot be read, by asset.
         burnt_kw: what is told something else than power: fuel that it burns, heat that it sends, by asset.
+        suns: what hybrids use of the sun, by asset.
     """
 
     grid_kw: float | None
@@ -71,6 +75,7 @@ class Powers:
     state: Mapping[str, float]
     missing: Mapping[str, str]
     burnt_kw: Mapping[str, float] = field(default_factory=dict)
+    suns: Mapping[str, SunNow] = field(default_factory=dict)
 
     @property
     def unexplained_kw(self) -> float:
@@ -112,13 +117,14 @@ def read_powers(site: Site, bindings: Bindings, snapshot: Snapshot) -> Powers:
         if isinstance(spec, BoilerAsset | PipeAsset) and (other_kw := snapshot.good(bindings.effect(asset))) is not None
     }
     waters_c, unread = tanks_c(site, bindings, snapshot)
+    suns, unseen = read_suns(site, bindings, snapshot)
+    missing = {**unseen, **missing, **unread}
     rest_kw = (grid_kw or 0.0) - sum(metered.values())
     loads = {
         asset: spec.residual_share * rest_kw for asset, spec in site.file.assets.items() if isinstance(spec, LoadAsset)
     }
-    return Powers(
-        grid_kw, metered, loads if grid_kw is not None else {}, {**state, **waters_c}, {**missing, **unread}, burnt
-    )
+    known = {**state, **waters_c}
+    return Powers(grid_kw, metered, loads if grid_kw is not None else {}, known, missing, burnt, suns)
 
 
 def ranked_loads(site: Site, powers: Powers) -> Iterator[Load]:
@@ -145,6 +151,8 @@ def bounds_of(site: Site, lever: Lever, scene: Scene, powers: Powers) -> tuple[B
             lower = 0.0 if value <= spec.soc_min_pct else least_kw
             upper = 0.0 if value >= spec.soc_max_pct else full_kw
             bounds.append(Bound(Rung.DEVICE, lower, upper, f"battery at {value:.0f} % of its charge"))
+        case HybridAsset() if value is not None and lever.asset in powers.suns:
+            bounds.append(hybrid_bound(spec, value, powers.suns[lever.asset]))
         case ChargePointAsset():
             bounds.append(_car_bound(spec, lever, scene))
         case DeferrableAsset():
@@ -197,12 +205,15 @@ def rule_view(site: Site, scene: Scene, powers: Powers, levers: Mapping[str, Lev
     price = scene.prices.import_price or 0.0
     known = scene.prices.known if scene.prices.import_price is not None else ()
     local = scene.snapshot.at.astimezone(zone)
-    batteries, cars, zones, plants, runs = {}, {}, {}, {}, {}
+    batteries, cars, zones, plants, runs, suns_kw = {}, {}, {}, {}, {}, {}
     for asset in levers:
         spec, value = site.file.assets[asset], powers.state.get(asset)
         match spec:
             case BatteryAsset() if value is not None:
                 batteries[asset] = _battery_view(spec, value)
+            case HybridAsset() if value is not None and asset in powers.suns:
+                batteries[asset] = _hybrid_view(spec, value)
+                suns_kw[asset] = sun_at_grid_kw(spec, powers.suns[asset])
             case ChargePointAsset() if asset in scene.cars:
                 car = scene.cars[asset]
                 left_h = (car.ready_by(scene.snapshot.at) - scene.snapshot.at) / timedelta(hours=1)
@@ -223,10 +234,11 @@ def rule_view(site: Site, scene: Scene, powers: Powers, levers: Mapping[str, Lev
     tanks = tank_views(site, levers, powers.state, scene.hygiene)
     seen = {**batteries, **cars, **zones, **runs, **tanks}
     uncontrolled_kw = (powers.grid_kw or 0.0) - sum(kw for asset, kw in powers.metered_kw.items() if asset in seen)
+    uncontrolled_kw -= sum(suns_kw.values())
     may_idle = ChargePointAsset | GensetAsset | DeferrableAsset
     idle = [a for a in levers if isinstance(site.file.assets[a], may_idle) and a not in {*cars, *runs}]
     limit_kw, _ = narrowed((site.file.grid.import_limit_kw, site.file.grid.export_limit_kw), scene.limits)
-    return RuleView(price, known, uncontrolled_kw, limit_kw, batteries, cars, zones, runs, idle, plants, tanks)
+    return RuleView(price, known, uncontrolled_kw, limit_kw, batteries, cars, zones, runs, idle, plants, tanks, suns_kw)
 
 
 def run_starts(site: Site, scene: Scene, powers: Powers, lever: Lever) -> bool:
@@ -246,6 +258,20 @@ def _battery_view(spec: BatteryAsset, soc_pct: float) -> BatteryView:
         max(spec.soc_min_pct, spec.outage_reserve_pct),
         spec.soc_max_pct,
         spec.charge_efficiency * spec.discharge_efficiency,
+        spec.wear_per_kwh,
+    )
+
+
+def _hybrid_view(spec: HybridAsset, soc_pct: float) -> BatteryView:
+    both_ways = spec.charge_efficiency * spec.discharge_efficiency * spec.take_efficiency * spec.give_efficiency
+    return BatteryView(
+        soc_pct,
+        spec.capacity_kwh,
+        spec.charge_kw,
+        spec.discharge_kw,
+        spec.soc_min_pct,
+        spec.soc_max_pct,
+        both_ways,
         spec.wear_per_kwh,
     )
 

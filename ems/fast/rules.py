@@ -16,7 +16,8 @@ published prices, and nothing else.
 7. *Tanks* of heat nodes are kept within their band: fuller while energy is cheap, near their floor while it is dear;
    what burns fuel comes in last. Where it is time against legionella all heat at full power.
 8. *Gensets* stand: whether their fuel pays is the plan's to reckon.
-9. *PV and wind* are never curtailed by a rule; the balancing does that at the limits.
+9. *Hybrids* give what the sun gives at their grid side, and on top of it do with their batteries as 1 to 3 say.
+10. *PV and wind* are never curtailed by a rule; the balancing does that at the limits.
 """
 
 from __future__ import annotations
@@ -134,6 +135,7 @@ class RuleView:
         idle: charge points without a car, loads with nothing to run yet, gensets.
         plants: what gives sun or wind power, by asset id with its rating [kW].
         tanks: makers of heat and pipes, by asset id.
+        suns_kw: what the sun of hybrids may give at their grid side, by asset id: their batteries are among the others.
     """
 
     import_price: float
@@ -147,6 +149,7 @@ class RuleView:
     idle: Sequence[str] = ()
     plants: Mapping[str, float] = field(default_factory=dict)
     tanks: Mapping[str, TankView] = field(default_factory=dict)
+    suns_kw: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +180,9 @@ def decide(view: RuleView, settings: RuleSettings = RuleSettings()) -> dict[str,
         wishes[asset] = start_run(run, sense, limit_kw - net_kw, -net_kw, settings)
         net_kw += wishes[asset]
     for asset, battery in view.batteries.items():
-        wishes[asset] = run_battery(battery, sense, net_kw, limit_kw, settings)
-        net_kw += wishes[asset]
+        power_kw = run_battery(battery, sense, net_kw, limit_kw, settings)
+        wishes[asset] = power_kw - view.suns_kw.get(asset, 0.0)
+        net_kw += power_kw
     return wishes
 
 

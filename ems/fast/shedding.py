@@ -14,6 +14,7 @@ from ems.fast.decisions import AssetKind, Lever
 
 RANKS: Mapping[AssetKind, int] = {
     AssetKind.BATTERY: 1,
+    AssetKind.HYBRID: 1,
     AssetKind.CHARGE_POINT: 2,
     AssetKind.DEFERRABLE: 2,
     AssetKind.HEAT_PUMP: 3,

@@ -18,7 +18,7 @@ from ems.config.binding import Bindings
 from ems.config.site import Site
 from ems.fast.building import bounds_on, read_limits
 from ems.fast.compressor import least_kw, start_bounds
-from ems.fast.decisions import COMPRESSORS, UNPOWERED, AssetKind, Bound, Decision, Lever, Rung, Wish
+from ems.fast.decisions import COMPRESSORS, STORES, UNPOWERED, AssetKind, Bound, Decision, Lever, Rung, Wish
 from ems.fast.demand_row import soft_level
 from ems.fast.island import CONNECTED, IslandWatch
 from ems.fast.ladder import (
@@ -188,13 +188,13 @@ class Steering:
     def _on_their_side(
         self, scene: Scene, powers: Powers, wishes: Mapping[str, Wish], bounds: Mapping[str, tuple[Bound, ...]]
     ) -> dict[str, Wish]:
-        """Let the batteries that follow the plan keep the connection on the side that the plan has it on, together."""
+        """Let the stores that follow the plan keep the connection on the side that the plan has it on, together."""
         at = self._plan_now(scene)
         kinds = {asset: self._levers[asset].kind for asset in wishes}
         planned = {
             asset: wish.kw
             for asset, wish in wishes.items()
-            if at is not None and kinds[asset] is AssetKind.BATTERY and wish.rung is at.rung and wish.kw is not None
+            if at is not None and kinds[asset] in STORES and wish.rung is at.rung and wish.kw is not None
         }
         if at is None or not planned:
             return {}
@@ -221,9 +221,9 @@ class Steering:
                     kw = self._quota.power_kw(lever, at, car.register_kwh, scene.snapshot.at) if car else 0.0
             case AssetKind.DEFERRABLE:
                 kw = lever.upper_kw if kw > 0.0 and run_starts(self._site, scene, powers, lever) else 0.0
-            case AssetKind.BATTERY | AssetKind.HEAT_PUMP | AssetKind.CHILLER | AssetKind.GENSET | AssetKind.BOILER:
+            case AssetKind.BATTERY | AssetKind.HYBRID | AssetKind.HEAT_PUMP | AssetKind.CHILLER | AssetKind.GENSET:
                 pass
-            case AssetKind.PIPE | AssetKind.COLD_PIPE:
+            case AssetKind.BOILER | AssetKind.PIPE | AssetKind.COLD_PIPE:
                 pass
         return plan_wish(at, lever, kw, scene.prices, self._teller)
 

@@ -21,6 +21,7 @@ from math import exp, inf
 from drivers.points import Measurement
 from ems.config.assets import BatteryAsset, GridMeter, HeatPumpAsset, MeteredLoad
 from ems.config.binding import Bindings
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Site
 
 TIMES = 4.0
@@ -122,9 +123,10 @@ def watched(site: Site, bindings: Bindings) -> Iterable[Stuck]:
                 yield Stuck(room, heating(power, spec), ROOM_H * spec.rated_kw, "kWh went into its heat pump")
             if (outdoor := bindings.measure(asset, "outdoor_c")) is not None:
                 yield Stuck(outdoor, hours_passing, WEATHER_H, "h passed")
-        elif isinstance(spec, BatteryAsset) and power is not None:
+        elif isinstance(spec, BatteryAsset | HybridAsset) and power is not None:
+            flow = bindings.measure(asset, "store_kw") or power
             if (charge := bindings.measure(asset, "soc_pct")) is not None:
-                yield Stuck(charge, charging(power, spec), CHARGE_PCT, "% of its capacity flowed")
+                yield Stuck(charge, charging(flow, spec), CHARGE_PCT, "% of its capacity flowed")
         elif isinstance(spec, GridMeter | MeteredLoad) and (volts := bindings.measure(asset, "voltage_v")) is not None:
             yield Stuck(volts, hours_passing, VOLTAGE_H, "h passed")
 
@@ -145,7 +147,7 @@ def heating(power: str, spec: HeatPumpAsset) -> Drive:
     return heat
 
 
-def charging(power: str, spec: BatteryAsset) -> Drive:
+def charging(power: str, spec: BatteryAsset | HybridAsset) -> Drive:
     """A charge is driven by what flows into the cells [% of the capacity an hour]."""
     rest_kw = max(REST_KW, REST_SHARE * max(spec.charge_kw, spec.discharge_kw))
     inwards, outwards = 100.0 * spec.charge_efficiency, 100.0 / spec.discharge_efficiency

@@ -3,8 +3,9 @@
     unaccounted = import - export + pv + wind + gensets + discharges
                   - charge - ev - heat pumps - boilers - deferrable and metered loads               [kWh]
 
-What is unaccounted for is the fixed load that nobody meters, the losses of the site's lines and the errors of all
-meters. It is shown with its sign. An hour that lacks a meter has no balance.
+What is unaccounted for is the fixed load that nobody meters, the losses of the site's lines and of the inverters of
+hybrids, whose sun and battery count on their direct-current side, and the errors of all meters. It is shown with its
+sign. An hour that lacks a meter has no balance.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from ems.config.assets import (
 )
 from ems.config.binding import Bindings, bind
 from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatSourceAsset
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.placed import Placed
 from ems.config.site import Site
 
@@ -116,6 +117,11 @@ _WAYS: Mapping[str, tuple[_Way, ...]] = {
     "pv": (_Way(Flow.PV, "energy_kwh", -1.0),),
     "wind": (_Way(Flow.WIND, "energy_kwh", -1.0),),
     "battery": (_Way(Flow.BATTERY_CHARGE, None, 1.0), _Way(Flow.BATTERY_DISCHARGE, None, -1.0)),
+    "hybrid": (
+        _Way(Flow.PV, "sun_kwh", 1.0, power="sun_kw"),
+        _Way(Flow.BATTERY_CHARGE, "store_in_kwh", 1.0, power="store_kw"),
+        _Way(Flow.BATTERY_DISCHARGE, "store_out_kwh", -1.0, power="store_kw"),
+    ),
     "charge_point": (_Way(Flow.EV, "energy_kwh", 1.0), _Way(Flow.EV_DISCHARGE, "discharge_kwh", -1.0, power="")),
     "heat_pump": (_Way(Flow.HEAT_PUMP, "energy_kwh", 1.0),),
     "deferrable": (_Way(Flow.DEFERRABLE, "energy_kwh", 1.0),),
@@ -161,6 +167,8 @@ def _largest_kw(site: Site, asset: object) -> float:
             return ROOM * asset.rated_kw
         case BatteryAsset():
             return ROOM * max(asset.charge_kw, asset.discharge_kw)
+        case HybridAsset():
+            return ROOM * max(asset.charge_kw, asset.discharge_kw, asset.module_kw)
         case ChargePointAsset():
             return ROOM * asset.charge_kw
         case DeferrableAsset():

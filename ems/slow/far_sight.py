@@ -20,15 +20,17 @@ import numpy as np
 
 from ems.comfort import comfort_band
 from ems.config.asset_models import asset_models, planned_assets
-from ems.config.assets import BatteryAsset, HeatPumpAsset, MeteredLoad, SourceAsset
+from ems.config.assets import BatteryAsset, ForeseenAsset, HeatPumpAsset, MeteredLoad
 from ems.config.forecasts import UNMETERED
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Site
 from ems.slow.feed_desk import POINTS, WIND
 from ems.slow.foresee import Foreseer, Foresight
 from ems.slow.generation import generation_kw
+from ems.slow.hybrids import at_grid_kw
 from ems.slow.measured_past import Table
 from ems.slow.situation import AssetNow
-from optimization.assets import Battery, ChargePoint, EvSession, HeatPump
+from optimization.assets import Battery, ChargePoint, EvSession, HeatPump, Hybrid
 from optimization.forecast.building import cop, zone_gains_kw
 from optimization.forecast.past import DAY_S, Past
 from optimization.month_ahead import MonthAhead, Movable, Store
@@ -132,9 +134,9 @@ class FarSight:
         """Sum up the loads less the sun, as expected."""
         air = {point: steps.a_year_ago(point) for point in (*POINTS["weather"], WIND)}
         plants = [
-            steps.given_by(kw, partial(generation_kw, spec, air))
+            at_grid_kw(spec, steps.given_by(kw, partial(generation_kw, spec, air)))
             for name, kw in foresight.pv_kw.items()
-            if isinstance(spec := self.site.file.assets.get(name), SourceAsset)
+            if isinstance(spec := self.site.file.assets.get(name), ForeseenAsset)
         ]
         total = -np.sum(plants or [np.zeros(len(steps.at_s))], axis=0)
         rest_kw = foresight.load_kw if self.knows_rest else None
@@ -152,9 +154,9 @@ class FarSight:
         """Take all batteries that can be steered as one; None where there is none."""
         models = asset_models(self.site, {})
         found = [
-            (models[name], situation[name].values["soc_pct"])
+            (model.battery if isinstance(model := models[name], Hybrid) else model, situation[name].values["soc_pct"])
             for name, spec in planned_assets(self.site).items()
-            if isinstance(spec, BatteryAsset) and name in situation and not situation[name].blocked
+            if isinstance(spec, BatteryAsset | HybridAsset) and name in situation and not situation[name].blocked
         ]
         stores = [(battery, soc_pct) for battery, soc_pct in found if isinstance(battery, Battery)]
         if not stores:

@@ -18,7 +18,7 @@ import numpy as np
 
 from drivers.feeds import FeedError, ForecastSeries
 from ems.clock import Clock
-from ems.config.assets import PvAsset, WindAsset
+from ems.config.assets import SunAsset, WindAsset
 from ems.config.site import Site
 from optimization.forecast.past import epoch_s
 from optimization.forecast.published import RUNGS, Filled, Issue, Rung, fill, on_slots, smoothed
@@ -63,7 +63,7 @@ def is_windy(site: Site) -> bool:
 
 def has_planes(site: Site) -> bool:
     """Tell whether modules of a site have planes, so that its weather feed may publish the sun on the horizontal."""
-    return any(isinstance(asset, PvAsset) and asset.planes for asset in site.file.assets.values())
+    return any(isinstance(asset, SunAsset) and asset.planes for asset in site.file.assets.values())
 
 
 class Feed(Protocol):

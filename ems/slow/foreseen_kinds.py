@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ems.config.asset_models import planned_assets
-from ems.config.assets import PvAsset, SourceAsset
+from ems.config.assets import ForeseenAsset, SunAsset
 from ems.config.site import Site
+from ems.slow.hybrids import source_kw
 from ems.slow.sunshine import clear_skies
 from optimization.forecast.clear_sky import ClearSky
 from optimization.forecast.ladder import FIRST
@@ -68,15 +69,15 @@ class Known:
 def kinds_of(site: Site) -> dict[str, Kind]:
     """Give how everything is foreseen that is no load, by asset id and name."""
     clear, has_weather = clear_skies(site), site.file.feeds.weather is not None
-    plants = {name: spec for name, spec in planned_assets(site).items() if isinstance(spec, SourceAsset)}
+    plants = {name: spec for name, spec in planned_assets(site).items() if isinstance(spec, ForeseenAsset)}
     found = {name: _plant(spec, clear.get(name), has_weather) for name, spec in plants.items()}
     units: Mapping[str, str] = {PRICE: f"{site.file.site.currency}/kWh", CARBON: "kg/kWh"}
     return found | {name: _published(unit) for name, unit in units.items()}
 
 
-def _plant(spec: SourceAsset, clear: ClearSky | None, has_weather: bool) -> Kind:
-    model = "sun" if isinstance(spec, PvAsset) else "wind"
-    kind = Kind("kW", (0.0, spec.rated_kw), model, given=model, young=model, model=model, learns=False, is_load=False)
+def _plant(spec: ForeseenAsset, clear: ClearSky | None, has_weather: bool) -> Kind:
+    model = "sun" if isinstance(spec, SunAsset) else "wind"
+    kind = Kind("kW", (0.0, source_kw(spec)), model, given=model, young=model, model=model, learns=False, is_load=False)
     if clear is None:
         return kind
     kind = replace(kind, beside={CLEAR_SKY: clear})

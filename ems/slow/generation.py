@@ -10,17 +10,19 @@ from functools import partial
 import numpy as np
 
 from ems.config.asset_models import planned_assets
-from ems.config.assets import PvAsset, SourceAsset
+from ems.config.assets import ForeseenAsset, SunAsset
 from ems.config.binding import Bindings
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Site
 from ems.slow.feed_desk import WIND
 from ems.slow.foreseen_kinds import Known
+from ems.slow.hybrids import sun_past
 from ems.slow.load_ladders import LoadLadders
 from ems.slow.measured_past import STEP_S, Table
 from ems.slow.sunshine import clear_skies, on_planes_of, pv_plant
 from optimization.forecast.methods import TooLittleKnown
 from optimization.forecast.past import Past, epoch_s, slot_means, slot_middles_s, slot_pieces
-from optimization.forecast.pv import apply_calibration, calibrate, pv_power_kw
+from optimization.forecast.pv import Rated, apply_calibration, calibrate, pv_power_kw
 from optimization.forecast.wind import WindPlant, wind_at_hub_m_s, wind_power_kw
 from optimization.slots import Floats, Slots
 
@@ -71,7 +73,7 @@ class Generation:
 
     def __init__(self, site: Site, bindings: Bindings, ladders: LoadLadders | None = None) -> None:
         planned = planned_assets(site)
-        self._plants = {name: spec for name, spec in planned.items() if isinstance(spec, SourceAsset)}
+        self._plants = {name: spec for name, spec in planned.items() if isinstance(spec, ForeseenAsset)}
         self._bindings, self._ladders, self._clear = bindings, ladders, clear_skies(site)
 
     def modelled(
@@ -90,15 +92,22 @@ class Generation:
         ahead_s = slot_middles_s(slots) - epoch_s(now)
         power_kw, known, spare_kw = dict[str, Floats](), dict[str, Known](), dict[str, Floats]()
         for name, spec in self._plants.items():
-            generated = table.past(self._bindings.measure(name, "power_kw"))
-            measured = Past(generated.at_s, -generated.value, STEP_S)
-            limit_kw = table.past(self._bindings.measure(name, "limit_kw")).value
+            plant: Rated = pv_plant(spec) if isinstance(spec, SunAsset) else spec
             computed = generation_kw(spec, _own(name, past))
-            limited = (measured.value >= HELD_BACK * limit_kw) | (limit_kw < HEADROOM * computed)
-            share = calibrate(measured, computed, limited.astype(float), spec, epoch_s(now))
+            if isinstance(spec, HybridAsset):
+                measured, limited = sun_past(name, self._bindings, table)
+                held_back = limited
+            else:
+                generated = table.past(self._bindings.measure(name, "power_kw"))
+                measured = Past(generated.at_s, -generated.value, STEP_S)
+                limit_kw = table.past(self._bindings.measure(name, "limit_kw")).value
+                limited = (measured.value >= HELD_BACK * limit_kw) | (limit_kw < HEADROOM * computed)
+                held_back = limited & (limit_kw < plant.rated_kw)
+            share = calibrate(measured, computed, limited.astype(float), plant, epoch_s(now))
             share = replace(share, short=share.usual) if calm else share
-            power_kw[name] = apply_calibration(generation_kw(spec, _own(name, foreseen)), share, ahead_s, spec.rated_kw)
-            free_kw = np.where(limited & (limit_kw < spec.rated_kw), np.nan, np.maximum(measured.value, 0.0))
+            told_kw = generation_kw(spec, _own(name, foreseen))
+            power_kw[name] = apply_calibration(told_kw, share, ahead_s, plant.rated_kw)
+            free_kw = np.where(held_back, np.nan, np.maximum(measured.value, 0.0))
             known[name] = Known(Past(measured.at_s, free_kw, STEP_S))
             spare_kw[name] = self._spare(name, power_kw[name], known[name].past, slots, now)
         found = Modelled(slots, power_kw, known, spare_kw)
@@ -151,9 +160,9 @@ def _own(name: str, air: Weather) -> Weather:
     return air if planes is None else {**air, "irradiance_w_m2": planes}
 
 
-def generation_kw(spec: SourceAsset, air: Weather) -> Floats:
+def generation_kw(spec: ForeseenAsset, air: Weather) -> Floats:
     """Compute what a plant gives in some weather [kW]: sun [W/m2], outdoor temperature [degC], wind at 10 m [m/s]."""
-    if isinstance(spec, PvAsset):
+    if isinstance(spec, SunAsset):
         return pv_power_kw(pv_plant(spec), air["irradiance_w_m2"], air["outdoor_c"])
     turbine = WindPlant(spec.rated_kw, spec.cut_in_m_s, spec.rated_m_s, spec.cut_out_m_s)
     return wind_power_kw(turbine, wind_at_hub_m_s(air[WIND], WIND_M, spec.hub_m))

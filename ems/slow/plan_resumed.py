@@ -15,6 +15,7 @@ import numpy as np
 
 from ems.config.assets import BatteryAsset, HeatPumpAsset
 from ems.config.heat_assets import TankAsset
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Site
 from ems.slow.plan_record import HELD, MISSING
 from ems.slow.situation import AssetNow
@@ -115,7 +116,7 @@ def misfit(site: Site, plan: Plan, now: datetime, situation: Mapping[str, AssetN
         if spec is None:
             return f"there is no asset {name}"
         match spec:
-            case BatteryAsset():
+            case BatteryAsset() | HybridAsset():
                 expected = _expected(plan, schedule, "energy_kwh", slot, now)
                 soc_pct = None if found is None else found.get("soc_pct")
                 measured = None if soc_pct is None else soc_pct / 100.0 * spec.capacity_kwh

@@ -23,6 +23,7 @@ from ems.config.assets import (
 from ems.config.binding import Bindings
 from ems.config.flexibility_models import envelopes, reserves
 from ems.config.heat_assets import ElectricHeater, HeatLoadAsset, PipeAsset
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.inverter_models import inverters, planned_inverters
 from ems.config.site import Planning, Site
 from ems.config.step_models import as_of, stepped
@@ -32,6 +33,7 @@ from ems.slow.elsewhere import tariff_series, tariffs_elsewhere
 from ems.slow.end_values import battery_end, heat_value, mean_price, stored_value
 from ems.slow.foresee import Foresight
 from ems.slow.heat_side import HELD_S, HeatSide, heater_inputs, known_nodes, without_heat, without_overridden
+from ems.slow.hybrids import hybrid_inputs, unsteered_kw
 from ems.slow.running import begun
 from ems.slow.situation import AssetNow
 from ems.standing import Override
@@ -48,6 +50,7 @@ from optimization.assets import (
     GensetInputs,
     HeatPump,
     HeatPumpInputs,
+    Hybrid,
     Inputs,
     Load,
     LoadInputs,
@@ -253,6 +256,8 @@ class Questioner:
             return self._unsteered(model, now, slots, foresight)
         if isinstance(spec, PipeAsset):
             return model, PipeInputs(foresight.arriving_kw[name])
+        if isinstance(model, Hybrid) and isinstance(spec, HybridAsset):
+            return model, hybrid_inputs(model, spec, slots, now, foresight.pv_kw[name], tariff=tariff)
         if isinstance(spec, ElectricHeater):
             return model, heater_inputs(spec, slots, foresight, foresight.running[name])
         return model, self._inputs(model, spec, slots, now, foresight, tariff=tariff)
@@ -338,7 +343,9 @@ class Questioner:
             limit_kw = model.rated_kw if power_kw is not None or safe_kw is None else -safe_kw
             demand = -np.minimum(foresight.pv_kw[model.id], limit_kw)
         else:
-            later_kw = safe_kw if safe_kw is not None else power_kw or 0.0
+            later_kw = np.full(len(slots), safe_kw if safe_kw is not None else power_kw or 0.0)
+            if isinstance(model, Hybrid):
+                later_kw = unsteered_kw(model, safe_kw, foresight.pv_kw[model.id])
             demand = np.where(slots.offset_s < HELD_S, later_kw if power_kw is None else power_kw, later_kw)
         return Load(model.id, model.bus, model.power_factor), LoadInputs(demand)
 

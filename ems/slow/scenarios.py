@@ -30,6 +30,7 @@ from ems.config.assets import (
 )
 from ems.config.binding import Bindings
 from ems.config.heat_assets import ElectricHeater
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Site
 from ems.limits.in_force import InForce
 from ems.process_image import Snapshot
@@ -249,7 +250,7 @@ class ScenarioMaker:
                 return np.tile(planned, (SCENARIOS, 1))
             case ChargePointAsset():
                 return cars[name]
-            case BatteryAsset():
+            case BatteryAsset() | HybridAsset():
                 return np.tile(self._as_it_stands(name, spec, view), (SCENARIOS, 1))
             case _:
                 rated_kw = spec.rated_kw if isinstance(spec, HeatPumpAsset) else np.inf
@@ -265,9 +266,11 @@ class ScenarioMaker:
         foreseen = view.laid(view.sky.slots, view.sky.pv_kw[name])
         return np.where(planned_kw < HELD_BACK * foreseen, planned_kw, spec.rated_kw)
 
-    def _as_it_stands(self, name: str, spec: BatteryAsset, view: View) -> Floats:
-        """Let a battery go on as now until it is full or empty [kW]."""
+    def _as_it_stands(self, name: str, spec: BatteryAsset | HybridAsset, view: View) -> Floats:
+        """Let a battery go on as now until it is full or empty, one behind a hybrid's inverter for good [kW]."""
         power_kw = view.snapshot.good(self._bindings.measure(name, "power_kw")) or 0.0
+        if isinstance(spec, HybridAsset):
+            return np.full(SLOTS, power_kw)
         soc_pct = view.snapshot.good(self._bindings.measure(name, "soc_pct"))
         if soc_pct is None or abs(power_kw) < CHARGING_KW:
             return np.zeros(SLOTS)

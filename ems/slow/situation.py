@@ -16,6 +16,7 @@ NEEDED_ROLES: Mapping[str, tuple[str, ...]] = {
     "pv": ("power_kw",),
     "wind": ("power_kw",),
     "battery": ("power_kw", "soc_pct"),
+    "hybrid": ("power_kw", "soc_pct", "sun_kw"),
     "charge_point": ("power_kw", "state"),
     "heat_pump": ("power_kw", "temperature_c"),
     "genset": ("power_kw",),
@@ -30,7 +31,7 @@ NEEDED_ROLES: Mapping[str, tuple[str, ...]] = {
 }
 """Without a good value of each of these an asset is not planned with."""
 
-OPTIONAL_ROLES = ("outdoor_c", "limit_kw")
+OPTIONAL_ROLES = ("outdoor_c", "limit_kw", "sun_state")
 
 
 @dataclass(frozen=True, slots=True)

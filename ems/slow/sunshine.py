@@ -13,9 +13,10 @@ from datetime import datetime
 
 import numpy as np
 
-from ems.config.assets import PvAsset
+from ems.config.assets import SunAsset
 from ems.config.site import Site
 from ems.slow.feed_desk import DHI, DNI, GHI, IRRADIANCE, SUN, FeedDesk, Label
+from ems.slow.hybrids import source_kw
 from optimization.forecast.clear_sky import ClearSky, sunlight_at
 from optimization.forecast.past import slot_means, slot_middles_s, slot_pieces
 from optimization.forecast.planes import Light, Place, Plane
@@ -34,13 +35,13 @@ def place_of(site: Site) -> Place | None:
     return Place(who.latitude_deg, who.longitude_deg, who.altitude_m)
 
 
-def pv_plant(spec: PvAsset) -> PvPlant:
+def pv_plant(spec: SunAsset) -> PvPlant:
     """Give what is computed with of a plant."""
     shares = tuple(plane.share for plane in spec.planes) or (1.0,)
-    return PvPlant(spec.module_kw, spec.rated_kw, spec.temperature_per_k, shares)
+    return PvPlant(spec.module_kw, source_kw(spec), spec.temperature_per_k, shares)
 
 
-def planes_of(spec: PvAsset) -> tuple[Plane, ...]:
+def planes_of(spec: SunAsset) -> tuple[Plane, ...]:
     """Give the planes of a plant's modules."""
     return tuple(Plane(plane.tilt_deg, plane.azimuth_deg, plane.share) for plane in spec.planes)
 
@@ -50,7 +51,7 @@ def clear_skies(site: Site) -> dict[str, ClearSky]:
     place = place_of(site)
     if place is None:
         return {}
-    plants = {name: spec for name, spec in site.file.assets.items() if isinstance(spec, PvAsset) and spec.planes}
+    plants = {name: spec for name, spec in site.file.assets.items() if isinstance(spec, SunAsset) and spec.planes}
     return {name: ClearSky(pv_plant(spec), planes_of(spec), sunlight_at(place)) for name, spec in plants.items()}
 
 

@@ -61,7 +61,8 @@ class Bench(Protocol):
     def truth(self, start: datetime, end: datetime, step_s: float) -> Mapping[str, Floats]:
         """Tell the future, for the oracle only: means over steps, shape (steps,) each.
 
-        `outdoor_c`, `irradiance_w_m2`, `price`, `carbon`, `kw:<asset>` of fixed loads, `available_kw:<asset>` of PV.
+        `outdoor_c`, `irradiance_w_m2`, `price`, `carbon`, `kw:<asset>` of fixed loads, `available_kw:<asset>` of PV,
+        `sun_kw:<asset>` of hybrids on their direct-current side.
         """
 
     def stays(self) -> Mapping[str, tuple[EvSession, ...]]:

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from ems.clock import SimulatedClock
-from ems.config.assets import MeteredLoad, SourceAsset
+from ems.config.assets import ForeseenAsset, MeteredLoad
 from ems.config.binding import Bindings, bind
 from ems.config.site import Site
 from ems.exit_codes import CommandError
@@ -125,7 +125,7 @@ def _point(bindings: Bindings, name: str) -> str:
 
 def _known(site: Site, series: pd.DataFrame, slots: Slots) -> dict[str, Floats]:
     """Lay the columns of a table on the slots; raises `ValueError` for one that does not reach over the horizon."""
-    assets = {f"{name}_kw" for name, spec in site.file.assets.items() if isinstance(spec, SourceAsset | MeteredLoad)}
+    assets = {f"{name}_kw" for name, spec in site.file.assets.items() if isinstance(spec, ForeseenAsset | MeteredLoad)}
     strange = [str(column) for column in series if column not in {*GIVEN, *assets}]
     if strange:
         raise CommandError(f"{', '.join(strange)}: no such column; known are {', '.join([*GIVEN, *sorted(assets)])}")

@@ -48,7 +48,7 @@ class PerfectForesight:
             irradiance=truth["irradiance_w_m2"],
             load_kw=np.sum(loads, axis=0) if loads else None,
             metered_kw=metered,
-            pv_kw={name: truth[f"available_kw:{name}"] for name in told.pv_kw},
+            pv_kw={name: truth.get(f"sun_kw:{name}", truth[f"available_kw:{name}"]) for name in told.pv_kw},
             cars={name: self._cars(name, cars, now, slots.end) for name, cars in told.cars.items()},
         )
 

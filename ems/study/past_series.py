@@ -17,13 +17,15 @@ from pathlib import Path
 import numpy as np
 
 from drivers.feeds import parse_document
-from ems.config.assets import HeatPumpAsset, LoadAsset, MeteredLoad, PvAsset, SourceAsset, WindAsset
+from ems.config.assets import ForeseenAsset, HeatPumpAsset, LoadAsset, MeteredLoad, SunAsset, WindAsset
 from ems.config.binding import bind
 from ems.config.heat_assets import HeatLoadAsset
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Site
 from ems.slow.feed_desk import DHI, DNI, GHI, SMOOTH, SUN, WIND
 from ems.slow.foreseen_kinds import CLEAR_SKY
 from ems.slow.generation import generation_kw
+from ems.slow.hybrids import source_kw
 from ems.slow.series_files import own_column, read_load_file, read_places
 from ems.slow.sunshine import clear_skies, pv_plant
 from ems.store.archive import STEP_S, Wanted, read_archive
@@ -44,6 +46,8 @@ MARKET: Mapping[str, tuple[str, str]] = {
 }
 OLDER, LATER = timedelta(days=60), timedelta(days=2)
 UNKNOWN_CAR_KW = 11.0
+_ROLES: Mapping[type, str] = {HeatLoadAsset: "heat_kw", HybridAsset: "sun_kw"}
+"""What is measured of a kind, where that is not its power."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,9 +121,8 @@ def drawn(stays: Sequence[EvSession]) -> Past:
 
 def _history(site: Site, period: Period, published: Mapping[str, PublishedPast]) -> Iterator[tuple[str, PastSeries]]:
     bindings, assets = bind(site), site.file.assets
-    measured = {n: s for n, s in assets.items() if isinstance(s, SourceAsset | HeatPumpAsset | HeatLoadAsset)}
-    roles = {n: "heat_kw" if isinstance(s, HeatLoadAsset) else "power_kw" for n, s in measured.items()}
-    points = {name: bindings.measure(name, role) for name, role in roles.items()}
+    measured = {n: s for n, s in assets.items() if isinstance(s, ForeseenAsset | HeatPumpAsset | HeatLoadAsset)}
+    points = {name: bindings.measure(name, _ROLES.get(type(spec), "power_kw")) for name, spec in measured.items()}
     wanted = [point for point in points.values() if point] + [point for point, _ in MARKET.values()]
     shelf = site.folder / (site.file.series.history or "history")
     start = period.start - OLDER
@@ -130,9 +133,10 @@ def _history(site: Site, period: Period, published: Mapping[str, PublishedPast])
     for name, point in points.items():
         spec = assets[name]
         power = Past(at_s, frame[point].to_numpy(dtype=float), STEP_S)
-        if isinstance(spec, PvAsset):
+        if isinstance(spec, SunAsset):
             own = dict(_sunny(name, spec, clear, {**weather, **lit}))
-            yield name, PastSeries("kW", Past(at_s, -power.value, STEP_S), (0.0, spec.rated_kw), weather, own)
+            given_kw = power.value if isinstance(spec, HybridAsset) else -power.value
+            yield name, PastSeries("kW", Past(at_s, given_kw, STEP_S), (0.0, source_kw(spec)), weather, own)
         elif isinstance(spec, WindAsset):
             blown = {WIND: published[WIND]} if WIND in published else {}
             own = {"wind": partial(wind, spec)} if blown else {}
@@ -149,7 +153,7 @@ def _history(site: Site, period: Period, published: Mapping[str, PublishedPast])
 
 
 def _sunny(
-    name: str, spec: PvAsset, clear: Mapping[str, ClearSky], told: Mapping[str, PublishedPast]
+    name: str, spec: SunAsset, clear: Mapping[str, ClearSky], told: Mapping[str, PublishedPast]
 ) -> Iterator[tuple[str, Method]]:
     """Give the methods that only a PV plant has."""
     if name in clear:
@@ -158,8 +162,7 @@ def _sunny(
         lit = OnPlanes(clear[name].sunlight, clear[name].planes, told[GHI], told.get(DNI), told.get(DHI))
         yield "sun", partial(sun_on, pv_plant(spec), (lit, told[WEATHER[1]]))
     elif told.keys() >= set(WEATHER):
-        plant = PvPlant(spec.module_kw, spec.rated_kw, spec.temperature_per_k)
-        yield "sun", partial(sun, plant)
+        yield "sun", partial(sun, PvPlant(spec.module_kw, source_kw(spec), spec.temperature_per_k))
 
 
 def sun(plant: PvPlant, asked: Asked) -> Floats:

@@ -20,6 +20,7 @@ _RATINGS = {
     "pv": ("rated_kw",),
     "wind": ("rated_kw",),
     "battery": ("charge_kw", "discharge_kw", "capacity_kwh"),
+    "hybrid": ("rated_kw", "take_kw", "capacity_kwh"),
     "charge_point": ("charge_kw", "discharge_kw"),
     "heat_pump": ("rated_kw",),
     "genset": ("rated_kw", "heat_per_kw", "heat_idle_kw"),

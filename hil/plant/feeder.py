@@ -21,6 +21,7 @@ from hil.plant.cold_load import ColdLoad
 from hil.plant.connection import Connection, Supply
 from hil.plant.draws import Floats
 from hil.plant.heat import HeatNode
+from hil.plant.hybrid import Hybrid
 from hil.plant.island_grid import IslandFlow, dead_state
 from hil.plant.load import Load, LoadTable
 from hil.plant.local_time import LocalTime
@@ -35,7 +36,7 @@ SUBSTEP_S = 2.0
 WITNESS_EVERY = 500
 RECORDED = (
     "power_kw", "soc_pct", "energy_kwh", "temperature_c", "mass_c", "connected", "missing_kwh", "delivered_kwh",
-    "fuel_kw", "sent_kw", "cold_kwh",
+    "fuel_kw", "sent_kw", "cold_kwh", "sun_kw", "store_kw",
 )  # fmt: skip
 
 
@@ -264,7 +265,8 @@ class Plant:
 
         Returns:
             `elapsed_s` (start of each step), `outdoor_c`, `irradiance_w_m2`, `price` [currency/kWh], `carbon` [kg/kWh],
-            `wind_m_s` where a turbine stands, `kw:<asset>` of fixed loads and `available_kw:<asset>` of PV and wind;
+            `wind_m_s` where a turbine stands, `kw:<asset>` of fixed loads and `available_kw:<asset>` of sun and wind,
+            `sun_kw:<asset>` of hybrids on their direct-current side;
             shape (steps,) each.
         """
         starts = np.arange((start - self.start).total_seconds(), (end - self.start).total_seconds() - 1e-6, step_s)
@@ -279,6 +281,9 @@ class Plant:
             if isinstance(device, Load):
                 index = np.minimum((fine / RECORD_S).astype(int), len(device.demand_kw) - 1)
                 told[f"kw:{name}"] = device.demand_kw[index].mean(axis=1)
+            elif isinstance(device, Hybrid):
+                told[f"sun_kw:{name}"] = device.array_kw(sun, outdoor + 0.03 * sun).mean(axis=1)
+                told[f"available_kw:{name}"] = device.available_kw(sun, outdoor + 0.03 * sun).mean(axis=1)
             elif isinstance(device, Pv):
                 told[f"available_kw:{name}"] = device.available_kw(sun, outdoor + 0.03 * sun).mean(axis=1)
             elif isinstance(device, Turbine):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,13 @@ from hil.plant.inverter import Inverter
 
 LAG_S = 2.0
 CELL_LAG_S = 300.0
+
+Numbers = TypeVar("Numbers", float, Floats)
+
+
+def array_kw(module_kw: float, per_k: float, irradiance_w_m2: Numbers, cell_c: Numbers) -> Numbers:
+    """Give the DC power of modules, of one instant or of many [kW]."""
+    return module_kw * irradiance_w_m2 / 1000.0 * (1.0 + per_k * (cell_c - 25.0))
 
 
 @dataclass(slots=True)
@@ -60,8 +68,7 @@ class Pv:
 
     def available_kw(self, irradiance_w_m2: float | Floats, cell_c: float | Floats) -> Floats:
         """Give the AC power that sun and inverter allow [kW]."""
-        warm = 1.0 + self.temperature_per_k * (np.asarray(cell_c) - 25.0)
-        dc = self.module_kw * np.asarray(irradiance_w_m2) / 1000.0 * warm
+        dc = array_kw(self.module_kw, self.temperature_per_k, np.asarray(irradiance_w_m2), np.asarray(cell_c))
         loss = 0.003 * self.rated_kw + 0.01 * dc + 0.012 * dc * dc / self.rated_kw
         return np.clip(dc - loss, 0.0, self.rated_kw)
 
@@ -88,6 +95,6 @@ class Pv:
 
     def _available_kw(self, irradiance_w_m2: float, cell_c: float) -> float:
         """Give the same as `available_kw` for one instant: arrays of one cost twenty times as much."""
-        dc = self.module_kw * irradiance_w_m2 / 1000.0 * (1.0 + self.temperature_per_k * (cell_c - 25.0))
+        dc = array_kw(self.module_kw, self.temperature_per_k, irradiance_w_m2, cell_c)
         loss = 0.003 * self.rated_kw + 0.01 * dc + 0.012 * dc * dc / self.rated_kw
         return min(max(dc - loss, 0.0), self.rated_kw)

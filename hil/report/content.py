@@ -22,6 +22,7 @@ FIGURES = {
 KINDS = {
     "battery": "Batteries",
     "pv": "PV plants",
+    "hybrid": "Hybrids",
     "charge_point": "Charge points",
     "heat_pump": "Heat pumps",
     "wind": "Wind turbines",

@@ -24,6 +24,7 @@ from ems.config.assets import (
     WindAsset,
 )
 from ems.config.heat_assets import ElectricBoilerAsset, ElectricHeater, HeatSourceAsset, PipeAsset
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Site
 from ems.fast.decisions import Decision, Rung
 from ems.standing import Standing
@@ -103,8 +104,8 @@ def _reach(spec: object, kw: float, soc_pct: float | None) -> tuple[float, float
             return min(kw, spec.minimum_kw), kw
         case ChargePointAsset():
             return min(kw, spec.minimum_a * spec.least_phases * spec.voltage_v / 1000.0), max(kw, 0.0)
-        case PvAsset() | WindAsset():
-            return kw, 0.0
+        case PvAsset() | WindAsset() | HybridAsset():
+            return kw, max(kw, 0.0)
         case GensetAsset():
             return kw, max(kw, -spec.minimum_kw)
         case _:

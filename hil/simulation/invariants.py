@@ -22,9 +22,9 @@ from ems.config.assets import (
     BatteryAsset,
     BuildingAutomation,
     ChargePointAsset,
+    ForeseenAsset,
     GridMeter,
     HeatMeter,
-    SourceAsset,
 )
 from ems.config.binding import PHASES_ROLE, Bindings, CommandBinding, bind
 from ems.config.site import Site
@@ -269,7 +269,7 @@ class Judge:
         lease_s = self.site.file.control.lease_s
         for asset, kw in sorted(commands.items()):
             spec = self.site.file.assets[asset]
-            if kw is None or not isinstance(spec, BatteryAsset | SourceAsset):
+            if kw is None or not isinstance(spec, BatteryAsset | ForeseenAsset):
                 continue
             silent_s = now_s - written_s[spec.device]
             if silent_s > lease_s + TIMER_S and not self._is_safe_kw(asset, kw):

@@ -18,10 +18,17 @@ from ems.config.assets import (
 )
 from ems.config.binding import Bindings
 from ems.config.heat_assets import BoilerAsset, ElectricBoilerAsset, HeatMaker, HeatSourceAsset, PipeAsset, TankAsset
+from ems.config.hybrid_asset import HybridAsset
 from ems.config.site import Site
 
 Range = tuple[float, float]
-NEEDED = {BatteryAsset: "soc_pct", ChargePointAsset: "state", HeatPumpAsset: "temperature_c", DeferrableAsset: "state"}
+NEEDED = {
+    BatteryAsset: "soc_pct",
+    HybridAsset: "soc_pct",
+    ChargePointAsset: "state",
+    HeatPumpAsset: "temperature_c",
+    DeferrableAsset: "state",
+}
 CHARGE: Range = (-1.0, 101.0)
 ZONE_C: Range = (-40.0, 80.0)
 WATER_C: Range = (-5.0, 200.0)
@@ -57,8 +64,8 @@ def able_kw(spec: object) -> tuple[float, float, float] | None:
     match spec:
         case BatteryAsset():
             return -spec.discharge_kw, spec.charge_kw, 0.0
-        case PvAsset() | WindAsset():
-            return -spec.rated_kw, 0.0, 0.0
+        case PvAsset() | WindAsset() | HybridAsset():
+            return -spec.rated_kw, getattr(spec, "take_kw", 0.0), 0.0
         case HeatPumpAsset() | BoilerAsset() | ElectricBoilerAsset() | HeatSourceAsset() | PipeAsset():
             return 0.0, spec.rated_kw, getattr(spec, "minimum_kw", 0.0)
         case ChargePointAsset():
@@ -75,7 +82,8 @@ def able_kw(spec: object) -> tuple[float, float, float] | None:
 def rests_on(site: Site, asset: str) -> list[tuple[str, str]]:
     """Name asset and role of what steering an asset rests on: its power or fuel, and its state or that of its tank."""
     spec, assets = site.file.assets[asset], site.file.assets
-    wanted = [(asset, "power_kw"), (asset, "fuel_kw"), (asset, "sent_kw"), (asset, NEEDED.get(type(spec), ""))]
+    roles = ("power_kw", "fuel_kw", "sent_kw", "sun_kw", NEEDED.get(type(spec), ""))
+    wanted = [(asset, role) for role in roles]
     if isinstance(spec, HeatMaker | PipeAsset):
         ends = (spec.heat_node, getattr(spec, "to_node", ""))
         tanks = {name: one for name, one in assets.items() if isinstance(one, TankAsset)}
@@ -92,6 +100,8 @@ def _rating_kw(spec: object) -> float:
     match spec:
         case BatteryAsset():
             return max(spec.charge_kw, spec.discharge_kw)
+        case HybridAsset():
+            return max(spec.rated_kw, spec.take_kw)
         case PvAsset() | WindAsset() | HeatPumpAsset() | BoilerAsset() | ElectricBoilerAsset() | HeatSourceAsset():
             return spec.rated_kw
         case ChargePointAsset():

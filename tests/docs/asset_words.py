@@ -117,6 +117,40 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "inverter": "curves by which its inverter sees to its reactive power; see "
         "[inverters](engineer.md#inverters-with-curves-of-their-own)",
     },
+    "HybridAsset": {
+        "phase": "the one phase (a, b or c) at which it is connected; null for all three, evenly; see "
+        "[phase by phase](engineer.md#phase-by-phase)",
+        "shed_rank": "what takes less first where a limit presses: lower ranks before higher ones; "
+        "null for its kind's: batteries and hybrids 1, charge points and deferrable loads 2, heat pumps 3",
+        "critical": "no limit of the connection or the feeder lowers what it takes",
+        "zone": "id of its zone",
+        "connection": "id of the connection that it hangs on, one of `connections`; null for that of `grid`",
+        "kind": "modules and a battery on one direct-current bus behind one inverter; see "
+        "[hybrids](engineer.md#hybrids)",
+        "device": "id of its inverter",
+        "bus": "name of its bus in the grid file",
+        "rated_kw": "most that the inverter gives at its grid side",
+        "take_kw": "most that it takes there to charge its battery; 0 where it never does",
+        "give_efficiency": "power at the grid side over what the direct-current bus gives for it",
+        "take_efficiency": "power on the direct-current bus over what the grid side takes for it",
+        "module_kw": "power of the modules at 1000 W/m2 on their planes and 25 degC, and the most that is foreseen",
+        "planes": "how its modules face, with a share of `module_kw` each, together 1; without them what is published "
+        "has to be the irradiance on their plane; see "
+        "[modules and how they face](engineer.md#modules-and-how-they-face)",
+        "temperature_per_k": "change of the power of the modules for each kelvin above 25 degC, as a share",
+        "capacity_kwh": "usable energy of its battery",
+        "charge_kw": "greatest charging power of its battery, on the direct-current bus",
+        "discharge_kw": "greatest discharging power of its battery, on the direct-current bus",
+        "charge_efficiency": "stored energy over energy from the direct-current bus",
+        "discharge_efficiency": "energy given to the direct-current bus over stored energy",
+        "standby_kw": "own consumption of its battery at all times",
+        "soc_min_pct": "least state of charge, as it is set in the inverter",
+        "soc_max_pct": "greatest state of charge, as it is set in the inverter",
+        "wear_per_kwh": "cost of a kWh that passes through its battery [currency/kWh]",
+        "power_factor": "cosine of the phase angle",
+        "end_value_per_kwh": "what a kWh left at the end of a plan is worth; null to take it from the prices "
+        "[currency/kWh]",
+    },
     "ChargePointAsset": {
         "phase": "the one phase (a, b or c) at which it is connected; null for all three, evenly; see "
         "[phase by phase](engineer.md#phase-by-phase)",

@@ -39,6 +39,7 @@ ROLE = {
     "pipe_pump": "setpoint_kw",
     "deferrable_load": "run_state",
     "bidirectional_charger": "setpoint_kw",
+    "hybrid_inverter": "setpoint_kw",
 }
 VALUE = {"daikin_homehub": 3.0, "genset": -10.0, "deferrable_load": 1.0}
 """What is commanded of one that does not take 10."""

@@ -45,7 +45,7 @@ class Map:
 
 def test_the_maps_of_our_own_are_known() -> None:
     assert {"limit_gateway", "genset", "boiler", "electric_heater", "tank_sensors", "pipe_pump", "deferrable_load",
-            "bidirectional_charger"} <= set(OURS)  # fmt: skip
+            "bidirectional_charger", "hybrid_inverter"} <= set(OURS)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", OURS)

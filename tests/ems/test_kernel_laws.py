@@ -24,7 +24,7 @@ from ems.arbitration import (
 )
 from ems.config.binding import bind
 from ems.fast.ceilings import SETTLED_S, learn_ceiling
-from ems.fast.decisions import AssetKind, Bound, Decision, Held, Rung, Wish
+from ems.fast.decisions import STORES, AssetKind, Bound, Decision, Held, Rung, Wish
 
 LEVERS = levers_of(make_site())
 BATTERY, CAR, HEAT, PV = LEVERS["battery"], LEVERS["car"], LEVERS["heat"], LEVERS["pv"]
@@ -267,6 +267,7 @@ def test_the_ranks_are_those_of_the_house():
     assert tuple(Rung)[: len(ABOVE)] == ABOVE
     assert {
         AssetKind.BATTERY: Moves(0.5, inf, 0.0, inf),
+        AssetKind.HYBRID: Moves(0.5, inf, 0.0, inf),
         AssetKind.CHARGE_POINT: Moves(0.6, 0.5, 20.0, inf),
         AssetKind.GENSET: Moves(0.5, inf, 20.0, inf),
         AssetKind.DEFERRABLE: Moves(0.0, inf, 0.0, inf),
@@ -277,6 +278,7 @@ def test_the_ranks_are_those_of_the_house():
         AssetKind.PIPE: Moves(0.5, inf, 20.0, 0.02),
         AssetKind.COLD_PIPE: Moves(0.5, inf, 20.0, 0.02),
     } == MOVES
+    assert {AssetKind.BATTERY, AssetKind.HYBRID} == STORES
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def test_ranks_come_from_the_site_file_or_the_kind_and_pv_is_never_shed():
     assert sorted(RANKS, key=RANKS.__getitem__) == [
         AssetKind.GENSET,
         AssetKind.BATTERY,
+        AssetKind.HYBRID,
         AssetKind.CHARGE_POINT,
         AssetKind.DEFERRABLE,
         AssetKind.HEAT_PUMP,

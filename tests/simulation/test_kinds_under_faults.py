@@ -35,6 +35,14 @@ KINDS: dict[str, Any] = {
 }  # fmt: skip
 
 
+ROOF: dict[str, Any] = {
+    "devices": {"roof_gateway": {"protocol": "modbus", "profile": "hybrid_inverter", "port": 17053, "mode": "control",
+                                 "safe": {"setpoint_kw": -1}}},
+    "assets": {"roof": {"kind": "hybrid", "device": "roof_gateway", "bus": "house", "rated_kw": 5, "take_kw": 3,
+                        "module_kw": 8, "capacity_kwh": 9, "charge_kw": 5, "discharge_kw": 5}},
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     folder = tmp_path_factory.mktemp("kinds") / "demo_house"
@@ -98,6 +106,17 @@ def test_the_ten_invariants_hold_with_a_heat_node(heated: Site, seed: int, tmp_p
 @pytest.mark.parametrize("seed", range(1, 7))
 def test_the_ten_invariants_hold_with_the_newer_kinds(site: Site, seed: int, tmp_path: Path) -> None:
     outcome = simulate(Order(site, seed, 8 * 3600.0))
+    assert outcome.violations == []
+    assert outcome.lost_records == 0
+    assert outcome.plans > 0 and outcome.schedule
+
+
+@pytest.mark.soak
+@pytest.mark.simulation
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_the_ten_invariants_hold_with_a_hybrid(seed: int, tmp_path: Path) -> None:
+    roofed = load_site(changed(find_site("demo_house"), ROOF, tmp_path / "demo_house"))
+    outcome = simulate(Order(roofed, seed, 8 * 3600.0))
     assert outcome.violations == []
     assert outcome.lost_records == 0
     assert outcome.plans > 0 and outcome.schedule

@@ -95,6 +95,7 @@ const RANGE = {
   pv: ({ rated_kw }) => [-rated_kw, 0],
   wind: ({ rated_kw }) => [-rated_kw, 0],
   battery: ({ charge_kw, discharge_kw }) => [-discharge_kw, charge_kw],
+  hybrid: ({ rated_kw, take_kw }) => [-rated_kw, take_kw],
   charge_point: ({ charge_kw, discharge_kw }) => [-discharge_kw, charge_kw],
   heat_pump: ({ rated_kw }) => [0, rated_kw],
   genset: ({ rated_kw }) => [-rated_kw, 0],
@@ -131,7 +132,7 @@ const shortened = (text, room) => (text.length > room ? `${text.slice(0, room - 
 
 function detail(asset, live, context) {
   const { snapshot, t, language } = context;
-  if (asset.kind === "battery") return withUnit(pointOf(live, "soc_pct", snapshot), "pct", language);
+  if (asset.kind === "battery" || asset.kind === "hybrid") return withUnit(pointOf(live, "soc_pct", snapshot), "pct", language);
   if (asset.kind === "heat_pump") return withUnit(pointOf(live, "temperature_c", snapshot), "degC", language);
   if (asset.kind === "deferrable") return t.known(`deferrable.${pointOf(live, "state", snapshot)}`, DASH);
   if (asset.kind === "charge_point") return t.known(`charge_point.${pointOf(live, "state", snapshot)}`, DASH);
