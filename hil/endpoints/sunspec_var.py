@@ -51,5 +51,5 @@ class VarInverter(PvInverter):
 
     def _apply_var(self) -> None:
         enabled = self.image.get("704.VarSetEna") == 1
-        given_kvar = self._rated_kw * self.image.get("704.VarSetPct") / FULL
-        self.plant.command_kvar(self.asset, -given_kvar if enabled else None)
+        taken_kvar = 0.0 - self._rated_kw * self.image.get("704.VarSetPct") / FULL
+        self.plant.command_kvar(self.asset, taken_kvar if enabled else None)

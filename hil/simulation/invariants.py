@@ -33,6 +33,7 @@ from ems.standing import Standing
 from hil.simulation.connection import commanded, excess, tolerance_kw
 from hil.simulation.operator_watch import OperatorWatch
 from hil.simulation.possible import able_kw, cuts_run, possible, rests_on
+from hil.simulation.reactive_watch import allowed_kvar, beyond
 from hil.simulation.stillness import Stillness
 
 SAME = 1e-4
@@ -117,6 +118,7 @@ class Judge:
     lost_records: int = 0
     _by_point: dict[str, CommandBinding] = field(default_factory=dict)
     _phased: dict[str, str] = field(default_factory=dict)
+    _most_kvar: Mapping[str, float] = field(default_factory=dict)
     _good: dict[str, tuple[float, float]] = field(default_factory=dict)
     _possible: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     _in_force: dict[str, InForce] = field(default_factory=dict)
@@ -131,6 +133,7 @@ class Judge:
         self._stillness = Stillness(self.site, self.bindings)
         self._possible = possible(self.site, self.bindings)
         self._by_point = {command.point: command for command in self.bindings.commands.values()}
+        self._most_kvar = allowed_kvar(self.site, self.bindings)
         self._phased = {
             point: asset
             for asset, spec in self.site.file.assets.items()
@@ -174,10 +177,14 @@ class Judge:
         for setpoint in setpoints:
             self.writes += 1
             binding = self._by_point.get(setpoint.point)
-            if (asset := self._phased.get(setpoint.point)) is not None:
+            asset, most_kvar = self._phased.get(setpoint.point), self._most_kvar.get(setpoint.point)
+            if asset is not None or most_kvar is not None:
                 self._lease(setpoint, lease_s, now_s)
-                self._journalled(setpoint, None, now_s, reducing=False)
-                self._phases(asset, setpoint, now_s)
+                self._journalled(setpoint, None, now_s, reducing=setpoint.value is None)
+                if asset is not None:
+                    self._phases(asset, setpoint, now_s)
+                elif words := beyond(setpoint, most_kvar or 0.0):
+                    self._say(Invariant.BOUNDS, now_s, words)
                 continue
             if binding is None:
                 self._say(Invariant.BOUNDS, now_s, f"{setpoint.point} is not a point that is commanded")
