@@ -166,8 +166,7 @@ class Writer:
 
     async def write(self, decisions: Iterable[Decision]) -> list[Written]:
         """Write what changed and what must be renewed."""
-        makers = (self._command, self._phase_command, self._kvar_command)
-        made = (make(decision) for decision in decisions for make in makers)
+        made = [command for decision in decisions for command in self._commands(decision)]
         commands = [command for command in made if command is not None]
         allowed = await self._journalled(commands)
         by_device: dict[str, list[Command]] = {}
@@ -178,6 +177,11 @@ class Writer:
         for one in written:
             self._remember(one)
         return written
+
+    def _commands(self, decision: Decision) -> tuple[Command | None, ...]:
+        """Make the setpoints of a decision; the reactive power that a power rests on is never to end before it."""
+        power = self._command(decision)
+        return power, self._phase_command(decision), self._kvar_command(decision, renews=power is not None)
 
     def _command(self, decision: Decision) -> Command | None:
         """Make a setpoint of a decision; None while the one in force still says it."""
@@ -200,7 +204,7 @@ class Writer:
         slot = self._beside.get((decision.asset, PHASES_ROLE))
         return self._due(Command(decision, setpoint, True, False, PHASES_ROLE), slot)
 
-    def _kvar_command(self, decision: Decision) -> Command | None:
+    def _kvar_command(self, decision: Decision, *, renews: bool) -> Command | None:
         """Make a setpoint of what an inverter is told about its reactive power; what it was told is given back once."""
         point, slot = self.bindings.measure(decision.asset, KVAR_ROLE), self._beside.get((decision.asset, KVAR_ROLE))
         now_s, order = self.clock.monotonic(), decision.kvar
@@ -210,9 +214,9 @@ class Writer:
             given_back = Setpoint(point, None, "no plan sets it now", now_s + self.lease_s)
             return self._due(Command(decision, given_back, True, True, KVAR_ROLE), slot)
         setpoint = Setpoint(point, order.kvar, order.reason, now_s + self.lease_s)
-        return self._due(Command(decision, setpoint, True, False, KVAR_ROLE), slot)
+        return self._due(Command(decision, setpoint, True, False, KVAR_ROLE), slot, renews=renews)
 
-    def _due(self, command: Command, slot: _Slot | None) -> Command | None:
+    def _due(self, command: Command, slot: _Slot | None, *, renews: bool = False) -> Command | None:
         """Give a command that says something new or must be renewed; None while the one in force still says it."""
         if slot is None or not _same(slot.value, command.setpoint.value):
             return command
@@ -221,7 +225,7 @@ class Writer:
         retry, now_s = 0 < slot.tries < MOST_TRIES, self.clock.monotonic()
         if slot.proven and self.budget.is_kept(point):
             return None
-        if not retry and now_s - slot.written_s < self.lease_s / 3.0 - SAME:
+        if not (retry or renews) and now_s - slot.written_s < self.lease_s / 3.0 - SAME:
             return None
         if not retry and not slot.proven and rung not in FORCING and self.budget.waits(point, now_s):
             return None

@@ -99,10 +99,10 @@ class Desk:
             owns=lambda: True, lease_s=60.0, cycle_s=10.0,
         )  # fmt: skip
 
-    async def write(self, at_s, kvar):
+    async def write(self, at_s, kvar, kw=-60.0):
         """Write a decision; give what was written of the reactive power."""
         self.clock.advance_to(at_s)
-        written = await self.writer.write([Decision("pv", -60.0, Rung.PLAN, "because", kvar=kvar)])
+        written = await self.writer.write([Decision("pv", kw, Rung.PLAN, "because", kvar=kvar)])
         return [(w.command.setpoint.value, w.result.outcome) for w in written if w.command.beside]
 
     async def held_kvar(self, at_s):
@@ -131,6 +131,18 @@ async def test_it_ends_with_its_lease_when_nobody_renews_it():
     assert await desk.held_kvar(59.0) == 12.0
     assert await desk.held_kvar(61.0) is None
     assert desk.drivers["inverter"].commands["limit_kw"] == 20.0, "the limit has a safe value, this has none"
+
+
+async def test_it_does_not_end_before_the_limit_that_rests_on_it():
+    """A limit of 50 kW that holds for longer than what keeps the voltage would let it rise."""
+    desk = Desk()
+    await desk.write(0.0, TOLD)
+    assert await desk.write(10.0, TOLD, kw=-50.0) == [(12.0, Outcome.APPLIED)]
+    assert len(desk.journal.bodies("intent")) == 3, "its own value has not changed"
+    assert await desk.held_kvar(65.0) == 12.0
+    assert desk.drivers["inverter"].commands["limit_kw"] == 50.0
+    assert await desk.held_kvar(71.0) is None
+    assert desk.drivers["inverter"].commands["limit_kw"] == 20.0
 
 
 async def test_without_an_order_it_is_given_back_once_and_before_its_lease_ends():

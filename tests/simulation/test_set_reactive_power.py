@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from drivers.points import Setpoint
+from ems.config.binding import bind
 from ems.config.loading import load_site
 from ems.config.site import Site
 from ems.config.sites import find_site
@@ -25,6 +27,7 @@ from hil.plant.pv import Pv
 from hil.scenario_file import load_scenario
 from hil.simulation.invariants import Violation
 from hil.simulation.life import Life
+from hil.simulation.reactive_watch import KvarWatch
 from hil.simulation.simulate import settle
 from hil.world import World
 from optimization.network_build import prepare
@@ -46,6 +49,7 @@ def make_site(folder: Path, more: str) -> Site:
         ("    module_kw: 110\n", "    module_kw: 110\n" + INVERTER.replace("MORE", more)),
         ("profile: sunspec_pv\n", "profile: sunspec_pv_var\n"),
         ("voltage_max_pu: 1.05", f"voltage_max_pu: {MOST_PU}"),
+        ("safe: {limit_kw: 35}", "safe: {limit_kw: 15}"),
     ):
         assert old in text
         text = text.replace(old, new)
@@ -148,3 +152,19 @@ def test_a_set_reactive_power_lets_more_sun_through_within_the_voltage_and_ends_
     assert set_.roof.reactive_kvar == pytest.approx(0.0, abs=0.01), "what its own curve says"
     assert set_.most_pu() < MOST_PU
     assert not [*set_.violations, *twin.violations, *plain.violations]
+
+
+@pytest.mark.parametrize(
+    ("more", "kvar", "wrong"),
+    [
+        (", setpoint_kvar: 40", 40.0, False),
+        (", setpoint_kvar: 40", -41.0, True),
+        (", setpoint_cos_phi: 0.9", 99.0, False),
+        ("", 1.0, True),
+        ("", None, False),
+    ],
+)
+def test_the_judge_knows_what_a_site_allows(tmp_path: Path, more: str, kvar: float | None, wrong: bool) -> None:
+    site = make_site(tmp_path / "site", more)
+    watch = KvarWatch.of(site, bind(site))
+    assert bool(watch.beyond(Setpoint(POINT, kvar, "a test", 60.0))) is wrong
