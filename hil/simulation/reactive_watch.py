@@ -1,4 +1,4 @@
-"""What the invariants know of reactive power: at which points it is set, how much is allowed there, what was told last."""
+"""What the invariants know of reactive power: where it is set, how much is allowed there, and what was told last."""
 
 from __future__ import annotations
 
