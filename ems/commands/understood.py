@@ -134,6 +134,10 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
     for name, asset in facts["assets"].items():
         if "curves" in asset:
             yield f"curves    {name}: its inverter follows {' and '.join(asset['curves'])} by itself"
+        if (within := asset.get("setpoint")) is not None:
+            limits = [f"{within['kvar']:g} kvar either way"] if within["kvar"] is not None else []
+            limits += [f"cos phi {within['cos_phi']:g} at the least"] if within["cos_phi"] is not None else []
+            yield f"setpoint  {name}: plans set its reactive power within {' and '.join(limits)}, in place of its curve"
     for name, band in facts["reserves"].items():
         power = f"{band['up_kw']:g} kW up and {band['down_kw']:g} kW down for {band['hold_s']:g} s"
         yield f"reserve   {name}: {', '.join(band['members'])} keep {power} ready, {_hours(band)}"
@@ -214,6 +218,8 @@ def _asset(site: Site, bindings: Bindings, name: str) -> dict[str, Any]:
         return facts | {"residual_share": asset.residual_share}
     if (curves := getattr(asset, "inverter", None)) is not None:
         facts["curves"] = [words for key, words in CURVES.items() if getattr(curves, key)]
+        if curves.is_set:
+            facts["setpoint"] = {"kvar": curves.setpoint_kvar, "cos_phi": curves.setpoint_cos_phi}
     facts |= {"device": asset.device, "points": bindings.points[name]}
     if isinstance(asset, BuildingAutomation):
         facts |= {"limits": dict(asset.limits), "fallback_kw": dict(asset.fallback_kw)}
