@@ -65,7 +65,9 @@ def _terms(problem: Problem, network: Network, at: Operating, shapes: tuple[Inve
             "ceiling_kw": np.stack([c[0] for c in ceilings]),
             "ceiling_per_pu2": np.stack([c[1] for c in ceilings]),
         }
-    per_kw = [_per_kw(problem.inverters[problem.assets[shape.asset].id]) for shape in shapes if shape.has_least_cos_phi]
+    per_kw = [
+        _per_kw(problem.inverters[problem.assets[shape.asset].id]) or 0.0 for shape in shapes if shape.has_least_cos_phi
+    ]
     if per_kw:
         terms["kvar_per_given_kw"] = np.outer(per_kw, np.ones(len(problem.slots)))
     return terms | {

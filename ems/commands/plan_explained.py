@@ -88,10 +88,10 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
         `name`, `side`, `worth`, `key`, `line`), `charges` of the connection that count something in the slot (`name`,
         `amount`, `unit`, `of`, `key`, `line`), `positions` of tap changers and banks (`position`, and `before`, that of
         the slot before, None in the first), `reactive` (`kvar` into its inverter, `v_pu` there, `is_set` by the plan,
-        `key`, `line`; None for an asset without curves and for a plan without a feeder), `season` (what is left at the plan's end in the long store that the asset
-        is or serves, as `ems.commands.season_shown.worth_at_end` tells it, with `key` and `line`; None where there is
-        no such store), `lost` wishes of the asset over the horizon (`name`, `amount`, `key`,
-        `line`), `site_changed` (whether the site was another one when the plan was made).
+        `key`, `line`; None for an asset without curves and for a plan without a feeder), `season` (what is left at the
+        plan's end in the long store that the asset is or serves, as `ems.commands.season_shown.worth_at_end` tells it,
+        with `key` and `line`; None where there is no such store), `lost` wishes of the asset over the horizon (`name`,
+        `amount`, `key`, `line`), `site_changed` (whether the site was another one when the plan was made).
     """
     plan, where = kept.plan, _Lines(site)
     start = plan.slots.starts[slot]

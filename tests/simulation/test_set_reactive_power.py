@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from drivers.points import Setpoint
+from ems.commands.plan import command as plan_command
 from ems.config.binding import bind
 from ems.config.loading import load_site
 from ems.config.site import Site
@@ -97,7 +98,7 @@ class Morning:
 
 
 @pytest.fixture
-def mornings(tmp_path: Path) -> Iterator[tuple[Morning, Morning, Morning]]:
+def mornings(tmp_path: Path) -> Iterator[tuple[Morning, ...]]:
     """Two whose plans may set reactive power, alike to the last digit, and one at cos phi 1."""
     may_set = f", setpoint_kvar: {MOST_KVAR}"
     found = tuple(Morning(tmp_path / name, more) for name, more in (("a", may_set), ("b", may_set), ("c", "")))
@@ -108,7 +109,7 @@ def mornings(tmp_path: Path) -> Iterator[tuple[Morning, Morning, Morning]]:
 
 @pytest.mark.timeout(600)
 def test_a_set_reactive_power_lets_more_sun_through_within_the_voltage_and_ends_with_its_lease(
-    mornings: tuple[Morning, Morning, Morning],
+    mornings: tuple[Morning, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     set_, twin, plain = mornings
     set_.life.live(FIRST_PLAN_S)
@@ -142,6 +143,11 @@ def test_a_set_reactive_power_lets_more_sun_through_within_the_voltage_and_ends_
     told = [r.body for r in records if r.kind == "intent" and r.body["value"] is not None]
     assert {body["reason"].split(":")[0] for body in told} == {"plan 09"}
     assert [r.body["outcome"] for r in records if r.kind == "result"] == ["applied"] * (len(told) + 1)
+
+    plan_command(["explain", str(twin.site.folder), "pv", "--state", str(twin.state)])
+    said = capsys.readouterr().out
+    assert "reactive  take " in said
+    assert "set by the plan (site.yaml:" in said
 
     set_.life.end(killed=True)
     now_s = set_.life.loop.time()
