@@ -119,11 +119,6 @@ class Plant:
         """Names of the buses."""
         return self._flow.grid.buses
 
-    @property
-    def branches(self) -> tuple[str, ...]:
-        """Names of the lines and transformers."""
-        return self._flow.grid.branches
-
     def command(self, asset: str, power_kw: float | None) -> None:
         """Tell a device its power [kW], positive into it (a limit for PV and charge points); None leaves it alone."""
         if self.commanded_from_s is None:
