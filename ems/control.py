@@ -17,7 +17,7 @@ from drivers.driver import Driver
 from drivers.points import Measurement, Quality
 from ems.clock import Clock
 from ems.config.assets import HeatPumpAsset
-from ems.config.binding import Bindings
+from ems.config.binding import KVAR_ROLE, Bindings
 from ems.config.heat_assets import HeatMaker
 from ems.config.site import Site
 from ems.fast.bands import bands
@@ -38,6 +38,7 @@ from ems.fast.outcome import Outcome
 from ems.fast.powers import Powers
 from ems.fast.prices import Prices
 from ems.fast.queues import Queues
+from ems.fast.reactive import KvarTrust
 from ems.fast.returning import Returning
 from ems.fast.scene import Beside, Scene
 from ems.fast.sessions import Sessions
@@ -132,6 +133,7 @@ class ControlLoop:
         self._conduct = Conduct(parts.levers, parts.bindings, cycle_s)
         self._returning = Returning(cycle_s, parts.drivers.keys() - set(parts.bindings.devices.values()))
         self._standstill = Standstill(parts.site, parts.bindings)
+        self._trust = KvarTrust()
         self._bands = bands(parts.site, parts.bindings)
         self.wants_plan = False
         """A car came, left or wants something else, or an override has changed: a reason to plan soon.
@@ -169,8 +171,10 @@ class ControlLoop:
         parts = self._parts
         parts.writer.tell_again(parts.foreign.look(snapshot, parts.writer.proven(), parts.orders.requests))
         unavailable = snapshot.unavailable | parts.foreign.yielded.keys()
-        self.wants_plan |= self.last is not None and unavailable != self.last.snapshot.unavailable
-        return replace(snapshot, unavailable=unavailable)
+        unset = self._trust.look(snapshot, parts.writer.proven_kvar())
+        if self.last is not None:
+            self.wants_plan |= (unavailable, unset) != (self.last.snapshot.unavailable, self.last.snapshot.unset)
+        return replace(snapshot, unavailable=unavailable, unset=unset)
 
     async def _read(self, driver: Driver) -> Sequence[Measurement]:
         """Read one device, and count how that went."""
@@ -295,7 +299,9 @@ class ControlLoop:
         written = await self._parts.writer.write(allowed.values())
         for one in written:
             asset, kw = one.command.decision.asset, one.command.decision.kw
-            if one.command.is_of_phases:
+            if one.command.beside:
+                if one.command.beside == KVAR_ROLE:
+                    self._trust.answered(asset, one.result.outcome, self._parts.clock.monotonic())
                 continue
             self._commanded.add(asset)
             if kw is None:

@@ -60,12 +60,14 @@ class Snapshot:
         monotonic_s: the same on the monotonic axis [s].
         readings: by point id.
         unavailable: assets that do not follow their commands and must not be planned with.
+        unset: assets that do not keep the reactive power that they are told.
     """
 
     at: datetime
     monotonic_s: float
     readings: Mapping[str, Reading]
     unavailable: frozenset[str] = frozenset()
+    unset: frozenset[str] = frozenset()
 
     def good(self, point: str | None) -> float | None:
         """Give a value that may steer; None for an unbound point or one that may not."""

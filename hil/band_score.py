@@ -69,7 +69,8 @@ def _compare(site: Site, plant: Plant, state: FeederState) -> Iterator[tuple[str
     for k, name in enumerate(state.loads):
         if isinstance(assets[name], LoadAsset):
             yield "load", _within(told.power_kw, k, plant.devices[name].power_kw)
-    true_pct = dict(zip(plant.branches, plant.grid.loading_pct.tolist(), strict=True))
+    branches = plant.records.starting("loading:")
+    true_pct = dict(zip(branches, plant.grid.loading_pct.tolist(), strict=True))
     for k, branch in enumerate(state.branches):
         if told.loading_pct.observable[k]:
             continue  # the meters pin it down: their error is all that its band holds, and the pretend ones have none

@@ -45,6 +45,7 @@ from hil.endpoints.limit_gateway import LimitGateway
 from hil.endpoints.machine import MachineGateway
 from hil.endpoints.solaredge import SolarEdgeInverter
 from hil.endpoints.sunspec_devices import BatteryInverter, Meter, PvInverter, SubMeter
+from hil.endpoints.sunspec_var import VarInverter
 from hil.endpoints.wallbox import Wallbox
 from hil.places import place_of
 
@@ -139,6 +140,10 @@ def _pv(fronts: Fronts, asset: str, spec: SourceAsset, _: Device) -> PvInverter:
     return PvInverter(fronts.plant, asset, place_of(spec), spec.rated_kw)
 
 
+def _pv_var(fronts: Fronts, asset: str, spec: SourceAsset, _: Device) -> VarInverter:
+    return VarInverter(fronts.plant, asset, place_of(spec), spec.rated_kw)
+
+
 def _solaredge(fronts: Fronts, asset: str, spec: PvAsset, _: Device) -> SolarEdgeInverter:
     return SolarEdgeInverter(fronts.plant, asset, place_of(spec), spec.rated_kw)
 
@@ -216,6 +221,7 @@ def _box(make: Callable[..., Any]) -> Builder:
 _BUILDERS: Mapping[str, Mapping[type, Builder]] = {
     "sunspec_meter": {GridMeter: _meter, MeteredLoad: _sub_meter},
     "sunspec_pv": {PvAsset: _pv, WindAsset: _pv},
+    "sunspec_pv_var": {PvAsset: _pv_var, WindAsset: _pv_var},
     "solaredge_inverter": {PvAsset: _solaredge},
     "sunspec_battery": {BatteryAsset: _battery},
     "hybrid_inverter": {HybridAsset: _hybrid},

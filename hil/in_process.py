@@ -17,7 +17,7 @@ from ems.config.assets import (
     LoadAsset,
     MeteredLoad,
 )
-from ems.config.binding import Bindings, CommandBinding
+from ems.config.binding import KVAR_ROLE, Bindings, CommandBinding
 from ems.config.site import Site
 from hil.places import place_of
 from hil.plant.feeder import Plant
@@ -52,6 +52,7 @@ class PlantDriver:
         self._device, self._asset, self._spec, self._command = device, asset, spec, command
         self._points = {role.at(device).id: role.at(device) for role in info.roles.values()}
         self._held: float | None = None
+        self._held_kvar: float | None = None
 
     @property
     def device(self) -> str:
@@ -89,6 +90,10 @@ class PlantDriver:
 
     def _take(self, setpoint: Setpoint) -> WriteResult:
         command = self._command
+        if setpoint.point == f"{self._device}.{KVAR_ROLE}" and KVAR_ROLE in self._info.roles:
+            self._held_kvar = setpoint.value
+            self._plant.command_kvar(self._asset, setpoint.value)
+            return WriteResult(setpoint.point, Outcome.APPLIED, setpoint.value)
         if command is None or setpoint.point != command.point:
             return WriteResult(setpoint.point, Outcome.REFUSED, None, "not a point that can be written")
         self._held = setpoint.value
@@ -99,6 +104,8 @@ class PlantDriver:
         told = told_by(self._plant, self._asset, self._spec)
         if self._command is not None:
             told[self._command.role] = 0.0 if self._held is None else self._held
+        if self._held_kvar is not None:
+            told[KVAR_ROLE] = self._held_kvar
         return told
 
 

@@ -337,7 +337,7 @@ def _inverter(curves: InverterCurves | None, rated_kw: float) -> Inverter | None
     """Build an inverter with its curves as they are set: what is set is not drawn."""
     if curves is None:
         return None
-    said = curves.model_dump()
+    said = curves.model_dump(exclude={"setpoint_kvar", "setpoint_cos_phi"})
     return Inverter(rated_kw=rated_kw, **said | {"most_kvar": said["most_kvar"] or 0.0})
 
 

@@ -2,7 +2,7 @@
 
     cos phi (P):  q = |p| * tan(acos(c(|p| / rated_kw)))     c: cos phi, under-excited; one point is a fixed cos phi
     Q(U):         q = most_kvar * f(v)                        f: -1 (gives) .. 1 (takes)
-    chosen:       -most_kvar <= q <= most_kvar
+    chosen:       -most_kvar <= q <= most_kvar, and |q| <= |p| * tan(acos(c)) where there is a least cos phi c
     of all:       q is cut to what the rating leaves:         p^2 + q^2 <= rated_kva^2
     P(U):         -p <= rated_kw * g(v)                       g: falls with the voltage
 
@@ -16,6 +16,7 @@ which is exact for the flow in its middle:
     q = q* + dq/dp * (p - p*) + dq/dv / (2 v*) * (v^2 - v*^2)
     -p <= rated_kw * (line of each falling piece of g at v* + (v^2 - v*^2) / (2 v*))
     cos(a) * p + sin(a) * q <= cos(15 deg) * rated_kva    for a = 15, 45, .. 345 deg: a regular 12-gon in the circle
+    |q| <= -p * tan(acos(c))                              chosen, with a least cos phi; of what only gives power
 
 The 12-gon has corners at p = rated_kva and at q = rated_kva: it is exact without reactive power, 3.4 % careful at most.
 
@@ -64,7 +65,14 @@ class ReactiveOfVoltage:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The planner chooses it in every slot."""
+    """The planner chooses it in every slot; cos phi then stays at `least_cos_phi` or above it, with 0 at any."""
+
+    least_cos_phi: float = 0.0
+
+    @property
+    def most_per_kw(self) -> float | None:
+        """Give the most reactive power for each kW [kvar/kW]; None without such a limit."""
+        return float(np.tan(np.arccos(self.least_cos_phi))) if self.least_cos_phi > 0.0 else None
 
 
 Rule: TypeAlias = FactorOfPower | ReactiveOfVoltage | Chosen
@@ -92,6 +100,8 @@ class Inverter:
         """Give its reactive power for powers and voltages of one shape; `chosen_kvar` counts where it is chosen."""
         room = np.sqrt(np.maximum(0.0, self.rated_kva**2 - p_kw**2))
         most = np.minimum(self.most_kvar, room)
+        if isinstance(self.rule, Chosen) and (per_kw := self.rule.most_per_kw) is not None:
+            most = np.minimum(most, per_kw * np.abs(p_kw))
         return np.clip(self._wanted(p_kw, v_pu, chosen_kvar), -most, most)
 
     def slopes(self, p_kw: Floats, v_pu: Floats) -> tuple[Floats, Floats]:
@@ -156,12 +166,14 @@ class InverterShape:
         bus: index of its bus in the grid.
         is_chosen: whether the planner chooses its reactive power.
         ceilings: how many falling pieces its P(U) has.
+        has_least_cos_phi: whether what is chosen is limited by its power too.
     """
 
     asset: int
     bus: int
     is_chosen: bool
     ceilings: int
+    has_least_cos_phi: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,6 +212,8 @@ def inverter_faults(inverters: Mapping[str, Inverter], powered: Mapping[str, boo
             yield f"{name}.rated_kw: {inverter.rated_kw} is above its rated_kva of {inverter.rated_kva}"
         if inverter.power_of_voltage and not powered[name]:
             yield f"{name}.power_of_voltage: it does not only give power; leave the curve out"
+        if isinstance(inverter.rule, Chosen) and inverter.rule.least_cos_phi and not powered[name]:
+            yield f"{name}.least_cos_phi: it does not only give power; leave it out"
         yield from _rule_faults(name, inverter)
 
 
@@ -210,6 +224,8 @@ def _rule_faults(name: str, inverter: Inverter) -> Iterator[str]:
         case ReactiveOfVoltage(points):
             yield from _point_faults(f"{name}.reactive_of_voltage", points, -1.0, 1.0)
             yield from _order_faults(f"{name}.reactive_of_voltage", points, 1.0)
+        case Chosen(least) if not 0.0 <= least <= 1.0:
+            yield f"{name}.least_cos_phi: {least} must lie between 0 and 1"
     if inverter.power_of_voltage:
         yield from _point_faults(f"{name}.power_of_voltage", inverter.power_of_voltage, 0.0, 1.0)
         yield from _order_faults(f"{name}.power_of_voltage", inverter.power_of_voltage, -1.0)

@@ -48,7 +48,9 @@ def add_inverter_rows(m: Any, n: int, shapes: tuple[InverterShape, ...], network
         [k for k, shape in enumerate(shapes) if not shape.is_chosen], range(n), rule=curve
     )
     _add_ceilings(m, n, shapes, squared)
-    return _add_choice(m, n, [k for k, shape in enumerate(shapes) if shape.is_chosen])
+    cost = _add_choice(m, n, [k for k, shape in enumerate(shapes) if shape.is_chosen])
+    _add_least_cos_phi(m, n, [k for k, shape in enumerate(shapes) if shape.has_least_cos_phi])
+    return cost
 
 
 def _squared_voltages(m: Any, shapes: tuple[InverterShape, ...], network: Network) -> Any:
@@ -89,3 +91,16 @@ def _add_choice(m: Any, n: int, chosen: list[int]) -> Any:
         chosen, range(n), rule=lambda b, k, s: b.inverter_kvar[k, s] == b.taken_kvar[k, s] - b.given_kvar[k, s]
     )
     return pyo.quicksum(m.kvar_cost[s] * (m.taken_kvar[k, s] + m.given_kvar[k, s]) for k in chosen for s in range(n))
+
+
+def _add_least_cos_phi(m: Any, n: int, limited: list[int]) -> None:
+    """Limit what is chosen by the power that is given with it."""
+    if not limited:
+        return
+    m.kvar_per_given_kw = pyo.Param(range(len(limited)), range(n), mutable=True, initialize=1.0)
+
+    def within(b: Any, j: int, s: int) -> Any:
+        k = limited[j]
+        return b.taken_kvar[k, s] + b.given_kvar[k, s] + b.kvar_per_given_kw[j, s] * b.inverter_kw[k, s] <= 0.0
+
+    m.inverter_least_cos_phi = pyo.Constraint(range(len(limited)), range(n), rule=within)

@@ -42,10 +42,16 @@ def as_they_stand(problem: Problem) -> dict[str, Ints]:
 
 def _shapes(problem: Problem) -> tuple[InverterShape, ...]:
     return tuple(
-        InverterShape(i, asset.bus, isinstance(inverter.rule, Chosen), len(inverter.ceilings))
+        InverterShape(
+            i, asset.bus, isinstance(inverter.rule, Chosen), len(inverter.ceilings), _per_kw(inverter) is not None
+        )
         for i, asset in enumerate(problem.assets)
         if (inverter := problem.inverters.get(asset.id)) is not None
     )
+
+
+def _per_kw(inverter: Inverter) -> float | None:
+    return inverter.rule.most_per_kw if isinstance(inverter.rule, Chosen) else None
 
 
 def _terms(problem: Problem, network: Network, at: Operating, shapes: tuple[InverterShape, ...]) -> Values:
@@ -59,6 +65,11 @@ def _terms(problem: Problem, network: Network, at: Operating, shapes: tuple[Inve
             "ceiling_kw": np.stack([c[0] for c in ceilings]),
             "ceiling_per_pu2": np.stack([c[1] for c in ceilings]),
         }
+    per_kw = [
+        _per_kw(problem.inverters[problem.assets[shape.asset].id]) or 0.0 for shape in shapes if shape.has_least_cos_phi
+    ]
+    if per_kw:
+        terms["kvar_per_given_kw"] = np.outer(per_kw, np.ones(len(problem.slots)))
     return terms | {
         "kvar_cost": KVARH_COST * problem.slots.duration_h,
         "grid_loss_kw": at.loss_kw[1:],

@@ -17,6 +17,7 @@ from ems.config.heat_assets import PipeAsset
 from ems.config.hybrid_asset import HybridAsset
 from ems.config.loading import SITE_FILE
 from ems.config.site import Site
+from ems.fast.reactive import kvar_action
 from optimization.problem import Plan, Schedule
 
 GRID_KEYS = {
@@ -70,6 +71,8 @@ WISHES = {
     "outside_k": ("planning", "discomfort_per_kh"),
 }
 """Which key says what a wish that is lost weighs."""
+SETPOINTS = ("setpoint_kvar", "setpoint_cos_phi")
+"""Keys that let a plan set a reactive power."""
 OWN_WISHES = {
     "reserve_missing_kwh": ("outage_reserve_pct",),
     "beyond_warranty_kwh": ("over_warranty_per_kwh",),
@@ -91,10 +94,11 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
         None where the plan has none], `limits` that bind the asset, the connection or the feeder in the slot (`asset`,
         `name`, `side`, `worth`, `key`, `line`), `charges` of the connection that count something in the slot (`name`,
         `amount`, `unit`, `of`, `key`, `line`), `positions` of tap changers and banks (`position`, and `before`, that of
-        the slot before, None in the first), `season` (what is left at the plan's end in the long store that the asset
-        is or serves, as `ems.commands.season_shown.worth_at_end` tells it, with `key` and `line`; None where there is
-        no such store), `lost` wishes of the asset over the horizon (`name`, `amount`, `key`,
-        `line`), `site_changed` (whether the site was another one when the plan was made).
+        the slot before, None in the first), `reactive` (`kvar` into its inverter, `v_pu` there, `is_set` by the plan,
+        `key`, `line`; None for an asset without curves and for a plan without a feeder), `season` (what is left at the
+        plan's end in the long store that the asset is or serves, as `ems.commands.season_shown.worth_at_end` tells it,
+        with `key` and `line`; None where there is no such store), `lost` wishes of the asset over the horizon (`name`,
+        `amount`, `key`, `line`), `site_changed` (whether the site was another one when the plan was made).
     """
     plan, where = kept.plan, _Lines(site)
     start = plan.slots.starts[slot]
@@ -120,6 +124,7 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
             name: {"position": int(taken[slot]), "before": int(taken[slot - 1]) if slot else None}
             for name, taken in plan.positions.items()
         },
+        "reactive": _reactive(site, kept, asset, slot, where),
         "season": _season(site, kept, asset, where),
         "lost": [
             {"name": name, "amount": amount, **where.of(WISHES.get(name, ("assets", asset, *OWN_WISHES.get(name, ()))))}
@@ -127,6 +132,21 @@ def explained(site: Site, kept: Kept, asset: str, slot: int) -> dict[str, Any]:
             if one == asset
         ],
         "site_changed": kept.body.get("config") not in {None, site.config_hash},
+    }
+
+
+def _reactive(site: Site, kept: Kept, asset: str, slot: int, where: _Lines) -> dict[str, Any] | None:
+    """Say what the inverter does in the slot, and which key it is by."""
+    if asset not in kept.plan.reactive_kvar:
+        return None
+    curves = getattr(site.file.assets.get(asset), "inverter", None)
+    is_set = curves is not None and curves.is_set and asset not in kept.body.get("not_planned_with", {})
+    keys = (key for key in SETPOINTS if is_set and getattr(curves, key) is not None)
+    return {
+        "kvar": float(kept.plan.reactive_kvar[asset][slot]),
+        "v_pu": float(kept.plan.inverter_v_pu[asset][slot]),
+        "is_set": is_set,
+        **where.of(("assets", asset, "inverter", *list(keys)[:1])),
     }
 
 
@@ -264,6 +284,9 @@ def explanation_lines(site: Site, body: Mapping[str, Any]) -> Iterator[str]:
     for name, told in body["positions"].items():
         stays = told["before"] in {None, told["position"]}
         yield f"steps     {name}: at {told['position']}" + ("" if stays else f", {told['before']} before")
+    if (told := body["reactive"]) is not None:
+        does, by = kvar_action(told["kvar"]), "set by the plan" if told["is_set"] else "by its own curve"
+        yield f"reactive  {does} at {told['v_pu']:.4f} pu, {by} ({SITE_FILE}:{told['line']} {told['key']})"
     if body["season"] is not None:
         place = f"{SITE_FILE}:{body['season']['line']} {body['season']['key']}"
         yield f"season    {season_line(site, body['season'])} ({place})"

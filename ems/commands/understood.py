@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -132,8 +132,7 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
         where = f" at {asset['bus']}{phase}" if asset["bus"] else ""
         yield f"asset     {name}: {asset['kind']}{where}{_wiring(asset)}"
     for name, asset in facts["assets"].items():
-        if "curves" in asset:
-            yield f"curves    {name}: its inverter follows {' and '.join(asset['curves'])} by itself"
+        yield from _curves(name, asset)
     for name, band in facts["reserves"].items():
         power = f"{band['up_kw']:g} kW up and {band['down_kw']:g} kW down for {band['hold_s']:g} s"
         yield f"reserve   {name}: {', '.join(band['members'])} keep {power} ready, {_hours(band)}"
@@ -155,6 +154,16 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
         yield f"tariff    {name}: {_priced(own['tariff'])}"
     changes = [f"{one['at']:%Y-%m-%d %H:%M} UTC (a day of {one['day_h']:g} h)" for one in facts["clock_changes"]]
     yield f"clock     next changes of local time: {', '.join(changes) or 'none'}"
+
+
+def _curves(name: str, asset: Mapping[str, Any]) -> Iterator[str]:
+    """Say what an inverter does with its reactive power by itself, and within which limits plans set it."""
+    if "curves" in asset:
+        yield f"curves    {name}: its inverter follows {' and '.join(asset['curves'])} by itself"
+    if (within := asset.get("setpoint")) is not None:
+        limits = [f"{within['kvar']:g} kvar either way"] if within["kvar"] is not None else []
+        limits += [f"cos phi {within['cos_phi']:g} at the least"] if within["cos_phi"] is not None else []
+        yield f"setpoint  {name}: plans set its reactive power within {' and '.join(limits)}, in place of its curve"
 
 
 def _hours(part: dict[str, Any]) -> str:
@@ -214,6 +223,8 @@ def _asset(site: Site, bindings: Bindings, name: str) -> dict[str, Any]:
         return facts | {"residual_share": asset.residual_share}
     if (curves := getattr(asset, "inverter", None)) is not None:
         facts["curves"] = [words for key, words in CURVES.items() if getattr(curves, key)]
+        if curves.is_set:
+            facts["setpoint"] = {"kvar": curves.setpoint_kvar, "cos_phi": curves.setpoint_cos_phi}
     facts |= {"device": asset.device, "points": bindings.points[name]}
     if isinstance(asset, BuildingAutomation):
         facts |= {"limits": dict(asset.limits), "fallback_kw": dict(asset.fallback_kw)}

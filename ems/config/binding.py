@@ -86,6 +86,8 @@ GIVING_ROLES = ("soc_pct", "capacity_kwh", "discharge_kwh")
 """What a charge point that takes power back must measure besides."""
 PHASES_ROLE = "phases"
 """Where a charge point tells on how many phases it charges, and is told so if it can switch them."""
+KVAR_ROLE = "reactive_kvar"
+"""Where an inverter is told its reactive power, positive into it."""
 SG_ROLE = "sg_state"
 """How a heat pump is commanded that has `sg_ready`."""
 BLOCKED, NORMAL, RECOMMENDED, FORCED = 1.0, 2.0, 3.0, 4.0

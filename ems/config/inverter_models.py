@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ems.config.assets import BatteryAsset, PvAsset, WindAsset
@@ -10,25 +10,41 @@ from ems.config.inverter import InverterCurves
 from ems.config.parts import Complaint, Parts
 from ems.config.site import Site
 from optimization.assets import Asset, Load
-from optimization.reactive import FactorOfPower, Inverter, ReactiveOfVoltage, inverter_faults
+from optimization.reactive import Chosen, FactorOfPower, Inverter, ReactiveOfVoltage, inverter_faults
 
 Governed = PvAsset | WindAsset | BatteryAsset
 """What an inverter may stand before."""
-KEYS = {"factor_of_power": "cos_phi_of_power"}
+KEYS = {"factor_of_power": "cos_phi_of_power", "least_cos_phi": "setpoint_cos_phi"}
 """Where a key of the site file has another name than the planner's."""
 
 
 def inverters(site: Site) -> dict[str, Inverter]:
-    """Give the inverters that follow curves of their own, by asset id."""
-    assets = site.file.assets.items()
-    found = ((name, inverter_model(spec)) for name, spec in assets if isinstance(spec, Governed))
-    return {name: inverter for name, inverter in found if inverter is not None}
+    """Give the inverters as they behave by themselves, by asset id: those that follow curves of their own."""
+    return {name: found for name, spec in _behind(site) if (found := inverter_model(spec)) is not None}
 
 
-def planned_inverters(of_site: Mapping[str, Inverter], assets: Sequence[Asset]) -> dict[str, Inverter]:
-    """Give those of a question; what nobody steers is a load there, whose power no voltage lowers."""
+def set_inverters(site: Site) -> dict[str, Inverter]:
+    """Give the inverters whose reactive power a plan may set, as it may set it, by asset id."""
+    return {name: found for name, spec in _behind(site) if (found := set_model(spec)) is not None}
+
+
+def planned_inverters(
+    of_site: Mapping[str, Inverter],
+    assets: Sequence[Asset],
+    may_set: Mapping[str, Inverter] | None = None,
+    unset: Collection[str] = (),
+) -> dict[str, Inverter]:
+    """Give those of a question; what nobody steers is a load there, whose power no voltage lowers.
+
+    Args:
+        of_site: as they behave by themselves, by asset id.
+        assets: of the question.
+        may_set: those of them that a plan may set, as it may.
+        unset: those that do not take what they are told now; they behave by themselves.
+    """
     fixed = {asset.id for asset in assets if isinstance(asset, Load)}
-    return {name: replace(one, power_of_voltage=()) if name in fixed else one for name, one in of_site.items()}
+    alone = {name: replace(one, power_of_voltage=()) if name in fixed else one for name, one in of_site.items()}
+    return alone | {name: one for name, one in (may_set or {}).items() if name not in fixed and name not in unset}
 
 
 def inverter_model(spec: Governed) -> Inverter | None:
@@ -36,13 +52,30 @@ def inverter_model(spec: Governed) -> Inverter | None:
     curves = spec.inverter
     if curves is None:
         return None
-    rated_kw = max(spec.charge_kw, spec.discharge_kw) if isinstance(spec, BatteryAsset) else spec.rated_kw
     if curves.reactive_of_voltage:
         rule: FactorOfPower | ReactiveOfVoltage = ReactiveOfVoltage(curves.reactive_of_voltage)
     else:
         rule = FactorOfPower(curves.cos_phi_of_power)
     most_kvar = curves.rated_kva if curves.most_kvar is None else curves.most_kvar
-    return Inverter(curves.rated_kva, rated_kw, most_kvar, rule, curves.power_of_voltage)
+    return Inverter(curves.rated_kva, _rated_kw(spec), most_kvar, rule, curves.power_of_voltage)
+
+
+def set_model(spec: Governed) -> Inverter | None:
+    """Give the planner's description of an inverter whose reactive power a plan may set; None where it may not."""
+    curves = spec.inverter
+    if curves is None or not curves.is_set:
+        return None
+    least = curves.setpoint_cos_phi or 0.0
+    most_kvar = curves.rated_kva if curves.setpoint_kvar is None else curves.setpoint_kvar
+    return Inverter(curves.rated_kva, _rated_kw(spec), most_kvar, Chosen(least), curves.power_of_voltage)
+
+
+def _rated_kw(spec: Governed) -> float:
+    return max(spec.charge_kw, spec.discharge_kw) if isinstance(spec, BatteryAsset) else spec.rated_kw
+
+
+def _behind(site: Site) -> Iterator[tuple[str, Governed]]:
+    return ((name, spec) for name, spec in site.file.assets.items() if isinstance(spec, Governed))
 
 
 def check_inverters(parts: Parts) -> Iterator[Complaint]:
@@ -79,12 +112,16 @@ def _curve_faults(curves: InverterCurves) -> Iterator[tuple[tuple[str, ...], str
         yield ("reactive_of_voltage",), "gives shares of `most_kvar`, which is missing; write it"
     if curves.most_kvar is not None and not curves.reactive_of_voltage:
         yield ("most_kvar",), "belongs to `reactive_of_voltage`; leave it out"
+    if curves.setpoint_kvar is not None and curves.setpoint_kvar > curves.rated_kva:
+        words = f"{curves.setpoint_kvar:g} is above its rated_kva of {curves.rated_kva:g}; write what it can do"
+        yield ("setpoint_kvar",), words
 
 
 def _own_faults(name: str, spec: Governed, curves: InverterCurves) -> Iterator[Complaint]:
-    inverter = inverter_model(spec.model_copy(update={"inverter": curves}))
-    assert inverter is not None
-    for fault in inverter_faults({name: inverter}, {name: not isinstance(spec, BatteryAsset)}):
+    whole = spec.model_copy(update={"inverter": curves})
+    models = [model for model in (inverter_model(whole), set_model(whole)) if model is not None]
+    only_gives = {name: not isinstance(spec, BatteryAsset)}
+    for fault in dict.fromkeys(fault for model in models for fault in inverter_faults({name: model}, only_gives)):
         thing, _, words = fault.partition(": ")
         key = thing.removeprefix(f"{name}.")
         place = () if key == "rated_kw" else (KEYS.get(key, key),)

@@ -11,6 +11,7 @@ from drivers.registry import ProfileInfo, RoleInfo, known_profiles, profile_poin
 from ems.config.binding import (
     COMMANDED_ROLE,
     FORCED,
+    KVAR_ROLE,
     NORMAL,
     PHASES_ROLE,
     RECOMMENDED,
@@ -21,11 +22,13 @@ from ems.config.binding import (
     measured_roles,
 )
 from ems.config.district_checks import block
+from ems.config.inverter import InverterCurves
 from ems.config.parts import Complaint, Parts, number, text
 from ems.config.wording import did_you_mean, shown
 
 ROLE_UNITS = {
     "kw": "kW",
+    "kvar": "kvar",
     "kwh": "kWh",
     "pct": "pct",
     "c": "degC",
@@ -81,6 +84,7 @@ def check_profiles(parts: Parts) -> Iterator[Complaint]:
         yield from _worn(name, device, profile)
         if (served := assets.get(name)) is not None:
             yield from _roles(parts, name, profile, served[1])
+            yield from _set(parts, name, profile, served[0])
             yield from _safe_values(parts, name, served[1])
             yield from _limits(device, profile, *served)
 
@@ -143,6 +147,21 @@ def _switched(name: str, profile: ProfileInfo, asset: BaseModel) -> Iterator[Com
     if isinstance(getattr(asset, "phases", None), list | tuple) and (info is None or not info.writable):
         words = "switches no phases, yet its asset has `phases: [1, 3]`; write 1 or 3 there, or another profile"
         yield ("devices", name, "profile"), words
+
+
+def _set(parts: Parts, name: str, profile: ProfileInfo, asset_id: str) -> Iterator[Complaint]:
+    """Check that an inverter takes the reactive power that a plan may set, and gives it up by itself."""
+    device, curves = parts.sections["devices", name], parts.sections.get(("assets", asset_id, "inverter"))
+    if not isinstance(curves, InverterCurves) or not curves.is_set or text(device, "mode") == "monitor":
+        return
+    bound = {role: info.point for role, info in profile.roles.items()} | block(device, "roles")
+    info, path = _points(profile).get(bound.get(KVAR_ROLE, "")), ("devices", name, "profile")
+    if info is None or not info.writable:
+        words = f"takes no {KVAR_ROLE}, which `setpoint_kvar` and `setpoint_cos_phi` of its inverter need"
+        yield path, f"{words}; choose a profile that has it, or leave them out"
+    elif not profile.has_watchdog:
+        words = "has no watchdog, so that nothing would end a reactive power that was set"
+        yield path, f"{words}; choose another profile, or leave `setpoint_kvar` and `setpoint_cos_phi` out"
 
 
 def _limits(device: BaseModel, profile: ProfileInfo, asset_id: str, asset: BaseModel) -> Iterator[Complaint]:

@@ -180,10 +180,19 @@ class PhaseOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class KvarOrder:
+    """What reactive power an inverter shall take, below zero give [kvar], and why."""
+
+    kvar: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What an asset shall do now: power [kW] or None to release it, decided by whom and why.
 
     `phases` is what a charge point is told about its phases besides; None, nearly always, for nothing.
+    `kvar` is what an inverter is told about its reactive power; with None it goes by its own settings.
     """
 
     asset: str
@@ -191,6 +200,7 @@ class Decision:
     rung: Rung
     reason: str
     phases: PhaseOrder | None = None
+    kvar: KvarOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,9 +81,12 @@ class Teller:
 
     def plan(self, at: PlanNow, kind: AssetKind, kw: float, prices: Prices) -> str:
         """Say what a plan wants."""
+        return f"{self.name(at)}: {action(kind, kw)}{self._price_of(kind, prices)}"
+
+    def name(self, at: PlanNow) -> str:
+        """Say which plan it is."""
         made = at.plan.made_at.astimezone(self.zone).strftime("%H:%M")
-        name = f"plan {made}" if at.rung is Rung.PLAN else f"last plan, of {made}"
-        return f"{name}: {action(kind, kw)}{self._price_of(kind, prices)}"
+        return f"plan {made}" if at.rung is Rung.PLAN else f"last plan, of {made}"
 
     def rule(self, kind: AssetKind, kw: float, prices: Prices) -> str:
         """Say what the rules want."""

@@ -187,6 +187,7 @@ def _command(
         "reason": decision.reason if decision is not None else UNTOLD,
         "state": cycle.outcome.powers.state.get(name),
         **({"writes": dict(written[name])} if name in written else {}),
+        **({} if decision is None or decision.kvar is None else {"reactive_kvar": decision.kvar.kvar}),
     }
 
 

@@ -15,6 +15,7 @@ from ems.arbitration import arbitrate, clamp, narrow, runnable
 from ems.balancing import Balance, Flex, balance, pv_limit
 from ems.config.assets import GridMeter
 from ems.config.binding import Bindings
+from ems.config.inverter_models import set_inverters
 from ems.config.site import Site
 from ems.fast.building import bounds_on, read_limits
 from ems.fast.compressor import least_kw, start_bounds
@@ -39,6 +40,7 @@ from ems.fast.levers import KEEP_KW
 from ems.fast.outcome import Outcome
 from ems.fast.phases import order_of, stand_bounds
 from ems.fast.powers import Powers, bounds_of, ranked_loads, read_powers, rule_view, run_starts
+from ems.fast.reactive import kvar_order
 from ems.fast.rows import EXPORT, IMPORT, Eye, RowsMaker, blind
 from ems.fast.runs import GOES_ON, goes_on
 from ems.fast.scene import Scene
@@ -64,6 +66,7 @@ class Steering:
         self._now: tuple[Scene | None, PlanNow | None] = (None, None)
         self._rows = RowsMaker(groups=site.file.groups)
         self._debts: dict[str, Debt] = {}
+        self._set = set_inverters(site)
 
     def decide(self, scene: Scene) -> Outcome:
         """Decide every asset that can be read: wish, arbitrate, balance."""
@@ -102,6 +105,7 @@ class Steering:
         powered = {asset: each for asset, each in shaped.items() if asset not in still}
         outcome = self._balanced(scene, powers, powered, bounds)
         told = {asset: self._with_phases(each, scene) for asset, each in {**shaped, **outcome.decisions}.items()}
+        told |= {asset: self._with_kvar(told[asset], scene, powers) for asset in self._set.keys() & told.keys()}
         wanted_kw = self._wanted_kw(scene, wishes, bounds)
         return replace(outcome, decisions=told, building=limits, limits=operator, wanted_kw=wanted_kw, island=island)
 
@@ -109,6 +113,16 @@ class Steering:
         """Let a charge point change its phases, which it only does while it is told to stand."""
         order = order_of(scene.phases.get(decision.asset)) if decision.kw == 0.0 else None
         return decision if order is None or decision.rung is Rung.SAFE else replace(decision, phases=order)
+
+    def _with_kvar(self, decision: Decision, scene: Scene, powers: Powers) -> Decision:
+        """Let an inverter have the reactive power of the plan, if it keeps it."""
+        asset = decision.asset
+        if decision.rung is Rung.SAFE or asset in scene.snapshot.unset:
+            return decision
+        taken_kw = powers.taken_kw(asset)
+        return replace(
+            decision, kvar=kvar_order(self._plan_now(scene), asset, self._set[asset], taken_kw, self._teller)
+        )
 
     def _wanted_kw(
         self, scene: Scene, wishes: Mapping[str, Wish], bounds: Mapping[str, tuple[Bound, ...]]
@@ -323,9 +337,12 @@ class Steering:
         )
 
     def _grid_slot(self, scene: Scene, powers: Powers) -> tuple[GridRows | None, int]:
-        """Give the grid's rows and the slot that counts: the plan's, without one those about this instant."""
+        """Give the grid's rows and the slot that counts: the plan's, without one those about this instant.
+
+        Those of an old plan count on a reactive power that nobody sets any more.
+        """
         at = self._plan_now(scene)
-        if at is not None and at.plan.grid_rows is not None:
+        if at is not None and at.plan.grid_rows is not None and (at.rung is Rung.PLAN or not self._set):
             return at.plan.grid_rows, at.slot
         return self._eye({**powers.metered_kw, **powers.loads_kw}), 0
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from drivers.driver import Driver
 from drivers.points import Outcome, Quality
+from ems.config.binding import KVAR_ROLE
 from ems.fast.bands import Band
 from ems.fast.decisions import Rung
 from ems.fast.following import Following
@@ -154,7 +155,8 @@ class Watchman:
             asset, result = one.command.decision.asset, one.result
             refused = result.outcome is Outcome.REFUSED
             why = "the journal says why" if self._told.hides(asset) else result.reason
-            self._alarms.set(f"refused:{asset}", f"{asset} refuses its command: {why}" if refused else None, now)
+            what, key = ("reactive power", f"{asset}:kvar") if one.command.beside == KVAR_ROLE else ("command", asset)
+            self._alarms.set(f"refused:{key}", f"{asset} refuses its {what}: {why}" if refused else None, now)
 
     def _degraded(self, decided: Decided) -> str:
         if self._alarms.active:

@@ -21,7 +21,7 @@ from drivers.driver import Driver
 from drivers.points import Outcome, Setpoint, WriteResult
 from ems.arbitration import MERE, is_reducing
 from ems.clock import Clock
-from ems.config.binding import PHASES_ROLE, Bindings
+from ems.config.binding import KVAR_ROLE, PHASES_ROLE, Bindings
 from ems.fast.decisions import Decision, Held, Lever, Rung
 from ems.fast.foreign import Proven
 from ems.fast.wear import WriteBudget
@@ -51,14 +51,15 @@ class JournalLike(Protocol):
 class Command:
     """One setpoint that is about to be written: the decision behind it, and whether its value changed.
 
-    `is_of_phases` tells that it is about the phases of a charge point, and not about its current.
+    `beside` is the role that it is about where that is not the asset's power: the phases of a charge point, or the
+    reactive power of an inverter.
     """
 
     decision: Decision
     setpoint: Setpoint
     changed: bool
     reducing: bool
-    is_of_phases: bool = False
+    beside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class Writer:
     late_commit: str = ""
     budget: WriteBudget = field(default_factory=lambda: WriteBudget({}))
     _slots: dict[str, _Slot] = field(default_factory=dict)
-    _phase_slots: dict[str, _Slot] = field(default_factory=dict)
+    _beside: dict[tuple[str, str], _Slot] = field(default_factory=dict)
 
     def held(self) -> dict[str, Held]:
         """Give the commands in force, by asset."""
@@ -141,6 +142,15 @@ class Writer:
             if slot.proven and slot.effective is not None and (binding := self.bindings.command(asset)) is not None
         }
 
+    def proven_kvar(self) -> dict[str, Proven]:
+        """Give the reactive power that inverters were read back to hold, by asset."""
+        points = {asset: self.bindings.measure(asset, KVAR_ROLE) for asset, role in self._beside if role == KVAR_ROLE}
+        return {
+            asset: Proven(point, slot.effective, slot.written_s, slot.written_s + self.lease_s)
+            for asset, point in points.items()
+            if point is not None and (slot := self._beside[asset, KVAR_ROLE]).proven and slot.effective is not None
+        }
+
     def _holds_s(self, point: str) -> float:
         """Give how long a device holds what it was told [s]."""
         return inf if self.budget.is_kept(point) else self.lease_s
@@ -156,7 +166,7 @@ class Writer:
 
     async def write(self, decisions: Iterable[Decision]) -> list[Written]:
         """Write what changed and what must be renewed."""
-        made = (make(decision) for decision in decisions for make in (self._command, self._phase_command))
+        made = [command for decision in decisions for command in self._commands(decision)]
         commands = [command for command in made if command is not None]
         allowed = await self._journalled(commands)
         by_device: dict[str, list[Command]] = {}
@@ -167,6 +177,11 @@ class Writer:
         for one in written:
             self._remember(one)
         return written
+
+    def _commands(self, decision: Decision) -> tuple[Command | None, ...]:
+        """Make the setpoints of a decision; the reactive power that a power rests on is never to end before it."""
+        power = self._command(decision)
+        return power, self._phase_command(decision), self._kvar_command(decision, renews=power is not None)
 
     def _command(self, decision: Decision) -> Command | None:
         """Make a setpoint of a decision; None while the one in force still says it."""
@@ -183,12 +198,25 @@ class Writer:
         """Make a setpoint of what a charge point is told about its phases; None for nothing."""
         order, point = decision.phases, self.bindings.measure(decision.asset, PHASES_ROLE)
         if order is None or point is None:
-            self._phase_slots.pop(decision.asset, None)
+            self._beside.pop((decision.asset, PHASES_ROLE), None)
             return None
         setpoint = Setpoint(point, float(order.phases), order.reason, self.clock.monotonic() + self.lease_s)
-        return self._due(Command(decision, setpoint, True, False, True), self._phase_slots.get(decision.asset))
+        slot = self._beside.get((decision.asset, PHASES_ROLE))
+        return self._due(Command(decision, setpoint, True, False, PHASES_ROLE), slot)
 
-    def _due(self, command: Command, slot: _Slot | None) -> Command | None:
+    def _kvar_command(self, decision: Decision, *, renews: bool) -> Command | None:
+        """Make a setpoint of what an inverter is told about its reactive power; what it was told is given back once."""
+        point, slot = self.bindings.measure(decision.asset, KVAR_ROLE), self._beside.get((decision.asset, KVAR_ROLE))
+        now_s, order = self.clock.monotonic(), decision.kvar
+        if point is None or (order is None and (slot is None or (slot.value is None and slot.proven))):
+            return None
+        if order is None:
+            given_back = Setpoint(point, None, "no plan sets it now", now_s + self.lease_s)
+            return self._due(Command(decision, given_back, True, True, KVAR_ROLE), slot)
+        setpoint = Setpoint(point, order.kvar, order.reason, now_s + self.lease_s)
+        return self._due(Command(decision, setpoint, True, False, KVAR_ROLE), slot, renews=renews)
+
+    def _due(self, command: Command, slot: _Slot | None, *, renews: bool = False) -> Command | None:
         """Give a command that says something new or must be renewed; None while the one in force still says it."""
         if slot is None or not _same(slot.value, command.setpoint.value):
             return command
@@ -197,7 +225,7 @@ class Writer:
         retry, now_s = 0 < slot.tries < MOST_TRIES, self.clock.monotonic()
         if slot.proven and self.budget.is_kept(point):
             return None
-        if not retry and now_s - slot.written_s < self.lease_s / 3.0 - SAME:
+        if not (retry or renews) and now_s - slot.written_s < self.lease_s / 3.0 - SAME:
             return None
         if not retry and not slot.proven and rung not in FORCING and self.budget.waits(point, now_s):
             return None
@@ -240,8 +268,8 @@ class Writer:
 
     def _remember(self, one: Written) -> None:
         asset, now_s = one.command.decision.asset, self.clock.monotonic()
-        slots = self._phase_slots if one.command.is_of_phases else self._slots
-        before = slots.get(asset)
+        key = (asset, one.command.beside)
+        before = self._beside.get(key) if one.command.beside else self._slots.get(asset)
         since_s = before.since_s if before and not one.command.changed else now_s
         failed = one.result.outcome is not Outcome.APPLIED
         renews = not (one.command.changed or failed or (before and not before.proven))
@@ -252,7 +280,11 @@ class Writer:
         effective = None if one.command.setpoint.value is None else one.result.effective
         value = one.command.setpoint.value
         is_ordered = one.command.decision.rung is Rung.OPERATOR
-        slots[asset] = _Slot(one.command.decision.kw, value, since_s, now_s, tries, effective, is_ordered)
+        slot = _Slot(one.command.decision.kw, value, since_s, now_s, tries, effective, is_ordered)
+        if one.command.beside:
+            self._beside[key] = slot
+        else:
+            self._slots[asset] = slot
 
     async def release(self, assets: Iterable[str], reason: str, *, to_safe: bool) -> None:
         """Hand assets back once: to their declared safe values, or to their own control."""

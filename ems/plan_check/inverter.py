@@ -37,6 +37,9 @@ def _check(name: str, inverter: Inverter, plan: Plan, power_kw: Floats) -> Itera
     yield from beyond(f"{name}: above the rating of its inverter", over, POWER_TOLERANCE_KW, "kVA")
     over = np.abs(kvar) - inverter.most_kvar
     yield from beyond(f"{name}: more reactive power than its inverter has", over, POWER_TOLERANCE_KW, "kvar")
+    if isinstance(inverter.rule, Chosen) and inverter.rule.least_cos_phi > 0.0:
+        short = inverter.rule.least_cos_phi * np.hypot(power_kw, kvar) - np.abs(power_kw)
+        yield from beyond(f"{name}: below its least cos phi", short, POWER_TOLERANCE_KW, "kW")
     if not isinstance(inverter.rule, Chosen):
         off = np.array([abs(q - _followed(inverter, p, v)) for q, p, v in zip(kvar, power_kw, v_pu, strict=True)])
         yield from beyond(f"{name}: reactive power off its curve", off, POWER_TOLERANCE_KW, "kvar")

@@ -11,8 +11,8 @@ import numpy as np
 
 from ems.config.asset_models import asset_models, planned_assets
 from ems.config.assets import GensetAsset, GridMeter, LoadAsset, MeteredLoad, PoweredAsset, SourceAsset
-from ems.config.binding import Bindings
-from ems.config.inverter_models import inverters
+from ems.config.binding import KVAR_ROLE, Bindings
+from ems.config.inverter_models import inverters, set_inverters
 from ems.config.site import Site
 from ems.config.site_parts import first_part
 from ems.process_image import Snapshot
@@ -102,7 +102,7 @@ class Estimator:
             for n, a in site.file.assets.items()
             if isinstance(a, GridMeter | MeteredLoad) and (point := bindings.measure(n, "voltage_v")) is not None
         ]
-        self._inverters = inverters(site)
+        self._inverters, self._set = inverters(site), set_inverters(site)
         self._idle = self._newest_pu = idle_voltage_pu(case)
         self._joint = np.full(len(self._place), PRIOR_PU2)
         self._own = np.full(len(self._place), PRIOR_PU2)
@@ -137,7 +137,10 @@ class Estimator:
     def _injections(self, snapshot: Snapshot, load_kw: float | None) -> list[Injection]:
         measured = {n: snapshot.good(self._bindings.measure(n, "power_kw")) for n in self._specs}
         residual = self._residual_kw(snapshot, measured, load_kw)
-        return [self._injection(name, spec, measured[name], residual) for name, spec in self._specs.items()]
+        told = {n: snapshot.good(self._bindings.measure(n, KVAR_ROLE)) for n in self._set}
+        return [
+            self._injection(name, spec, measured[name], residual, told.get(name)) for name, spec in self._specs.items()
+        ]
 
     def _residual_kw(self, snapshot: Snapshot, measured: Mapping[str, float | None], foreseen: float | None) -> float:
         """Give what all unmetered loads take together: what the connection's meter leaves, or what is foreseen."""
@@ -148,10 +151,15 @@ class Estimator:
             return foreseen or 0.0
         return max(0.0, total - sum(kw for kw in measured.values() if kw is not None))
 
-    def _injection(self, name: str, spec: PoweredAsset, kw: float | None, residual_kw: float) -> Injection:
+    def _injection(
+        self, name: str, spec: PoweredAsset, kw: float | None, residual_kw: float, told_kvar: float | None
+    ) -> Injection:
+        """Describe one asset; an inverter that holds a reactive power that it was told has that."""
         tan = self._tan[name]
         if name in self._inverters and kw:
-            tan = float(self._inverters[name].kvar(np.array([kw]), self._newest_pu[[self._place[spec.bus]]])[0]) / kw
+            inverter = self._inverters[name] if told_kvar is None else self._set[name]
+            at_pu = self._newest_pu[[self._place[spec.bus]]]
+            tan = float(inverter.kvar(np.array([kw]), at_pu, told_kvar or 0.0)[0]) / kw
         if isinstance(spec, LoadAsset):
             expected = spec.residual_share * residual_kw
             sigma, sign = max(spec.sigma_share * expected, LEAST_KW), 1

@@ -24,7 +24,7 @@ from ems.config.binding import Bindings
 from ems.config.flexibility_models import envelopes, reserves
 from ems.config.heat_assets import ElectricHeater, HeatLoadAsset, PipeAsset
 from ems.config.hybrid_asset import HybridAsset
-from ems.config.inverter_models import inverters, planned_inverters
+from ems.config.inverter_models import inverters, planned_inverters, set_inverters
 from ems.config.site import Planning, Site
 from ems.config.step_models import as_of, stepped
 from ems.limits.in_force import InForce, foreseen
@@ -117,6 +117,7 @@ class Questioner:
         tariff: turns published prices into what is paid.
         models: the planner's description of every asset, by id.
         inverters: those that follow curves of their own, by asset id.
+        may_set: those whose reactive power a plan may set, as it may.
         steps: tap changers and capacitor banks, as they stand by the site's files.
     """
 
@@ -125,6 +126,7 @@ class Questioner:
     tariff: Tariff
     models: Mapping[str, Asset]
     inverters: Mapping[str, Inverter] = field(default_factory=dict)
+    may_set: Mapping[str, Inverter] = field(default_factory=dict)
     steps: Mapping[str, Stepped] = field(default_factory=dict)
 
     @property
@@ -136,7 +138,7 @@ class Questioner:
     def of(cls, site: Site, bindings: Bindings, tariff: Tariff, buses: Mapping[str, int]) -> Questioner:
         """Make one; `buses` maps bus names to the grid's indices."""
         models, grid_path = asset_models(site, buses) | heat_models(site), site.folder / site.file.grid.file
-        return cls(site, bindings, tariff, models, inverters(site), stepped(site, grid_path))
+        return cls(site, bindings, tariff, models, inverters(site), set_inverters(site), stepped(site, grid_path))
 
     def ask(
         self,
@@ -206,10 +208,14 @@ class Questioner:
             carbon_budget=terms[1],
             charges=(*self._charges(tiers), *further, *envelopes(self.site.file, slots, self.zone)),
             groups=self._groups(slots),
-            inverters={} if network is None else planned_inverters(self.inverters, assets),
+            inverters={} if network is None else self._inverters(assets, situation),
             reserves=reserves(self.site.file, slots, self.zone, assets),
             steps={} if network is None else as_of(self.steps, slots.start, self.zone),
         )
+
+    def _inverters(self, assets: Sequence[Asset], situation: Mapping[str, AssetNow]) -> dict[str, Inverter]:
+        unset = {name for name, now in situation.items() if now.is_unset}
+        return planned_inverters(self.inverters, assets, self.may_set, unset)
 
     def _silent(self, foresight: Foresight) -> list[str]:
         """Name the loads with a meter of their own, of power or heat, of which nothing is known."""

@@ -43,12 +43,14 @@ class AssetNow:
         values: good measured values by role; a role without one is missing.
         blocked: why it cannot be planned with, in words; empty when it can.
         limit_kw: greatest magnitude of its power that building automation allows now [kW]; None without a limit.
+        is_unset: whether it does not keep the reactive power that it is told.
     """
 
     kind: str
     values: Mapping[str, float] = field(default_factory=dict)
     blocked: str = ""
     limit_kw: float | None = None
+    is_unset: bool = False
 
 
 def read_situation(
@@ -129,7 +131,7 @@ def _read(name: str, site: Site, bindings: Bindings, snapshot: Snapshot, steered
         blocked = "it does not follow"
     if missing:
         blocked = f"no good value of {', '.join(missing)}"
-    return AssetNow(kind, values, blocked)
+    return AssetNow(kind, values, blocked, is_unset=name in snapshot.unset)
 
 
 def _mode(name: str, site: Site) -> str:

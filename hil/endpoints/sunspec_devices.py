@@ -32,6 +32,9 @@ class PlantFace(Protocol):
     def command(self, asset: str, power_kw: float | None) -> None:
         """Tell a device its power [kW]."""
 
+    def command_kvar(self, asset: str, kvar: float | None) -> None:
+        """Tell an inverter its reactive power [kvar]."""
+
     def state(self, asset: str) -> Mapping[str, float]:
         """Tell what a sensor could know."""
 

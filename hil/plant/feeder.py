@@ -60,6 +60,7 @@ class Plant:
         substep_s: longest sub-step of its physics [s]; months may run at a coarser one.
         commanded_from_s: when somebody first told a device what to do; None while nobody has [s].
         commands: what each asset was last told [kW], None to go by itself; without those that nobody told anything.
+        told_kvar: what reactive power each inverter was last told [kvar]; None to go by itself.
         grid: what the feeder carries now. records: what has happened. began: what each device told at the start.
     """
 
@@ -77,6 +78,7 @@ class Plant:
         self.substep_s = SUBSTEP_S
         self.commanded_from_s: float | None = None
         self.commands: dict[str, float | None] = {}
+        self.told_kvar: dict[str, float | None] = {}
         self._deaf: set[str] = set()
         self._real_kw: dict[str, float] = {}
         self.import_kwh = self.export_kwh = self.reactive_kvarh = 0.0
@@ -118,11 +120,6 @@ class Plant:
         """Names of the buses."""
         return self._flow.grid.buses
 
-    @property
-    def branches(self) -> tuple[str, ...]:
-        """Names of the lines and transformers."""
-        return self._flow.grid.branches
-
     def command(self, asset: str, power_kw: float | None) -> None:
         """Tell a device its power [kW], positive into it (a limit for PV and charge points); None leaves it alone."""
         if self.commanded_from_s is None:
@@ -130,6 +127,13 @@ class Plant:
         self.commands[asset] = power_kw
         if asset not in self._deaf:
             self.devices[asset].command(power_kw)
+
+    def command_kvar(self, asset: str, kvar: float | None) -> None:
+        """Tell an inverter its reactive power [kvar into it]; None leaves it to its curves. One without any is deaf."""
+        self.told_kvar[asset] = kvar
+        inverter = getattr(self.devices[asset], "inverter", None)
+        if inverter is not None and asset not in self._deaf:
+            inverter.told_kvar = kvar
 
     def use_phases(self, asset: str, phases: int) -> None:
         """Switch a charge point to one phase or three."""
@@ -141,6 +145,8 @@ class Plant:
         (self._deaf.add if deaf else self._deaf.discard)(asset)
         if not deaf and asset in self.commands:
             self.devices[asset].command(self.commands[asset])
+        if not deaf and asset in self.told_kvar:
+            self.command_kvar(asset, self.told_kvar[asset])
 
     def carry(self, asset: str, power_kw: float) -> None:
         """Carry the power of a real device from now on [kW into it]; the pretended one only keeps its books."""

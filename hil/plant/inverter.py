@@ -1,6 +1,7 @@
 """What an inverter does with its reactive power by itself: curves as a grid operator has them set.
 
-    q_wanted = |p| * tan(acos(c(|p| / rated_kw)))    or    most_kvar * f(v),    at most what its rating leaves beside p
+    q_wanted = |p| * tan(acos(c(|p| / rated_kw)))    or    most_kvar * f(v),    or what it is told in place of both,
+               at most what its rating leaves beside p
     q follows q_wanted with a lag of 5 s; what it may give follows rated_kw * g(v) likewise
 
 p [kW] and q [kvar] into the device, v [pu] at its bus a moment ago. Between its points a curve is straight, beyond them
@@ -34,6 +35,7 @@ class Inverter:
         reactive_of_voltage: pairs of a voltage [pu] and a share of `most_kvar`; empty for none.
         most_kvar: reactive power either way.
         power_of_voltage: pairs of a voltage [pu] and a share of `rated_kw`; empty for no ceiling.
+        told_kvar: what it is told; None to follow its curves.
     """
 
     rated_kva: float
@@ -42,13 +44,16 @@ class Inverter:
     reactive_of_voltage: Points = ()
     most_kvar: float = 0.0
     power_of_voltage: Points = ()
+    told_kvar: float | None = None
     kvar: float = 0.0
     most_given_kw: float = math.inf
 
     def step(self, power_kw: float, v_pu: float, dt_s: float) -> None:
         """Follow the curves for a moment [s] at a power into the device [kW] and a voltage [pu]."""
         wanted = 0.0
-        if self.cos_phi_of_power:
+        if self.told_kvar is not None:
+            wanted = self.told_kvar
+        elif self.cos_phi_of_power:
             wanted = abs(power_kw) * math.tan(math.acos(_on(self.cos_phi_of_power, abs(power_kw) / self.rated_kw)))
         elif self.reactive_of_voltage:
             wanted = self.most_kvar * _on(self.reactive_of_voltage, v_pu)

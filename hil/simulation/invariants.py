@@ -33,6 +33,7 @@ from ems.standing import Standing
 from hil.simulation.connection import commanded, excess, tolerance_kw
 from hil.simulation.operator_watch import OperatorWatch
 from hil.simulation.possible import able_kw, cuts_run, possible, rests_on
+from hil.simulation.reactive_watch import KvarWatch, Told
 from hil.simulation.stillness import Stillness
 
 SAME = 1e-4
@@ -117,6 +118,7 @@ class Judge:
     lost_records: int = 0
     _by_point: dict[str, CommandBinding] = field(default_factory=dict)
     _phased: dict[str, str] = field(default_factory=dict)
+    _kvar: KvarWatch = field(init=False)
     _good: dict[str, tuple[float, float]] = field(default_factory=dict)
     _possible: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     _in_force: dict[str, InForce] = field(default_factory=dict)
@@ -131,6 +133,7 @@ class Judge:
         self._stillness = Stillness(self.site, self.bindings)
         self._possible = possible(self.site, self.bindings)
         self._by_point = {command.point: command for command in self.bindings.commands.values()}
+        self._kvar = KvarWatch.of(self.site, self.bindings)
         self._phased = {
             point: asset
             for asset, spec in self.site.file.assets.items()
@@ -174,10 +177,14 @@ class Judge:
         for setpoint in setpoints:
             self.writes += 1
             binding = self._by_point.get(setpoint.point)
-            if (asset := self._phased.get(setpoint.point)) is not None:
+            asset = self._phased.get(setpoint.point)
+            if asset is not None or setpoint.point in self._kvar.most_kvar:
                 self._lease(setpoint, lease_s, now_s)
-                self._journalled(setpoint, None, now_s, reducing=False)
-                self._phases(asset, setpoint, now_s)
+                self._journalled(setpoint, self._kvar.told.get(setpoint.point), now_s, reducing=setpoint.value is None)
+                if asset is not None:
+                    self._phases(asset, setpoint, now_s)
+                elif words := self._kvar.beyond(setpoint):
+                    self._say(Invariant.BOUNDS, now_s, words)
                 continue
             if binding is None:
                 self._say(Invariant.BOUNDS, now_s, f"{setpoint.point} is not a point that is commanded")
@@ -206,6 +213,7 @@ class Judge:
             now_s: when it was over [s].
         """
         outcomes = {result.point: result.outcome for result in results}
+        self._kvar.heard(setpoints, outcomes)
         for setpoint in setpoints:
             binding = self._by_point.get(setpoint.point)
             if binding is None or outcomes.get(setpoint.point) is Outcome.REFUSED:
@@ -331,7 +339,7 @@ class Judge:
             told = "nothing is known of its power" if power is None else f"it takes {power[0]:.2f} kW"
             self._say(Invariant.BOUNDS, now_s, f"{setpoint.point} is told {setpoint.value} while {told}")
 
-    def _journalled(self, setpoint: Setpoint, old: InForce | None, now_s: float, *, reducing: bool) -> None:
+    def _journalled(self, setpoint: Setpoint, old: InForce | Told | None, now_s: float, *, reducing: bool) -> None:
         intent = self.intents.get(setpoint.point)
         if not setpoint.reason.strip():
             self._say(Invariant.JOURNALLED, now_s, f"{setpoint.point} is told {setpoint.value} without a reason")

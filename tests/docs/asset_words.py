@@ -10,6 +10,9 @@ ASSET_WORDS: dict[str, dict[str, str]] = {
         "most_kvar": "reactive power either way that Q(U) refers to [kvar]",
         "power_of_voltage": "its P(U): pairs of a voltage and the share of its rated power that it may give there "
         "[pu, -]",
+        "setpoint_kvar": "reactive power either way that a plan may set in place of its curve; needs a profile with "
+        "`reactive_kvar` [kvar]",
+        "setpoint_cos_phi": "least cos phi, either way, of what a plan may set; of what only gives power",
     },
     "GridMeter": {
         "kind": "the meter at the grid connection",

@@ -147,6 +147,13 @@ def pv_image(base: int = 40000) -> dict[tuple[int, int], int]:
     )
 
 
+def pv_var_image() -> dict[tuple[int, int], int]:
+    """The same inverter with a reactive power that can be set, in tenths of a per cent."""
+    image, at = pv_image(), 40150
+    told = dict.fromkeys((35, 36, 42, 43, 44, 45, 46), 0) | {58: -1}
+    return image | {(HOLDING, at + offset): word & 0xFFFF for offset, word in told.items()}
+
+
 def battery_image() -> dict[tuple[int, int], int]:
     """40 kW battery at 55.5 %, discharging with 3 kW."""
     high, low = words32(42_000)

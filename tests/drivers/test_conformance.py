@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from bacnet_devices import BacnetDevice, free_udp_port
 from maker_images import MAKERS
-from raw_modbus_server import RawModbusServer, battery_image, meter_image, pv_image, wallbox_image
+from raw_modbus_server import RawModbusServer, battery_image, meter_image, pv_image, pv_var_image, wallbox_image
 from wire_words import setpoint
 
 from drivers.driver import Driver
@@ -20,6 +20,7 @@ from ems.clock import SimulatedClock
 IMAGES = {
     "sunspec_meter": meter_image,
     "sunspec_pv": pv_image,
+    "sunspec_pv_var": pv_var_image,
     "sunspec_battery": battery_image,
     "amperfied_wallbox": wallbox_image,
     **MAKERS,

@@ -35,6 +35,7 @@ ROLES = {
         "frequency_hz": "Hz",
     },
     "sunspec_pv": {"power_kw": "kW", "energy_kwh": "kWh", "limit_kw": "kW"},
+    "sunspec_pv_var": {"power_kw": "kW", "energy_kwh": "kWh", "limit_kw": "kW", "reactive_kvar": "kvar"},
     "sunspec_battery": {"power_kw": "kW", "soc_pct": "pct", "discharge_kwh": "kWh", "setpoint_kw": "kW"},
     "amperfied_wallbox": CHARGE_POINT,
     "bender_cc612": CHARGE_POINT,
@@ -100,6 +101,7 @@ ROLES = {
 WATCHDOG = {
     "sunspec_meter": False,
     "sunspec_pv": True,
+    "sunspec_pv_var": True,
     "sunspec_battery": True,
     "amperfied_wallbox": True,
     "bender_cc612": True,
@@ -124,6 +126,7 @@ COMMANDED = {
     "limit_kw": RoleKind.LIMIT,
     "limit_a": RoleKind.LIMIT,
     "setpoint_kw": RoleKind.SETPOINT,
+    "reactive_kvar": RoleKind.SETPOINT,
     "sg_state": RoleKind.SETPOINT,
     "run_state": RoleKind.LIMIT,
     "phases": RoleKind.SETPOINT,

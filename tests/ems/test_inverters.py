@@ -118,6 +118,18 @@ def test_what_was_understood_of_the_curves_is_said_back(site: Site) -> None:
     assert "curves    pv: its inverter follows Q(U) by itself" in describe(understood(site, bind(site), AT))
 
 
+def test_what_a_plan_may_set_is_said_back_too(site: Site) -> None:
+    assets = dict(site.file.assets)
+    curves = assets["pv"].inverter
+    changed = curves.model_copy(update={"setpoint_kvar": 40.0, "setpoint_cos_phi": 0.9})
+    assets["pv"] = assets["pv"].model_copy(update={"inverter": changed})
+    may_set = site.model_copy(update={"file": site.file.model_copy(update={"assets": assets})})
+    told = list(describe(understood(may_set, bind(may_set), AT)))
+    words = "plans set its reactive power within 40 kvar either way and cos phi 0.9 at the least, in place of its curve"
+    assert f"setpoint  pv: {words}" in told
+    assert not [line for line in describe(understood(site, bind(site), AT)) if line.startswith("setpoint")]
+
+
 def test_the_fast_loop_sees_the_feeder_with_the_curves(site: Site, state: Path) -> None:
     case = prepare(grid_path(site), grid_limits(site), cache_dir(state))
     assets = tuple(asset_models(site, bus_numbers(grid_path(site))).values())

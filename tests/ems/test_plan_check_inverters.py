@@ -33,6 +33,7 @@ def answered(problem, inverter, v_pu, chosen_kvar=0.0, status="feasible"):
 
 RULES = [
     (Chosen(), 1.0),
+    (Chosen(0.9), 1.0),
     (FactorOfPower(), 1.0),
     (FactorOfPower(((0.0, 0.95),)), 1.02),
     (DROOP, 0.9),
@@ -70,6 +71,7 @@ def unknown(plan):
 
 
 MUTANTS = [
+    (Chosen(0.95), 1.0, off_by(0.5, 0), "pv: below its least cos phi"),
     (FactorOfPower(), 1.0, off_by(0.01, 3), "pv: reactive power off its curve"),
     (FactorOfPower(), 1.0, off_by(-0.01, 3), "pv: reactive power off its curve"),
     (DROOP, 1.05, off_by(0.01, 0), "pv: reactive power off its curve"),

@@ -24,6 +24,7 @@ class StandingPlant:
         self.states = {asset: dict(state) for asset, state in states.items()}
         self.limits = dict(limits or {})
         self.commands: dict[str, float | None] = {}
+        self.told_kvar: dict[str, float | None] = {}
         self.elapsed_s = 0.0
         self.import_kwh = self.export_kwh = 0.0
         self.grid = SimpleNamespace(import_kw=0.0, import_kvar=0.0)
@@ -31,6 +32,9 @@ class StandingPlant:
 
     def command(self, asset: str, power_kw: float | None) -> None:
         self.commands[asset] = power_kw
+
+    def command_kvar(self, asset: str, kvar: float | None) -> None:
+        self.told_kvar[asset] = kvar
 
     def state(self, asset: str) -> Mapping[str, float]:
         return self.states[asset]

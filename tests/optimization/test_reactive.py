@@ -17,7 +17,7 @@ from optimization.model import build_model
 from optimization.network import FACET_SHARE, FACETS_DEG, SIDE_DEG
 from optimization.problem import ReactiveEnergy
 from optimization.reactive import CORNER_SHARE, Chosen, FactorOfPower, Inverter, Operating, ReactiveOfVoltage
-from optimization.reactive_terms import governed
+from optimization.reactive_terms import KVARH_COST, governed
 from optimization.solve import Solver, values_of
 from optimization.structure import structure
 
@@ -81,6 +81,9 @@ def with_scipy(inverter, feeder, curve=None, ceiling=None):
             rhs.append(np.cos(np.radians(15)) * inverter.rated_kva)
         rows += [np.array([0, 1, -1, 0]), np.array([0, -1, -1, 0])]
         rhs += [0.0, 0.0]
+        if (least := getattr(inverter.rule, "least_cos_phi", 0.0)) > 0.0:
+            rows.append(np.array([-((1.0 / least**2 - 1.0) ** 0.5), 0, 1, 0]))
+            rhs.append(0.0)
         if curve is not None:
             at0, per_kw, per_pu2 = (each[s] for each in curve)
             equal.append(np.array([per_kw, 1.0, 0, 0]) - per_pu2 * v2[1])
@@ -121,6 +124,7 @@ CASES = {
     "chosen, the voltage binds": (Inverter(40, 30, 30, Chosen()), FEEDER, None, None),
     "chosen, its rating binds": (Inverter(24, 24, 24, Chosen()), STIFF, None, None),
     "chosen, its reactive power binds": (Inverter(40, 30, 5, Chosen()), FEEDER, None, None),
+    "chosen, its cos phi binds": (Inverter(40, 30, 30, Chosen(0.99)), FEEDER, None, None),
     "chosen, the line binds": (Inverter(40, 30, 30, Chosen()), NARROW, None, None),
     "fixed cos phi": (
         Inverter(40, 30, 30, FactorOfPower(((0.0, FACTOR),))),
@@ -164,6 +168,34 @@ def test_the_linear_programme_is_that_of_the_docstring(name):
     assert abs(plain.objective - ours.objective) > 1e-4
     if curve is not None:
         assert ours.reactive_kvar["pv"] == pytest.approx(kvar, abs=1e-5)
+
+
+def test_where_no_limit_binds_no_reactive_power_is_chosen():
+    """Losses are those of the last AC round here, so that nothing but its own small price speaks against it."""
+    wide = replace(STIFF, r_pu_per_kw=STIFF.r_pu_per_kw / 1e3, flow_limit_kw=np.array([400.0, 400.0]))
+    solution = Solver().solve(question(Inverter(60, 30, 30, Chosen()), wide))
+    assert -solution.schedules["pv"].power_kw == pytest.approx(SUN_KW, abs=1e-5)
+    assert solution.reactive_kvar["pv"] == pytest.approx(0.0, abs=1e-7)
+
+
+def test_the_price_of_choosing_is_no_more_than_a_tie_break():
+    inverter = Inverter(40, 30, 30, Chosen())
+    solution = Solver().solve(question(inverter))
+    kvarh = 0.25 * np.abs(solution.reactive_kvar["pv"]).sum()
+    assert kvarh > 1.0
+    assert KVARH_COST * kvarh <= 5e-4 * abs(solution.objective)
+
+
+def test_with_a_least_cos_phi_no_sun_is_no_reactive_power():
+    asked = question(Inverter(40, 30, 30, Chosen(0.9)))
+    dark = replace(asked, inputs=dict(asked.inputs) | {"pv": PvInputs(np.where(np.arange(N) < 3, 0.0, SUN_KW))})
+    kvar = Solver().solve(dark).reactive_kvar["pv"]
+    assert kvar[:3] == pytest.approx(0.0, abs=1e-7)
+    assert kvar[3:].max() > 1.0
+    one = Inverter(40, 30, 30, Chosen(0.9))
+    assert one.kvar(np.array([0.0, -10.0, -30.0]), np.ones(3), 20.0) == pytest.approx(
+        [0.0, 10.0 * np.tan(np.arccos(0.9)), 30.0 * np.tan(np.arccos(0.9))]
+    )
 
 
 def test_the_12_gon_lies_in_the_circle_and_touches_it_at_both_axes():
@@ -223,6 +255,8 @@ WRONG = [
     ({"pv": Inverter(9, 9, 9, FactorOfPower(((1.0, 1.0), (0.5, 1.0))))}, "must be in rising order"),
     ({"pv": Inverter(9, 9, 9, FactorOfPower(((1.0, 1.1),)))}, "must lie between 0.001 and 1"),
     ({"pv": Inverter(9, 9, 9, ReactiveOfVoltage(((1.0, 1.0), (1.1, 0.0))))}, "must rise with the voltage"),
+    ({"pv": Inverter(9, 9, 9, Chosen(1.2))}, "pv.least_cos_phi: 1.2 must lie between 0 and 1"),
+    ({"load": Inverter(9, 9, 9, Chosen(0.9))}, "load.least_cos_phi: it does not only give power"),
     ({"pv": Inverter(9, 9, 9, Chosen(), ((1.0, 0.0), (1.1, 1.0)))}, "must fall with the voltage"),
     ({"pv": Inverter(9, 9, 9, Chosen(), ((1.0, 1.0), (1.1, 0.2), (1.2, 0.0)))}, "must not fall less where"),
     ({"load": Inverter(9, 9, 9, Chosen(), ((1.0, 1.0), (1.1, 0.0)))}, "it does not only give power"),

@@ -10,10 +10,10 @@ from small_site import SITE, problems
 
 from ems.config.assets import WindAsset
 from ems.config.inverter import InverterCurves
-from ems.config.inverter_models import inverter_model, inverters, planned_inverters
+from ems.config.inverter_models import inverter_model, inverters, planned_inverters, set_inverters
 from ems.config.loading import load_site
 from optimization.assets import Load, Pv
-from optimization.reactive import FactorOfPower, Inverter, ReactiveOfVoltage
+from optimization.reactive import Chosen, FactorOfPower, Inverter, ReactiveOfVoltage
 
 PV = """\
   roof:
@@ -39,6 +39,11 @@ BROKEN = {
     "{rated_kva: 44, reactive_of_voltage: [[1, 1], [1.1, -1]], most_kvar: 20}": "inverter.reactive_of_voltage: the "
     "values of [[1, 1], [1.1, -1]] must rise with the voltage",
     "{rated_kva: 44, COS, power_of_voltage: [[1.05, 0.5], [1.1, 1]]}": "inverter.power_of_voltage: the values of",
+    "{rated_kva: 44, setpoint_kvar: 20}": "inverter: says nothing of its reactive power; write `cos_phi_of_power` or",
+    "{rated_kva: 44, COS, setpoint_kvar: 45}": "inverter.setpoint_kvar: 45 is above its rated_kva of 44; write what",
+    "{rated_kva: 44, COS, setpoint_kvar: 0}": "inverter.setpoint_kvar: ",
+    "{rated_kva: 44, COS, setpoint_cos_phi: 1.1}": "inverter.setpoint_cos_phi: ",
+    "{rated_kva: 44, COS, setpoint_cosphi: 0.9}": "inverter.setpoint_cosphi: is not a known key here",
     "{rated_kva: 44, cos_phi: 0.9, COS}": "inverter.cos_phi: is not a known key here",
 }
 
@@ -66,6 +71,52 @@ def test_one_slip_of_an_inverter_gives_one_problem_at_its_place(yard: Path, inve
 def test_what_does_not_go_with_curves_is_said(yard: Path, after: str, more: str, expected: str) -> None:
     text = TEXT.replace(PV, f"{PV}    inverter: {{rated_kva: 44, {COS_PHI}}}\n").replace(after, after + more)
     assert any(expected in found for found in problems(yard, text))
+
+
+SET = TEXT.replace("profile: sunspec_pv,", "profile: sunspec_pv_var, mode: control, safe: {limit_kw: 10},")
+SET = SET.replace(PV, f"{PV}    inverter: {{rated_kva: 44, {COS_PHI}, setpoint_kvar: 20, setpoint_cos_phi: 0.9}}\n")
+UNFIT = [
+    (
+        "profile: sunspec_pv_var",
+        "profile: sunspec_pv",
+        "roof_inverter.profile: takes no reactive_kvar, which `setpoint_",
+    ),
+    (
+        "{limit_kw: 10}",
+        "{limit_kw: 10, reactive_kvar: 0}",
+        "safe.reactive_kvar: a pv is not commanded by reactive_kvar",
+    ),
+    (
+        "    discharge_kw: 40\n",
+        f"    discharge_kw: 40\n    inverter: {{rated_kva: 50, {COS_PHI}, setpoint_cos_phi: 0.9}}\n",
+        "battery.inverter.setpoint_cos_phi: it does not only give power; leave it out",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), UNFIT)
+def test_what_a_plan_may_set_has_to_be_taken(yard: Path, old: str, new: str, expected: str) -> None:
+    assert old in SET
+    assert [found for found in problems(yard, SET.replace(old, new, 1)) if expected in found]
+
+
+def test_what_nobody_writes_needs_no_map_for_it(yard: Path) -> None:
+    watched = SET.replace("profile: sunspec_pv_var, mode: control, safe: {limit_kw: 10}", "profile: sunspec_pv")
+    (yard / "site.yaml").write_text(watched, encoding="utf-8")
+    assert set_inverters(load_site(yard)).keys() == {"roof"}
+
+
+def test_an_inverter_that_is_set_has_two_descriptions(yard: Path) -> None:
+    """What a plan may do with it, and what it does by itself: without a plan, and while nobody steers it."""
+    (yard / "site.yaml").write_text(SET, encoding="utf-8")
+    site = load_site(yard)
+    alone, chosen = inverters(site), set_inverters(site)
+    by_itself = Inverter(44.0, 40.0, 44.0, FactorOfPower(((0.5, 1.0), (1.0, 0.9))))
+    by_plan = Inverter(44.0, 40.0, 20.0, Chosen(0.9))
+    assert (alone, chosen) == ({"roof": by_itself}, {"roof": by_plan})
+    assert planned_inverters(alone, (Pv("roof", 40.0),), chosen) == {"roof": by_plan}
+    assert planned_inverters(alone, (Pv("roof", 40.0),), chosen, {"roof"}) == {"roof": by_itself}
+    assert planned_inverters(alone, (Load("roof"),), chosen) == {"roof": by_itself}
 
 
 def test_the_planner_gets_the_curves_and_a_ceiling_only_of_what_it_steers(yard: Path) -> None:
