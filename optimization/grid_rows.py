@@ -144,7 +144,8 @@ class Linearisation:
         head_kva = self._case.rating_kva[self._case.network.upper == 0].sum()
         power = np.outer(chosen / chosen.sum(), np.linspace(0.0, 1.0, 41) * head_kva)
         within = (self._at_once(sign * power).loading_pct <= self._case.limits.loading_max_pct).all(axis=0)
-        return power[:, int(np.flatnonzero(within)[-1])]
+        # Beyond a breakdown the loadings mean nothing, and may look small.
+        return power[:, max(0, int(np.argmin(within)) - 1) if not within.all() else -1]
 
     def _slope(self, about_kw: Floats) -> tuple[Floats, Complex]:
         """Slopes of the voltages [pu/kW], shape (m, assets), and of the flows [pct/kW], shape (m-1, assets)."""

@@ -21,7 +21,7 @@ from ems.slow.plan_record import WORTH_KEPT
 from ems.slow.planning_setup import balanced_limits, feeder
 from optimization import ac_check
 from optimization.ac_check import worst_case
-from optimization.assets import ChargePointInputs, EvSession, LoadInputs, PvInputs
+from optimization.assets import ChargePointInputs, EvSession, Load, LoadInputs, Pv, PvInputs
 from optimization.assets.asset import Inputs
 from optimization.grid_case import GridCase, bus_numbers
 from optimization.grid_rows import Linearisation, drawn_kw
@@ -304,3 +304,12 @@ def test_rows_about_the_shipped_street_ask_no_newton(cache_dir, monkeypatch) -> 
     monkeypatch.setattr(PhaseGrid, "_newton", lambda *_: pytest.fail("Newton's method was asked"))
     lines = Linearisation(case, assets)
     assert lines.glance(np.zeros((len(assets), 1))) is not None
+
+
+def test_rows_about_one_load_at_one_phase_ask_no_newton(tmp_path, monkeypatch) -> None:
+    """Beyond a breakdown the fast method's loadings may look small; the slopes are not taken there."""
+    case = prepare(drawn_grid(0, tmp_path / "grid.json"), WIDE, tmp_path)
+    last = max(case.network.buses)
+    monkeypatch.setattr(PhaseGrid, "_newton", lambda *_: pytest.fail("Newton's method was asked"))
+    lines = Linearisation(case, (Load("load", bus=on_phase(last, "a")), Pv("roof", 30.0, bus=last)))
+    assert np.isfinite(lines.coefficient).all()
