@@ -30,8 +30,7 @@ from optimization.network_build import prepare
 from optimization.phase_grid import PhaseGrid
 from optimization.phase_reading import lacking_zero_sequence
 from optimization.phases import PHASES, number_words, on_phase
-from optimization.problem import Connection, Plan, Problem, Refused, TariffSeries
-from optimization.reactive import Chosen, Inverter
+from optimization.problem import Connection, Plan, Problem, TariffSeries
 from optimization.rolling import Planner
 from optimization.slots import uniform
 from optimization.solve import Solver
@@ -206,14 +205,6 @@ def test_a_plan_keeps_the_limits_of_every_phase_where_the_balanced_one_does_not(
     least_pu, _ = _by_runpp_3ph(phases, problem, found[False])
     assert least_pu < LIMITS.voltage_min_pu - 0.002
     assert found[True].objective > found[False].objective
-
-
-def test_curves_of_inverters_are_refused_phase_by_phase(grid) -> None:
-    inverter = Inverter(88.0, 80.0, 30.0, Chosen())
-    problem = replace(winter_day(), inverters={"pv": inverter})
-    answer = Planner(grid, grid.parent, BY_PHASE).plan(problem, WINTER)
-    assert isinstance(answer, Refused)
-    assert "not known phase by phase yet" in answer.reasons[0]
 
 
 def _night(site: Site) -> Problem:
