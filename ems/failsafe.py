@@ -190,22 +190,19 @@ def _extent_kw(site: Site, past: Past | None) -> tuple[float, float]:
 
 def _injections(site: Site, extreme: Extreme) -> dict[str, tuple[float, float]]:
     """Add up active and reactive power by bus or, where plans look at phases, by phase [kW, kvar]."""
-    by_phase = plans_phases(site.file)
     sums: dict[str, tuple[float, float]] = {}
     for name, power_kw in extreme.power_kw.items():
-        asset = site.file.assets[name]
-        assert not isinstance(asset, Onlooker)
-        factor = getattr(asset, "power_factor", 1.0)
-        place = phase_name(asset.bus, phase) if (phase := phase_of(asset)) is not None and by_phase else asset.bus
+        factor = getattr(site.file.assets[name], "power_factor", 1.0)
+        place = _place(site, name)
         active_kw, reactive_kvar = sums.get(place, (0.0, 0.0))
         sums[place] = active_kw + power_kw, reactive_kvar + power_kw * math.tan(math.acos(factor))
     return sums
 
 
 def _local(site: Site, case: GridCase, extreme: Extreme) -> LocalKvar | None:
-    """Give the reactive power of inverters that follow curves of their own, by bus."""
+    """Give the reactive power of inverters that follow curves of their own, by bus or phase."""
     found = [
-        (case.ac.bus_names.index(str(getattr(site.file.assets[name], "bus", ""))), extreme.power_kw[name], inverter)
+        (case.ac.places(_place(site, name)), extreme.power_kw[name], inverter)
         for name, inverter in inverters(site).items()
     ]
     if not found:
@@ -213,11 +210,20 @@ def _local(site: Site, case: GridCase, extreme: Extreme) -> LocalKvar | None:
 
     def local(v_pu: Floats) -> Floats:
         kvar = np.zeros_like(v_pu)
-        for bus, power_kw, inverter in found:
-            kvar[bus] += inverter.kvar(np.full_like(v_pu[bus], power_kw), v_pu[bus])
+        for places, power_kw, inverter in found:
+            seen_pu = v_pu[places].mean(axis=0)
+            kvar[places] += inverter.kvar(np.full_like(seen_pu, power_kw), seen_pu) / len(places)
         return kvar
 
     return local
+
+
+def _place(site: Site, name: str) -> str:
+    """Name where an asset's power goes: its bus or, where plans look at phases, the one phase of it."""
+    asset = site.file.assets[name]
+    assert not isinstance(asset, Onlooker)
+    phase = phase_of(asset)
+    return asset.bus if phase is None or not plans_phases(site.file) else phase_name(asset.bus, phase)
 
 
 def _remedy(site: Site, extreme: Extreme) -> str:

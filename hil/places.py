@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ems.config.on_phase import phase_of
-from hil.plant.phase_flow import at_phase
+from hil.plant.phase_places import at_phase
 
 
 class _AtBus(Protocol):

@@ -113,6 +113,14 @@ class AcGrid:
     def __post_init__(self) -> None:
         object.__setattr__(self, "z", np.linalg.inv(self.y_bus[1:, 1:]))
 
+    def places(self, bus: str) -> list[int]:
+        """Find the places of a bus, its three phases or one of them by its name; raises `GridError`."""
+        names = [bus] if bus in self.bus_names else [phase_name(bus, phase) for phase in PHASES]
+        found = [place for place, name in enumerate(self.bus_names) if name in names]
+        if not found:
+            raise GridError(f"bus {bus!r} is not in {self.source}; its buses are {', '.join(self.bus_names)}")
+        return found
+
     def check(self, p_kw: Floats, q_kvar: Floats, local: LocalKvar | None = None) -> AcResult:
         """Solve every slot.
 
@@ -186,21 +194,31 @@ class AcGrid:
         """Give the power that arrives at the lower end of each branch [kW + j kvar], shape (b, slots)."""
         return voltage[self.lower] * np.conj(-(self.y_lower @ voltage)) * self.base_kva
 
+    def entering_kva(self, voltage: Complex, upper: Ints) -> Complex:
+        """Give the power that enters each branch at its upper end, the bus `upper` of each, likewise."""
+        return voltage[upper] * np.conj(self.y_upper @ voltage) * self.base_kva
+
     def _newton(self, p_kw: Floats, q_kvar: Floats, local: LocalKvar | None) -> Complex | None:
         """Ask pandapower for one slot; curves that follow the voltage are eased into it, or it is not solved."""
         followed = np.zeros_like(q_kvar)
         for _ in range(1 if local is None else NEWTON_ROUNDS):
-            net = _solved(self, p_kw, q_kvar + followed)
-            if net is None:
+            voltage = self._newton_once(p_kw, q_kvar + followed)
+            if voltage is None:
                 return None
-            buses = net.res_bus.loc[self.bus_ids]
-            v_pu = buses.vm_pu.to_numpy()
-            off_kvar = 0.0 if local is None else local(v_pu[:, None])[:, 0] - followed
+            off_kvar = 0.0 if local is None else local(np.abs(voltage)[:, None])[:, 0] - followed
             if np.abs(off_kvar).max() < NEWTON_KVAR:
-                solved: Complex = v_pu * np.exp(1j * np.radians(buses.va_degree.to_numpy()))
-                return solved
+                return voltage
             followed = followed + EASED * off_kvar
         return None
+
+    def _newton_once(self, p_kw: Floats, q_kvar: Floats) -> Complex | None:
+        """Ask `runpp` for the voltages of one slot [pu]; None where it finds none."""
+        net = _solved(self, p_kw, q_kvar)
+        if net is None:
+            return None
+        buses = net.res_bus.loc[self.bus_ids]
+        voltage: Complex = buses.vm_pu.to_numpy() * np.exp(1j * np.radians(buses.va_degree.to_numpy()))
+        return voltage
 
     def result(self, voltage: Complex, converged: NDArray[np.bool_]) -> AcResult:
         """Turn voltages [pu], shape (m, slots), into magnitudes and loadings."""
@@ -236,10 +254,7 @@ def worst_case(
     """
     power = np.zeros((2, len(grid.bus_ids), 1))
     for bus, values in injections.items():
-        names = [bus] if bus in grid.bus_names else [phase_name(bus, phase) for phase in PHASES]
-        places = [place for place, name in enumerate(grid.bus_names) if name in names]
-        if not places:
-            raise GridError(f"bus {bus!r} is not in {grid.source}; its buses are {', '.join(grid.bus_names)}")
+        places = grid.places(bus)
         power[:, places, 0] += np.array(values)[:, None] / len(places)
     result = grid.check(power[0], power[1], local)
     if not result.converged[0]:

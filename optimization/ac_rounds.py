@@ -143,7 +143,7 @@ class AcRounds:
             return network
         power_kw, stand = expected_kw(problem), _positions(problem, as_they_stand(problem))
         result = self.assets.check(power_kw, positions=stand)
-        return governed(problem, network, self._operating(power_kw, result, {}, stand))
+        return governed(problem, network, self._operating(power_kw, result, {}, {}, stand))
 
     def learned(
         self,
@@ -210,8 +210,9 @@ class AcRounds:
             return None
         taken = newest.solution.positions
         ceilings = self._ceiling_cuts(network, newest, rounds)
-        at = self._operating(newest.power_kw, newest.result, ceilings, _positions(problem, taken))
-        steered = self.assets.at_inverters(newest.power_kw, at.v_pu, newest.solution.reactive_kvar)
+        chosen_kvar = newest.solution.reactive_kvar
+        at = self._operating(newest.power_kw, newest.result, chosen_kvar, ceilings, _positions(problem, taken))
+        steered = self.assets.at_inverters(newest.power_kw, at.v_pu, chosen_kvar)
         fresh = governed(problem, replace(network, tighten_flow_kva=None, tighten_v_pu=None), at)
         # Laid anew it is right where it is laid. How wrong it may be where the next solution lies, the newest one
         # shows, but for the first round's error, which is mostly that of another place.
@@ -234,13 +235,24 @@ class AcRounds:
         return {name: old.get(name, 0.0) + kw for name, kw in beyond.items()}
 
     def _operating(
-        self, power_kw: Floats, result: AcResult, cut_kw: Mapping[str, Floats], positions: Positions | None
+        self,
+        power_kw: Floats,
+        result: AcResult,
+        chosen_kvar: Mapping[str, Floats],
+        cut_kw: Mapping[str, Floats],
+        positions: Positions | None,
     ) -> Operating:
         v_pu = np.where(np.isnan(result.v_pu), self.case.network.slack_pu, result.v_pu)
         losses = SteppedCase(self.case, positions).losses_kva(result.voltage)
         powers = {asset.id: power_kw[i] for i, asset in enumerate(self.assets.assets)}
         stood = {} if positions is None else positions.taken
-        return Operating(powers, v_pu, losses.real, losses.imag, cut_kw, stood)
+        at = Operating(powers, v_pu, losses.real, losses.imag, cut_kw, stood)
+        if self.case.network.mutual is None:
+            return at
+        p_kw, q_kvar = self.assets.bus_powers(power_kw)
+        q_kvar = q_kvar + self.assets.at_inverters(power_kw, v_pu, chosen_kvar)
+        linear = self.case.network.squared_voltages(p_kw + at.loss_kw, q_kvar + at.loss_kvar)
+        return replace(at, off_pu2=np.where(result.converged, linear - v_pu**2, 0.0))
 
 
 def _positions(problem: Problem, taken: Mapping[str, Ints]) -> Positions | None:

@@ -43,12 +43,13 @@ class GridCase:
     def losses_kva(self, voltage: Complex) -> Complex:
         """Give what branches lose, active and reactive, half of it at each of their ends, shape (m, slots).
 
+        A phase of a branch loses what enters it and does not arrive; what the other phases take or bring is in it.
+
         Args:
             voltage: of the buses [pu], shape (m, slots); nan where unconverged, where nothing is told of losses.
         """
         ac, upper = self.ac, self.network.upper
-        lost = voltage[upper] * np.conj(ac.y_upper @ voltage) + voltage[ac.lower] * np.conj(ac.y_lower @ voltage)
-        half = np.nan_to_num(lost) * ac.base_kva / 2.0
+        half = np.nan_to_num(ac.entering_kva(voltage, upper) - ac.arriving_kva(voltage)) / 2.0
         at_bus = np.zeros(voltage.shape, dtype=complex)
         np.add.at(at_bus, upper, half)
         np.add.at(at_bus, ac.lower, half)

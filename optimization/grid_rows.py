@@ -51,8 +51,8 @@ class Linearisation:
         self.inverters = dict(inverters or {})
         self._governed = [i for i, asset in enumerate(assets) if asset.id in self.inverters]
         self.at_bus = np.zeros((len(case.ac.bus_ids), len(assets)))
-        for column, asset in enumerate(assets):
-            places = _places(case, asset)
+        self._places = [_places(case, asset) for asset in assets]
+        for column, places in enumerate(self._places):
             self.at_bus[places, column] = 1.0 / len(places)
         self._tan = np.array([0.0 if a.id in self.inverters else a.reactive_per_active for a in assets])
         consumes = np.array([not asset.is_source for asset in assets])
@@ -79,11 +79,14 @@ class Linearisation:
     def inverter_states(
         self, power_kw: Floats, v_pu: Floats, chosen_kvar: Mapping[str, Floats]
     ) -> tuple[dict[str, Floats], dict[str, Floats]]:
-        """Give the reactive power and the voltage of each inverter, by asset id, at voltages of the buses, (m, n)."""
+        """Give the reactive power and the voltage of each inverter, by asset id, at voltages of the buses, (m, n).
+
+        The voltage at three phases is their mean.
+        """
         kvar, at_v_pu = {}, {}
         for i in self._governed:
             name = self.assets[i].id
-            at_v_pu[name] = v_pu[int(np.argmax(self.at_bus[:, i]))]
+            at_v_pu[name] = v_pu[self._places[i]].mean(axis=0)
             kvar[name] = self.inverters[name].kvar(power_kw[i], at_v_pu[name], chosen_kvar.get(name, 0.0))
         return kvar, at_v_pu
 
@@ -102,7 +105,7 @@ class Linearisation:
         beyond = {}
         for i in self._governed:
             name = self.assets[i].id
-            most_kw = self.inverters[name].most_given_kw(v_pu[int(np.argmax(self.at_bus[:, i]))])
+            most_kw = self.inverters[name].most_given_kw(v_pu[self._places[i]].mean(axis=0))
             beyond[name] = np.nan_to_num(np.maximum(0.0, -power_kw[i] - most_kw))
         return beyond
 
@@ -144,7 +147,8 @@ class Linearisation:
         head_kva = self._case.rating_kva[self._case.network.upper == 0].sum()
         power = np.outer(chosen / chosen.sum(), np.linspace(0.0, 1.0, 41) * head_kva)
         within = (self._at_once(sign * power).loading_pct <= self._case.limits.loading_max_pct).all(axis=0)
-        return power[:, int(np.flatnonzero(within)[-1])]
+        # Beyond a breakdown the loadings mean nothing, and may look small.
+        return power[:, max(0, int(np.argmin(within)) - 1) if not within.all() else -1]
 
     def _slope(self, about_kw: Floats) -> tuple[Floats, Complex]:
         """Slopes of the voltages [pu/kW], shape (m, assets), and of the flows [pct/kW], shape (m-1, assets)."""

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from optimization.ac_check import AcGrid, Complex, LocalKvar
+from optimization.ac_check import AcGrid, Complex
 from optimization.phases import PHASES, bus_of, phase_name
-from optimization.slots import Floats
+from optimization.slots import Floats, Ints
 from optimization.switching import Outage, branch_labels, switched
 
 TOLERANCE_MVA = 1e-9
@@ -38,9 +38,19 @@ class PhaseGrid(AcGrid):
         net = self._asked(p_kw[:, slot], q_kvar[:, slot])
         return None if net is None else (np.abs(self._voltages_of(net)), self._loadings_of(net))
 
-    def _newton(self, p_kw: Floats, q_kvar: Floats, local: LocalKvar | None) -> Complex | None:
-        """Ask `runpp_3ph` for one slot; it knows no curves that follow the voltage."""
-        net = self._asked(p_kw, q_kvar) if local is None else None
+    def entering_kva(self, voltage: Complex, upper: Ints) -> Complex:
+        """Give the power that enters each branch at its upper end [kW + j kvar], shape (b, slots).
+
+        Above the first branches the grid's own impedance and a delta tell the phases otherwise: there it is what the
+        current that arrives would bring at the voltage of no load, from which the linear operator lets voltage drop.
+        """
+        idle = -self.z @ self.y_bus[1:, 0] * self.slack
+        from_slack = idle[self.lower - 1, None] * np.conj(-(self.y_lower @ voltage)) * self.base_kva
+        entering: Complex = np.where((upper == 0)[:, None], from_slack, AcGrid.entering_kva(self, voltage, upper))
+        return entering
+
+    def _newton_once(self, p_kw: Floats, q_kvar: Floats) -> Complex | None:
+        net = self._asked(p_kw, q_kvar)
         return None if net is None else self._voltages_of(net)
 
     def _asked(self, p_kw: Floats, q_kvar: Floats) -> Any:

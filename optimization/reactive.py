@@ -7,7 +7,9 @@
     P(U):         -p <= rated_kw * g(v)                       g: falls with the voltage
 
 Symbols: p [kW] and q [kvar] into the asset, so that q is above zero where an inverter lowers its voltage
-(under-excited); v [pu] at its bus. Between its points a curve is straight, beyond them flat.
+(under-excited); v [pu] at its bus. Between its points a curve is straight, beyond them flat. On a feeder whose phases
+are known, v is that of the inverter's phase, or the mean of the three where it is connected at all of them, whose
+reactive power is as even as their power.
 
 Under AC power flow the curves hold as they are. In the linear programme they are straight about the last AC round
 (p*, v*), v squared being its variable, and losses are those of that round, half of each branch's at each of its ends,
@@ -15,6 +17,8 @@ which is exact for the flow in its middle:
 
     q = q* + dq/dp * (p - p*) + dq/dv / (2 v*) * (v^2 - v*^2)
     -p <= rated_kw * (line of each falling piece of g at v* + (v^2 - v*^2) / (2 v*))
+    v = mean of v_f at three phases, so that for dq/dv / (2 v*) * (v^2 - v*^2) stands
+        sum over f of dq/dv / (6 v*_f) * (v_f^2 - v*_f^2)
     cos(a) * p + sin(a) * q <= cos(15 deg) * rated_kva    for a = 15, 45, .. 345 deg: a regular 12-gon in the circle
     |q| <= -p * tan(acos(c))                              chosen, with a least cos phi; of what only gives power
 
@@ -44,7 +48,7 @@ CORNERS_DEG = tuple(15.0 + 30.0 * k for k in range(12))
 """Directions of the facets of the 12-gon [deg]."""
 CORNER_SHARE = float(np.cos(np.radians(15.0)))
 TERMS = ("kvar_at_nothing", "kvar_per_kw", "kvar_per_pu2", "inverter_kva", "inverter_most_kvar")
-"""Params of each inverter and slot."""
+"""Params of each inverter and slot; `kvar_per_pu2` of each place whose voltage it goes by."""
 STEP_SHARE = 1e-4
 STEP_PU = 1e-6
 
@@ -147,6 +151,8 @@ class Operating:
         loss_kvar: likewise of reactive power.
         cut_kw: how much AC rounds cut what P(U) leaves, shape (n,) each, by asset id; missing where nothing.
         positions: of devices that move in steps, shape (n,) each, by name.
+        off_pu2: how far the linear network's squared voltages there are from those of AC, shape (m, n): it takes the
+            voltages of the three phases for balanced. None where it meets them.
     """
 
     p_kw: Mapping[str, Floats]
@@ -155,6 +161,7 @@ class Operating:
     loss_kvar: Floats
     cut_kw: Mapping[str, Floats] = field(default_factory=dict)
     positions: Mapping[str, Ints] = field(default_factory=dict)
+    off_pu2: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
 
 from optimization.network import Network
+from optimization.network_block import BusPower
 from optimization.reactive import CORNER_SHARE, CORNERS_DEG, TERMS, InverterShape
 
 
@@ -17,8 +19,9 @@ def add_inverters(m: Any, n: int, shapes: tuple[InverterShape, ...], network: Ne
     A feeder without inverters, on which something moves in steps, has the losses all the same.
     """
     index = (range(len(shapes)), range(n))
-    for name in TERMS:
-        m.add_component(name, pyo.Param(*index, mutable=True, initialize=1.0))
+    rows = dict.fromkeys(TERMS, len(shapes)) | {"kvar_per_pu2": _places(shapes, network)}
+    for name, count in rows.items():
+        m.add_component(name, pyo.Param(range(count), range(n), mutable=True, initialize=1.0))
     for name in ("grid_loss_kw", "grid_loss_kvar"):
         m.add_component(name, pyo.Param(range(len(network.bus_ids) - 1), range(n), mutable=True, initialize=1.0))
     m.kvar_cost = pyo.Param(range(n), mutable=True, initialize=1.0)
@@ -30,32 +33,54 @@ def add_inverters(m: Any, n: int, shapes: tuple[InverterShape, ...], network: Ne
     m.inverter_over_kva = pyo.Var(*index, bounds=(0.0, None))
 
 
-def kvar_at(m: Any, shapes: tuple[InverterShape, ...], network: Network, bus: int, s: int) -> Any:
-    """Add up the reactive power of the inverters at a place of the feeder."""
-    return pyo.quicksum(m.inverter_kvar[k, s] for k, shape in enumerate(shapes) if network.position(shape.bus) == bus)
+def kvar_at(m: Any, shapes: tuple[InverterShape, ...], network: Network) -> BusPower:
+    """Say how to add up the reactive power of the inverters at a place of the feeder; at three phases it is even."""
+    at: dict[int, list[tuple[int, float]]] = {}
+    for k, shape in enumerate(shapes):
+        places = network.places(shape.bus)
+        for place in places:
+            at.setdefault(place, []).append((k, 1.0 / len(places)))
+    return lambda bus, s: pyo.quicksum(times(share, m.inverter_kvar[k, s]) for k, share in at.get(bus, ()))
+
+
+def times(share: float, power: Any) -> Any:
+    """Give a share of a power; all of it as it stands."""
+    return power if share == 1.0 else share * power
 
 
 def add_inverter_rows(m: Any, n: int, shapes: tuple[InverterShape, ...], network: Network) -> Any:
     """Add what governs each inverter, once the feeder's voltages are there; returns what choosing costs."""
-    squared = _squared_voltages(m, shapes, network)
+    by_voltage = _by_voltage(m, m.kvar_per_pu2, shapes, network)
 
     def curve(b: Any, k: int, s: int) -> Any:
         straight = b.kvar_at_nothing[k, s] + b.kvar_per_kw[k, s] * b.inverter_kw[k, s]
-        return b.inverter_kvar[k, s] == straight + b.kvar_per_pu2[k, s] * squared(k, s)
+        return b.inverter_kvar[k, s] == straight + by_voltage(k, s)
 
     _add_rating(m, n, shapes)
     m.inverter_curve = pyo.Constraint(
         [k for k, shape in enumerate(shapes) if not shape.is_chosen], range(n), rule=curve
     )
-    _add_ceilings(m, n, shapes, squared)
+    _add_ceilings(m, n, shapes, network)
     cost = _add_choice(m, n, [k for k, shape in enumerate(shapes) if shape.is_chosen])
     _add_least_cos_phi(m, n, [k for k, shape in enumerate(shapes) if shape.has_least_cos_phi])
     return cost
 
 
-def _squared_voltages(m: Any, shapes: tuple[InverterShape, ...], network: Network) -> Any:
-    places = [network.position(shape.bus) for shape in shapes]
-    return lambda k, s: m.v[places[k], s] if places[k] else network.slack_pu**2
+def _places(shapes: Sequence[InverterShape], network: Network) -> int:
+    """Count the places whose voltages some inverters go by, one after another."""
+    return sum(len(network.places(shape.bus)) for shape in shapes)
+
+
+def _by_voltage(m: Any, per_pu2: Any, shapes: Sequence[InverterShape], network: Network) -> Any:
+    """Say what the squared voltages at each inverter's places do; a row of `per_pu2` for each of these places."""
+    places = [network.places(shape.bus) for shape in shapes]
+    first = np.cumsum([0, *map(len, places)]).tolist()
+
+    def summed(k: int, s: int) -> Any:
+        rows = enumerate(places[k], start=first[k])
+        return sum(per_pu2[row, s] * (m.v[place, s] if place else network.slack_pu**2) for row, place in rows)
+
+    return summed
 
 
 def _add_rating(m: Any, n: int, shapes: tuple[InverterShape, ...]) -> None:
@@ -68,16 +93,18 @@ def _add_rating(m: Any, n: int, shapes: tuple[InverterShape, ...]) -> None:
     m.inverter_rating = pyo.Constraint(range(len(cosine)), range(len(shapes)), range(n), rule=facet)
 
 
-def _add_ceilings(m: Any, n: int, shapes: tuple[InverterShape, ...], squared: Any) -> None:
+def _add_ceilings(m: Any, n: int, shapes: tuple[InverterShape, ...], network: Network) -> None:
     owner = [k for k, shape in enumerate(shapes) for _ in range(shape.ceilings)]
     if not owner:
         return
-    for name in ("ceiling_kw", "ceiling_per_pu2"):
-        m.add_component(name, pyo.Param(range(len(owner)), range(n), mutable=True, initialize=1.0))
+    owners = [shapes[k] for k in owner]
+    for name, count in (("ceiling_kw", len(owner)), ("ceiling_per_pu2", _places(owners, network))):
+        m.add_component(name, pyo.Param(range(count), range(n), mutable=True, initialize=1.0))
+    by_voltage = _by_voltage(m, m.ceiling_per_pu2, owners, network)
 
     def ceiling(b: Any, c: int, s: int) -> Any:
         k = owner[c]
-        beyond = -b.inverter_kw[k, s] - b.ceiling_per_pu2[c, s] * squared(k, s)
+        beyond = -b.inverter_kw[k, s] - by_voltage(c, s)
         return beyond - b.inverter_over_kva[k, s] <= b.ceiling_kw[c, s]
 
     m.inverter_ceiling = pyo.Constraint(range(len(owner)), range(n), rule=ceiling)

@@ -58,12 +58,12 @@ def _terms(problem: Problem, network: Network, at: Operating, shapes: tuple[Inve
     """Derive the values of the block's Params: of each inverter, ceiling or bus and slot."""
     rows = [_straight(problem, network, at, shape.asset) for shape in shapes]
     none = np.zeros((0, len(problem.slots)))
-    terms = {name: np.stack([row[name] for row in rows]) if rows else none for name in TERMS}
+    terms = {name: np.vstack([row[name] for row in rows]) if rows else none for name in TERMS}
     ceilings = [pair for shape in shapes for pair in _ceilings(problem, network, at, shape.asset)]
     if ceilings:
         terms |= {
             "ceiling_kw": np.stack([c[0] for c in ceilings]),
-            "ceiling_per_pu2": np.stack([c[1] for c in ceilings]),
+            "ceiling_per_pu2": np.vstack([c[1] for c in ceilings]),
         }
     per_kw = [
         _per_kw(problem.inverters[problem.assets[shape.asset].id]) or 0.0 for shape in shapes if shape.has_least_cos_phi
@@ -96,10 +96,9 @@ def _unloaded(problem: Problem, network: Network) -> Operating:
 
 def _straight(problem: Problem, network: Network, at: Operating, i: int) -> dict[str, Floats]:
     asset = problem.assets[i]
-    inverter = problem.inverters[asset.id]
-    p_kw, v_pu = at.p_kw[asset.id], at.v_pu[network.position(asset.bus)]
+    inverter, p_kw = problem.inverters[asset.id], at.p_kw[asset.id]
     ones = np.ones_like(p_kw)
-    return _curve(inverter, p_kw, v_pu) | {
+    return _curve(inverter, p_kw, *_seen(network, at, asset.bus)) | {
         "inverter_kva": inverter.rated_kva * ones,
         "inverter_most_kvar": inverter.most_kvar * ones,
     }
@@ -108,21 +107,37 @@ def _straight(problem: Problem, network: Network, at: Operating, i: int) -> dict
 def _ceilings(problem: Problem, network: Network, at: Operating, i: int) -> list[tuple[Floats, Floats]]:
     """Straighten each falling piece of a P(U) in the squared voltage: the tangent lies below, so it is careful."""
     asset = problem.assets[i]
-    voltage = at.v_pu[network.position(asset.bus)]
+    at_places, off_pu2 = _seen(network, at, asset.bus)
+    seen_pu = at_places.mean(axis=0)
     found = []
     for begin, end, kw, slope in problem.inverters[asset.id].ceilings:
-        v_pu = np.clip(voltage, begin, end)
-        per_pu2 = slope / (2.0 * v_pu)
-        at_nothing = kw + slope * (v_pu - begin) - per_pu2 * v_pu**2
+        v_pu = np.clip(seen_pu, begin, end)
+        moved_pu = at_places + (v_pu - seen_pu)
+        per_pu2 = _per_pu2(slope, moved_pu)
+        at_nothing = kw + slope * (v_pu - begin) - (per_pu2 * (moved_pu**2 + off_pu2)).sum(axis=0)
         found.append((at_nothing - at.cut_kw.get(asset.id, 0.0), per_pu2))
     return found
 
 
-def _curve(inverter: Inverter, p_kw: Floats, v_pu: Floats) -> dict[str, Floats]:
-    per_kw, per_pu = inverter.slopes(p_kw, v_pu)
-    per_pu2 = per_pu / (2.0 * v_pu)
+def _seen(network: Network, at: Operating, bus: int) -> tuple[Floats, Floats]:
+    """Give the voltages that an inverter at a bus goes by, and how far the linear network is off them [pu, pu^2]."""
+    places = list(network.places(bus))
+    v_pu = at.v_pu[places]
+    return v_pu, np.zeros_like(v_pu) if at.off_pu2 is None else at.off_pu2[places]
+
+
+def _per_pu2(per_pu: Floats | float, v_pu: Floats) -> Floats:
+    """Turn a slope in the mean of voltages, shape (places, n), into those in their squares."""
+    return np.asarray(per_pu / (2.0 * len(v_pu) * v_pu))
+
+
+def _curve(inverter: Inverter, p_kw: Floats, v_pu: Floats, off_pu2: Floats) -> dict[str, Floats]:
+    seen_pu = v_pu.mean(axis=0)
+    per_kw, per_pu = inverter.slopes(p_kw, seen_pu)
+    per_pu2 = _per_pu2(per_pu, v_pu)
+    by_voltage = (per_pu2 * (v_pu**2 + off_pu2)).sum(axis=0)
     return {
-        "kvar_at_nothing": inverter.kvar(p_kw, v_pu) - per_kw * p_kw - per_pu2 * v_pu**2,
+        "kvar_at_nothing": inverter.kvar(p_kw, seen_pu) - per_kw * p_kw - by_voltage,
         "kvar_per_kw": per_kw,
         "kvar_per_pu2": per_pu2,
     }

@@ -244,8 +244,6 @@ class Planner:
         if not (problem.inverters or problem.steps):
             return ()
         told = list(faults(replace(problem, network=None)))
-        if problem.inverters and case.limits.per_phase:
-            told.append("inverters: their curves are not known phase by phase yet; leave out curves or phases")
         if problem.inverters and self._outages:
             told.append("inverters: a plan that survives outages cannot steer them yet; leave one of both out")
         if problem.steps and case.limits.per_phase:

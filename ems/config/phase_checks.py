@@ -27,8 +27,6 @@ def check_phases(parts: Parts, grid_path: Path) -> Iterator[Complaint]:
     yield from _charge_points(parts)
     if parts.raw.get("island"):
         yield ("island",), f"an island is taken as balanced, but {next(iter(known))} is on one phase; leave one out"
-    if per_phase is not False:
-        yield from _inverters(parts, next(iter(known)))
 
 
 def _grid(grid_path: Path, known: tuple[str, str]) -> Iterator[Complaint]:
@@ -49,10 +47,3 @@ def _charge_points(parts: Parts) -> Iterator[Complaint]:
         if phase_of(asset) is not None and phases is not None and phases != 1:
             words = f"{shown(phases)} stands beside `phase`; a charge point at one phase has one: write 1"
             yield ("assets", name, "phases"), words
-
-
-def _inverters(parts: Parts, known: str) -> Iterator[Complaint]:
-    for name, _ in parts.named("assets"):
-        if ("assets", name, "inverter") in parts.sections:
-            words = f"curves are not known phase by phase yet, and {known} is on one phase; leave out one of both"
-            yield ("assets", name, "inverter"), words

@@ -20,6 +20,7 @@ import numpy as np
 from hil.plant.ambient import Ambient, approach
 from hil.plant.draws import off
 from hil.plant.inverter import Inverter
+from hil.plant.phase_places import seen_pu
 
 LAG_S = 2.0
 
@@ -156,7 +157,7 @@ class Battery:
         if self.formed_kw is not None:
             self.power_kw = self.formed_kw
         if self.inverter is not None:
-            self.inverter.step(self.power_kw, ambient.voltage_pu.get(self.bus, 1.0), dt_s)
+            self.inverter.step(self.power_kw, seen_pu(ambient.voltage_pu, self.bus), dt_s)
         rated = self.charge_kw if self.power_kw > 0.0 else self.discharge_kw
         told = self.datasheet.loss_kw(self.power_kw)
         loss = (

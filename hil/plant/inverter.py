@@ -4,9 +4,9 @@
                at most what its rating leaves beside p
     q follows q_wanted with a lag of 5 s; what it may give follows rated_kw * g(v) likewise
 
-p [kW] and q [kvar] into the device, v [pu] at its bus a moment ago. Between its points a curve is straight, beyond them
-flat. The lag is that of a first-order response, which the operators of low-voltage grids ask for so that curves do not
-swing against each other; own derivation.
+p [kW] and q [kvar] into the device, v [pu] where it is connected a moment ago, of three phases their mean. Between its
+points a curve is straight, beyond them flat. The lag is that of a first-order response, which the operators of
+low-voltage grids ask for so that curves do not swing against each other; own derivation.
 """
 
 from __future__ import annotations

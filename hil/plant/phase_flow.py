@@ -22,18 +22,13 @@ import pandapower as pp
 from pandapower.pypower.makeYbus import makeYbus
 
 from hil.plant.draws import Floats
+from hil.plant.phase_places import PHASES, at_phase
 from hil.plant.power_flow import Complexes, GridState, Matrices, PowerFlow, alive_branches, full_load, matrices
 
-PHASES = "abc"
 WITNESS_MVA = 0.01
 A = np.exp(2j * np.pi / 3)
 T = np.array([[1, 1, 1], [1, A * A, A], [1, A, A * A]])
 U = np.linalg.inv(T)
-
-
-def at_phase(name: str, phase: str | None) -> str:
-    """Name the place of a bus where something is connected: one phase, or the bus itself."""
-    return name if phase is None else f"{name} phase {phase}"
 
 
 class PhaseFlow:

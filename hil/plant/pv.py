@@ -19,6 +19,7 @@ import numpy as np
 from hil.plant.ambient import Ambient, approach
 from hil.plant.draws import Floats, off
 from hil.plant.inverter import Inverter
+from hil.plant.phase_places import seen_pu
 
 LAG_S = 2.0
 CELL_LAG_S = 300.0
@@ -84,7 +85,7 @@ class Pv:
         available = share * self._available_kw(ambient.irradiance_w_m2, self.cell_c)
         target = available if self.limit_kw is None else min(available, self.limit_kw)
         if self.inverter is not None:
-            self.inverter.step(self.power_kw, ambient.voltage_pu.get(self.bus, 1.0), dt_s)
+            self.inverter.step(self.power_kw, seen_pu(ambient.voltage_pu, self.bus), dt_s)
             target = min(target, self.inverter.most_given_kw)
         self.power_kw = max(-available, approach(self.power_kw, -target, dt_s, LAG_S))
         self.energy_kwh -= self.power_kw * dt_s / 3600.0

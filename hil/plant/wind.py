@@ -21,6 +21,7 @@ import numpy as np
 from hil.plant.ambient import Ambient, approach
 from hil.plant.draws import Floats, off
 from hil.plant.inverter import Inverter
+from hil.plant.phase_places import seen_pu
 
 ROUGH_M = 0.05
 MEASURED_M = 10.0
@@ -95,7 +96,7 @@ class Turbine:
         available = float(self.available_kw(ambient.wind_m_s, ambient.outdoor_c)) if turns else 0.0
         target = available if self.limit_kw is None else min(available, self.limit_kw)
         if self.inverter is not None:
-            self.inverter.step(self.power_kw, ambient.voltage_pu.get(self.bus, 1.0), dt_s)
+            self.inverter.step(self.power_kw, seen_pu(ambient.voltage_pu, self.bus), dt_s)
             target = min(target, self.inverter.most_given_kw)
         self.power_kw = approach(self.power_kw, -ambient.pv_share * target, dt_s, LAG_S) if turns else 0.0
         self.energy_kwh -= self.power_kw * dt_s / 3600.0

@@ -12,7 +12,8 @@ from ems.config.loading import load_site
 from ems.config.site import Site
 from ems.config.sites import find_site
 from hil.plant.draws import stream
-from hil.plant.phase_flow import PHASES, PhaseFlow, PhaseWitness, at_phase
+from hil.plant.phase_flow import PhaseFlow, PhaseWitness
+from hil.plant.phase_places import PHASES, at_phase
 from hil.plant.power_flow import PowerFlow, PowerFlowError, failed, matrices, perturbed
 from hil.plant_build import build_plant
 from hil.scenario_file import load_scenario

@@ -23,7 +23,6 @@ LOAD = "bus: street_end, residual_share: 1"
 ON_A = STREET.replace(LOAD, f"phase: a, {LOAD}")
 POINT = "    charge_kw: 22\n"
 LIMIT = "  export_limit_kw: 40\n"
-CURVES = "    inverter: {rated_kva: 44, cos_phi_of_power: [[1, 1]]}\n"
 BROKEN = {
     "no such phase": (STREET.replace(LOAD, f"phase: d, {LOAD}"), ":32:", "houses.phase: 'd' is not one of a, b, c"),
     "a point with three phases at one": (
@@ -35,11 +34,6 @@ BROKEN = {
         STREET.replace(LIMIT, f"{LIMIT}  per_phase: true\n"),
         ":11:",
         "grid.per_phase: true, yet no asset has a `phase`; write it where an asset is connected at one",
-    ),
-    "curves": (
-        ON_A.replace("    discharge_kw: 40\n", f"    discharge_kw: 40\n{CURVES}"),
-        ":40:",
-        "battery.inverter: curves are not known phase by phase yet, and houses is on one phase",
     ),
 }
 
