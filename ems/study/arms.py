@@ -10,7 +10,8 @@ import asyncio
 import gc
 import logging
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -85,8 +86,21 @@ def run_arm(
     else:
         with tempfile.TemporaryDirectory(prefix="ems-study-") as state:
             daemon = partial(_daemon, paced(site), bench, controller, Path(state), ladder=ladder)
-            counters = asyncio.run(_steer(daemon, bench, period, Path(state), progress))
+            with _quiet_rules(controller):
+                counters = asyncio.run(_steer(daemon, bench, period, Path(state), progress))
     return Arm(controller, bench.verdict(), counters, bench.track(), wall.monotonic() - began_s)
+
+
+@contextmanager
+def _quiet_rules(controller: Controller) -> Iterator[None]:
+    """That nobody plans beside the rules is meant, so it is no warning."""
+    log = logging.getLogger("ems")
+    before = log.level
+    log.setLevel(logging.ERROR if controller is Controller.RULES else before)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def paced(site: Site) -> Site:
@@ -136,9 +150,6 @@ def _daemon(
 ) -> Daemon:
     # Rules keep the limits too: they are to know the feeder as well as a plan does.
     prepare(grid_path(site), grid_limits(site), cache_dir(state))
-    if controller is Controller.RULES:
-        # That nobody plans there is meant, so it is no warning.
-        logging.getLogger("ems").setLevel(logging.ERROR)
     solver: Solver = NoSolver() if controller is Controller.RULES else DirectSolver(feeder(site, state))
     daemon = build(
         site, state, clock, solver,

