@@ -190,6 +190,11 @@ class AcGrid:
             converged = (change < close_pu) & (np.abs(voltage).min(axis=0) > COLLAPSED_PU) & (not self.beyond)
         return np.vstack([np.full((1, p_kw.shape[1]), slack), voltage]), converged
 
+    @property
+    def no_load(self) -> Complex:
+        """Voltages where nobody takes or gives anything [pu], shape (m, 1)."""
+        return np.concatenate([[self.slack], -self.z @ self.y_bus[1:, 0] * self.slack])[:, None]
+
     def arriving_kva(self, voltage: Complex) -> Complex:
         """Give the power that arrives at the lower end of each branch [kW + j kvar], shape (b, slots)."""
         return voltage[self.lower] * np.conj(-(self.y_lower @ voltage)) * self.base_kva

@@ -17,10 +17,11 @@ from optimization.excess import Margin, excess_kva, least_margin
 from optimization.extract import Solution
 from optimization.grid_case import GridCase
 from optimization.grid_rows import Linearisation, drawn_kw
+from optimization.losses import with_losses
 from optimization.network import GridLimits, Network
 from optimization.problem import Problem
 from optimization.reactive import Operating
-from optimization.reactive_terms import as_they_stand, expected_kw, governed
+from optimization.reactive_terms import as_they_stand, expected_kw, governed, laid_anew
 from optimization.slots import Floats, Ints
 from optimization.step_flow import SteppedCase
 from optimization.step_terms import bank_kvar, lifted
@@ -206,24 +207,23 @@ class AcRounds:
         p_kw, q_kvar = self.assets.bus_powers(newest.power_kw)
         if not (problem.inverters or problem.steps):
             return tightened(self.case, network, aim, (p_kw, q_kvar), newest.result)
-        if (newest.aimed_excess_kva <= within_kva).all():
+        beyond = newest.aimed_excess_kva > within_kva
+        if not beyond.any():
             return None
         taken = newest.solution.positions
         ceilings = self._ceiling_cuts(network, newest, rounds)
         chosen_kvar = newest.solution.reactive_kvar
         at = self._operating(newest.power_kw, newest.result, chosen_kvar, ceilings, _positions(problem, taken))
-        steered = self.assets.at_inverters(newest.power_kw, at.v_pu, chosen_kvar)
-        fresh = governed(problem, replace(network, tighten_flow_kva=None, tighten_v_pu=None), at)
+        fresh = laid_anew(problem, network, at, beyond)
         # Laid anew it is right where it is laid. How wrong it may be where the next solution lies, the newest one
         # shows, but for the first round's error, which is mostly that of another place.
-        shown, about = (fresh, at) if rounds == 1 or network.governed is None else (network, network.governed.at)
-        powers = p_kw + about.loss_kw, q_kvar + steered + about.loss_kvar
+        shown = fresh if rounds == 1 or network.governed is None else network
+        q_kvar = q_kvar + self.assets.at_inverters(newest.power_kw, at.v_pu, chosen_kvar)
         if problem.steps:
-            powers = powers[0], powers[1] + bank_kvar(network, problem.steps, taken, at.v_pu)
+            q_kvar = q_kvar + bank_kvar(network, problem.steps, taken, at.v_pu)
             shown = lifted(shown, problem.steps, taken)
-        cut = tightened(self.case, shown, aim, powers, newest.result)
-        if cut is None:
-            return fresh
+        powers = with_losses(shown, p_kw, q_kvar)
+        cut = tightened(self.case, shown, aim, powers, newest.result) or shown
         return replace(fresh, tighten_flow_kva=cut.tighten_flow_kva, tighten_v_pu=cut.tighten_v_pu)
 
     def _ceiling_cuts(self, network: Network, newest: Candidate, rounds: int) -> dict[str, Floats]:
@@ -243,12 +243,13 @@ class AcRounds:
         positions: Positions | None,
     ) -> Operating:
         v_pu = np.where(np.isnan(result.v_pu), self.case.network.slack_pu, result.v_pu)
-        losses = SteppedCase(self.case, positions).losses_kva(result.voltage)
+        stepped = SteppedCase(self.case, positions)
+        losses = stepped.losses_kva(result.voltage)
         powers = {asset.id: power_kw[i] for i, asset in enumerate(self.assets.assets)}
         stood = {} if positions is None else positions.taken
         at = Operating(powers, v_pu, losses.real, losses.imag, cut_kw, stood)
         if self.case.network.mutual is None:
-            return at
+            return replace(at, flow_kva=stepped.flows_kva(result.voltage))
         p_kw, q_kvar = self.assets.bus_powers(power_kw)
         q_kvar = q_kvar + self.assets.at_inverters(power_kw, v_pu, chosen_kvar)
         linear = self.case.network.squared_voltages(p_kw + at.loss_kw, q_kvar + at.loss_kvar)

@@ -43,17 +43,26 @@ class GridCase:
     def losses_kva(self, voltage: Complex) -> Complex:
         """Give what branches lose, active and reactive, half of it at each of their ends, shape (m, slots).
 
-        A phase of a branch loses what enters it and does not arrive; what the other phases take or bring is in it.
+        A phase of a branch loses what enters it and does not arrive; what the other phases take or bring is in it. What
+        is lost without any load is not: the linear operator begins at the voltage that this leaves.
 
         Args:
             voltage: of the buses [pu], shape (m, slots); nan where unconverged, where nothing is told of losses.
         """
+        entering, arriving = self._ends_kva(voltage)
+        return self.network.at_ends((entering - arriving) / 2.0)
+
+    def flows_kva(self, voltage: Complex) -> Complex:
+        """Give what flows down each branch in its middle, P + jQ, shape (b, slots), for voltages as above."""
+        entering, arriving = self._ends_kva(voltage)
+        return (entering + arriving) / 2.0
+
+    def _ends_kva(self, voltage: Complex) -> tuple[Complex, Complex]:
+        """Give what enters each branch and what arrives, beyond what does without any load."""
         ac, upper = self.ac, self.network.upper
-        half = np.nan_to_num(ac.entering_kva(voltage, upper) - ac.arriving_kva(voltage)) / 2.0
-        at_bus = np.zeros(voltage.shape, dtype=complex)
-        np.add.at(at_bus, upper, half)
-        np.add.at(at_bus, ac.lower, half)
-        return at_bus
+        none = ac.no_load
+        entering = ac.entering_kva(voltage, upper) - ac.entering_kva(none, upper)
+        return np.nan_to_num(entering), np.nan_to_num(ac.arriving_kva(voltage) - ac.arriving_kva(none))
 
     def network_within(self, limits: GridLimits) -> Network:
         """Give the linear operator with other limits."""

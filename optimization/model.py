@@ -26,7 +26,7 @@ from optimization.network import Network
 from optimization.network_block import BusPower, add_network
 from optimization.periods_block import add_carbon_budget, add_demand
 from optimization.reactive import InverterShape
-from optimization.reactive_block import add_inverter_rows, add_inverters, kvar_at, times
+from optimization.reactive_block import add_inverter_rows, add_inverters, kvar_at, losses_at, times
 from optimization.reserves_block import add_reserves
 from optimization.steps import StepShape
 from optimization.steps_block import add_bank_rows, add_steps, bank_kvar_at
@@ -141,7 +141,8 @@ def _governed(network: Network) -> tuple[tuple[InverterShape, ...], tuple[StepSh
 
 def _bus_powers(m: Any, shape: Structure, network: Network) -> tuple[BusPower, BusPower]:
     """Say what the assets at a place of a feeder take, active and reactive; with inverters also what is lost there."""
-    (inverters, steps), is_laid = _governed(network), network.governed is not None
+    inverters, steps = _governed(network)
+    lost = None if network.governed is None else losses_at(m, network)
     steered, steered_kvar = {inverter.asset for inverter in inverters}, kvar_at(m, inverters, network)
     at_bus: dict[int, list[int]] = {}
     share: dict[int, float] = {}
@@ -154,14 +155,14 @@ def _bus_powers(m: Any, shape: Structure, network: Network) -> tuple[BusPower, B
 
     def active(bus: int, s: int) -> Any:
         taken = pyo.quicksum(times(share[i], m.asset[i].power_kw[s]) for i in at_bus.get(bus, ()))
-        return taken + m.grid_loss_kw[bus - 1, s] if is_laid else taken
+        return taken if lost is None else taken + lost[0](bus, s)
 
     def reactive(bus: int, s: int) -> Any:
         ratio = {i: share[i] * shape.assets[i].reactive_per_active for i in at_bus.get(bus, ()) if i not in steered}
         own = pyo.quicksum(tan * m.asset[i].power_kw[s] for i, tan in ratio.items() if tan)
-        if not is_laid:
+        if lost is None:
             return own
-        laid = own + steered_kvar(bus, s) + m.grid_loss_kvar[bus - 1, s]
+        laid = own + steered_kvar(bus, s) + lost[1](bus, s)
         return laid + bank_kvar_at(m, steps, bus, s) if steps else laid
 
     return active, reactive

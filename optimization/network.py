@@ -27,8 +27,10 @@ of the LinDistFlow power flow approximation for distribution systems, arXiv 2404
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optimization.phases import PHASES, bus_of, on_phase
 from optimization.reactive import CORNER_SHARE, CORNERS_DEG, Governed
@@ -226,6 +228,13 @@ class Network:
             ceiling = ceiling - self.tighten_v_pu[0].T
             floor = floor + self.tighten_v_pu[1].T
         return floor**2, ceiling**2
+
+    def at_ends(self, half: NDArray[Any]) -> NDArray[Any]:
+        """Put something at both ends of each branch, shape (b, slots), and add it up by bus, shape (m, slots)."""
+        at_bus = np.zeros((len(self.bus_ids), half.shape[1]), dtype=half.dtype)
+        np.add.at(at_bus, self.upper, half)
+        np.add.at(at_bus, self.lower, half)
+        return at_bus
 
     def flows(self, p_kw: Floats, q_kvar: Floats) -> tuple[Floats, Floats]:
         """Tell what flows down each branch for powers into the assets of each bus, (m, slots) -> (b, slots), both."""

@@ -44,8 +44,7 @@ class PhaseGrid(AcGrid):
         Above the first branches the grid's own impedance and a delta tell the phases otherwise: there it is what the
         current that arrives would bring at the voltage of no load, from which the linear operator lets voltage drop.
         """
-        idle = -self.z @ self.y_bus[1:, 0] * self.slack
-        from_slack = idle[self.lower - 1, None] * np.conj(-(self.y_lower @ voltage)) * self.base_kva
+        from_slack = self.no_load[self.lower] * np.conj(-(self.y_lower @ voltage)) * self.base_kva
         entering: Complex = np.where((upper == 0)[:, None], from_slack, AcGrid.entering_kva(self, voltage, upper))
         return entering
 

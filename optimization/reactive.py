@@ -12,8 +12,8 @@ are known, v is that of the inverter's phase, or the mean of the three where it 
 reactive power is as even as their power.
 
 Under AC power flow the curves hold as they are. In the linear programme they are straight about the last AC round
-(p*, v*), v squared being its variable, and losses are those of that round, half of each branch's at each of its ends,
-which is exact for the flow in its middle:
+(p*, v*), v squared being its variable, and losses are straight there too (`optimization.losses`), half of each branch's
+at each of its ends, which is exact for the flow in its middle:
 
     q = q* + dq/dp * (p - p*) + dq/dv / (2 v*) * (v^2 - v*^2)
     -p <= rated_kw * (line of each falling piece of g at v* + (v^2 - v*^2) / (2 v*))
@@ -38,10 +38,12 @@ from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optimization.slots import Floats, Ints
 from optimization.steps import StepShape
 
+Complexes: TypeAlias = NDArray[np.complex128]
 Points: TypeAlias = tuple[tuple[float, float], ...]
 
 CORNERS_DEG = tuple(15.0 + 30.0 * k for k in range(12))
@@ -153,6 +155,8 @@ class Operating:
         positions: of devices that move in steps, shape (n,) each, by name.
         off_pu2: how far the linear network's squared voltages there are from those of AC, shape (m, n): it takes the
             voltages of the three phases for balanced. None where it meets them.
+        flow_kva: what flows in the middle of each branch, P + jQ, shape (b, n): losses change by it as flows do. None
+            where losses stay as they are.
     """
 
     p_kw: Mapping[str, Floats]
@@ -162,6 +166,7 @@ class Operating:
     cut_kw: Mapping[str, Floats] = field(default_factory=dict)
     positions: Mapping[str, Ints] = field(default_factory=dict)
     off_pu2: Floats | None = None
+    flow_kva: Complexes | None = None
 
 
 @dataclass(frozen=True, slots=True)

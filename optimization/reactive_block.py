@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
+from optimization.losses import SLOPES, changes_with_flows
 from optimization.network import Network
 from optimization.network_block import BusPower
 from optimization.reactive import CORNER_SHARE, CORNERS_DEG, TERMS, InverterShape
 
 
 def add_inverters(m: Any, n: int, shapes: tuple[InverterShape, ...], network: Network) -> None:
-    """Add what the feeder's balances need: `inverter_kvar[k, s]`, `grid_loss_kw` and `grid_loss_kvar[bus - 1, s]`.
+    """Add what the feeder's balances need: `inverter_kvar[k, s]`, and the Params of what branches lose.
 
     A feeder without inverters, on which something moves in steps, has the losses all the same.
     """
@@ -24,6 +25,9 @@ def add_inverters(m: Any, n: int, shapes: tuple[InverterShape, ...], network: Ne
         m.add_component(name, pyo.Param(range(count), range(n), mutable=True, initialize=1.0))
     for name in ("grid_loss_kw", "grid_loss_kvar"):
         m.add_component(name, pyo.Param(range(len(network.bus_ids) - 1), range(n), mutable=True, initialize=1.0))
+    if changes_with_flows(network):
+        for name in SLOPES:
+            m.add_component(name, pyo.Param(range(len(network.upper)), range(n), mutable=True, initialize=1.0))
     m.kvar_cost = pyo.Param(range(n), mutable=True, initialize=1.0)
     # A column of its own, because the power of an asset may hold Params, and so does what it is multiplied with.
     m.inverter_kw, m.inverter_kvar = pyo.Var(*index), pyo.Var(*index)
@@ -41,6 +45,26 @@ def kvar_at(m: Any, shapes: tuple[InverterShape, ...], network: Network) -> BusP
         for place in places:
             at.setdefault(place, []).append((k, 1.0 / len(places)))
     return lambda bus, s: pyo.quicksum(times(share, m.inverter_kvar[k, s]) for k, share in at.get(bus, ()))
+
+
+def losses_at(m: Any, network: Network) -> tuple[BusPower, BusPower]:
+    """Say what is lost at a place of the feeder, half of each branch's at each of its ends [kW, kvar]."""
+    near: dict[int, list[int]] = {}
+    if changes_with_flows(network):
+        for k, ends in enumerate(zip(network.upper.tolist(), network.lower.tolist(), strict=True)):
+            for bus in ends:
+                near.setdefault(bus, []).append(k)
+
+    def lost(fixed: Any, ohm: list[float]) -> BusPower:
+        return lambda bus, s: (
+            fixed[bus - 1, s] + pyo.quicksum(ohm[k] / 2.0 * _along(m, k, s) for k in near.get(bus, ()))
+        )
+
+    return lost(m.grid_loss_kw, network.r_pu_per_kw.tolist()), lost(m.grid_loss_kvar, network.x_pu_per_kvar.tolist())
+
+
+def _along(m: Any, k: int, s: int) -> Any:
+    return m.grid_loss_per_kw[k, s] * m.flow_kw[k, s] + m.grid_loss_per_kvar[k, s] * m.flow_kvar[k, s]
 
 
 def times(share: float, power: Any) -> Any:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optimization.assets.asset import Values
+from optimization.losses import loss_terms
 from optimization.network import Network
 from optimization.problem import Problem
 from optimization.reactive import TERMS, Chosen, Governed, Inverter, InverterShape, Operating
 from optimization.slots import Floats, Ints
 from optimization.step_terms import step_shapes, step_terms
 
+Flags = NDArray[np.bool_]
 KVARH_COST = 1e-5
 """What a kvarh that the planner chooses costs: a tie-break for the least that does [currency/kvarh]."""
 
@@ -33,6 +38,25 @@ def governed(problem: Problem, network: Network, at: Operating | None = None) ->
     if steps:
         terms |= step_terms(problem.steps, network, problem.slots, about.v_pu, about.positions)
     return replace(network, governed=Governed(shapes, terms, about, steps))
+
+
+def laid_anew(problem: Problem, network: Network, at: Operating, beyond: Flags) -> Network:
+    """Lay a network about a newer AC round in some slots, shape (n,), without its cuts.
+
+    Elsewhere it stays: what was found there keeps its limits, and would wander where equals are to choose from.
+    """
+    if network.governed is not None:
+        at = _mixed(network.governed.at, at, beyond)
+    return governed(problem, replace(network, tighten_flow_kva=None, tighten_v_pu=None), at)
+
+
+def _mixed(old: Operating, new: Operating, newer: Flags) -> Operating:
+    def mixed(a: Any, b: Any) -> Any:
+        if isinstance(b, Mapping):
+            return {name: mixed(a.get(name, 0.0), value) for name, value in b.items()}
+        return None if a is None or b is None else np.where(newer, b, a)
+
+    return Operating(**{each.name: mixed(getattr(old, each.name), getattr(new, each.name)) for each in fields(new)})
 
 
 def as_they_stand(problem: Problem) -> dict[str, Ints]:
@@ -70,11 +94,13 @@ def _terms(problem: Problem, network: Network, at: Operating, shapes: tuple[Inve
     ]
     if per_kw:
         terms["kvar_per_given_kw"] = np.outer(per_kw, np.ones(len(problem.slots)))
-    return terms | {
-        "kvar_cost": KVARH_COST * problem.slots.duration_h,
-        "grid_loss_kw": at.loss_kw[1:],
-        "grid_loss_kvar": at.loss_kvar[1:],
-    }
+    return (
+        terms
+        | {
+            "kvar_cost": KVARH_COST * problem.slots.duration_h,
+        }
+        | loss_terms(network, at)
+    )
 
 
 def expected_kw(problem: Problem) -> Floats:

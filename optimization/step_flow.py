@@ -8,7 +8,7 @@ that side is divided by r each time that its voltage or its current is meant, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,10 +51,17 @@ class SteppedCase:
 
     def losses_kva(self, voltage: Complex) -> Complex:
         """Give what branches lose, as `GridCase.losses_kva` does."""
-        lost = np.zeros(voltage.shape, dtype=complex)
+        return self._each(voltage, len(voltage), GridCase.losses_kva)
+
+    def flows_kva(self, voltage: Complex) -> Complex:
+        """Give what flows in the middle of each branch, as `GridCase.flows_kva` does."""
+        return self._each(voltage, len(self.case.network.upper), GridCase.flows_kva)
+
+    def _each(self, voltage: Complex, rows: int, told: Callable[[GridCase, Complex], Complex]) -> Complex:
+        found = np.zeros((rows, voltage.shape[1]), dtype=complex)
         for at, case in self._cases(voltage.shape[1]):
-            lost[:, at] = case.losses_kva(voltage[:, at])
-        return lost
+            found[:, at] = told(case, voltage[:, at])
+        return found
 
     def witness(self, p_kw: Floats, q_kvar: Floats, slot: int) -> tuple[Floats, Floats] | None:
         """Ask pandapower's runpp for one slot, as `AcGrid.witness` does."""
