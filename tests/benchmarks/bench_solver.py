@@ -19,14 +19,14 @@ import highspy
 import numpy as np
 from pyomo.contrib.appsi.solvers import Highs
 
-from optimization import solve
+from optimization import warm
 from optimization.assets import LoadInputs, PvInputs
 from optimization.extract import Solution
 from optimization.hedging import HedgingSolver
 from optimization.model import build_model
 from optimization.problem import Problem
 from optimization.solve import Solver, values_of
-from optimization.solver_options import OPTIONS
+from optimization.solver_options import DEVEX, OPTIONS
 from optimization.structure import structure
 from optimization.uncertainty import Scenario, Uncertainty
 from tests.benchmarks.raw_solver import Raw
@@ -185,16 +185,16 @@ def rebuilding(questions: list[Problem], plain: list[Sample]) -> dict:
 
 @contextmanager
 def setting(name: str, value: object) -> Iterator[None]:
-    """Let a constant of the solver's file be another for a while."""
-    before = getattr(solve, name)
-    setattr(solve, name, value)
+    """Let an option that warm models take up be another for a while."""
+    before = getattr(warm, name)
+    setattr(warm, name, value)
     yield
-    setattr(solve, name, before)
+    setattr(warm, name, before)
 
 
 def devex(watch: Stopwatch, questions: list[Problem], ring_ms: float) -> dict:
     """Solve the chain with the ring's pricing, to tell what of the ring's gain is its own."""
-    with setting("CHOSEN", solve.DEVEX):
+    with setting("CHOSEN", DEVEX):
         samples = watch.samples(Solver(), questions)[1:]
     resolve_ms = 1e3 * middle(each.resolve_s for each in samples)
     return {"devex_resolve_ms_M": resolve_ms, "ring_over_devex_M": ring_ms / resolve_ms}
