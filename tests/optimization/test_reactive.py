@@ -17,7 +17,7 @@ from optimization.model import build_model
 from optimization.network import FACET_SHARE, FACETS_DEG, SIDE_DEG
 from optimization.problem import ReactiveEnergy
 from optimization.reactive import CORNER_SHARE, Chosen, FactorOfPower, Inverter, Operating, ReactiveOfVoltage
-from optimization.reactive_terms import KVARH_COST, governed
+from optimization.reactive_terms import KVARH_COST, governed, laid_anew
 from optimization.solve import Solver, values_of
 from optimization.structure import structure
 
@@ -193,6 +193,21 @@ def test_what_changes_with_flows_changes_what_the_line_lets_through():
     inverter, feeder, _, _ = CASES["chosen, the line binds"]
     stay, change = (Solver().solve(question(inverter, feeder, at)).objective for at in (AT, FLOWING))
     assert abs(stay - change) > 1e-3
+
+
+def test_only_the_slots_that_are_beyond_are_laid_anew():
+    asked = question(Inverter(40, 30, 12, DROOP), at=FLOWING)
+    newer = replace(AT, v_pu=AT.v_pu + 0.004, flow_kva=2.0 * FLOWING.flow_kva, cut_kw={"pv": np.full(N, 0.1)})
+    beyond = np.arange(N) % 2 == 1
+    network = replace(asked.network, tighten_flow_kva=np.ones((N, 2)))
+    anew = laid_anew(asked, network, newer, beyond)
+    assert anew.tighten_flow_kva is None
+    whole, old = governed(asked, FEEDER, newer).governed.terms, asked.network.governed.terms
+    for name, value in anew.governed.terms.items():
+        assert (value[..., beyond] == whole[name][..., beyond]).all(), name
+        assert (value[..., ~beyond] == old[name][..., ~beyond]).all(), name
+    assert anew.governed.at.cut_kw["pv"] == pytest.approx(0.1 * beyond)
+    assert np.abs(whole["grid_loss_per_kw"] - old["grid_loss_per_kw"]).min() > 1e-4
 
 
 def test_where_no_limit_binds_no_reactive_power_is_chosen():
