@@ -230,6 +230,10 @@ class _Draw:
         return draw_cars(self._site, self._scenario, self._era, self._nature.sky.start, self._span_s)
 
     def _battery(self, spec: BatteryAsset, rng: np.random.Generator) -> Battery:
+        inverter = _inverter(spec.inverter, max(spec.charge_kw, spec.discharge_kw))
+        return self._store(spec, rng, datasheet=_datasheet(spec), inverter=inverter)
+
+    def _store(self, spec: BatteryAsset | HybridAsset, rng: np.random.Generator, **beside: Any) -> Battery:
         return Battery.drawn(
             rng,
             bus=place_of(spec),
@@ -238,20 +242,11 @@ class _Draw:
             loss=1.0 - (spec.charge_efficiency * spec.discharge_efficiency) ** 0.5,
             standby_kw=spec.standby_kw,
             soc_pct=self._scenario.battery_soc_pct,
-            datasheet=_datasheet(spec),
-            inverter=_inverter(spec.inverter, max(spec.charge_kw, spec.discharge_kw)),
+            **beside,
         )
 
     def _hybrid(self, spec: HybridAsset, rng: np.random.Generator) -> Hybrid:
-        battery = Battery.drawn(
-            rng,
-            bus=place_of(spec),
-            capacity_kwh=spec.capacity_kwh,
-            rated_kw=(spec.charge_kw, spec.discharge_kw),
-            loss=1.0 - (spec.charge_efficiency * spec.discharge_efficiency) ** 0.5,
-            standby_kw=spec.standby_kw,
-            soc_pct=self._scenario.battery_soc_pct,
-        )
+        battery = self._store(spec, rng)
         return Hybrid.drawn(
             rng,
             bus=place_of(spec),

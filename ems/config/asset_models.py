@@ -99,18 +99,9 @@ def _source(name: str, spec: SourceAsset, bus: int) -> Pv | Wind:
 
 
 def _battery(name: str, spec: BatteryAsset, bus: int) -> Battery:
-    return Battery(
-        id=name,
+    return replace(
+        _store(name, spec),
         bus=bus,
-        capacity_kwh=spec.capacity_kwh,
-        charge_kw=spec.charge_kw,
-        discharge_kw=spec.discharge_kw,
-        charge_efficiency=spec.charge_efficiency,
-        discharge_efficiency=spec.discharge_efficiency,
-        standby_kw=spec.standby_kw,
-        soc_min_pct=spec.soc_min_pct,
-        soc_max_pct=spec.soc_max_pct,
-        wear_per_kwh=spec.wear_per_kwh,
         charge_curve=spec.charge_curve,
         discharge_curve=spec.discharge_curve,
         charge_taper_pct=spec.charge_taper_pct,
@@ -120,8 +111,8 @@ def _battery(name: str, spec: BatteryAsset, bus: int) -> Battery:
     )
 
 
-def _hybrid(name: str, spec: HybridAsset, bus: int) -> Hybrid:
-    store = Battery(
+def _store(name: str, spec: BatteryAsset | HybridAsset) -> Battery:
+    return Battery(
         id=name,
         capacity_kwh=spec.capacity_kwh,
         charge_kw=spec.charge_kw,
@@ -133,9 +124,12 @@ def _hybrid(name: str, spec: HybridAsset, bus: int) -> Hybrid:
         soc_max_pct=spec.soc_max_pct,
         wear_per_kwh=spec.wear_per_kwh,
     )
+
+
+def _hybrid(name: str, spec: HybridAsset, bus: int) -> Hybrid:
     return Hybrid(
         id=name,
-        battery=store,
+        battery=_store(name, spec),
         rated_kw=spec.rated_kw,
         bus=bus,
         take_kw=spec.take_kw,
