@@ -241,8 +241,7 @@ class Foreseer:
         plants = self._generation.modelled(table, slots, now, past=past, foreseen=air, calm=True)
         if loads is None:
             loads = self._loads.foresee(self._stored, table, slots, now, {**plants.known, **self._market.known(now)})
-        pv_kw, spread_kw = self._generation.foresee(plants, now, tell=False)
-        loads = replace(loads, spread_kw={**loads.spread_kw, **spread_kw})
+        pv_kw = dict(plants.power_kw)
         heated = self._heated(table, slots, now, past["irradiance_w_m2"])
         return Sky(slots, pv_kw, air["outdoor_c"], air["irradiance_w_m2"], *heated, loads, now)
 
