@@ -122,7 +122,8 @@ class Foresight:
     @property
     def loads(self) -> LoadsForeseen:
         """What of this is about loads."""
-        return LoadsForeseen(self.load_kw, self.metered_kw, self.heat_kw, self.methods, self.spread_kw, self.left_kw)
+        spread_kw = {name: told for name, told in self.spread_kw.items() if name not in self.pv_kw}
+        return LoadsForeseen(self.load_kw, self.metered_kw, self.heat_kw, self.methods, spread_kw, self.left_kw)
 
     @property
     def degraded(self) -> tuple[str, ...]:
@@ -227,7 +228,7 @@ class Foreseer:
     def foresee_sky(
         self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow], loads: LoadsForeseen | None = None
     ) -> Sky:
-        """Foresee the weather and what follows from it; a cloud that just passes does not count.
+        """Foresee the weather and what follows from it, plants by their models alone; a passing cloud does not count.
 
         Args:
             slots: the horizon.
@@ -239,11 +240,9 @@ class Foreseer:
         air, _ = self._air(slots, now, situation)
         past = self._past_air(table)
         plants = self._generation.modelled(table, slots, now, past=past, foreseen=air, calm=True)
-        if loads is None:
-            loads = self._loads.foresee(self._stored, table, slots, now, {**plants.known, **self._market.known(now)})
-        pv_kw = dict(plants.power_kw)
+        loads = self._loads.foresee(self._stored, table, slots, now, {}) if loads is None else loads
         heated = self._heated(table, slots, now, past["irradiance_w_m2"])
-        return Sky(slots, pv_kw, air["outdoor_c"], air["irradiance_w_m2"], *heated, loads, now)
+        return Sky(slots, plants.spare_kw, air["outdoor_c"], air["irradiance_w_m2"], *heated, loads, now)
 
     def _air(
         self, slots: Slots, now: datetime, situation: Mapping[str, AssetNow]

@@ -79,7 +79,7 @@ class Generation:
     def modelled(
         self, table: Table, slots: Slots, now: datetime, *, past: Weather, foreseen: Weather, calm: bool = False
     ) -> Modelled:
-        """Compute what each plant may give, and hand it to the ladders.
+        """Compute what each plant may give, and hand it to the ladders unless it is calm.
 
         Args:
             table: the measured past.
@@ -111,7 +111,7 @@ class Generation:
             known[name] = Known(Past(measured.at_s, free_kw, STEP_S))
             spare_kw[name] = self._spare(name, power_kw[name], known[name].past, slots, now)
         found = Modelled(slots, power_kw, known, spare_kw)
-        if self._ladders is not None:
+        if self._ladders is not None and not calm:
             for name in power_kw:
                 self._ladders.hand(name, partial(found.at, name), now)
         return found
@@ -127,13 +127,12 @@ class Generation:
             clear_kw = np.zeros(len(slots))
         return np.where(np.isnan(power_kw), clear_kw, power_kw)
 
-    def foresee(self, modelled: Modelled, now: datetime, *, tell: bool = True) -> tuple[dict[str, Floats], Spread]:
+    def foresee(self, modelled: Modelled, now: datetime) -> tuple[dict[str, Floats], Spread]:
         """Foresee what each plant may give, on the slots [kW], after its ladder was looked at.
 
         Args:
             modelled: what the models foresee.
             now: the present instant.
-            tell: whether it is told who speaks: of a plan's own foresight.
 
         Returns:
             By asset id: medians, shape (n,), and by how much quantiles lie off them, shape (levels, n).
@@ -142,12 +141,7 @@ class Generation:
         at_s, power_kw, spread = np.maximum(at_s, epoch_s(now)), dict(modelled.spare_kw), dict[str, Floats]()
         for name, usual_kw in modelled.power_kw.items():
             if self._ladders is not None and self._ladders.knows(name):
-                given_kw = usual_kw[slot]
-                told = (
-                    self._ladders.foresee(name, at_s, now, given_kw)
-                    if tell
-                    else self._ladders.ahead(name, at_s, given_kw)
-                )
+                told = self._ladders.foresee(name, at_s, now, usual_kw[slot])
                 median = np.where(np.isnan(told.median), modelled.spare_kw[name][slot], told.median)
                 power_kw[name] = slot_means(median, slot)
                 spread[name] = np.array([slot_means(each, slot) for each in told.band]) - power_kw[name]

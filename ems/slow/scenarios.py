@@ -157,8 +157,7 @@ class ScenarioMaker:
         """Learn, and make the scenarios of an instant."""
         issued = self.learn(view)
         drawn = self.errors.draw(tuple(issued.foreseen), issued.at_s, issued.kind, SCENARIOS)
-        spread = {n: told / issued.scale[n] for n, told in self._spread(view).items() if n in drawn}
-        drawn |= {n: dressed(drawn[n], LEVELS, told) for n, told in spread.items()}
+        drawn |= {n: dressed(drawn[n], LEVELS, told) for n, told in self._spread(view).items() if n in drawn}
         paths = {n: issued.foreseen[n] + issued.scale[n] * drawn[n] for n in issued.foreseen}
         paths |= {
             n: np.minimum(paths[n], issued.scale[n]) for n in paths if isinstance(self._specs.get(n), SourceAsset)

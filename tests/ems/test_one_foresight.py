@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,10 +24,11 @@ from ems.slow.load_ladders import LoadLadders
 from ems.slow.loads import LoadsForeseen
 from ems.slow.measured_past import Table
 from ems.slow.scenarios import SLOTS, ScenarioMaker, View
+from optimization.forecast.ladder import Now
 from optimization.forecast.load import foresee_load
 from optimization.forecast.methods import LEVELS
 from optimization.forecast.past import DAY_S, QUARTER_S, Past
-from optimization.slots import uniform
+from optimization.slots import Floats, uniform
 
 # ---- early warnings
 
@@ -71,8 +73,28 @@ async def test_a_plan_and_the_look_after_it_have_the_same_loads(tmp_path: Path) 
     assert sky is not None and foresight is not None
     assert sky.loads.unmetered_kw is foresight.load_kw and sky.loads.metered_kw is foresight.metered_kw
     assert sky.issued_at == loop.clock.now()
-    laddered = {UNMETERED, *foresight.metered_kw, *foresight.pv_kw}
-    assert set(sky.loads.spread_kw) == laddered & {*foresight.methods, *foresight.pv_kw}
+    assert set(sky.loads.spread_kw) == {UNMETERED, *foresight.metered_kw} & {*foresight.methods}
+    assert set(foresight.spread_kw) == {*sky.loads.spread_kw, *foresight.pv_kw}
+
+
+async def test_the_look_takes_plants_by_their_models_whatever_their_ladders_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Served medians warned of a quarter fewer breaches under changing skies than models did."""
+    usual = LoadLadders.foresee
+
+    def served(self: LoadLadders, name: str, at_s: Floats, now: datetime, usual_kw: Floats) -> Now:
+        told = usual(self, name, at_s, now, usual_kw)
+        threes = np.full((1 + len(LEVELS), len(at_s)), 3.0)
+        return replace(told, median=threes[0], band=threes[1:]) if name.endswith("pv") else told
+
+    monkeypatch.setattr(LoadLadders, "foresee", served)
+    loop = district_loop(tmp_path)
+    await loop.planning.plan_once(seen(loop.clock.now()), {})
+    sky, foresight = loop.planning.sky, loop.planning.foresight
+    assert sky is not None and foresight is not None
+    assert foresight.pv_kw and all((power_kw == 3.0).all() for power_kw in foresight.pv_kw.values())
+    assert all(power_kw.min() == 0.0 and power_kw.max() > 3.0 for power_kw in sky.pv_kw.values())
 
 
 # ---- what a ladder tells beside plans

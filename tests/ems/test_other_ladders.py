@@ -93,7 +93,7 @@ def table(now: datetime, share: float, limited: slice = slice(0)) -> Table:
 def modelled(generation: Generation, now: datetime, known: Table, **options: bool) -> Modelled:
     slots = uniform(now, 192, QUARTER_S)
     past = {"irradiance_w_m2": 10.0 * sun_kw(known.at_s), "outdoor_c": np.full(len(known.at_s), 25.0)}
-    ahead = START_S + slots.offset_s
+    ahead = now.timestamp() + slots.offset_s
     foreseen = {"irradiance_w_m2": 10.0 * sun_kw(ahead), "outdoor_c": np.full(192, 25.0)}
     return generation.modelled(known, slots, now, past=past, foreseen=foreseen, **options)
 
@@ -113,6 +113,16 @@ def test_a_plant_begins_with_its_model_and_what_was_held_back_is_a_gap() -> None
     assert np.isfinite(past.value[:120]).all() and np.isfinite(past.value[180:]).all()
     assert ladders.speaks("pv") == "sun"
     assert np.isnan(told.at("pv", np.array([START_S - 1.0, START_S + 2 * DAY_S]))).all()
+
+
+def test_a_model_without_passing_clouds_is_handed_to_no_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
+    handed: list[str] = []
+    monkeypatch.setattr(LoadLadders, "hand", lambda _, name, model, now: handed.append(name))
+    generation, known = Generation(demo_site(), demo_bindings(), LoadLadders(demo_site(), Journal())), table(START, 0.7)
+    modelled(generation, START, known, calm=True)
+    assert handed == []
+    modelled(generation, START, known)
+    assert handed == ["pv"]
 
 
 def test_a_model_that_is_wrong_by_the_hour_gives_way_to_what_was_learned_of_it() -> None:
