@@ -17,7 +17,7 @@ from optimization.excess import Margin, excess_kva, least_margin
 from optimization.extract import Solution
 from optimization.grid_case import GridCase
 from optimization.grid_rows import Linearisation, drawn_kw
-from optimization.losses import with_losses
+from optimization.losses import changes_with_flows, with_losses
 from optimization.network import GridLimits, Network
 from optimization.problem import Problem
 from optimization.reactive import Operating
@@ -248,7 +248,7 @@ class AcRounds:
         powers = {asset.id: power_kw[i] for i, asset in enumerate(self.assets.assets)}
         stood = {} if positions is None else positions.taken
         at = Operating(powers, v_pu, losses.real, losses.imag, cut_kw, stood)
-        if self.case.network.mutual is None:
+        if changes_with_flows(self.case.network):
             return replace(at, flow_kva=stepped.flows_kva(result.voltage))
         p_kw, q_kvar = self.assets.bus_powers(power_kw)
         q_kvar = q_kvar + self.assets.at_inverters(power_kw, v_pu, chosen_kvar)

@@ -83,24 +83,23 @@ def _terms(problem: Problem, network: Network, at: Operating, shapes: tuple[Inve
     rows = [_straight(problem, network, at, shape.asset) for shape in shapes]
     none = np.zeros((0, len(problem.slots)))
     terms = {name: np.vstack([row[name] for row in rows]) if rows else none for name in TERMS}
-    ceilings = [pair for shape in shapes for pair in _ceilings(problem, network, at, shape.asset)]
-    if ceilings:
-        terms |= {
-            "ceiling_kw": np.stack([c[0] for c in ceilings]),
-            "ceiling_per_pu2": np.vstack([c[1] for c in ceilings]),
-        }
-    per_kw = [
-        _per_kw(problem.inverters[problem.assets[shape.asset].id]) or 0.0 for shape in shapes if shape.has_least_cos_phi
-    ]
-    if per_kw:
-        terms["kvar_per_given_kw"] = np.outer(per_kw, np.ones(len(problem.slots)))
-    return (
-        terms
-        | {
-            "kvar_cost": KVARH_COST * problem.slots.duration_h,
-        }
-        | loss_terms(network, at)
-    )
+    terms["kvar_cost"] = KVARH_COST * problem.slots.duration_h
+    ceilings = _ceiling_terms(problem, network, at, shapes)
+    return terms | ceilings | _cos_phi_terms(problem, shapes) | loss_terms(network, at)
+
+
+def _ceiling_terms(problem: Problem, network: Network, at: Operating, shapes: tuple[InverterShape, ...]) -> Values:
+    found = [pair for shape in shapes for pair in _ceilings(problem, network, at, shape.asset)]
+    if not found:
+        return {}
+    kw, per_pu2 = zip(*found, strict=True)
+    return {"ceiling_kw": np.stack(kw), "ceiling_per_pu2": np.vstack(per_pu2)}
+
+
+def _cos_phi_terms(problem: Problem, shapes: tuple[InverterShape, ...]) -> Values:
+    limited = [shape for shape in shapes if shape.has_least_cos_phi]
+    per_kw = [_per_kw(problem.inverters[problem.assets[shape.asset].id]) or 0.0 for shape in limited]
+    return {"kvar_per_given_kw": np.outer(per_kw, np.ones(len(problem.slots)))} if per_kw else {}
 
 
 def expected_kw(problem: Problem) -> Floats:
